@@ -1,0 +1,20 @@
+//! The hardware: pools of equal nodes, what is free on them, and who holds what.
+//!
+//! [`ClusterSpec`] describes a design's nodes; [`Ledger`] is the only writer of capacity: it takes and
+//! gives back [`Allocation`]s and refuses an illegal grant. [`Referee`] checks the ledger's history
+//! independently of it (capacity, exclusivity, causality, conservation).
+//!
+//! This room knows nothing of queues, policies or time; it never decides, it only keeps count.
+//!
+//! Invariants: allocated + free = capacity on every node; a GPU belongs to one allocation at most; each
+//! allocation is given back exactly once.
+
+pub mod amounts;
+pub mod ledger;
+pub mod referee;
+pub mod spec;
+
+pub use amounts::Amounts;
+pub use ledger::{Allocation, Conflict, Grant, Ledger, Node};
+pub use referee::Referee;
+pub use spec::{ClusterSpec, NodeSpec, PoolSpec};

@@ -1,0 +1,293 @@
+//! The allocation ledger: the only writer of capacity.
+
+use smallvec::SmallVec;
+
+use super::{Amounts, ClusterSpec};
+use crate::ids::{Id, IdVec, NodeId, PoolId};
+
+/// What an allocation holds on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The node.
+    pub node: NodeId,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub mem_mb: u64,
+    /// GPUs by index on the node, one bit each.
+    pub gpus: u64,
+}
+
+impl Grant {
+    /// How much that is.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        Amounts { cpus: self.cpus, gpus: self.gpus.count_ones(), mem_mb: self.mem_mb }
+    }
+}
+
+/// What one job (or other owner) holds: a grant per node.
+pub type Allocation = SmallVec<[Grant; 1]>;
+
+/// A node now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The pool that it belongs to.
+    pub pool: PoolId,
+    /// What it has.
+    pub capacity: Amounts,
+    /// What is free.
+    pub free: Amounts,
+    /// Which GPUs are free, one bit each.
+    pub free_gpus: u64,
+    /// Allocations on it.
+    pub allocations: u32,
+}
+
+impl Node {
+    /// The first `count` free GPUs that are not in `avoid`, lowest index first.
+    #[must_use]
+    pub fn pick_gpus(&self, count: u32, avoid: u64) -> Option<u64> {
+        let mut left = self.free_gpus & !avoid;
+        let mut picked = 0;
+        for _ in 0..count {
+            if left == 0 {
+                return None;
+            }
+            let lowest = left & left.wrapping_neg();
+            picked |= lowest;
+            left ^= lowest;
+        }
+        Some(picked)
+    }
+}
+
+/// Why the ledger refuses a grant. A policy that meets one has a defect: the run stops.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// The node has less free than asked.
+    #[error("node {node} has {free} free, the grant takes {ask}")]
+    OverCapacity {
+        /// Node index.
+        node: u32,
+        /// Free there.
+        free: Amounts,
+        /// Asked.
+        ask: Amounts,
+    },
+    /// A GPU is not free.
+    #[error("node {node}: GPUs {wanted:#b} wanted, {free:#b} free")]
+    GpuTaken {
+        /// Node index.
+        node: u32,
+        /// Wanted GPUs.
+        wanted: u64,
+        /// Free GPUs.
+        free: u64,
+    },
+    /// Given back more than was taken.
+    #[error("node {node} would have more free than it has")]
+    Overflow {
+        /// Node index.
+        node: u32,
+    },
+}
+
+/// All nodes with what is free on them.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    nodes: IdVec<NodeId, Node>,
+    pools: IdVec<PoolId, std::ops::Range<u32>>,
+    capacity: Amounts,
+    free: Amounts,
+    /// Nodes in the order in which they changed, for caches that follow.
+    changes: Vec<NodeId>,
+    /// Number of changes forgotten from the front of `changes`.
+    forgotten: usize,
+}
+
+impl Ledger {
+    /// All nodes of `spec`, all free.
+    ///
+    /// # Panics
+    /// If a node has more than 64 GPUs; the scenario refuses that before.
+    #[must_use]
+    pub fn new(spec: &ClusterSpec) -> Self {
+        let mut nodes = IdVec::new();
+        let mut pools: IdVec<PoolId, _> = IdVec::new();
+        for pool in &spec.pools {
+            let first = u32::try_from(nodes.len()).expect("nodes fit 32 bits");
+            let id = PoolId::new(pools.len());
+            let capacity = pool.node.capacity;
+            assert!(capacity.gpus <= 64, "a node has at most 64 GPUs");
+            let free_gpus = if capacity.gpus == 64 { u64::MAX } else { (1 << capacity.gpus) - 1 };
+            for _ in 0..pool.count {
+                nodes.push(Node { pool: id, capacity, free: capacity, free_gpus, allocations: 0 });
+            }
+            pools.push(first..first + pool.count);
+        }
+        let capacity = spec.capacity();
+        Self { nodes, pools, capacity, free: capacity, changes: Vec::new(), forgotten: 0 }
+    }
+
+    /// Takes what `allocation` names.
+    ///
+    /// # Errors
+    /// [`Conflict`] where a grant is not free; nothing is taken then.
+    pub fn take(&mut self, allocation: &[Grant]) -> Result<(), Conflict> {
+        for (at, grant) in allocation.iter().enumerate() {
+            if let Err(conflict) = self.take_one(grant) {
+                for earlier in &allocation[..at] {
+                    self.give_back_one(earlier).expect("it was taken just now");
+                }
+                return Err(conflict);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what `allocation` names.
+    ///
+    /// # Errors
+    /// [`Conflict`] where that was not taken.
+    pub fn give_back(&mut self, allocation: &[Grant]) -> Result<(), Conflict> {
+        allocation.iter().try_for_each(|grant| self.give_back_one(grant))
+    }
+
+    fn take_one(&mut self, grant: &Grant) -> Result<(), Conflict> {
+        let ask = grant.amounts();
+        let node = &mut self.nodes[grant.node];
+        if !node.free.holds(&ask) {
+            return Err(Conflict::OverCapacity { node: grant.node.0, free: node.free, ask });
+        }
+        if node.free_gpus & grant.gpus != grant.gpus {
+            return Err(Conflict::GpuTaken { node: grant.node.0, wanted: grant.gpus, free: node.free_gpus });
+        }
+        node.free = node.free.minus(&ask);
+        node.free_gpus &= !grant.gpus;
+        node.allocations += 1;
+        self.free = self.free.minus(&ask);
+        self.note_change(grant.node);
+        Ok(())
+    }
+
+    fn give_back_one(&mut self, grant: &Grant) -> Result<(), Conflict> {
+        let back = grant.amounts();
+        let node = &mut self.nodes[grant.node];
+        let free = node.free.plus(&back);
+        if !node.capacity.holds(&free) || node.free_gpus & grant.gpus != 0 || node.allocations == 0 {
+            return Err(Conflict::Overflow { node: grant.node.0 });
+        }
+        node.free = free;
+        node.free_gpus |= grant.gpus;
+        node.allocations -= 1;
+        self.free = self.free.plus(&back);
+        self.note_change(grant.node);
+        Ok(())
+    }
+
+    /// Remembers the change; of a long history only the tail is kept (followers then look at all nodes).
+    fn note_change(&mut self, node: NodeId) {
+        if self.changes.len() >= 2 * self.nodes.len().max(512) {
+            let keep = self.changes.len() / 2;
+            self.forgotten += self.changes.len() - keep;
+            self.changes.drain(..self.changes.len() - keep);
+        }
+        self.changes.push(node);
+    }
+
+    /// A stamp that grows with every change.
+    #[inline]
+    #[must_use]
+    pub fn version(&self) -> usize {
+        self.forgotten + self.changes.len()
+    }
+
+    /// The nodes that changed since `version`; `None` if that is too long ago to tell.
+    #[inline]
+    #[must_use]
+    pub fn changed_since(&self, version: usize) -> Option<&[NodeId]> {
+        version.checked_sub(self.forgotten).map(|from| &self.changes[from..])
+    }
+
+    /// One node.
+    #[inline]
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// All nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &IdVec<NodeId, Node> {
+        &self.nodes
+    }
+
+    /// Node ids of a pool.
+    pub fn pool_nodes(&self, pool: PoolId) -> impl Iterator<Item = NodeId> + use<> {
+        self.pools[pool].clone().map(NodeId)
+    }
+
+    /// Number of pools.
+    #[must_use]
+    pub fn pools(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Capacity of all nodes.
+    #[must_use]
+    pub fn capacity(&self) -> Amounts {
+        self.capacity
+    }
+
+    /// Free on all nodes together.
+    #[inline]
+    #[must_use]
+    pub fn free(&self) -> Amounts {
+        self.free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{NodeSpec, PoolSpec};
+
+    fn two_nodes() -> Ledger {
+        let capacity = Amounts { cpus: 16, gpus: 4, mem_mb: 1000 };
+        let node = NodeSpec { name: "n".into(), capacity, gpu_type: None, features: vec![] };
+        Ledger::new(&ClusterSpec { pools: vec![PoolSpec { name: "p".into(), node, count: 2 }] })
+    }
+
+    fn grant(node: u32, cpus: u32, gpus: u64) -> Grant {
+        Grant { node: NodeId(node), cpus, mem_mb: 0, gpus }
+    }
+
+    #[test]
+    fn an_illegal_grant_takes_nothing() {
+        let mut ledger = two_nodes();
+        let conflict = ledger.take(&[grant(0, 8, 0b11), grant(1, 17, 0)]).unwrap_err();
+        assert!(matches!(conflict, Conflict::OverCapacity { node: 1, .. }));
+        assert_eq!(ledger.free(), ledger.capacity());
+        ledger.take(&[grant(0, 8, 0b11)]).unwrap();
+        assert!(matches!(ledger.take(&[grant(0, 1, 0b10)]), Err(Conflict::GpuTaken { node: 0, .. })));
+    }
+
+    #[test]
+    fn nothing_is_given_back_twice() {
+        let mut ledger = two_nodes();
+        let held = [grant(0, 8, 0b11)];
+        ledger.take(&held).unwrap();
+        ledger.give_back(&held).unwrap();
+        assert_eq!(ledger.give_back(&held), Err(Conflict::Overflow { node: 0 }));
+    }
+
+    #[test]
+    fn gpus_are_picked_lowest_first() {
+        let mut ledger = two_nodes();
+        ledger.take(&[grant(0, 1, 0b0001)]).unwrap();
+        assert_eq!(ledger.node(NodeId(0)).pick_gpus(2, 0), Some(0b0110));
+        assert_eq!(ledger.node(NodeId(0)).pick_gpus(2, 0b0010), Some(0b1100));
+        assert_eq!(ledger.node(NodeId(0)).pick_gpus(4, 0), None);
+    }
+}

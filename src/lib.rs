@@ -1,0 +1,28 @@
+//! Windtunnel: a wind tunnel for GPU clusters.
+//!
+//! Replay a job trace over cluster designs that are not bought yet. The crate is a library with a thin
+//! binary; ARCHITECTURE.md has the map. Data flows down this list once, nothing flows back up:
+//!
+//! ```text
+//! time ids random diagnostic   base words: know nothing of clusters
+//! kernel      calendar and loop: knows nothing of jobs
+//! workload    jobs, readers of trace dialects, synthetic generators, scaling
+//! cluster     nodes, GPUs; the allocation ledger, the only writer of capacity
+//! scheduler   ordering x placement x backfill: decisions over a snapshot
+//! simulation  wires the above to the kernel; emits records
+//! metrics     waits, utilization, GPU-hour ledger, tails
+//! cost        what a design costs over a horizon
+//! scenario    TOML -> spanned tree -> validated inputs
+//! experiment  designs side by side
+//! report      terminal table, CSV, HTML
+//! cli         one file per subcommand
+//! ```
+
+pub mod cluster;
+pub mod diagnostic;
+pub mod ids;
+pub mod kernel;
+pub mod random;
+pub mod scheduler;
+pub mod time;
+pub mod workload;

@@ -1,0 +1,5 @@
+//! Which job starts next, and where: ordering x placement x backfill.
+
+pub mod policy;
+
+pub use policy::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};

@@ -1,0 +1,244 @@
+//! The work: jobs in submit order, and where they come from.
+//!
+//! A [`Workload`] is read once (native CSV, SWF, or a generator), shared by all runs of a comparison
+//! or sweep, and never changed afterwards. Jobs are small records; what repeats (requests, labels,
+//! texts) is interned, what is rare (dependencies, begin times) lies in a side table.
+//!
+//! This room knows nothing of clusters: a [`Request`] says what the trace asks for; what that means on
+//! the nodes of a pool is decided in `scheduler::shapes`.
+//!
+//! Invariants: jobs are sorted by submit time, equal submits keep file order; every row that was
+//! refused or changed is in the [`RepairLedger`]; times and amounts are integers.
+
+pub mod intern;
+pub mod repair;
+
+use smallvec::SmallVec;
+
+use crate::ids::{IdVec, JobId, LabelId, RequestId, TextId};
+use crate::time::{SimDuration, SimTime};
+
+pub use intern::{Interner, Texts};
+pub use repair::{RepairKind, RepairLedger};
+
+/// One job, as small as the hot loops need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Submission.
+    pub submit: SimTime,
+    /// Work: run time on the hardware that it ran on.
+    pub run: SimDuration,
+    /// Requested time limit; the run time where the trace has none (see [`JobFlags::LIMIT_UNKNOWN`]).
+    pub limit: SimDuration,
+    /// Static priority, higher first.
+    pub priority: i64,
+    /// The trace's own id.
+    pub name: JobName,
+    /// What it asks for.
+    pub request: RequestId,
+    /// Who and what it is.
+    pub labels: LabelId,
+    /// Yes-or-no properties.
+    pub flags: JobFlags,
+}
+
+/// A job id as the trace wrote it: numbers stay numbers, other texts are interned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobName {
+    /// A plain decimal number without leading zero.
+    Number(u32),
+    /// Anything else.
+    Text(TextId),
+}
+
+/// Yes-or-no properties of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct JobFlags(u8);
+
+impl JobFlags {
+    /// The trace names no limit; `limit` holds the run time.
+    pub const LIMIT_UNKNOWN: Self = Self(1);
+    /// Work of kind `session`: wall time whatever the hardware.
+    pub const SESSION: Self = Self(2);
+    /// The class is a default, no rule and no column named it.
+    pub const CLASS_DEFAULTED: Self = Self(4);
+    /// There is a row for it in [`Workload::extras`].
+    pub const HAS_EXTRAS: Self = Self(8);
+
+    /// Whether all flags of `other` are set.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Sets or clears the flags of `other`.
+    pub fn set(&mut self, other: Self, on: bool) {
+        if on {
+            self.0 |= other.0;
+        } else {
+            self.0 &= !other.0;
+        }
+    }
+}
+
+/// What a job asks for, in the trace's terms; `None` = not said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Request {
+    /// Nodes.
+    pub nodes: Option<u32>,
+    /// Tasks in all.
+    pub tasks: Option<u32>,
+    /// Tasks on each node.
+    pub tasks_per_node: Option<u32>,
+    /// CPUs in all.
+    pub cpus: Option<u32>,
+    /// CPUs of each task.
+    pub cpus_per_task: Option<u32>,
+    /// Memory of each node.
+    pub mem_mb_per_node: Option<u64>,
+    /// GPUs in all.
+    pub gpus: Option<u32>,
+    /// GPUs of each node.
+    pub gpus_per_node: Option<u32>,
+    /// GPUs of each task.
+    pub gpus_per_task: Option<u32>,
+    /// Allowed GPU types (empty = any), alternatives separated by `|` in the trace.
+    pub gpu_types: SmallVec<[TextId; 1]>,
+    /// Share of one GPU, in thousandths; 1000 = whole GPUs.
+    pub gpu_milli: Option<u32>,
+    /// Memory needed on each GPU.
+    pub gpu_mem_mib: Option<u64>,
+    /// A MIG profile by name.
+    pub mig_profile: Option<TextId>,
+    /// Features that every node must have (all of them).
+    pub features: SmallVec<[TextId; 1]>,
+    /// Whole nodes, nobody else on them.
+    pub exclusive: bool,
+}
+
+/// Who and what a job is; every combination is stored once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Labels {
+    /// Submitting user.
+    pub user: Option<TextId>,
+    /// Account or group that is charged.
+    pub account: Option<TextId>,
+    /// Partition or queue.
+    pub partition: Option<TextId>,
+    /// Quality of service.
+    pub qos: Option<TextId>,
+    /// Job name (only where the trace has the column).
+    pub name: Option<TextId>,
+    /// Job class, from the column, a rule, or the default.
+    pub class: Option<TextId>,
+    /// Tenant, for pools that keep tenants apart.
+    pub tenant: Option<TextId>,
+}
+
+/// What only some jobs have.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// Dependencies, all of which must be met.
+    pub after: Vec<Dependency>,
+    /// Array that the job is a task of: the array's own id, the task's index.
+    pub array: Option<(TextId, u32)>,
+    /// At most so many tasks of the array run at once.
+    pub array_limit: Option<u32>,
+    /// Not to start before.
+    pub begin: Option<SimTime>,
+    /// Withdrawn by the user at this instant if it has not ended before.
+    pub cancel: Option<SimTime>,
+    /// `nice` value, taken from the priority.
+    pub nice: i64,
+    /// Columns that are kept for a policy or model that uses them: (column, value).
+    pub other: Vec<(TextId, TextId)>,
+}
+
+/// One condition of `--dependency`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Which end of the other jobs is waited for.
+    pub kind: DependencyKind,
+    /// The jobs waited for.
+    pub jobs: Vec<JobId>,
+}
+
+/// Slurm's dependency types (sbatch manual, `--dependency`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependencyKind {
+    /// They have started.
+    After,
+    /// They have ended, however.
+    AfterAny,
+    /// They have completed without failure.
+    AfterOk,
+    /// They have failed.
+    AfterNotOk,
+}
+
+/// What the trace recorded of a job's real history; missing means unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// Real start.
+    pub start: Option<SimTime>,
+    /// Real end, where it differs from start + run.
+    pub end: Option<SimTime>,
+    /// Real end of eligibility wait.
+    pub eligible: Option<SimTime>,
+    /// Slurm's state word, interned.
+    pub state: Option<TextId>,
+    /// GPU type that it ran on.
+    pub ran_gpu_type: Option<TextId>,
+    /// Mean GPU use, in thousandths.
+    pub gpu_util_milli: Option<u16>,
+    /// Peak GPU memory.
+    pub gpu_mem_peak_mib: Option<u32>,
+}
+
+/// All jobs of a trace, with what they refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    /// Jobs in submit order.
+    pub jobs: IdVec<JobId, Job>,
+    /// Requests by id.
+    pub requests: Interner<RequestId, Request>,
+    /// Label combinations by id.
+    pub labels: Interner<LabelId, Labels>,
+    /// Texts by id.
+    pub texts: Texts,
+    /// Rare properties, sorted by job.
+    pub extras: Vec<(JobId, Extras)>,
+    /// Recorded history, as long as `jobs`, or empty where the trace has none.
+    pub recorded: IdVec<JobId, Recorded>,
+    /// What was refused or changed while reading.
+    pub repairs: RepairLedger,
+    /// Facts of the file's own header (SWF), for the report: key, value.
+    pub header: Vec<(String, String)>,
+}
+
+impl Workload {
+    /// The job's id as the trace wrote it.
+    #[must_use]
+    pub fn job_name(&self, job: JobId) -> String {
+        match self.jobs[job].name {
+            JobName::Number(n) => n.to_string(),
+            JobName::Text(id) => self.texts.get(id).to_owned(),
+        }
+    }
+
+    /// Rare properties of a job, if it has any.
+    #[must_use]
+    pub fn extras_of(&self, job: JobId) -> Option<&Extras> {
+        if !self.jobs[job].flags.has(JobFlags::HAS_EXTRAS) {
+            return None;
+        }
+        let at = self.extras.binary_search_by_key(&job, |(id, _)| *id).ok()?;
+        Some(&self.extras[at].1)
+    }
+
+    /// First submission; zero for an empty workload.
+    #[must_use]
+    pub fn first_submit(&self) -> SimTime {
+        self.jobs.iter().next().map_or(SimTime::ZERO, |job| job.submit)
+    }
+}
