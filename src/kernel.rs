@@ -17,6 +17,8 @@
 
 pub mod calendar;
 
+use std::ops::ControlFlow;
+
 use crate::time::SimTime;
 
 pub use calendar::{Calendar, Phase};
@@ -35,8 +37,9 @@ pub trait Model {
     /// A timer has come due.
     fn fire(&mut self, now: SimTime, timer: Self::Timer, calendar: &mut Calendar<Self::Timer>);
 
-    /// All that was due at `now` has happened: decide. Timers set for `now` lead to another round.
-    fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Self::Timer>);
+    /// All that was due at `now` has happened: decide. Timers set for `now` lead to another round;
+    /// breaking ends the run ([`RunEnd::Broken`]).
+    fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Self::Timer>) -> ControlFlow<()>;
 }
 
 /// How much a run may do.
@@ -69,6 +72,8 @@ pub enum RunEnd {
     Stalled(SimTime),
     /// The caller asked to stop.
     Interrupted,
+    /// The model broke off; it knows why.
+    Broken,
 }
 
 /// What a run did.
@@ -121,7 +126,12 @@ pub fn run<M: Model>(
                 report.end = RunEnd::Stalled(now);
                 return report;
             }
-            report.events += one_round(model, calendar, now);
+            let (events, flow) = one_round(model, calendar, now);
+            report.events += events;
+            if flow.is_break() {
+                report.end = RunEnd::Broken;
+                return report;
+            }
         }
     }
     report
@@ -135,7 +145,11 @@ fn next_instant<M: Model>(model: &M, calendar: &Calendar<M::Timer>) -> Option<Si
 }
 
 /// Fires what is due before arrivals, lets arrivals in, fires the rest, then settles.
-fn one_round<M: Model>(model: &mut M, calendar: &mut Calendar<M::Timer>, now: SimTime) -> u64 {
+fn one_round<M: Model>(
+    model: &mut M,
+    calendar: &mut Calendar<M::Timer>,
+    now: SimTime,
+) -> (u64, ControlFlow<()>) {
     let mut events = 0;
     while let Some(timer) = calendar.pop_due(now, Phase::NodeUp) {
         model.fire(now, timer, calendar);
@@ -149,6 +163,5 @@ fn one_round<M: Model>(model: &mut M, calendar: &mut Calendar<M::Timer>, now: Si
         model.fire(now, timer, calendar);
         events += 1;
     }
-    model.settle(now, calendar);
-    events
+    (events, model.settle(now, calendar))
 }

@@ -24,5 +24,6 @@ pub mod ids;
 pub mod kernel;
 pub mod random;
 pub mod scheduler;
+pub mod simulation;
 pub mod time;
 pub mod workload;

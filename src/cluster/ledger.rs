@@ -98,6 +98,8 @@ pub enum Conflict {
 pub struct Ledger {
     nodes: IdVec<NodeId, Node>,
     pools: IdVec<PoolId, std::ops::Range<u32>>,
+    pool_free: IdVec<PoolId, Amounts>,
+    pool_capacity: IdVec<PoolId, Amounts>,
     capacity: Amounts,
     free: Amounts,
     /// Nodes in the order in which they changed, for caches that follow.
@@ -115,6 +117,8 @@ impl Ledger {
     pub fn new(spec: &ClusterSpec) -> Self {
         let mut nodes = IdVec::new();
         let mut pools: IdVec<PoolId, _> = IdVec::new();
+        let pool_capacity: IdVec<PoolId, Amounts> =
+            spec.pools.iter().map(|pool| pool.node.capacity.times(pool.count)).collect();
         for pool in &spec.pools {
             let first = u32::try_from(nodes.len()).expect("nodes fit 32 bits");
             let id = PoolId::new(pools.len());
@@ -127,7 +131,16 @@ impl Ledger {
             pools.push(first..first + pool.count);
         }
         let capacity = spec.capacity();
-        Self { nodes, pools, capacity, free: capacity, changes: Vec::new(), forgotten: 0 }
+        Self {
+            nodes,
+            pools,
+            pool_free: pool_capacity.clone(),
+            pool_capacity,
+            capacity,
+            free: capacity,
+            changes: Vec::new(),
+            forgotten: 0,
+        }
     }
 
     /// Takes what `allocation` names.
@@ -167,6 +180,8 @@ impl Ledger {
         node.free_gpus &= !grant.gpus;
         node.allocations += 1;
         self.free = self.free.minus(&ask);
+        let pool = &mut self.pool_free[node.pool];
+        *pool = pool.minus(&ask);
         self.note_change(grant.node);
         Ok(())
     }
@@ -182,6 +197,8 @@ impl Ledger {
         node.free_gpus |= grant.gpus;
         node.allocations -= 1;
         self.free = self.free.plus(&back);
+        let pool = &mut self.pool_free[node.pool];
+        *pool = pool.plus(&back);
         self.note_change(grant.node);
         Ok(())
     }
@@ -228,10 +245,29 @@ impl Ledger {
         self.pools[pool].clone().map(NodeId)
     }
 
+    /// Indices of the nodes of a pool.
+    #[must_use]
+    pub fn pool_range(&self, pool: PoolId) -> std::ops::Range<u32> {
+        self.pools[pool].clone()
+    }
+
     /// Number of pools.
     #[must_use]
     pub fn pools(&self) -> usize {
         self.pools.len()
+    }
+
+    /// Free on all nodes of a pool.
+    #[inline]
+    #[must_use]
+    pub fn pool_free(&self, pool: PoolId) -> Amounts {
+        self.pool_free[pool]
+    }
+
+    /// Capacity of all nodes of a pool.
+    #[must_use]
+    pub fn pool_capacity(&self, pool: PoolId) -> Amounts {
+        self.pool_capacity[pool]
     }
 
     /// Capacity of all nodes.

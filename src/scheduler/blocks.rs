@@ -1,0 +1,188 @@
+//! A sorted list in blocks, each with a summary: insert, remove and "first that ..." without a scan.
+//!
+//! Two jobs, one mechanism: the queue's lanes look for the first job whose limit fits a window
+//! (summary = smallest limit), a node's expected releases for the first instant at which enough is
+//! free (summary = sum). Short lists are one block, scanned as fast as memory allows; long ones skip
+//! whole blocks by their summary.
+
+/// What is known of a block without opening it.
+pub trait Summary<V>: Copy {
+    /// Summary of nothing.
+    const EMPTY: Self;
+    /// Adds one value.
+    fn add(&mut self, value: &V);
+}
+
+impl<V> Summary<V> for () {
+    const EMPTY: Self = ();
+    fn add(&mut self, _: &V) {}
+}
+
+#[derive(Clone, Debug)]
+struct Block<K, V, S> {
+    rows: Vec<(K, V)>,
+    summary: S,
+}
+
+/// Rows sorted by key; keys are distinct.
+#[derive(Clone, Debug)]
+pub struct Blocks<K, V, S> {
+    blocks: Vec<Block<K, V, S>>,
+    len: usize,
+}
+
+impl<K, V, S> Default for Blocks<K, V, S> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), len: 0 }
+    }
+}
+
+/// A block is split when it reaches this size.
+const BLOCK_MAX: usize = 64;
+
+impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes out all rows.
+    pub fn clear(&mut self) {
+        self.blocks.clear();
+        self.len = 0;
+    }
+
+    /// First row.
+    #[must_use]
+    pub fn first(&self) -> Option<(K, V)> {
+        self.blocks.first().map(|b| b.rows[0])
+    }
+
+    /// Adds a row.
+    pub fn insert(&mut self, key: K, value: V) {
+        self.len += 1;
+        let at = self.block_for(&key).min(self.blocks.len().saturating_sub(1));
+        let Some(block) = self.blocks.get_mut(at) else {
+            self.blocks.push(Block { rows: vec![(key, value)], summary: Self::summary(&[(key, value)]) });
+            return;
+        };
+        let place = block.rows.partition_point(|(k, _)| *k < key);
+        debug_assert!(block.rows.get(place).is_none_or(|(k, _)| *k != key), "keys are distinct");
+        block.rows.insert(place, (key, value));
+        block.summary.add(&value);
+        if block.rows.len() >= BLOCK_MAX {
+            // Appending is the usual case: keep the left part nearly full then.
+            let cut = if place + 1 == BLOCK_MAX { BLOCK_MAX - 8 } else { BLOCK_MAX / 2 };
+            let right = block.rows.split_off(cut);
+            block.summary = Self::summary(&block.rows);
+            let summary = Self::summary(&right);
+            self.blocks.insert(at + 1, Block { rows: right, summary });
+        }
+    }
+
+    /// Takes out the row of `key`.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let at = self.block_for(key);
+        let block = self.blocks.get_mut(at)?;
+        let place = block.rows.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        let (_, value) = block.rows.remove(place);
+        self.len -= 1;
+        if block.rows.is_empty() {
+            self.blocks.remove(at);
+        } else {
+            block.summary = Self::summary(&block.rows);
+        }
+        Some(value)
+    }
+
+    /// Rows in order.
+    pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
+        self.blocks.iter().flat_map(|b| b.rows.iter().copied())
+    }
+
+    /// The first row at or after `from` that `accept`s; blocks whose summary is not `promising` are skipped.
+    pub fn find_from(
+        &self,
+        from: &K,
+        promising: impl Fn(&S) -> bool,
+        accept: impl Fn(&V) -> bool,
+    ) -> Option<(K, V)> {
+        for block in &self.blocks[self.block_for(from)..] {
+            if promising(&block.summary) {
+                let found = block.rows.iter().find(|(k, v)| k >= from && accept(v));
+                if found.is_some() {
+                    return found.copied();
+                }
+            }
+        }
+        None
+    }
+
+    /// Blocks in order: summary and rows.
+    pub fn blocks(&self) -> impl Iterator<Item = (&S, &[(K, V)])> {
+        self.blocks.iter().map(|b| (&b.summary, b.rows.as_slice()))
+    }
+
+    /// Summary of all rows (of blocks' rows, without opening them, where summaries join by `join`).
+    pub fn fold<T>(&self, start: T, join: impl Fn(T, &S) -> T) -> T {
+        self.blocks.iter().fold(start, |sum, b| join(sum, &b.summary))
+    }
+
+    /// The first block whose last key is not before `key` (the number of blocks if there is none).
+    fn block_for(&self, key: &K) -> usize {
+        match self.blocks.len() {
+            0 => 0,
+            1 => usize::from(self.blocks[0].rows[self.blocks[0].rows.len() - 1].0 < *key),
+            _ => self.blocks.partition_point(|b| b.rows[b.rows.len() - 1].0 < *key),
+        }
+    }
+
+    fn summary(rows: &[(K, V)]) -> S {
+        let mut summary = S::EMPTY;
+        rows.iter().for_each(|(_, v)| summary.add(v));
+        summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, Copy)]
+    struct Least(u32);
+    impl Summary<u32> for Least {
+        const EMPTY: Self = Self(u32::MAX);
+        fn add(&mut self, value: &u32) {
+            self.0 = self.0.min(*value);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_sorted_map(steps in prop::collection::vec((0u32..400, 0u32..50, any::<bool>()), 1..800)) {
+            let mut blocks: Blocks<u32, u32, Least> = Blocks::default();
+            let mut map = BTreeMap::new();
+            for (key, value, add) in steps {
+                if add && !map.contains_key(&key) {
+                    blocks.insert(key, value);
+                    map.insert(key, value);
+                } else {
+                    prop_assert_eq!(blocks.remove(&key), map.remove(&key));
+                }
+                prop_assert_eq!(blocks.len(), map.len());
+                let first = map.range(key..).find(|(_, v)| **v <= 3).map(|(k, v)| (*k, *v));
+                prop_assert_eq!(blocks.find_from(&key, |s| s.0 <= 3, |v| *v <= 3), first);
+            }
+            prop_assert!(blocks.iter().eq(map.iter().map(|(k, v)| (*k, *v))));
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The classic policies: one pass is head starts, then what the backfill rule lets pass.
+//!
+//! Every policy has the same skeleton: start jobs in queue order until one does not fit (the head),
+//! then let others pass it by rule: nobody (`fcfs`, `sjf`, `ljf`, `priority`), whoever fits (`greedy`),
+//! whoever does not delay the head (`easy`), whoever does not delay anybody ahead (`conservative`).
+//!
+//! Definitions (DESIGN.md 4). EASY: the shadow time is the first instant at which the head can be
+//! placed after the expected releases (an overdue one counts as due now); the nodes that the policy's
+//! own placement picks then are reserved for it; a candidate must end by the shadow time or leave the
+//! reserved part alone. On a reserved node the part that comes free latest is reserved first, so what
+//! may be used beyond the shadow time is min(free now, free then minus reserved).
+
+mod conservative;
+mod easy;
+
+use smallvec::SmallVec;
+
+use super::fits::Fits;
+use super::floor::Floor;
+use super::ordering::{JobView, Ordering};
+use super::placement::{NodeView, Placement, best};
+use super::policy::BackfillSpec;
+use super::queue::{Position, Queue};
+use super::shapes::{PoolShape, Shapes};
+use crate::cluster::{Allocation, Amounts, Conflict, Grant};
+use crate::ids::{Id, JobId, NodeId, PartId, PoolId, ShapeId};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::Workload;
+
+/// Why the first waiting job does not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pending {
+    /// Less is free in all than it needs.
+    Resources,
+    /// Enough is free in all, but not on the nodes as it needs it.
+    Fragmentation,
+    /// It waits its turn: others are ahead (Slurm's reason `Priority`).
+    Priority,
+    /// What it needs is promised to a job ahead.
+    Reservation,
+    /// Its dependencies are not met.
+    Dependency,
+    /// Its begin time has not come.
+    BeginTime,
+    /// Its array runs as many tasks as it may.
+    ArrayLimit,
+}
+
+impl Pending {
+    /// The name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resources => "Resources",
+            Self::Fragmentation => "Fragmentation",
+            Self::Priority => "Priority",
+            Self::Reservation => "Reservation",
+            Self::Dependency => "Dependency",
+            Self::BeginTime => "BeginTime",
+            Self::ArrayLimit => "JobArrayTaskLimit",
+        }
+    }
+}
+
+/// What is kept for the head of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Whose it is.
+    pub job: JobId,
+    /// When it is expected to start.
+    pub shadow: SimTime,
+    /// Reserved nodes and what others may use there beyond the shadow time.
+    pub spare: SmallVec<[(NodeId, Amounts); 2]>,
+}
+
+/// A started job.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The job.
+    pub job: JobId,
+    /// What it holds.
+    pub allocation: Allocation,
+    /// Slot that it holds on the floor.
+    pub slot: u32,
+}
+
+/// Queue, caches and rules of a classic policy over one workload and cluster.
+pub struct Classic<'w> {
+    workload: &'w Workload,
+    shapes: Shapes,
+    fits: Fits,
+    queue: Queue,
+    ordering: Box<dyn Ordering>,
+    placement: Box<dyn Placement>,
+    backfill: BackfillSpec,
+    rekeyed_at: Option<SimTime>,
+    reservation: Option<Reservation>,
+    free_slots: Vec<u32>,
+    slots: u32,
+    candidates: Vec<Candidate>,
+    plan: conservative::Plan,
+}
+
+/// Nodes chosen for a job, with the part that each gives.
+type Chosen = SmallVec<[(NodeId, Amounts); 2]>;
+
+/// A job that may pass the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    position: Position,
+    shape: ShapeId,
+}
+
+impl<'w> Classic<'w> {
+    /// A policy over `workload` on `floor`.
+    #[must_use]
+    pub fn new(
+        workload: &'w Workload,
+        shapes: Shapes,
+        floor: &Floor,
+        ordering: Box<dyn Ordering>,
+        placement: Box<dyn Placement>,
+        backfill: BackfillSpec,
+    ) -> Self {
+        let fits = Fits::new(&shapes.parts, floor.ledger());
+        let queue = Queue::new(shapes.len());
+        Self {
+            workload,
+            shapes,
+            fits,
+            queue,
+            ordering,
+            placement,
+            backfill,
+            rekeyed_at: None,
+            reservation: None,
+            free_slots: Vec::new(),
+            slots: 0,
+            candidates: Vec::new(),
+            plan: conservative::Plan::default(),
+        }
+    }
+
+    /// What requests mean on this cluster.
+    #[must_use]
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// The waiting jobs.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The head's reservation after the last pass (EASY only).
+    #[must_use]
+    pub fn reservation(&self) -> Option<&Reservation> {
+        self.reservation.as_ref()
+    }
+
+    /// Takes a job into the queue.
+    pub fn enqueue(&mut self, job: JobId, now: SimTime) {
+        let position = self.position(job, now);
+        let row = &self.workload.jobs[job];
+        self.queue.push(position, self.shapes.of(row.request), row.limit);
+    }
+
+    /// Takes a waiting job out of the queue; tells whether it was waiting.
+    pub fn withdraw(&mut self, job: JobId, now: SimTime) -> bool {
+        let at = if self.ordering.changes_with_time() { self.rekeyed_at.unwrap_or(now) } else { now };
+        let position = self.position(job, at);
+        self.queue.remove(&position) || self.withdraw_by_search(job)
+    }
+
+    /// A job that came after the last pass has a key of its own arrival instant.
+    fn withdraw_by_search(&mut self, job: JobId) -> bool {
+        let found = self.queue.iter().find(|((_, id), _)| *id == job).map(|(position, _)| position);
+        found.is_some_and(|position| self.queue.remove(&position))
+    }
+
+    /// A slot number given back by a job that ended.
+    pub fn free_slot(&mut self, slot: u32) {
+        self.free_slots.push(slot);
+    }
+
+    /// Starts whatever the policy starts now; the floor is changed, `starts` tells what.
+    ///
+    /// # Errors
+    /// The ledger's conflict, which is a defect of the policy.
+    pub fn pass(&mut self, now: SimTime, floor: &mut Floor, starts: &mut Vec<Start>) -> Result<(), Conflict> {
+        self.reservation = None;
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        if self.ordering.changes_with_time() {
+            self.rekey(now);
+        }
+        if let BackfillSpec::Conservative { depth } = self.backfill {
+            return self.conservative_pass(now, depth, floor, starts);
+        }
+        while let Some((position, shape)) = self.queue.head() {
+            if self.room(shape, None, floor).is_none() {
+                break;
+            }
+            self.start(position, shape, None, now, floor, starts)?;
+        }
+        match self.backfill {
+            BackfillSpec::None | BackfillSpec::Conservative { .. } => Ok(()),
+            BackfillSpec::Greedy => self.greedy_pass(now, floor, starts),
+            BackfillSpec::Easy => self.easy_pass(now, floor, starts),
+        }
+    }
+
+    /// Why the first waiting job waits.
+    #[must_use]
+    pub fn head_reason(&self, floor: &Floor) -> Option<(JobId, Pending)> {
+        let ((_, job), shape) = self.queue.head()?;
+        let free = floor.ledger();
+        let enough =
+            self.shapes.get(shape).pools.iter().any(|pool| free.pool_free(pool.pool).holds(&pool.total));
+        Some((job, if enough { Pending::Fragmentation } else { Pending::Resources }))
+    }
+
+    fn position(&self, job: JobId, now: SimTime) -> Position {
+        let row = &self.workload.jobs[job];
+        let shape = self.shapes.get(self.shapes.of(row.request));
+        let (asked, nodes) = shape.pools.first().map_or((Amounts::ZERO, 0), |p| (p.asked, p.nodes));
+        let view =
+            JobView { id: job, job: row, cpus: asked.cpus, gpus: asked.gpus, nodes, workload: self.workload };
+        (self.ordering.key(&view, now), job)
+    }
+
+    fn rekey(&mut self, now: SimTime) {
+        self.rekeyed_at = Some(now);
+        for job in self.queue.drain() {
+            self.enqueue(job, now);
+        }
+    }
+
+    /// The first pool with room for `shape` now; with `avoid`, room beside the reserved part.
+    fn room(&mut self, shape: ShapeId, avoid: Option<&Reservation>, floor: &Floor) -> Option<PoolId> {
+        let Self { shapes, fits, .. } = self;
+        shapes.get(shape).pools.iter().find(|pool| has_room(fits, shapes, pool, avoid, floor)).map(|p| p.pool)
+    }
+
+    /// Starts a job that has room.
+    fn start(
+        &mut self,
+        position: Position,
+        shape: ShapeId,
+        avoid: Option<&Reservation>,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let pool = self.room(shape, avoid, floor).expect("the caller found room");
+        let nodes = self.choose(shape, pool, avoid, floor);
+        self.commit(position, &nodes, now, floor, starts)
+    }
+
+    /// Takes a job out of the queue and its nodes from the floor.
+    fn commit(
+        &mut self,
+        position: Position,
+        nodes: &Chosen,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let allocation = grants(nodes, floor);
+        self.queue.remove(&position);
+        let job = position.1;
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        floor.start(slot, &allocation, now + self.workload.jobs[job].limit)?;
+        starts.push(Start { job, allocation, slot });
+        Ok(())
+    }
+
+    /// The policy's own nodes for a shape that has room in `pool`: (node, part).
+    fn choose(&mut self, shape: ShapeId, pool: PoolId, avoid: Option<&Reservation>, floor: &Floor) -> Chosen {
+        let Self { shapes, fits, placement, .. } = self;
+        let pool = shapes.get(shape).pools.iter().find(|p| p.pool == pool).expect("the pool holds the shape");
+        let mut chosen = Chosen::new();
+        for (part, count) in &pool.groups {
+            let ask = shapes.parts.get(*part).amounts;
+            fits.count(*part, floor.ledger());
+            let candidates = fits
+                .feasible(*part)
+                .filter(|node| !is_blocked(*node, &ask, avoid) && !chosen.iter().any(|(n, _)| n == node))
+                .map(|id| {
+                    let node = floor.ledger().node(id);
+                    NodeView { id, capacity: node.capacity, free: node.free }
+                });
+            let nodes = best(placement.as_ref(), &ask, candidates, *count as usize);
+            let nodes = nodes.expect("has_room counted enough nodes");
+            chosen.extend(nodes.into_iter().map(|node| (node.id, ask)));
+        }
+        chosen
+    }
+
+    fn greedy_pass(
+        &mut self,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let Some((head, _)) = self.queue.head() else { return Ok(()) };
+        self.let_pass(head, now, None, floor, starts)
+    }
+
+    /// Starts, in queue order behind `head`, every job that has room (and respects `reservation`).
+    ///
+    /// Capacity only shrinks during a pass, so a shape without room has none for the rest of it, and a
+    /// shape that has room only until the shadow time can only keep or lose that.
+    fn let_pass(
+        &mut self,
+        head: Position,
+        now: SimTime,
+        mut reservation: Option<&mut Reservation>,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        for at in 0..self.queue.occupied().len() {
+            let shape = self.queue.occupied()[at];
+            candidates.extend(self.candidate(shape, &next_after(&head), now, reservation.as_deref(), floor));
+        }
+        // Kept in falling order, so that the last is the first in queue order.
+        candidates.sort_unstable_by(|a, b| b.cmp(a));
+        while let Some(found) = candidates.pop() {
+            // Room may have shrunk since the candidate was found: look again from its position.
+            let again = self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor);
+            if again != Some(found) {
+                again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
+                continue;
+            }
+            let limit = self.workload.jobs[found.position.1].limit;
+            let beyond = reservation.as_deref().filter(|r| now + limit > r.shadow).cloned();
+            self.start(found.position, found.shape, beyond.as_ref(), now, floor, starts)?;
+            if let (Some(_), Some(reservation), Some(start)) =
+                (&beyond, reservation.as_deref_mut(), starts.last())
+            {
+                reservation.use_spare(&start.allocation);
+            }
+            let from = next_after(&found.position);
+            let next = self.candidate(found.shape, &from, now, reservation.as_deref(), floor);
+            next.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
+        }
+        self.candidates = candidates;
+        Ok(())
+    }
+
+    /// The first job of a lane at or behind `from` that may start now.
+    fn candidate(
+        &mut self,
+        shape: ShapeId,
+        from: &Position,
+        now: SimTime,
+        reservation: Option<&Reservation>,
+        floor: &Floor,
+    ) -> Option<Candidate> {
+        self.room(shape, None, floor)?;
+        let window = match reservation {
+            None => SimDuration::MAX,
+            Some(_) if self.room(shape, reservation, floor).is_some() => SimDuration::MAX,
+            Some(reservation) => reservation.shadow.saturating_since(now),
+        };
+        let position = self.queue.first_from(shape, from, window)?;
+        Some(Candidate { position, shape })
+    }
+}
+
+impl Reservation {
+    /// A job that runs beyond the shadow time has taken this.
+    fn use_spare(&mut self, allocation: &Allocation) {
+        for grant in allocation {
+            if let Some((_, spare)) = self.spare.iter_mut().find(|(node, _)| *node == grant.node) {
+                *spare = spare.minus(&grant.amounts());
+            }
+        }
+    }
+}
+
+/// The first position that can follow `position`.
+fn next_after(position: &Position) -> Position {
+    (position.0, JobId::new(position.1.index() + 1))
+}
+
+/// Keeps the candidates in falling order of position.
+fn insert_sorted(heap: &mut Vec<Candidate>, candidate: Candidate) {
+    let at = heap.partition_point(|other| *other > candidate);
+    heap.insert(at, candidate);
+}
+
+/// Whether `part` on `node` would use what is reserved there.
+fn is_blocked(node: NodeId, part: &Amounts, avoid: Option<&Reservation>) -> bool {
+    avoid.is_some_and(|r| r.spare.iter().any(|(reserved, spare)| *reserved == node && !spare.holds(part)))
+}
+
+/// Whether every group finds its nodes. Parts fall in size, so nodes that hold one hold the next, and
+/// it is enough to compare counts.
+fn has_room(
+    fits: &mut Fits,
+    shapes: &Shapes,
+    pool: &PoolShape,
+    avoid: Option<&Reservation>,
+    floor: &Floor,
+) -> bool {
+    let mut needed = 0;
+    pool.groups.iter().all(|(part, count): &(PartId, u32)| {
+        needed += count;
+        let mut feasible = fits.count(*part, floor.ledger());
+        if feasible < needed {
+            return false;
+        }
+        if let Some(reservation) = avoid {
+            let part = shapes.parts.get(*part);
+            let range = floor.ledger().pool_range(part.pool);
+            let blocked = reservation.spare.iter().filter(|(node, spare)| {
+                range.contains(&node.0)
+                    && !spare.holds(&part.amounts)
+                    && floor.ledger().node(*node).free.holds(&part.amounts)
+            });
+            feasible -= blocked.count() as u32;
+        }
+        feasible >= needed
+    })
+}
+
+/// Turns chosen nodes into grants: GPUs by lowest free index.
+fn grants(nodes: &Chosen, floor: &Floor) -> Allocation {
+    nodes
+        .iter()
+        .map(|(node, part)| Grant {
+            node: *node,
+            cpus: part.cpus,
+            mem_mb: part.mem_mb,
+            gpus: floor.ledger().node(*node).pick_gpus(part.gpus, 0).expect("the node has the GPUs free"),
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! Where each node part fits now, and when it fits next: kept up to date by the ledger's changes.
+//!
+//! A pass asks "how many nodes can give this part?" for every lane of the queue. The answer is a set
+//! per part that follows the ledger's change list, so an event costs work for the nodes that it
+//! touched, not for all nodes. The sets equal a fresh scan at any time (tested).
+
+use std::ops::Range;
+
+use fixedbitset::FixedBitSet;
+
+use super::floor::Floor;
+use super::shapes::Part;
+use crate::cluster::{Amounts, Ledger};
+use crate::ids::{Id, IdVec, NodeId, PartId, PoolId};
+use crate::time::SimTime;
+use crate::workload::Interner;
+
+#[derive(Debug)]
+struct Fit {
+    amounts: Amounts,
+    first: u32,
+    nodes: u32,
+    seen: Option<usize>,
+    feasible: FixedBitSet,
+    count: u32,
+    ready: Option<Ready>,
+}
+
+#[derive(Debug)]
+struct Ready {
+    seen: usize,
+    at: Vec<SimTime>,
+}
+
+/// Feasible nodes and ready times of every part.
+#[derive(Debug)]
+pub struct Fits {
+    rows: IdVec<PartId, Fit>,
+}
+
+impl Fits {
+    /// Nothing known yet; rows are filled when first asked for.
+    #[must_use]
+    pub fn new(parts: &Interner<PartId, Part>, ledger: &Ledger) -> Self {
+        let ranges: IdVec<PoolId, Range<u32>> =
+            (0..ledger.pools()).map(|p| ledger.pool_range(PoolId::new(p))).collect();
+        let rows = parts
+            .iter()
+            .map(|(_, part)| Fit {
+                amounts: part.amounts,
+                first: ranges[part.pool].start,
+                nodes: ranges[part.pool].len() as u32,
+                seen: None,
+                feasible: FixedBitSet::new(),
+                count: 0,
+                ready: None,
+            })
+            .collect();
+        Self { rows }
+    }
+
+    /// Number of nodes that can give `part` now.
+    #[inline]
+    pub fn count(&mut self, part: PartId, ledger: &Ledger) -> u32 {
+        let fit = &mut self.rows[part];
+        if fit.seen != Some(ledger.version()) {
+            fit.follow(ledger);
+        }
+        fit.count
+    }
+
+    /// The nodes that can give `part` now, lowest id first. Call [`Fits::count`] before in the same state.
+    pub fn feasible(&self, part: PartId) -> impl Iterator<Item = NodeId> + '_ {
+        let fit = &self.rows[part];
+        fit.feasible.ones().map(|at| NodeId(fit.first + at as u32))
+    }
+
+    /// When each node of the part's pool is expected to have `part` free: (first node id, times).
+    pub fn ready(&mut self, part: PartId, floor: &Floor) -> (NodeId, &[SimTime]) {
+        let fit = &mut self.rows[part];
+        fit.follow_ready(floor);
+        (NodeId(fit.first), fit.ready.as_ref().map_or(&[], |r| r.at.as_slice()))
+    }
+}
+
+impl Fit {
+    fn follow(&mut self, ledger: &Ledger) {
+        let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
+        match changed {
+            Some(nodes) if nodes.len() < self.nodes as usize => {
+                for node in nodes {
+                    let at = node.0.wrapping_sub(self.first);
+                    if at < self.nodes {
+                        let fits = ledger.node(*node).free.holds(&self.amounts);
+                        let at = at as usize;
+                        if fits != self.feasible.contains(at) {
+                            self.feasible.set(at, fits);
+                            self.count = if fits { self.count + 1 } else { self.count - 1 };
+                        }
+                    }
+                }
+            }
+            _ => {
+                self.feasible.clear();
+                self.feasible.grow(self.nodes as usize);
+                self.count = 0;
+                for at in 0..self.nodes {
+                    if ledger.node(NodeId(self.first + at)).free.holds(&self.amounts) {
+                        self.feasible.insert(at as usize);
+                        self.count += 1;
+                    }
+                }
+            }
+        }
+        self.seen = Some(ledger.version());
+    }
+
+    fn follow_ready(&mut self, floor: &Floor) {
+        let ledger = floor.ledger();
+        let version = ledger.version();
+        let ready = self.ready.get_or_insert_with(|| Ready { seen: usize::MAX, at: Vec::new() });
+        if ready.seen == version {
+            return;
+        }
+        let changed = if ready.seen == usize::MAX { None } else { ledger.changed_since(ready.seen) };
+        match changed {
+            Some(nodes) if nodes.len() < self.nodes as usize => {
+                for node in nodes {
+                    let at = node.0.wrapping_sub(self.first);
+                    if at < self.nodes {
+                        ready.at[at as usize] = floor.ready_at(*node, &self.amounts);
+                    }
+                }
+            }
+            _ => {
+                ready.at.clear();
+                let nodes = (self.first..self.first + self.nodes).map(NodeId);
+                ready.at.extend(nodes.map(|node| floor.ready_at(node, &self.amounts)));
+            }
+        }
+        ready.seen = version;
+    }
+}

@@ -1,0 +1,123 @@
+//! The machine-room floor as a scheduler sees it: what is free now, and when the rest is expected back.
+//!
+//! Expected ends are start + requested limit. An expectation in the past is overdue; each policy says
+//! what it assumes then.
+
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Ledger};
+use crate::ids::{IdVec, NodeId};
+use crate::scheduler::blocks::{Blocks, Summary};
+use crate::time::SimTime;
+
+/// Sum of the amounts of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Released(Amounts);
+
+impl Summary<Amounts> for Released {
+    const EMPTY: Self = Self(Amounts::ZERO);
+    fn add(&mut self, value: &Amounts) {
+        self.0 = self.0.plus(value);
+    }
+}
+
+/// Expected releases of one node, by (expected end, slot of the holder).
+pub type Releases = Blocks<(SimTime, u32), Amounts, Released>;
+
+/// Ledger and expected releases.
+#[derive(Debug)]
+pub struct Floor {
+    ledger: Ledger,
+    releases: IdVec<NodeId, Releases>,
+}
+
+impl Floor {
+    /// An empty floor.
+    #[must_use]
+    pub fn new(spec: &ClusterSpec) -> Self {
+        let ledger = Ledger::new(spec);
+        let releases = IdVec::filled(ledger.nodes().len(), Releases::default());
+        Self { ledger, releases }
+    }
+
+    /// The ledger, for reading.
+    #[inline]
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Takes `allocation` for the holder `slot` until about `expected_end`.
+    ///
+    /// # Errors
+    /// The ledger's [`Conflict`]: the policy is at fault.
+    pub fn start(
+        &mut self,
+        slot: u32,
+        allocation: &Allocation,
+        expected_end: SimTime,
+    ) -> Result<(), Conflict> {
+        self.ledger.take(allocation)?;
+        for grant in allocation {
+            self.releases[grant.node].insert((expected_end, slot), grant.amounts());
+        }
+        Ok(())
+    }
+
+    /// Gives back what `start` took.
+    ///
+    /// # Errors
+    /// The ledger's [`Conflict`] if it was not taken.
+    pub fn end(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) -> Result<(), Conflict> {
+        self.ledger.give_back(allocation)?;
+        for grant in allocation {
+            self.releases[grant.node].remove(&(expected_end, slot));
+        }
+        Ok(())
+    }
+
+    /// Expected releases of a node.
+    #[must_use]
+    pub fn releases(&self, node: NodeId) -> &Releases {
+        &self.releases[node]
+    }
+
+    /// The first expected end after which `node` has `part` free ([`SimTime::from_micros`]`(i64::MIN)` if it
+    /// has it now).
+    #[must_use]
+    pub fn ready_at(&self, node: NodeId, part: &Amounts) -> SimTime {
+        let mut free = self.ledger.node(node).free;
+        if free.holds(part) {
+            return SimTime::from_micros(i64::MIN);
+        }
+        for (sum, rows) in self.releases[node].blocks() {
+            let with_block = free.plus(&sum.0);
+            if !with_block.holds(part) {
+                free = with_block;
+                continue;
+            }
+            for ((end, _), amounts) in rows {
+                free = free.plus(amounts);
+                if free.holds(part) {
+                    return *end;
+                }
+            }
+        }
+        SimTime::NEVER
+    }
+
+    /// What `node` is expected to have free at `at`: now plus all releases expected until then.
+    #[must_use]
+    pub fn expected_free(&self, node: NodeId, at: SimTime) -> Amounts {
+        let mut free = self.ledger.node(node).free;
+        for (sum, rows) in self.releases[node].blocks() {
+            if rows[rows.len() - 1].0.0 <= at {
+                free = free.plus(&sum.0);
+                continue;
+            }
+            for (_, amounts) in rows.iter().take_while(|((end, _), _)| *end <= at) {
+                free = free.plus(amounts);
+            }
+            break;
+        }
+        free
+    }
+}

@@ -1,0 +1,146 @@
+//! The waiting jobs: in order, and in lanes by shape.
+//!
+//! A backfill pass must not look at every waiting job. Jobs of one shape fit or do not fit together,
+//! so the queue keeps a lane per shape, each searchable for "first job after here whose limit is at
+//! most ...". The price of a pass is then the number of distinct shapes waiting, not of jobs.
+
+use super::blocks::{Blocks, Summary};
+use super::ordering::OrderKey;
+use crate::ids::{IdVec, JobId, ShapeId};
+use crate::time::SimDuration;
+
+/// Where a job stands: its key, then submit order.
+pub type Position = (OrderKey, JobId);
+
+/// Smallest limit in a block.
+#[derive(Clone, Copy, Debug)]
+pub struct LeastLimit(SimDuration);
+
+impl Summary<SimDuration> for LeastLimit {
+    const EMPTY: Self = Self(SimDuration::MAX);
+    fn add(&mut self, value: &SimDuration) {
+        self.0 = self.0.min(*value);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    jobs: Blocks<Position, SimDuration, LeastLimit>,
+    /// Place in the list of occupied lanes.
+    at: usize,
+}
+
+/// All waiting jobs.
+#[derive(Debug)]
+pub struct Queue {
+    order: Blocks<Position, ShapeId, ()>,
+    lanes: IdVec<ShapeId, Lane>,
+    occupied: Vec<ShapeId>,
+}
+
+impl Queue {
+    /// An empty queue for jobs of `shapes` shapes.
+    #[must_use]
+    pub fn new(shapes: usize) -> Self {
+        Self {
+            order: Blocks::default(),
+            lanes: (0..shapes).map(|_| Lane::default()).collect(),
+            occupied: Vec::new(),
+        }
+    }
+
+    /// Adds a job.
+    pub fn push(&mut self, position: Position, shape: ShapeId, limit: SimDuration) {
+        self.order.insert(position, shape);
+        let lane = &mut self.lanes[shape];
+        if lane.jobs.is_empty() {
+            lane.at = self.occupied.len();
+            self.occupied.push(shape);
+        }
+        lane.jobs.insert(position, limit);
+    }
+
+    /// Takes a job out; tells whether it was there.
+    pub fn remove(&mut self, position: &Position) -> bool {
+        let Some(shape) = self.order.remove(position) else { return false };
+        let lane = &mut self.lanes[shape];
+        lane.jobs.remove(position);
+        if lane.jobs.is_empty() {
+            let at = lane.at;
+            self.occupied.swap_remove(at);
+            if let Some(moved) = self.occupied.get(at) {
+                self.lanes[*moved].at = at;
+            }
+        }
+        true
+    }
+
+    /// Takes all jobs out, in order.
+    pub fn drain(&mut self) -> Vec<JobId> {
+        let jobs = self.order.iter().map(|((_, job), _)| job).collect();
+        self.order.clear();
+        for shape in self.occupied.drain(..) {
+            self.lanes[shape].jobs.clear();
+        }
+        jobs
+    }
+
+    /// The first job.
+    #[must_use]
+    pub fn head(&self) -> Option<(Position, ShapeId)> {
+        self.order.first()
+    }
+
+    /// Jobs in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, ShapeId)> + '_ {
+        self.order.iter()
+    }
+
+    /// Number of jobs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Shapes that somebody waits for, in no particular order.
+    #[must_use]
+    pub fn occupied(&self) -> &[ShapeId] {
+        &self.occupied
+    }
+
+    /// The first job of `shape` at or behind `from` whose limit is at most `window`.
+    #[must_use]
+    pub fn first_from(&self, shape: ShapeId, from: &Position, window: SimDuration) -> Option<Position> {
+        let found =
+            self.lanes[shape].jobs.find_from(from, |least| least.0 <= window, |limit| *limit <= window);
+        found.map(|(position, _)| position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_searched_by_limit() {
+        let mut queue = Queue::new(2);
+        let at = |n| (OrderKey(0), JobId(n));
+        let s = SimDuration::from_s;
+        queue.push(at(0), ShapeId(0), s(100));
+        queue.push(at(1), ShapeId(1), s(5));
+        queue.push(at(2), ShapeId(0), s(10));
+        assert_eq!(queue.first_from(ShapeId(0), &at(1), s(10)), Some(at(2)));
+        assert_eq!(queue.first_from(ShapeId(0), &at(1), s(9)), None);
+        assert!(queue.remove(&at(1)));
+        assert!(!queue.remove(&at(1)));
+        assert_eq!(queue.occupied(), [ShapeId(0)]);
+        assert_eq!(queue.drain(), [JobId(0), JobId(2)]);
+        assert!(queue.is_empty() && queue.occupied().is_empty());
+    }
+}

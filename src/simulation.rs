@@ -1,0 +1,200 @@
+//! A run: one workload on one cluster under one policy.
+//!
+//! Wires the kernel's instants to the job state machine:
+//!
+//! ```text
+//!   submitted ─┬─> refused (no pool can ever hold it)
+//!              └─> held (dependency, begin time, array limit) ─> waiting ─> running ─> completed
+//!                        └──────────── cancelled ──────────────────┴──────────┘        (or failed)
+//! ```
+//!
+//! Releases come first, then arrivals, then one scheduling pass; a pass happens only when something
+//! changed. What comes out is an [`Outcome`]: a record per job and the exact hours of the meter; all
+//! statistics are made from it elsewhere.
+//!
+//! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
+//! the same inputs give the same bytes.
+
+mod holds;
+pub mod meter;
+mod model;
+
+use crate::cluster::{Allocation, ClusterSpec, Conflict};
+use crate::ids::{IdVec, JobId};
+use crate::kernel::{self, Budget, Calendar, RunEnd};
+use crate::scheduler::{BackfillSpec, Classic, Floor, Ordering, Pending, Placement, Shapes};
+use crate::time::SimTime;
+use crate::workload::Workload;
+
+pub use meter::{Hours, IdleWaiting, PoolHours};
+
+/// Where a job stands at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobState {
+    /// Not submitted before the run ended.
+    Future,
+    /// Submitted, not started.
+    Pending,
+    /// Started, not ended.
+    Running,
+    /// Ended by itself.
+    Completed,
+    /// Ended by itself, as in the recorded history: without success.
+    Failed,
+    /// Withdrawn, or its dependency can never be met.
+    Cancelled,
+    /// No pool of the design can ever hold it.
+    Refused,
+}
+
+impl JobState {
+    /// Slurm's word for it (`REFUSED` is ours: Slurm refuses at submission without a record).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Future => "FUTURE",
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Refused => "REFUSED",
+        }
+    }
+}
+
+/// What happened to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Start, or [`SimTime::NEVER`].
+    pub start: SimTime,
+    /// End, or [`SimTime::NEVER`].
+    pub end: SimTime,
+    /// State at the end of the run.
+    pub state: JobState,
+    /// Why it waited when the run ended, or why its last wait was longer than nothing.
+    pub reason: Option<Pending>,
+}
+
+/// What to keep of a run, and how far it may go.
+pub struct RunOptions<'a> {
+    /// Keep every allocation (node lists of `jobs.csv`, referee).
+    pub keep_allocations: bool,
+    /// Write down why this job waits, whenever that changes.
+    pub watch: Option<JobId>,
+    /// Limits.
+    pub budget: Budget,
+    /// Asked now and then whether to stop.
+    pub interrupted: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        Self { keep_allocations: false, watch: None, budget: Budget::default(), interrupted: &|| false }
+    }
+}
+
+/// A policy made of the public traits.
+pub struct Policy {
+    /// Queue order.
+    pub ordering: Box<dyn Ordering>,
+    /// Node choice.
+    pub placement: Box<dyn Placement>,
+    /// What may pass a blocked head.
+    pub backfill: BackfillSpec,
+}
+
+/// One change of a watched job's situation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRow {
+    /// When.
+    pub at: SimTime,
+    /// Why it does not start; `None` = it starts.
+    pub reason: Option<Pending>,
+    /// The job at the head of the queue.
+    pub head: Option<JobId>,
+    /// Jobs ahead of it.
+    pub ahead: usize,
+    /// Expected start of the head, where the policy reserves for it.
+    pub shadow: Option<SimTime>,
+}
+
+/// All that a run produced.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// A record per job.
+    pub records: IdVec<JobId, JobRecord>,
+    /// Allocations in order of start, if kept.
+    pub allocations: Vec<(JobId, Allocation)>,
+    /// GPU- and CPU-hours.
+    pub hours: Hours,
+    /// Refused jobs with the reason, in submit order.
+    pub refused: Vec<(JobId, String)>,
+    /// Story of the watched job.
+    pub watched: Vec<WatchRow>,
+    /// First submission to last end (or where the run was cut).
+    pub first_submit: SimTime,
+    /// Last instant that was handled.
+    pub last_instant: SimTime,
+    /// Kernel events.
+    pub events: u64,
+    /// Scheduling passes.
+    pub passes: u64,
+}
+
+/// Why a run has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The ledger refused what the policy granted.
+    #[error("the policy granted what is not free at {at} s: {conflict}")]
+    Policy {
+        /// When.
+        at: SimTime,
+        /// The ledger's words.
+        conflict: Conflict,
+    },
+    /// Jobs wait, nothing is left that could start them.
+    #[error("stalled at {at} s with {waiting} jobs that can never start, first: {}", names.join(", "))]
+    Stalled {
+        /// When.
+        at: SimTime,
+        /// How many.
+        waiting: usize,
+        /// The first of them, each with its reason.
+        names: Vec<String>,
+    },
+    /// More than the budget of events.
+    #[error("stopped after {0} events (the event budget)")]
+    EventBudget(u64),
+    /// Stopped by the user.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs `workload` on `cluster` under `policy`.
+///
+/// # Errors
+/// [`RunError`]: a defect of the policy, a stall, a budget, or an interruption.
+pub fn simulate(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    policy: Policy,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
+    let floor = Floor::new(cluster);
+    let shapes = Shapes::new(workload, cluster);
+    let scheduler =
+        Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
+    let mut model = model::Batch::new(workload, floor, scheduler, options);
+    let mut calendar = Calendar::new();
+    let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);
+    match report.end {
+        RunEnd::Drained => model.stall_if_waiting(report.now)?,
+        RunEnd::Horizon => {}
+        RunEnd::EventBudget => return Err(RunError::EventBudget(report.events)),
+        RunEnd::Interrupted => return Err(RunError::Interrupted),
+        RunEnd::Stalled(at) => return Err(model.stalled(at)),
+        RunEnd::Broken => return Err(model.broken_by(report.now)),
+    }
+    Ok(model.finish(&report))
+}

@@ -1,0 +1,214 @@
+//! The hours: where each installed GPU and CPU spent its time, as exact integers.
+//!
+//! Unit: 1/21,000 of a device x microsecond (21,000 is a common multiple of 1,000 thousandths and of
+//! the 7, 8 and 12 slices of MIG), so shares of a GPU add up exactly too. Between two events all levels
+//! are constant; [`Meter::advance`] multiplies them by the span.
+//!
+//! Invariant (checked in tests and by [`PoolHours::check`]): the categories of a pool sum to its
+//! installed capacity x horizon.
+
+use crate::cluster::{Amounts, Ledger};
+use crate::ids::{Id, IdVec, PoolId};
+use crate::scheduler::Pending;
+use crate::time::{SimDuration, SimTime};
+
+/// Ledger units per whole device and microsecond.
+pub const UNITS_PER_DEVICE: i128 = 21_000;
+
+/// Capacity that lay idle while jobs waited, by the reason of the first waiting job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleWaiting {
+    /// The first job needs more than is free in all.
+    pub resources: i128,
+    /// Enough is free in all, but not as the first job needs it.
+    pub fragmentation: i128,
+    /// Only held jobs wait (dependencies, begin times, array limits).
+    pub held: i128,
+}
+
+/// Hours of one kind of device in one pool, in units of 1/21,000 device-microsecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceHours {
+    /// Capacity x horizon.
+    pub installed: i128,
+    /// Allocated and asked for.
+    pub productive: i128,
+    /// Allocated beyond what was asked for (exclusive nodes).
+    pub slack: i128,
+    /// Free while jobs wait.
+    pub idle_waiting: IdleWaiting,
+    /// Free without demand.
+    pub idle: i128,
+}
+
+impl DeviceHours {
+    /// Sum of all categories.
+    #[must_use]
+    pub fn sum(&self) -> i128 {
+        self.productive
+            + self.slack
+            + self.idle_waiting.resources
+            + self.idle_waiting.fragmentation
+            + self.idle_waiting.held
+            + self.idle
+    }
+
+    /// Component-wise sum.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            installed: self.installed + other.installed,
+            productive: self.productive + other.productive,
+            slack: self.slack + other.slack,
+            idle_waiting: IdleWaiting {
+                resources: self.idle_waiting.resources + other.idle_waiting.resources,
+                fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,
+                held: self.idle_waiting.held + other.idle_waiting.held,
+            },
+            idle: self.idle + other.idle,
+        }
+    }
+}
+
+/// Hours of one pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolHours {
+    /// GPUs.
+    pub gpu: DeviceHours,
+    /// CPUs.
+    pub cpu: DeviceHours,
+}
+
+impl PoolHours {
+    /// Whether the categories sum to the installed hours.
+    #[must_use]
+    pub fn check(&self) -> bool {
+        self.gpu.sum() == self.gpu.installed && self.cpu.sum() == self.cpu.installed
+    }
+}
+
+/// Hours of all pools, and the time integrals of the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hours {
+    /// By pool.
+    pub pools: IdVec<PoolId, PoolHours>,
+    /// Waiting jobs x microseconds.
+    pub waiting_job_us: i128,
+    /// Most jobs waiting at once.
+    pub waiting_max: usize,
+    /// Microseconds during which at least one job waited.
+    pub waiting_us: i128,
+}
+
+impl Hours {
+    /// All pools together.
+    #[must_use]
+    pub fn total(&self) -> PoolHours {
+        self.pools.iter().fold(PoolHours::default(), |sum, pool| PoolHours {
+            gpu: sum.gpu.plus(&pool.gpu),
+            cpu: sum.cpu.plus(&pool.cpu),
+        })
+    }
+
+    /// Adds time after the last event in which everything is idle without demand, so that designs of a
+    /// comparison share one horizon.
+    pub fn extend(&mut self, span: SimDuration, capacity: impl Fn(PoolId) -> Amounts) {
+        for at in 0..self.pools.len() {
+            let pool = PoolId::new(at);
+            let has = capacity(pool);
+            let us = i128::from(span.micros()) * UNITS_PER_DEVICE;
+            let row = &mut self.pools[pool];
+            for (device, count) in [(&mut row.gpu, has.gpus), (&mut row.cpu, has.cpus)] {
+                device.installed += us * i128::from(count);
+                device.idle += us * i128::from(count);
+            }
+        }
+    }
+}
+
+/// Why free capacity is idle between two events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleCause {
+    /// Nobody waits.
+    NoDemand,
+    /// The first waiting job does not start for this reason.
+    Waiting(Pending),
+}
+
+/// Multiplies levels by time.
+#[derive(Debug)]
+pub struct Meter {
+    hours: Hours,
+    since: Option<SimTime>,
+    slack: IdVec<PoolId, Amounts>,
+}
+
+impl Meter {
+    /// Nothing measured yet; the horizon starts with the first [`Meter::advance`].
+    #[must_use]
+    pub fn new(pools: usize) -> Self {
+        Self {
+            hours: Hours { pools: IdVec::filled(pools, PoolHours::default()), ..Hours::default() },
+            since: None,
+            slack: IdVec::filled(pools, Amounts::ZERO),
+        }
+    }
+
+    /// A job holds `slack` more than it asked for.
+    pub fn add_slack(&mut self, pool: PoolId, slack: &Amounts) {
+        self.slack[pool] = self.slack[pool].plus(slack);
+    }
+
+    /// Such a job has ended.
+    pub fn drop_slack(&mut self, pool: PoolId, slack: &Amounts) {
+        self.slack[pool] = self.slack[pool].minus(slack);
+    }
+
+    /// Books the time since the last call under the levels that held during it.
+    pub fn advance(&mut self, now: SimTime, ledger: &Ledger, waiting: usize, cause: IdleCause) {
+        let Some(since) = self.since.replace(now) else { return };
+        let span = now.since(since).micros();
+        if span == 0 {
+            return;
+        }
+        let us = i128::from(span);
+        self.hours.waiting_job_us += us * waiting as i128;
+        self.hours.waiting_us += if waiting > 0 { us } else { 0 };
+        let units = us * UNITS_PER_DEVICE;
+        for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
+            let pool = PoolId::new(pool);
+            let (has, free, slack) = (ledger.pool_capacity(pool), ledger.pool_free(pool), self.slack[pool]);
+            if has.gpus > 0 {
+                book(&mut row.gpu, units, has.gpus, free.gpus, slack.gpus, cause);
+            }
+            book(&mut row.cpu, units, has.cpus, free.cpus, slack.cpus, cause);
+        }
+    }
+
+    /// Notes how many jobs wait after a pass.
+    pub fn note_waiting(&mut self, waiting: usize) {
+        self.hours.waiting_max = self.hours.waiting_max.max(waiting);
+    }
+
+    /// The hours.
+    #[must_use]
+    pub fn finish(self) -> Hours {
+        self.hours
+    }
+}
+
+fn book(row: &mut DeviceHours, units: i128, has: u32, free: u32, slack: u32, cause: IdleCause) {
+    let times = |count: u32| units * i128::from(count);
+    row.installed += times(has);
+    row.productive += times(has - free - slack);
+    row.slack += times(slack);
+    let idle = match cause {
+        IdleCause::NoDemand => &mut row.idle,
+        IdleCause::Waiting(Pending::Fragmentation) => &mut row.idle_waiting.fragmentation,
+        IdleCause::Waiting(Pending::Dependency | Pending::BeginTime | Pending::ArrayLimit) => {
+            &mut row.idle_waiting.held
+        }
+        IdleCause::Waiting(_) => &mut row.idle_waiting.resources,
+    };
+    *idle += times(free);
+}

@@ -1,0 +1,403 @@
+//! The kernel's model of a batch cluster.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use super::holds::{Holds, Released};
+use super::meter::{IdleCause, Meter};
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, WatchRow};
+use crate::cluster::{Allocation, Amounts, Conflict};
+use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::kernel::{Calendar, Model, Phase, RunReport};
+use crate::scheduler::{Classic, Floor, Pending, Start};
+use crate::time::SimTime;
+use crate::workload::{JobFlags, Workload};
+
+/// Keys of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Timer {
+    /// The job in this slot ends.
+    End(u32),
+    /// The job's begin time comes.
+    Begin(JobId),
+    /// The user withdraws the job.
+    Cancel(JobId),
+}
+
+/// A running job.
+#[derive(Debug)]
+struct Slot {
+    job: JobId,
+    allocation: Allocation,
+    expected_end: SimTime,
+}
+
+pub(super) struct Batch<'w> {
+    workload: &'w Workload,
+    floor: Floor,
+    scheduler: Classic<'w>,
+    records: IdVec<JobId, JobRecord>,
+    slots: Vec<Option<Slot>>,
+    running: usize,
+    next: usize,
+    holds: Holds,
+    meter: Meter,
+    cause: IdleCause,
+    dirty: bool,
+    starts: Vec<Start>,
+    released: VecDeque<Released>,
+    refused: Vec<(JobId, String)>,
+    keep: bool,
+    allocations: Vec<(JobId, Allocation)>,
+    watch: Option<JobId>,
+    watched: Vec<WatchRow>,
+    passes: u64,
+    conflict: Option<Conflict>,
+}
+
+impl<'w> Batch<'w> {
+    pub(super) fn new(
+        workload: &'w Workload,
+        floor: Floor,
+        scheduler: Classic<'w>,
+        options: &RunOptions<'_>,
+    ) -> Self {
+        let blank =
+            JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future, reason: None };
+        let meter = Meter::new(floor.ledger().pools());
+        Self {
+            workload,
+            floor,
+            scheduler,
+            records: IdVec::filled(workload.jobs.len(), blank),
+            slots: Vec::new(),
+            running: 0,
+            next: 0,
+            holds: Holds::default(),
+            meter,
+            cause: IdleCause::NoDemand,
+            dirty: false,
+            starts: Vec::new(),
+            released: VecDeque::new(),
+            refused: Vec::new(),
+            keep: options.keep_allocations,
+            allocations: Vec::new(),
+            watch: options.watch,
+            watched: Vec::new(),
+            passes: 0,
+            conflict: None,
+        }
+    }
+
+    /// Jobs that wait or are held.
+    fn waiting(&self) -> usize {
+        self.scheduler.queue().len() + self.holds.len()
+    }
+
+    /// Books the time until `now`; the first thing at every instant.
+    fn advance(&mut self, now: SimTime) {
+        let waiting = self.waiting();
+        self.meter.advance(now, self.floor.ledger(), waiting, self.cause);
+    }
+
+    fn submit(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.records[job].state = JobState::Pending;
+        let row = &self.workload.jobs[job];
+        if let Some(reason) = self.scheduler.shapes().refusal(row.request) {
+            self.refused.push((job, reason.to_owned()));
+            self.finish_unstarted(job, JobState::Refused, now);
+            return;
+        }
+        if !row.flags.has(JobFlags::HAS_EXTRAS) {
+            self.scheduler.enqueue(job, now);
+            self.dirty = true;
+            return;
+        }
+        self.submit_with_extras(job, now, calendar);
+    }
+
+    fn submit_with_extras(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let extras = self.workload.extras_of(job).expect("the flag says so");
+        if let Some(cancel) = extras.cancel {
+            calendar.set(Timer::Cancel(job), cancel.max(now), Phase::Release);
+        }
+        match self.holds.depend(job, extras, &self.records) {
+            Err(()) => self.finish_unstarted(job, JobState::Cancelled, now),
+            Ok(true) => self.when_begun(job, now, calendar),
+            Ok(false) => {}
+        }
+    }
+
+    /// Dependencies are met: wait for the begin time, if one lies ahead.
+    fn when_begun(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let begin = self.workload.extras_of(job).and_then(|extras| extras.begin);
+        match begin.filter(|begin| *begin > now) {
+            Some(begin) => {
+                self.holds.hold_until(job, begin);
+                calendar.set(Timer::Begin(job), begin, Phase::Arrival);
+            }
+            None => self.when_admitted(job, now),
+        }
+    }
+
+    /// Begin time and dependencies are met: the array's limit is the last hold.
+    fn when_admitted(&mut self, job: JobId, now: SimTime) {
+        let extras = self.workload.extras_of(job).expect("held jobs have extras");
+        if self.holds.admit(job, extras) {
+            self.scheduler.enqueue(job, now);
+            self.dirty = true;
+        }
+    }
+
+    fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let held = self.slots[slot as usize].take().expect("a timer of a running job");
+        calendar.cancel(Timer::End(slot));
+        if let Err(conflict) = self.floor.end(slot, &held.allocation, held.expected_end) {
+            self.conflict = Some(conflict);
+        }
+        self.scheduler.free_slot(slot);
+        self.running -= 1;
+        self.dirty = true;
+        let job = held.job;
+        let (pool, slack) = self.slack_of(job, &held.allocation);
+        self.meter.drop_slack(pool, &slack);
+        self.records[job].end = now;
+        self.records[job].state = state;
+        if self.keep {
+            self.allocations.push((job, held.allocation));
+        }
+        if self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS) {
+            calendar.cancel(Timer::Cancel(job));
+        }
+        self.after_change(job, now, calendar);
+        self.after_leaving(job, now);
+    }
+
+    /// A job leaves without having run.
+    fn finish_unstarted(&mut self, job: JobId, state: JobState, now: SimTime) {
+        let record = &mut self.records[job];
+        record.state = state;
+        record.end = now;
+        let record = *record;
+        self.holds.changed(job, &record, &mut self.released);
+    }
+
+    /// Dependents of a job that started or ended.
+    fn after_change(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if !self.workload.extras.is_empty() {
+            let record = self.records[job];
+            self.holds.changed(job, &record, &mut self.released);
+            self.flush_released(now, calendar);
+        }
+    }
+
+    /// Lets released jobs go on, and whoever depends on those that never can.
+    fn flush_released(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        while let Some(row) = self.released.pop_front() {
+            match row {
+                Released::Eligible(waiter) => self.when_begun(waiter, now, calendar),
+                Released::Hopeless(waiter) => {
+                    calendar.cancel(Timer::Cancel(waiter));
+                    self.finish_unstarted(waiter, JobState::Cancelled, now);
+                }
+            }
+        }
+    }
+
+    /// The next task of a limited array.
+    fn after_leaving(&mut self, job: JobId, now: SimTime) {
+        let Some(extras) = self.workload.extras_of(job) else { return };
+        if let Some(next) = self.holds.leave(extras) {
+            self.scheduler.enqueue(next, now);
+            self.dirty = true;
+        }
+    }
+
+    fn cancel(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        match self.records[job].state {
+            JobState::Running => {
+                let slot = self.slots.iter().position(|s| s.as_ref().is_some_and(|s| s.job == job));
+                let slot = slot.expect("a running job holds a slot");
+                self.end(slot as u32, JobState::Cancelled, now, calendar);
+            }
+            JobState::Pending => {
+                let queued = !self.holds.forget(job) && self.scheduler.withdraw(job, now);
+                calendar.cancel(Timer::Begin(job));
+                self.finish_unstarted(job, JobState::Cancelled, now);
+                if queued {
+                    self.after_leaving(job, now);
+                }
+                self.flush_released(now, calendar);
+                self.dirty = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// What an allocation holds beyond what its job asked for, and in which pool.
+    fn slack_of(&self, job: JobId, allocation: &Allocation) -> (PoolId, Amounts) {
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let shape = self.scheduler.shapes().of(self.workload.jobs[job].request);
+        let shape = self.scheduler.shapes().get(shape);
+        let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
+        (pool, fit.total.saturating_minus(&fit.asked))
+    }
+
+    fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let row = &self.workload.jobs[start.job];
+        let (pool, slack) = self.slack_of(start.job, &start.allocation);
+        self.meter.add_slack(pool, &slack);
+        let record = &mut self.records[start.job];
+        record.start = now;
+        record.state = JobState::Running;
+        calendar.set(Timer::End(start.slot), now + row.run, Phase::Release);
+        let slot = start.slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] =
+            Some(Slot { job: start.job, allocation: start.allocation, expected_end: now + row.limit });
+        self.running += 1;
+        self.after_change(start.job, now, calendar);
+    }
+
+    /// Why free capacity will lie idle until the next event.
+    fn idle_cause(&self) -> IdleCause {
+        match self.scheduler.head_reason(&self.floor) {
+            Some((_, reason)) => IdleCause::Waiting(reason),
+            None if self.holds.len() > 0 => IdleCause::Waiting(Pending::Dependency),
+            None => IdleCause::NoDemand,
+        }
+    }
+
+    fn watch(&mut self, now: SimTime) {
+        let Some(job) = self.watch else { return };
+        let state = self.records[job].state;
+        if state == JobState::Future
+            || (state != JobState::Pending && self.watched.last().is_some_and(|w| w.reason.is_none()))
+        {
+            return;
+        }
+        let head = self.scheduler.head_reason(&self.floor);
+        let ahead = self.scheduler.queue().iter().take_while(|((_, id), _)| *id != job).count();
+        let reason = (state == JobState::Pending).then(|| match (self.holds.reason(job), head) {
+            (Some(held), _) => held,
+            (None, Some((first, why))) if first == job => why,
+            _ => Pending::Priority,
+        });
+        let row = WatchRow {
+            at: now,
+            reason,
+            head: head.map(|(first, _)| first).filter(|first| *first != job),
+            ahead: if reason.is_some() { ahead } else { 0 },
+            shadow: self.scheduler.reservation().map(|r| r.shadow),
+        };
+        let same =
+            |a: &WatchRow, b: &WatchRow| a.reason == b.reason && a.head == b.head && a.shadow == b.shadow;
+        if self.watched.last().is_none_or(|last| !same(last, &row)) {
+            self.watched.push(row);
+        }
+    }
+
+    /// An error if jobs wait although nothing is left to happen.
+    pub(super) fn stall_if_waiting(&self, now: SimTime) -> Result<(), RunError> {
+        if self.waiting() > 0 { Err(self.stalled(now)) } else { Ok(()) }
+    }
+
+    /// The stall, with the first waiting jobs and why they wait.
+    pub(super) fn stalled(&self, at: SimTime) -> RunError {
+        const NAMED: usize = 5;
+        let pending = self.records.iter_ids().filter(|(_, r)| r.state == JobState::Pending);
+        let names = pending
+            .take(NAMED)
+            .map(|(job, _)| {
+                let head = self.scheduler.head_reason(&self.floor).filter(|(first, _)| *first == job);
+                let reason = self.holds.reason(job).or(head.map(|(_, why)| why)).unwrap_or(Pending::Priority);
+                format!("{} ({})", self.workload.job_name(job), reason.name())
+            })
+            .collect();
+        RunError::Stalled { at, waiting: self.waiting(), names }
+    }
+
+    /// The conflict that broke the run.
+    pub(super) fn broken_by(&mut self, at: SimTime) -> RunError {
+        let conflict = self.conflict.take().expect("only a conflict breaks a run");
+        RunError::Policy { at, conflict }
+    }
+
+    pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
+        if self.keep {
+            let running = self.slots.drain(..).flatten().map(|slot| (slot.job, slot.allocation));
+            self.allocations.extend(running);
+            let records = &self.records;
+            self.allocations.sort_by_key(|(job, _)| (records[*job].start, *job));
+        }
+        let first_submit = self.workload.first_submit();
+        let last_instant = report.now.max(first_submit);
+        Outcome {
+            records: self.records,
+            allocations: self.allocations,
+            hours: self.meter.finish(),
+            refused: self.refused,
+            watched: self.watched,
+            first_submit,
+            last_instant,
+            events: report.events,
+            passes: self.passes,
+        }
+    }
+}
+
+impl Model for Batch<'_> {
+    type Timer = Timer;
+
+    fn next_arrival(&self) -> Option<SimTime> {
+        self.workload.jobs.as_slice().get(self.next).map(|job| job.submit)
+    }
+
+    fn arrive(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.advance(now);
+        while self.next_arrival() == Some(now) {
+            let job = JobId::new(self.next);
+            self.next += 1;
+            self.submit(job, now, calendar);
+        }
+        self.flush_released(now, calendar);
+    }
+
+    fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
+        self.advance(now);
+        match timer {
+            Timer::End(slot) => self.end(slot, JobState::Completed, now, calendar),
+            Timer::Begin(job) => {
+                if self.holds.begun(job) {
+                    self.when_admitted(job, now);
+                }
+            }
+            Timer::Cancel(job) => self.cancel(job, now, calendar),
+        }
+    }
+
+    fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> ControlFlow<()> {
+        if self.conflict.is_some() {
+            return ControlFlow::Break(());
+        }
+        while self.dirty {
+            self.dirty = false;
+            self.passes += 1;
+            let mut starts = std::mem::take(&mut self.starts);
+            if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {
+                self.conflict = Some(conflict);
+                return ControlFlow::Break(());
+            }
+            for start in starts.drain(..) {
+                self.begin_running(start, now, calendar);
+            }
+            self.starts = starts;
+        }
+        self.meter.note_waiting(self.waiting());
+        self.cause = self.idle_cause();
+        self.watch(now);
+        ControlFlow::Continue(())
+    }
+}
