@@ -11,11 +11,16 @@ pub trait Summary<V>: Copy {
     const EMPTY: Self;
     /// Adds one value.
     fn add(&mut self, value: &V);
+    /// Takes one value out; `false` if the summary must be made anew from what is left.
+    fn subtract(&mut self, value: &V) -> bool;
 }
 
 impl<V> Summary<V> for () {
     const EMPTY: Self = ();
     fn add(&mut self, _: &V) {}
+    fn subtract(&mut self, _: &V) -> bool {
+        true
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -55,14 +60,18 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
 
     /// Takes out all rows.
     pub fn clear(&mut self) {
-        self.blocks.clear();
+        self.blocks.truncate(1);
+        if let Some(block) = self.blocks.first_mut() {
+            block.rows.clear();
+            block.summary = S::EMPTY;
+        }
         self.len = 0;
     }
 
     /// First row.
     #[must_use]
     pub fn first(&self) -> Option<(K, V)> {
-        self.blocks.first().map(|b| b.rows[0])
+        self.blocks.first().and_then(|b| b.rows.first().copied())
     }
 
     /// Adds a row.
@@ -80,7 +89,9 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
         if block.rows.len() >= BLOCK_MAX {
             // Appending is the usual case: keep the left part nearly full then.
             let cut = if place + 1 == BLOCK_MAX { BLOCK_MAX - 8 } else { BLOCK_MAX / 2 };
-            let right = block.rows.split_off(cut);
+            let mut right = Vec::with_capacity(BLOCK_MAX);
+            right.extend_from_slice(&block.rows[cut..]);
+            block.rows.truncate(cut);
             block.summary = Self::summary(&block.rows);
             let summary = Self::summary(&right);
             self.blocks.insert(at + 1, Block { rows: right, summary });
@@ -90,14 +101,18 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
     /// Takes out the row of `key`.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.block_for(key);
+        let only = self.blocks.len() == 1;
         let block = self.blocks.get_mut(at)?;
         let place = block.rows.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
         let (_, value) = block.rows.remove(place);
         self.len -= 1;
-        if block.rows.is_empty() {
+        if block.rows.is_empty() && !only {
             self.blocks.remove(at);
         } else {
-            block.summary = Self::summary(&block.rows);
+            // The last block stays, empty, so that short lists do not allocate again and again.
+            if !block.summary.subtract(&value) {
+                block.summary = Self::summary(&block.rows);
+            }
         }
         Some(value)
     }
@@ -125,22 +140,18 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
         None
     }
 
-    /// Blocks in order: summary and rows.
+    /// Blocks in order: summary and rows, at least one.
     pub fn blocks(&self) -> impl Iterator<Item = (&S, &[(K, V)])> {
-        self.blocks.iter().map(|b| (&b.summary, b.rows.as_slice()))
-    }
-
-    /// Summary of all rows (of blocks' rows, without opening them, where summaries join by `join`).
-    pub fn fold<T>(&self, start: T, join: impl Fn(T, &S) -> T) -> T {
-        self.blocks.iter().fold(start, |sum, b| join(sum, &b.summary))
+        self.blocks.iter().filter(|b| !b.rows.is_empty()).map(|b| (&b.summary, b.rows.as_slice()))
     }
 
     /// The first block whose last key is not before `key` (the number of blocks if there is none).
     fn block_for(&self, key: &K) -> usize {
-        match self.blocks.len() {
-            0 => 0,
-            1 => usize::from(self.blocks[0].rows[self.blocks[0].rows.len() - 1].0 < *key),
-            _ => self.blocks.partition_point(|b| b.rows[b.rows.len() - 1].0 < *key),
+        let ends_before = |b: &Block<K, V, S>| b.rows.last().is_none_or(|(last, _)| last < key);
+        match self.blocks.as_slice() {
+            [] => 0,
+            [only] => usize::from(ends_before(only)),
+            blocks => blocks.partition_point(ends_before),
         }
     }
 
@@ -163,6 +174,9 @@ mod tests {
         const EMPTY: Self = Self(u32::MAX);
         fn add(&mut self, value: &u32) {
             self.0 = self.0.min(*value);
+        }
+        fn subtract(&mut self, value: &u32) -> bool {
+            *value > self.0
         }
     }
 

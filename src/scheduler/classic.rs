@@ -90,11 +90,15 @@ pub struct Classic<'w> {
     shapes: Shapes,
     fits: Fits,
     queue: Queue,
+    /// Came since the last pass, not yet in the queue.
+    fresh: Vec<JobId>,
     ordering: Box<dyn Ordering>,
     placement: Box<dyn Placement>,
     backfill: BackfillSpec,
     rekeyed_at: Option<SimTime>,
     reservation: Option<Reservation>,
+    /// The blocked head, and the ledger's version under which nobody could pass it.
+    settled: Option<(Position, usize)>,
     free_slots: Vec<u32>,
     slots: u32,
     candidates: Vec<Candidate>,
@@ -129,11 +133,13 @@ impl<'w> Classic<'w> {
             shapes,
             fits,
             queue,
+            fresh: Vec::new(),
             ordering,
             placement,
             backfill,
             rekeyed_at: None,
             reservation: None,
+            settled: None,
             free_slots: Vec::new(),
             slots: 0,
             candidates: Vec::new(),
@@ -159,8 +165,18 @@ impl<'w> Classic<'w> {
         self.reservation.as_ref()
     }
 
-    /// Takes a job into the queue.
-    pub fn enqueue(&mut self, job: JobId, now: SimTime) {
+    /// Jobs that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.len() + self.fresh.len()
+    }
+
+    /// Takes a job in; it enters the queue with the next pass.
+    pub fn enqueue(&mut self, job: JobId) {
+        self.fresh.push(job);
+    }
+
+    fn push(&mut self, job: JobId, now: SimTime) {
         let position = self.position(job, now);
         let row = &self.workload.jobs[job];
         self.queue.push(position, self.shapes.of(row.request), row.limit);
@@ -168,15 +184,12 @@ impl<'w> Classic<'w> {
 
     /// Takes a waiting job out of the queue; tells whether it was waiting.
     pub fn withdraw(&mut self, job: JobId, now: SimTime) -> bool {
-        let at = if self.ordering.changes_with_time() { self.rekeyed_at.unwrap_or(now) } else { now };
-        let position = self.position(job, at);
-        self.queue.remove(&position) || self.withdraw_by_search(job)
-    }
-
-    /// A job that came after the last pass has a key of its own arrival instant.
-    fn withdraw_by_search(&mut self, job: JobId) -> bool {
-        let found = self.queue.iter().find(|((_, id), _)| *id == job).map(|(position, _)| position);
-        found.is_some_and(|position| self.queue.remove(&position))
+        if let Some(at) = self.fresh.iter().position(|fresh| *fresh == job) {
+            self.fresh.remove(at);
+            return true;
+        }
+        let position = self.position(job, self.rekeyed_at.unwrap_or(now));
+        self.queue.remove(&position)
     }
 
     /// A slot number given back by a job that ended.
@@ -189,18 +202,21 @@ impl<'w> Classic<'w> {
     /// # Errors
     /// The ledger's conflict, which is a defect of the policy.
     pub fn pass(&mut self, now: SimTime, floor: &mut Floor, starts: &mut Vec<Start>) -> Result<(), Conflict> {
-        self.reservation = None;
-        if self.queue.is_empty() {
+        if self.start_only_job(now, floor, starts)? {
             return Ok(());
         }
-        if self.ordering.changes_with_time() {
-            self.rekey(now);
+        let fresh = self.take_in_fresh(now);
+        if self.only_fresh_may_start(now, floor) {
+            return self.let_fresh_pass(&fresh, now, floor, starts);
         }
+        self.settled = None;
+        self.reservation = None;
         if let BackfillSpec::Conservative { depth } = self.backfill {
             return self.conservative_pass(now, depth, floor, starts);
         }
         while let Some((position, shape)) = self.queue.head() {
             if self.room(shape, None, floor).is_none() {
+                self.settled = Some((position, floor.ledger().version()));
                 break;
             }
             self.start(position, shape, None, now, floor, starts)?;
@@ -231,17 +247,82 @@ impl<'w> Classic<'w> {
         (self.ordering.key(&view, now), job)
     }
 
-    fn rekey(&mut self, now: SimTime) {
-        self.rekeyed_at = Some(now);
-        for job in self.queue.drain() {
-            self.enqueue(job, now);
+    /// The usual case on a machine that is not full: one job comes, nobody waits, it fits. Every policy
+    /// starts it then, and the queue need not see it.
+    fn start_only_job(
+        &mut self,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<bool, Conflict> {
+        let [job] = self.fresh[..] else { return Ok(self.fresh.is_empty() && self.queue.is_empty()) };
+        let shape = self.shapes.of(self.workload.jobs[job].request);
+        if !self.queue.is_empty() {
+            return Ok(false);
         }
+        let Some(pool) = self.room(shape, None, floor) else { return Ok(false) };
+        self.fresh.clear();
+        let nodes = self.choose(shape, pool, None, floor);
+        self.grant(job, &nodes, now, floor, starts)?;
+        Ok(true)
+    }
+
+    /// Whether nothing changed since a pass in which nobody could pass the head: same head, same floor,
+    /// same reservation, less time until the shadow. Whoever could not start then cannot start now.
+    fn only_fresh_may_start(&self, now: SimTime, floor: &Floor) -> bool {
+        let head = self.queue.head().map(|(position, _)| (position, floor.ledger().version()));
+        self.settled.is_some()
+            && self.settled == head
+            && !self.ordering.changes_with_time()
+            && self.reservation.as_ref().is_none_or(|r| r.shadow > now)
+    }
+
+    /// Lets the jobs that came since the last pass pass the head, if the rule allows.
+    fn let_fresh_pass(
+        &mut self,
+        fresh: &[JobId],
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        if self.backfill == BackfillSpec::None {
+            return Ok(());
+        }
+        let mut positions: SmallVec<[Position; 4]> =
+            fresh.iter().map(|job| self.position(*job, now)).collect();
+        positions.sort_unstable();
+        let mut reservation = self.reservation.take();
+        for position in positions {
+            let shape = self.shapes.of(self.workload.jobs[position.1].request);
+            let found = Candidate { position, shape };
+            if self.candidate(shape, &position, now, reservation.as_ref(), floor) == Some(found) {
+                self.start_behind(found, now, reservation.as_mut(), floor, starts)?;
+            }
+        }
+        self.reservation = reservation;
+        Ok(())
+    }
+
+    /// Gives every job its place; orders that change with time are made anew. Tells who is new.
+    fn take_in_fresh(&mut self, now: SimTime) -> SmallVec<[JobId; 4]> {
+        if self.ordering.changes_with_time() {
+            self.rekeyed_at = Some(now);
+            for job in self.queue.drain() {
+                self.push(job, now);
+            }
+        }
+        let fresh: SmallVec<[JobId; 4]> = self.fresh.drain(..).collect();
+        for job in &fresh {
+            self.push(*job, now);
+        }
+        fresh
     }
 
     /// The first pool with room for `shape` now; with `avoid`, room beside the reserved part.
     fn room(&mut self, shape: ShapeId, avoid: Option<&Reservation>, floor: &Floor) -> Option<PoolId> {
         let Self { shapes, fits, .. } = self;
-        shapes.get(shape).pools.iter().find(|pool| has_room(fits, shapes, pool, avoid, floor)).map(|p| p.pool)
+        let room = shapes.get(shape).pools.iter().find(|pool| has_room(fits, shapes, pool, avoid, floor));
+        room.map(|p| p.pool)
     }
 
     /// Starts a job that has room.
@@ -268,9 +349,20 @@ impl<'w> Classic<'w> {
         floor: &mut Floor,
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
-        let allocation = grants(nodes, floor);
         self.queue.remove(&position);
-        let job = position.1;
+        self.grant(position.1, nodes, now, floor, starts)
+    }
+
+    /// Takes the nodes from the floor for a job that is no longer queued.
+    fn grant(
+        &mut self,
+        job: JobId,
+        nodes: &Chosen,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let allocation = grants(nodes, floor);
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.slots += 1;
             self.slots - 1
@@ -297,7 +389,7 @@ impl<'w> Classic<'w> {
                 });
             let nodes = best(placement.as_ref(), &ask, candidates, *count as usize);
             let nodes = nodes.expect("has_room counted enough nodes");
-            chosen.extend(nodes.into_iter().map(|node| (node.id, ask)));
+            chosen.extend(nodes.iter().map(|node| (node.id, ask)));
         }
         chosen
     }
@@ -339,20 +431,35 @@ impl<'w> Classic<'w> {
                 again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
                 continue;
             }
-            let limit = self.workload.jobs[found.position.1].limit;
-            let beyond = reservation.as_deref().filter(|r| now + limit > r.shadow).cloned();
-            self.start(found.position, found.shape, beyond.as_ref(), now, floor, starts)?;
-            if let (Some(_), Some(reservation), Some(start)) =
-                (&beyond, reservation.as_deref_mut(), starts.last())
-            {
-                reservation.use_spare(&start.allocation);
-            }
+            self.start_behind(found, now, reservation.as_deref_mut(), floor, starts)?;
             let from = next_after(&found.position);
             let next = self.candidate(found.shape, &from, now, reservation.as_deref(), floor);
             next.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
         }
         self.candidates = candidates;
         Ok(())
+    }
+
+    /// Starts a job behind the head; one that runs beyond the shadow time keeps off the reserved part.
+    fn start_behind(
+        &mut self,
+        found: Candidate,
+        now: SimTime,
+        reservation: Option<&mut Reservation>,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let limit = self.workload.jobs[found.position.1].limit;
+        match reservation.filter(|r| now + limit > r.shadow) {
+            None => self.start(found.position, found.shape, None, now, floor, starts),
+            Some(reservation) => {
+                self.start(found.position, found.shape, Some(reservation), now, floor, starts)?;
+                if let Some(start) = starts.last() {
+                    reservation.use_spare(&start.allocation);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The first job of a lane at or behind `from` that may start now.
@@ -411,6 +518,9 @@ fn has_room(
     avoid: Option<&Reservation>,
     floor: &Floor,
 ) -> bool {
+    if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
+        return false;
+    }
     let mut needed = 0;
     pool.groups.iter().all(|(part, count): &(PartId, u32)| {
         needed += count;

@@ -17,6 +17,10 @@ impl Summary<Amounts> for Released {
     fn add(&mut self, value: &Amounts) {
         self.0 = self.0.plus(value);
     }
+    fn subtract(&mut self, value: &Amounts) -> bool {
+        self.0 = self.0.minus(value);
+        true
+    }
 }
 
 /// Expected releases of one node, by (expected end, slot of the holder).

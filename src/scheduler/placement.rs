@@ -3,6 +3,8 @@
 //! A [`Placement`] scores feasible nodes; the lowest score wins, equal scores go to the lowest node id
 //! (the tie rule of these policies). GPUs on a node: lowest free index first.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::policy::PlacementSpec;
 use crate::cluster::Amounts;
 use crate::ids::NodeId;
@@ -83,13 +85,13 @@ pub fn best(
     ask: &Amounts,
     nodes: impl Iterator<Item = NodeView>,
     count: usize,
-) -> Option<Vec<NodeView>> {
+) -> Option<SmallVec<[NodeView; 1]>> {
     if placement.lowest_id_wins() {
-        let chosen: Vec<NodeView> = nodes.take(count).collect();
+        let chosen: SmallVec<[NodeView; 1]> = nodes.take(count).collect();
         return (chosen.len() == count).then_some(chosen);
     }
     if count == 1 {
-        return nodes.min_by_key(|node| (placement.score(ask, node), node.id)).map(|node| vec![node]);
+        return nodes.min_by_key(|node| (placement.score(ask, node), node.id)).map(|node| smallvec![node]);
     }
     let mut scored: Vec<(Score, NodeView)> = nodes.map(|node| (placement.score(ask, &node), node)).collect();
     if scored.len() < count {

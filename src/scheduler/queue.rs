@@ -21,6 +21,9 @@ impl Summary<SimDuration> for LeastLimit {
     fn add(&mut self, value: &SimDuration) {
         self.0 = self.0.min(*value);
     }
+    fn subtract(&mut self, value: &SimDuration) -> bool {
+        *value > self.0
+    }
 }
 
 #[derive(Debug, Default)]

@@ -30,6 +30,8 @@ struct Slot {
     job: JobId,
     allocation: Allocation,
     expected_end: SimTime,
+    /// Pool, and what is held beyond what was asked for.
+    slack: (PoolId, Amounts),
 }
 
 pub(super) struct Batch<'w> {
@@ -91,7 +93,7 @@ impl<'w> Batch<'w> {
 
     /// Jobs that wait or are held.
     fn waiting(&self) -> usize {
-        self.scheduler.queue().len() + self.holds.len()
+        self.scheduler.waiting() + self.holds.len()
     }
 
     /// Books the time until `now`; the first thing at every instant.
@@ -109,7 +111,7 @@ impl<'w> Batch<'w> {
             return;
         }
         if !row.flags.has(JobFlags::HAS_EXTRAS) {
-            self.scheduler.enqueue(job, now);
+            self.scheduler.enqueue(job);
             self.dirty = true;
             return;
         }
@@ -136,15 +138,15 @@ impl<'w> Batch<'w> {
                 self.holds.hold_until(job, begin);
                 calendar.set(Timer::Begin(job), begin, Phase::Arrival);
             }
-            None => self.when_admitted(job, now),
+            None => self.when_admitted(job),
         }
     }
 
     /// Begin time and dependencies are met: the array's limit is the last hold.
-    fn when_admitted(&mut self, job: JobId, now: SimTime) {
+    fn when_admitted(&mut self, job: JobId) {
         let extras = self.workload.extras_of(job).expect("held jobs have extras");
         if self.holds.admit(job, extras) {
-            self.scheduler.enqueue(job, now);
+            self.scheduler.enqueue(job);
             self.dirty = true;
         }
     }
@@ -159,8 +161,7 @@ impl<'w> Batch<'w> {
         self.running -= 1;
         self.dirty = true;
         let job = held.job;
-        let (pool, slack) = self.slack_of(job, &held.allocation);
-        self.meter.drop_slack(pool, &slack);
+        self.meter.drop_slack(held.slack.0, &held.slack.1);
         self.records[job].end = now;
         self.records[job].state = state;
         if self.keep {
@@ -170,7 +171,7 @@ impl<'w> Batch<'w> {
             calendar.cancel(Timer::Cancel(job));
         }
         self.after_change(job, now, calendar);
-        self.after_leaving(job, now);
+        self.after_leaving(job);
     }
 
     /// A job leaves without having run.
@@ -205,10 +206,10 @@ impl<'w> Batch<'w> {
     }
 
     /// The next task of a limited array.
-    fn after_leaving(&mut self, job: JobId, now: SimTime) {
+    fn after_leaving(&mut self, job: JobId) {
         let Some(extras) = self.workload.extras_of(job) else { return };
         if let Some(next) = self.holds.leave(extras) {
-            self.scheduler.enqueue(next, now);
+            self.scheduler.enqueue(next);
             self.dirty = true;
         }
     }
@@ -225,7 +226,7 @@ impl<'w> Batch<'w> {
                 calendar.cancel(Timer::Begin(job));
                 self.finish_unstarted(job, JobState::Cancelled, now);
                 if queued {
-                    self.after_leaving(job, now);
+                    self.after_leaving(job);
                 }
                 self.flush_released(now, calendar);
                 self.dirty = true;
@@ -245,8 +246,8 @@ impl<'w> Batch<'w> {
 
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
         let row = &self.workload.jobs[start.job];
-        let (pool, slack) = self.slack_of(start.job, &start.allocation);
-        self.meter.add_slack(pool, &slack);
+        let slack = self.slack_of(start.job, &start.allocation);
+        self.meter.add_slack(slack.0, &slack.1);
         let record = &mut self.records[start.job];
         record.start = now;
         record.state = JobState::Running;
@@ -256,7 +257,7 @@ impl<'w> Batch<'w> {
             self.slots.resize_with(slot + 1, || None);
         }
         self.slots[slot] =
-            Some(Slot { job: start.job, allocation: start.allocation, expected_end: now + row.limit });
+            Some(Slot { job: start.job, allocation: start.allocation, expected_end: now + row.limit, slack });
         self.running += 1;
         self.after_change(start.job, now, calendar);
     }
@@ -371,7 +372,7 @@ impl Model for Batch<'_> {
             Timer::End(slot) => self.end(slot, JobState::Completed, now, calendar),
             Timer::Begin(job) => {
                 if self.holds.begun(job) {
-                    self.when_admitted(job, now);
+                    self.when_admitted(job);
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),

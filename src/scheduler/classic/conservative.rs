@@ -79,7 +79,7 @@ impl Classic<'_> {
                 .filter(|node| node.free.holds(&ask));
             let nodes = best(self.placement.as_ref(), &ask, nodes, *count as usize);
             let nodes = nodes.expect("the planned start is when enough nodes are free");
-            chosen.extend(nodes.into_iter().map(|node| (node.id, ask)));
+            chosen.extend(nodes.iter().map(|node| (node.id, ask)));
         }
         (start, chosen)
     }

@@ -52,7 +52,7 @@ impl Classic<'_> {
                 });
             let chosen = best(placement.as_ref(), &ask, nodes, *count as usize);
             let chosen = chosen.expect("the shadow time is when enough nodes are ready");
-            spare.extend(chosen.into_iter().map(|node| (node.id, node.free.minus(&ask))));
+            spare.extend(chosen.iter().map(|node| (node.id, node.free.minus(&ask))));
         }
         Reservation { job, shadow, spare }
     }
