@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod diagnostic;
 pub mod ids;
 pub mod kernel;
+pub mod metrics;
 pub mod random;
 pub mod scheduler;
 pub mod simulation;

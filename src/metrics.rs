@@ -1,0 +1,309 @@
+//! What a run amounts to: counts, waits and their tails, utilization, hours, groups, series.
+//!
+//! A [`Summary`] is made from an [`Outcome`] and its workload alone, after the run; nothing here can
+//! change a schedule. Its serialized form is the contract of DESIGN.md 5.4: seconds unless named,
+//! undefined figures are `null`.
+//!
+//! Definitions. Wait: first start - submit, over jobs that started. Turnaround: end - submit, and
+//! bounded slowdown: max(1, (wait + run) / max(run, 10 s)), over jobs that ran to an end. Quantile q of
+//! n values: the sorted value at min(n - 1, floor(q n)). Makespan: last end - first submit.
+
+pub mod groups;
+pub mod quantiles;
+pub mod timeline;
+
+use serde::Serialize;
+
+use crate::cluster::ClusterSpec;
+use crate::ids::JobId;
+use crate::scheduler::Shapes;
+use crate::simulation::meter::{DeviceHours, UNITS_PER_DEVICE};
+use crate::simulation::{JobState, Outcome};
+use crate::time::{MICROS_PER_S, SimDuration};
+use crate::workload::{RepairKind, Workload};
+
+pub use groups::{Group, Groups};
+pub use quantiles::Spread;
+pub use timeline::{Timeline, TimelineRow};
+
+/// How many jobs ended how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct JobCounts {
+    /// Rows of the trace.
+    pub read: u64,
+    /// Values that the reader changed.
+    pub repaired: u64,
+    /// Rows that the reader refused, and jobs that the design can never hold.
+    pub refused: u64,
+    /// Ended by themselves.
+    pub completed: u64,
+    /// Ended without success.
+    pub failed: u64,
+    /// Withdrawn.
+    pub cancelled: u64,
+    /// Waiting or running when the run was cut.
+    pub unfinished: u64,
+}
+
+/// Work done per hour of makespan.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Throughput {
+    /// Completed jobs.
+    pub jobs_per_hour: Option<f64>,
+    /// Reference GPU-hours of completed jobs.
+    pub delivered_gpu_hours_per_hour: Option<f64>,
+}
+
+/// Shares of installed capacity over the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Utilization {
+    /// Allocated CPUs.
+    pub cpu: Option<f64>,
+    /// Allocated GPUs.
+    pub gpu_allocated: Option<f64>,
+    /// GPUs doing work (the ledger's `productive`).
+    pub gpu_productive: Option<f64>,
+}
+
+/// Loss of capacity to fragmentation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Fragmentation {
+    /// Share of the installed GPU time (CPU time where there is no GPU) that lay idle because the first
+    /// waiting job, for which enough was free in all, found no fitting nodes.
+    pub mean: Option<f64>,
+}
+
+/// The ledger in device-hours; all but `installed` sum to it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HoursFigures {
+    /// Capacity x horizon.
+    pub installed: f64,
+    /// Allocated and at work.
+    pub productive: f64,
+    /// Lost to virtualization.
+    pub virtualization: f64,
+    /// Lost to neighbours.
+    pub neighbours: f64,
+    /// Lost to communication.
+    pub communication: f64,
+    /// Allocated beyond what was asked for.
+    pub slack: f64,
+    /// Lost to storage and checkpoints.
+    pub storage: f64,
+    /// Lost and repeated work.
+    pub lost: f64,
+    /// Allocated but not used.
+    pub held_idle: f64,
+    /// Boot, re-image, repartition.
+    pub startup: f64,
+    /// Free while jobs waited.
+    pub idle_waiting: f64,
+    /// Free without demand.
+    pub idle: f64,
+    /// Out of order.
+    pub down: f64,
+}
+
+/// All figures of one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Jobs by end.
+    pub jobs: JobCounts,
+    /// Last end - first submit.
+    pub makespan_s: Option<f64>,
+    /// Work per hour.
+    pub throughput: Throughput,
+    /// Waits.
+    pub wait_s: Spread,
+    /// Turnaround times.
+    pub turnaround_s: Spread,
+    /// Bounded slowdowns.
+    pub bounded_slowdown: Spread,
+    /// Shares of capacity.
+    pub utilization: Utilization,
+    /// Loss to fragmentation.
+    pub fragmentation: Fragmentation,
+    /// The GPU ledger; `None` without GPUs.
+    pub gpu_hours: Option<HoursFigures>,
+    /// The CPU ledger.
+    pub cpu_hours: HoursFigures,
+    /// Reference GPU-hours of completed jobs.
+    pub delivered_gpu_hours: f64,
+    /// Reference CPU-hours of completed jobs.
+    pub delivered_cpu_hours: f64,
+    /// Waiting jobs over time.
+    pub queue: QueueFigures,
+}
+
+/// Waiting jobs over the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct QueueFigures {
+    /// Time-weighted mean.
+    pub mean: Option<f64>,
+    /// Most at once.
+    pub max: u64,
+    /// Share of the horizon with somebody waiting.
+    pub waiting_share: Option<f64>,
+}
+
+/// Sums up a run; see the room's definitions.
+#[must_use]
+pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Summary {
+    let counts = count_jobs(workload, outcome);
+    let mut samples = Samples::of(workload, outcome);
+    let makespan = makespan(outcome);
+    let delivered = delivered(workload, cluster, outcome);
+    let hours = outcome.hours.total();
+    let has_gpus = hours.gpu.installed > 0;
+    let horizon_us = horizon_us(outcome);
+    let per_hour = |amount: f64| makespan.filter(|m| m.micros() > 0).map(|m| amount / (m.as_s() / 3600.0));
+    Summary {
+        jobs: counts,
+        makespan_s: makespan.map(SimDuration::as_s),
+        throughput: Throughput {
+            jobs_per_hour: per_hour(counts.completed as f64),
+            delivered_gpu_hours_per_hour: if has_gpus { per_hour(delivered.0) } else { None },
+        },
+        wait_s: Spread::of_micros(&mut samples.wait_us),
+        turnaround_s: Spread::of_micros(&mut samples.turnaround_us),
+        bounded_slowdown: Spread::of(&mut samples.slowdown),
+        utilization: Utilization {
+            cpu: share(hours.cpu.productive + hours.cpu.slack, hours.cpu.installed),
+            gpu_allocated: share(hours.gpu.productive + hours.gpu.slack, hours.gpu.installed),
+            gpu_productive: share(hours.gpu.productive, hours.gpu.installed),
+        },
+        fragmentation: Fragmentation {
+            mean: if has_gpus {
+                share(hours.gpu.idle_waiting.fragmentation, hours.gpu.installed)
+            } else {
+                share(hours.cpu.idle_waiting.fragmentation, hours.cpu.installed)
+            },
+        },
+        gpu_hours: has_gpus.then(|| figures(&hours.gpu)),
+        cpu_hours: figures(&hours.cpu),
+        delivered_gpu_hours: delivered.0,
+        delivered_cpu_hours: delivered.1,
+        queue: QueueFigures {
+            mean: share(outcome.hours.waiting_job_us, horizon_us),
+            max: outcome.hours.waiting_max as u64,
+            waiting_share: share(outcome.hours.waiting_us, horizon_us),
+        },
+    }
+}
+
+/// Span from the first submission to the last instant of the run.
+fn horizon_us(outcome: &Outcome) -> i128 {
+    i128::from(outcome.last_instant.saturating_since(outcome.first_submit).micros())
+}
+
+fn share(part: i128, whole: i128) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Device-hours of ledger units.
+fn device_hours(units: i128) -> f64 {
+    units as f64 / (UNITS_PER_DEVICE * i128::from(MICROS_PER_S) * 3600) as f64
+}
+
+fn figures(hours: &DeviceHours) -> HoursFigures {
+    let waiting = hours.idle_waiting;
+    HoursFigures {
+        installed: device_hours(hours.installed),
+        productive: device_hours(hours.productive),
+        virtualization: 0.0,
+        neighbours: 0.0,
+        communication: 0.0,
+        slack: device_hours(hours.slack),
+        storage: 0.0,
+        lost: 0.0,
+        held_idle: 0.0,
+        startup: 0.0,
+        idle_waiting: device_hours(waiting.resources + waiting.fragmentation + waiting.held),
+        idle: device_hours(hours.idle),
+        down: 0.0,
+    }
+}
+
+fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
+    let mut by_state = [0u64; 8];
+    for record in outcome.records.iter() {
+        by_state[record.state as usize] += 1;
+    }
+    let of = |state: JobState| by_state[state as usize];
+    let refused_rows = workload.repairs.rows(RepairKind::Refused);
+    JobCounts {
+        read: workload.repairs.rows_read.max(workload.jobs.len() as u64),
+        repaired: workload.repairs.rows(RepairKind::Changed),
+        refused: refused_rows + of(JobState::Refused),
+        completed: of(JobState::Completed),
+        failed: of(JobState::Failed),
+        cancelled: of(JobState::Cancelled),
+        unfinished: of(JobState::Pending) + of(JobState::Running) + of(JobState::Future),
+    }
+}
+
+fn makespan(outcome: &Outcome) -> Option<SimDuration> {
+    let ran = |state| matches!(state, JobState::Completed | JobState::Failed | JobState::Cancelled);
+    let started = |r: &&crate::simulation::JobRecord| r.start != crate::time::SimTime::NEVER;
+    let last = outcome.records.iter().filter(started).filter(|r| ran(r.state)).map(|r| r.end).max()?;
+    Some(last.saturating_since(outcome.first_submit))
+}
+
+/// Reference GPU-hours and CPU-hours of completed jobs.
+fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (f64, f64) {
+    let shapes = Shapes::new(workload, cluster);
+    let (mut gpu_us, mut cpu_us) = (0i128, 0i128);
+    for (job, record) in outcome.records.iter_ids() {
+        if record.state == JobState::Completed {
+            let row = &workload.jobs[job];
+            let shape = shapes.get(shapes.of(row.request));
+            if let Some(pool) = shape.pools.first() {
+                gpu_us += i128::from(row.run.micros()) * i128::from(pool.asked.gpus);
+                cpu_us += i128::from(row.run.micros()) * i128::from(pool.asked.cpus);
+            }
+        }
+    }
+    (device_hours(gpu_us * UNITS_PER_DEVICE), device_hours(cpu_us * UNITS_PER_DEVICE))
+}
+
+/// The values that the spreads are made of.
+struct Samples {
+    wait_us: Vec<i64>,
+    turnaround_us: Vec<i64>,
+    slowdown: Vec<f64>,
+}
+
+impl Samples {
+    fn of(workload: &Workload, outcome: &Outcome) -> Self {
+        let n = outcome.records.len();
+        let mut samples = Self {
+            wait_us: Vec::with_capacity(n),
+            turnaround_us: Vec::with_capacity(n),
+            slowdown: Vec::with_capacity(n),
+        };
+        for (job, record) in outcome.records.iter_ids() {
+            let Some(wait) = wait_us(workload, outcome, job) else { continue };
+            samples.wait_us.push(wait);
+            if matches!(record.state, JobState::Completed | JobState::Failed) {
+                let run = record.end.since(record.start).micros();
+                samples.turnaround_us.push(wait + run);
+                samples.slowdown.push(bounded_slowdown(wait, run));
+            }
+        }
+        samples
+    }
+}
+
+/// First start - submit in microseconds, of a job that started.
+#[must_use]
+pub fn wait_us(workload: &Workload, outcome: &Outcome, job: JobId) -> Option<i64> {
+    let record = &outcome.records[job];
+    let started = record.start != crate::time::SimTime::NEVER;
+    started.then(|| record.start.since(workload.jobs[job].submit).micros())
+}
+
+/// max(1, (wait + run) / max(run, 10 s)), both in microseconds.
+fn bounded_slowdown(wait: i64, run: i64) -> f64 {
+    const BOUND: i64 = 10 * MICROS_PER_S;
+    ((wait + run) as f64 / run.max(BOUND) as f64).max(1.0)
+}
