@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -51,16 +52,22 @@ impl<I: Id, T: Eq + Hash + Clone> Interner<I, T> {
         self.rows.is_empty()
     }
 
+    /// Gives back memory that growth left over.
+    pub fn shrink(&mut self) {
+        self.rows.shrink_to_fit();
+        self.index.shrink_to_fit();
+    }
+
     /// Ids and values in order of first appearance.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.rows.iter().enumerate().map(|(i, row)| (I::new(i), row))
     }
 }
 
-/// Distinct texts in one buffer.
+/// Distinct texts, each held once.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    inner: Interner<TextId, Box<str>>,
+    inner: Interner<TextId, Arc<str>>,
 }
 
 impl Texts {
@@ -69,7 +76,7 @@ impl Texts {
         if let Some(at) = self.inner.index.get(text) {
             return TextId(*at);
         }
-        self.inner.intern(&Box::from(text))
+        self.inner.intern(&Arc::from(text))
     }
 
     /// The id of `text` if it is stored.
