@@ -34,6 +34,15 @@ impl<I: Id, T: Eq + Hash + Clone> Interner<I, T> {
         id
     }
 
+    /// Appends a value under the next id, also if an equal one is there (which then keeps its lookup):
+    /// for tables that are rewritten position by position.
+    pub fn push_row(&mut self, value: T) -> I {
+        let id = I::new(self.rows.len());
+        self.index.entry(value.clone()).or_insert_with(|| u32::try_from(id.index()).expect("ids fit 32 bits"));
+        self.rows.push(value);
+        id
+    }
+
     /// The value of an id.
     #[must_use]
     pub fn get(&self, id: I) -> &T {

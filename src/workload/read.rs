@@ -24,7 +24,7 @@ mod source;
 mod swf;
 mod timestamps;
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,7 +84,25 @@ fn first_error(diagnostics: &Diagnostics) -> &str {
 /// no valid row; with `strict`, where any row is refused.
 pub fn read_trace(path: &Path, options: &ReadOptions) -> Result<Workload, ReadError> {
     let mut assembly = Assembly::new(&path.display().to_string(), options);
-    if let Err(fatal) = read_rows(path, &mut assembly) {
+    match source::open(path) {
+        Err(error) => {
+            let fatal = unreadable(&assembly.file, &error);
+            Err(failed(assembly.workload, Some(fatal)))
+        }
+        Ok(stream) => read_into(stream, assembly),
+    }
+}
+
+/// Reads a trace from a stream; `name` stands for it in diagnostics, and its ending may tell the format.
+///
+/// # Errors
+/// As [`read_trace`].
+pub fn read_stream(stream: impl Read, name: &str, options: &ReadOptions) -> Result<Workload, ReadError> {
+    read_into(Box::new(stream), Assembly::new(name, options))
+}
+
+fn read_into(stream: Box<dyn Read + '_>, mut assembly: Assembly<'_>) -> Result<Workload, ReadError> {
+    if let Err(fatal) = read_rows(stream, &mut assembly) {
         return Err(failed(assembly.workload, Some(fatal)));
     }
     match assembly.finish() {
@@ -100,9 +118,9 @@ fn failed(workload: Workload, fatal: Option<Fatal>) -> ReadError {
     ReadError { diagnostics, repairs: workload.repairs }
 }
 
-fn read_rows(path: &Path, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
+fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
     let file = Arc::clone(&assembly.file);
-    let source = source::open(path).map_err(|error| unreadable(&file, &error))?;
+    let source = source::unpack(stream).map_err(|error| unreadable(&file, &error))?;
     let packing = source.packing;
     let broken = move |error: io::Error, line: u64| broken(&file, packing, line, &error);
     let mut lines = Lines::new(source.reader);
@@ -119,15 +137,15 @@ fn read_rows(path: &Path, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
             Some(Line::Text(text)) => break text.to_vec(),
         }
     };
-    match assembly.options.format.unwrap_or_else(|| guess_format(path, &first)) {
+    match assembly.options.format.unwrap_or_else(|| guess_format(&assembly.file, &first)) {
         TraceFormat::Csv => csv::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Swf => swf::read(&mut lines, &first, assembly, &broken),
     }
 }
 
 /// SWF begins with a comment or with numbers between blanks; everything else is CSV.
-fn guess_format(path: &Path, first: &[u8]) -> TraceFormat {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
+    let name = name.to_ascii_lowercase();
     let called_swf = [".swf", ".swf.gz", ".swf.zst"].iter().any(|end| name.ends_with(end));
     let words = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let numbers = words.take_while(|word| is_number(word)).count();

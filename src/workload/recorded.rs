@@ -66,6 +66,12 @@ impl<T: Sentinel> Column<T> {
         }
     }
 
+    fn drop_if_unknown(&mut self) {
+        if self.0.iter().all(|value| *value == T::UNKNOWN) {
+            self.0 = Vec::new();
+        }
+    }
+
     fn reorder(&mut self, from: &[u32]) {
         if !self.0.is_empty() {
             self.0 = from.iter().map(|at| self.get(*at as usize).unwrap_or(T::UNKNOWN)).collect();
@@ -139,6 +145,18 @@ impl RecordedColumns {
     #[must_use]
     pub fn has_starts(&self) -> bool {
         !self.start.0.is_empty()
+    }
+
+    /// Frees columns in which nothing is known any more.
+    pub fn drop_empty_columns(&mut self) {
+        self.start.drop_if_unknown();
+        self.end.drop_if_unknown();
+        self.eligible.drop_if_unknown();
+        self.state.drop_if_unknown();
+        self.exit_code.drop_if_unknown();
+        self.ran_gpu_type.drop_if_unknown();
+        self.gpu_util_milli.drop_if_unknown();
+        self.gpu_mem_peak_mib.drop_if_unknown();
     }
 
     /// Rearranges all columns: the job at position `i` afterwards is the one that was at `from[i]`.

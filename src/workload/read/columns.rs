@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// What a column means to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
+pub(in crate::workload) enum Column {
     JobId,
     Submit,
     Run,
@@ -148,7 +148,7 @@ impl Column {
     }
 
     /// The part of a job that it belongs to.
-    pub fn part(self) -> Part {
+    fn part(self) -> Part {
         match self {
             C::JobId | C::Submit | C::Run | C::Limit | C::Priority => Part::Core,
             C::Nodes

@@ -30,23 +30,16 @@ pub(super) struct Lines<R> {
     ended: bool,
     /// Number of the line handed out last, from 1.
     number: u64,
-    /// Bytes read from the stream.
-    taken: u64,
 }
 
 impl<R: Read> Lines<R> {
     pub(super) fn new(stream: R) -> Self {
-        Self { stream, buffer: vec![0; CHUNK_BYTES], start: 0, end: 0, ended: false, number: 0, taken: 0 }
+        Self { stream, buffer: vec![0; CHUNK_BYTES], start: 0, end: 0, ended: false, number: 0 }
     }
 
     /// Number of the line handed out last, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
-    }
-
-    /// Bytes read from the stream so far.
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
     }
 
     /// The next line, or `None` at the end. A byte order mark before the first line is left out.
@@ -101,7 +94,6 @@ impl<R: Read> Lines<R> {
             }
         };
         self.end += read;
-        self.taken += read as u64;
         self.ended = read == 0;
         Ok(())
     }

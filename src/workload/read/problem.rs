@@ -29,9 +29,7 @@ pub(super) mod code {
     pub const ARRAY_SYNTAX: &str = "W0123";
     pub const NOTHING_RAN: &str = "W0124";
     pub const TOO_MUCH: &str = "W0125";
-    pub const SWF_FIELD_UNUSED: &str = "W0126";
-    pub const SWF_COMMENT: &str = "W0127";
-    pub const ENDS_BEFORE_START: &str = "W0128";
+    pub const ENDS_BEFORE_START: &str = "W0126";
 }
 
 /// Why one row cannot be taken.

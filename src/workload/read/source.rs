@@ -28,23 +28,24 @@ impl Packing {
 }
 
 /// The unpacked bytes of a trace file.
-pub(super) struct TraceBytes {
-    pub reader: Box<dyn Read>,
+pub(super) struct TraceBytes<'a> {
+    pub reader: Box<dyn Read + 'a>,
     pub packing: Packing,
-    /// Size on disk, where the system tells.
-    pub file_bytes: Option<u64>,
 }
 
-/// Opens `path` and looks at its first bytes.
-pub(super) fn open(path: &Path) -> io::Result<TraceBytes> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
+/// Opens a file.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
-    let file_bytes = metadata.is_file().then_some(metadata.len());
+    Ok(Box::new(file))
+}
+
+/// Looks at the first bytes and unpacks if they are those of an archive.
+pub(super) fn unpack(mut stream: Box<dyn Read + '_>) -> io::Result<TraceBytes<'_>> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-    file.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+    stream.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
     let packing = if magic.starts_with(&GZIP_MAGIC) {
         Packing::Gzip
     } else if magic == ZSTD_MAGIC {
@@ -52,11 +53,11 @@ pub(super) fn open(path: &Path) -> io::Result<TraceBytes> {
     } else {
         Packing::Plain
     };
-    let whole = io::Cursor::new(magic).chain(file);
-    let reader: Box<dyn Read> = match packing {
+    let whole = io::Cursor::new(magic).chain(stream);
+    let reader: Box<dyn Read + '_> = match packing {
         Packing::Plain => Box::new(whole),
         Packing::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, whole))),
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
     };
-    Ok(TraceBytes { reader, packing, file_bytes })
+    Ok(TraceBytes { reader, packing })
 }
