@@ -110,6 +110,12 @@ impl<I: Id, T> IdVec<I, T> {
         id
     }
 
+    /// The rows without their id type.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<T> {
+        self.rows
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

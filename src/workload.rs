@@ -10,16 +10,25 @@
 //! Invariants: jobs are sorted by submit time, equal submits keep file order; every row that was
 //! refused or changed is in the [`RepairLedger`]; times and amounts are integers.
 
+pub mod anonymize;
+pub mod classify;
 pub mod intern;
+pub mod read;
+pub mod recorded;
 pub mod repair;
+pub mod scale;
+pub mod write;
 
 use smallvec::SmallVec;
 
+use crate::diagnostic::Diagnostics;
 use crate::ids::{IdVec, JobId, LabelId, RequestId, TextId};
 use crate::time::{SimDuration, SimTime};
 
 pub use intern::{Interner, Texts};
-pub use repair::{RepairKind, RepairLedger};
+pub use read::{ReadError, ReadOptions, read_trace};
+pub use recorded::{Recorded, RecordedColumns};
+pub use repair::{RepairExample, RepairKind, RepairLedger};
 
 /// One job, as small as the hot loops need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +125,42 @@ pub struct Request {
     pub exclusive: bool,
 }
 
+impl Request {
+    /// CPUs in all, as far as the request itself says: `cpus`, else tasks x CPUs per task, else one per
+    /// task; tasks are as asked, else tasks per node x nodes, else one.
+    #[must_use]
+    pub fn total_cpus(&self) -> u64 {
+        self.cpus.map_or_else(|| self.total_tasks() * count(self.cpus_per_task), u64::from)
+    }
+
+    /// Whole or shared GPUs in all, as far as the request itself says.
+    #[must_use]
+    pub fn total_gpus(&self) -> u64 {
+        match (self.gpus, self.gpus_per_node, self.gpus_per_task) {
+            (Some(gpus), _, _) => u64::from(gpus),
+            (None, Some(each), _) => u64::from(each) * count(self.nodes),
+            (None, None, Some(each)) => u64::from(each) * self.total_tasks(),
+            (None, None, None) => u64::from(self.gpu_milli.is_some() || self.mig_profile.is_some()),
+        }
+    }
+
+    /// GPU amount in thousandths of a GPU; a MIG instance counts as the whole GPU here, because its
+    /// size is not known in this room.
+    #[must_use]
+    pub fn total_gpu_milli(&self) -> u64 {
+        self.total_gpus() * u64::from(self.gpu_milli.unwrap_or(1000))
+    }
+
+    fn total_tasks(&self) -> u64 {
+        self.tasks.map_or_else(|| count(self.tasks_per_node) * count(self.nodes), u64::from)
+    }
+}
+
+/// A count that is one where nothing is said.
+fn count(asked: Option<u32>) -> u64 {
+    u64::from(asked.unwrap_or(1))
+}
+
 /// Who and what a job is; every combination is stored once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Labels {
@@ -174,25 +219,26 @@ pub enum DependencyKind {
     AfterOk,
     /// They have failed.
     AfterNotOk,
+    /// The task of the same index in another array has completed without failure; the jobs named are
+    /// those tasks.
+    AfterCorr,
+    /// No earlier job of the same name and user is pending or running; names no jobs.
+    Singleton,
 }
 
-/// What the trace recorded of a job's real history; missing means unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Recorded {
-    /// Real start.
-    pub start: Option<SimTime>,
-    /// Real end, where it differs from start + run.
-    pub end: Option<SimTime>,
-    /// Real end of eligibility wait.
-    pub eligible: Option<SimTime>,
-    /// Slurm's state word, interned.
-    pub state: Option<TextId>,
-    /// GPU type that it ran on.
-    pub ran_gpu_type: Option<TextId>,
-    /// Mean GPU use, in thousandths.
-    pub gpu_util_milli: Option<u16>,
-    /// Peak GPU memory.
-    pub gpu_mem_peak_mib: Option<u32>,
+impl DependencyKind {
+    /// The word of `--dependency`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::After => "after",
+            Self::AfterAny => "afterany",
+            Self::AfterOk => "afterok",
+            Self::AfterNotOk => "afternotok",
+            Self::AfterCorr => "aftercorr",
+            Self::Singleton => "singleton",
+        }
+    }
 }
 
 /// All jobs of a trace, with what they refer to.
@@ -208,10 +254,14 @@ pub struct Workload {
     pub texts: Texts,
     /// Rare properties, sorted by job.
     pub extras: Vec<(JobId, Extras)>,
-    /// Recorded history, as long as `jobs`, or empty where the trace has none.
-    pub recorded: IdVec<JobId, Recorded>,
+    /// Recorded history, column by column, only the columns that the trace fills.
+    pub recorded: RecordedColumns,
     /// What was refused or changed while reading.
     pub repairs: RepairLedger,
+    /// What to tell the user about those repairs: the first of each kind whole, the rest counted.
+    pub warnings: Diagnostics,
+    /// Columns that hold values which have no effect in this version, for the report.
+    pub unused_columns: Vec<String>,
     /// Facts of the file's own header (SWF), for the report: key, value.
     pub header: Vec<(String, String)>,
 }
@@ -234,6 +284,12 @@ impl Workload {
         }
         let at = self.extras.binary_search_by_key(&job, |(id, _)| *id).ok()?;
         Some(&self.extras[at].1)
+    }
+
+    /// Recorded history of a job; all unknown where the trace has none.
+    #[must_use]
+    pub fn recorded(&self, job: JobId) -> Recorded {
+        self.recorded.get(job)
     }
 
     /// First submission; zero for an empty workload.

@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -33,6 +34,15 @@ impl<I: Id, T: Eq + Hash + Clone> Interner<I, T> {
         id
     }
 
+    /// Appends a value under the next id, also if an equal one is there (which then keeps its lookup):
+    /// for tables that are rewritten position by position.
+    pub fn push_row(&mut self, value: T) -> I {
+        let id = I::new(self.rows.len());
+        self.index.entry(value.clone()).or_insert_with(|| u32::try_from(id.index()).expect("ids fit 32 bits"));
+        self.rows.push(value);
+        id
+    }
+
     /// The value of an id.
     #[must_use]
     pub fn get(&self, id: I) -> &T {
@@ -51,16 +61,22 @@ impl<I: Id, T: Eq + Hash + Clone> Interner<I, T> {
         self.rows.is_empty()
     }
 
+    /// Gives back memory that growth left over.
+    pub fn shrink(&mut self) {
+        self.rows.shrink_to_fit();
+        self.index.shrink_to_fit();
+    }
+
     /// Ids and values in order of first appearance.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.rows.iter().enumerate().map(|(i, row)| (I::new(i), row))
     }
 }
 
-/// Distinct texts in one buffer.
+/// Distinct texts, each held once.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    inner: Interner<TextId, Box<str>>,
+    inner: Interner<TextId, Arc<str>>,
 }
 
 impl Texts {
@@ -69,7 +85,7 @@ impl Texts {
         if let Some(at) = self.inner.index.get(text) {
             return TextId(*at);
         }
-        self.inner.intern(&Box::from(text))
+        self.inner.intern(&Arc::from(text))
     }
 
     /// The id of `text` if it is stored.

@@ -1,0 +1,291 @@
+//! The columns of the native CSV and the header line that names them.
+
+use super::problem::{Fatal, code, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use std::sync::Arc;
+
+/// What a column means to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::workload) enum Column {
+    JobId,
+    Submit,
+    Run,
+    Limit,
+    Priority,
+    /// Part of the request.
+    Nodes,
+    Tasks,
+    TasksPerNode,
+    Cpus,
+    CpusPerTask,
+    MemMb,
+    Gpus,
+    GpusPerNode,
+    GpusPerTask,
+    GpuType,
+    GpuMilli,
+    GpuMemMib,
+    MigProfile,
+    Features,
+    Exclusive,
+    /// Labels.
+    User,
+    Account,
+    Partition,
+    Qos,
+    Name,
+    Class,
+    Tenant,
+    /// Rare properties.
+    Kind,
+    Nice,
+    After,
+    Array,
+    Begin,
+    Cancel,
+    Deadline,
+    Switches,
+    Reservation,
+    CheckpointGb,
+    CheckpointInterval,
+    Requeue,
+    /// Recorded history.
+    Start,
+    End,
+    Eligible,
+    State,
+    ExitCode,
+    RanGpuType,
+    GpuUtil,
+    GpuMemPeak,
+}
+
+/// The part of a job that a column belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Core,
+    Request,
+    Labels,
+    Extras,
+    Recorded,
+}
+
+use Column as C;
+
+/// All columns with their names (DESIGN 5.3), in the order in which they are written.
+pub(in crate::workload) const COLUMNS: [(&str, Column); 47] = [
+    ("job_id", C::JobId),
+    ("submit_s", C::Submit),
+    ("run_s", C::Run),
+    ("limit_s", C::Limit),
+    ("user", C::User),
+    ("account", C::Account),
+    ("partition", C::Partition),
+    ("qos", C::Qos),
+    ("name", C::Name),
+    ("nodes", C::Nodes),
+    ("tasks", C::Tasks),
+    ("tasks_per_node", C::TasksPerNode),
+    ("cpus", C::Cpus),
+    ("cpus_per_task", C::CpusPerTask),
+    ("mem_mb", C::MemMb),
+    ("gpus", C::Gpus),
+    ("gpus_per_node", C::GpusPerNode),
+    ("gpus_per_task", C::GpusPerTask),
+    ("gpu_type", C::GpuType),
+    ("gpu_milli", C::GpuMilli),
+    ("gpu_mem_mib", C::GpuMemMib),
+    ("mig_profile", C::MigProfile),
+    ("class", C::Class),
+    ("kind", C::Kind),
+    ("priority", C::Priority),
+    ("nice", C::Nice),
+    ("after", C::After),
+    ("array", C::Array),
+    ("begin_s", C::Begin),
+    ("deadline_s", C::Deadline),
+    ("features", C::Features),
+    ("switches", C::Switches),
+    ("reservation", C::Reservation),
+    ("checkpoint_gb", C::CheckpointGb),
+    ("checkpoint_interval_s", C::CheckpointInterval),
+    ("requeue", C::Requeue),
+    ("exclusive", C::Exclusive),
+    ("tenant", C::Tenant),
+    ("cancel_s", C::Cancel),
+    ("start_s", C::Start),
+    ("end_s", C::End),
+    ("eligible_s", C::Eligible),
+    ("state", C::State),
+    ("exit_code", C::ExitCode),
+    ("ran_gpu_type", C::RanGpuType),
+    ("gpu_util", C::GpuUtil),
+    ("gpu_mem_peak_mib", C::GpuMemPeak),
+];
+
+const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Submit), ("run_s", C::Run)];
+
+/// Columns that are checked and kept, but change no result yet. A column leaves this list when
+/// something uses it; until then the report says that it has no effect.
+const WITHOUT_EFFECT: [Column; 11] = [
+    C::Deadline,
+    C::Switches,
+    C::Reservation,
+    C::CheckpointGb,
+    C::CheckpointInterval,
+    C::Requeue,
+    C::Tenant,
+    C::ExitCode,
+    C::RanGpuType,
+    C::GpuUtil,
+    C::GpuMemPeak,
+];
+
+impl Column {
+    /// Whether its values change no result in this version.
+    pub fn is_without_effect(self) -> bool {
+        WITHOUT_EFFECT.contains(&self)
+    }
+
+    /// The part of a job that it belongs to.
+    fn part(self) -> Part {
+        match self {
+            C::JobId | C::Submit | C::Run | C::Limit | C::Priority => Part::Core,
+            C::Nodes
+            | C::Tasks
+            | C::TasksPerNode
+            | C::Cpus
+            | C::CpusPerTask
+            | C::MemMb
+            | C::Gpus
+            | C::GpusPerNode
+            | C::GpusPerTask
+            | C::GpuType
+            | C::GpuMilli
+            | C::GpuMemMib
+            | C::MigProfile
+            | C::Features
+            | C::Exclusive => Part::Request,
+            C::User | C::Account | C::Partition | C::Qos | C::Name | C::Class | C::Tenant => Part::Labels,
+            C::Kind
+            | C::Nice
+            | C::After
+            | C::Array
+            | C::Begin
+            | C::Cancel
+            | C::Deadline
+            | C::Switches
+            | C::Reservation
+            | C::CheckpointGb
+            | C::CheckpointInterval
+            | C::Requeue => Part::Extras,
+            C::Start
+            | C::End
+            | C::Eligible
+            | C::State
+            | C::ExitCode
+            | C::RanGpuType
+            | C::GpuUtil
+            | C::GpuMemPeak => Part::Recorded,
+        }
+    }
+}
+
+/// A column of this file: position, meaning, name.
+#[derive(Clone, Copy)]
+pub(super) struct Placed {
+    pub at: usize,
+    pub column: Column,
+    pub name: &'static str,
+}
+
+/// The header of one file.
+pub(super) struct Header {
+    /// Cells of every row.
+    pub width: usize,
+    placed: Vec<Placed>,
+}
+
+impl Header {
+    /// Reads the header cells `names`, each with its byte column. All problems are told together.
+    pub fn new(names: &[(String, u64)], file: &Arc<str>, line: u64, told: &mut Diagnostics) -> Result<Self, Fatal> {
+        let mut placed: Vec<Placed> = Vec::new();
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        let place = |column: u64, name: &str| Place::Line {
+            file: Arc::clone(file),
+            line,
+            column,
+            text: shown(name.as_bytes(), 0),
+        };
+        for (at, (name, column)) in names.iter().enumerate() {
+            if name.starts_with("x_") {
+                continue;
+            }
+            match COLUMNS.iter().find(|(known, _)| known == name) {
+                None => problems.push(unknown(name).at(place(*column, name))),
+                Some((known, _)) if placed.iter().any(|p| p.name == *known) => problems.push(
+                    Diagnostic::error(code::REPEATED_COLUMN, format!("column '{name}' comes twice"))
+                        .at(place(*column, name))
+                        .help("keep one of them, or prefix the other with x_ so that it is passed over"),
+                ),
+                Some((known, column)) => placed.push(Placed { at, column: *column, name: known }),
+            }
+        }
+        let header = Self { width: names.len(), placed };
+        let missing: Vec<&str> =
+            REQUIRED.iter().filter(|(_, c)| header.find(*c).is_none()).map(|(name, _)| *name).collect();
+        if !missing.is_empty() {
+            let found: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+            problems.insert(
+                0,
+                Diagnostic::error(
+                    code::MISSING_COLUMN,
+                    format!("required column missing: {}", missing.join(", ")),
+                )
+                .at(place(0, &found.join(",")))
+                .because("the first line must name the columns")
+                .help("a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns"),
+            );
+        }
+        match problems.pop() {
+            None => Ok(header),
+            Some(last) => {
+                told.extend(problems);
+                Err(Box::new(last))
+            }
+        }
+    }
+
+    /// Position of a column.
+    pub fn find(&self, column: Column) -> Option<Placed> {
+        self.placed.iter().find(|p| p.column == column).copied()
+    }
+
+    /// The columns of one part, in file order.
+    pub fn of_part(&self, part: Part) -> Vec<Placed> {
+        self.placed.iter().filter(|p| p.column.part() == part).copied().collect()
+    }
+}
+
+fn unknown(name: &str) -> Diagnostic {
+    let near = nearest(&name.to_ascii_lowercase(), COLUMNS.iter().map(|(known, _)| *known));
+    let help = near.map_or_else(
+        || "remove it, or prefix it with x_ so that it is passed over".to_owned(),
+        |near| format!("did you mean '{near}'? To keep it without meaning, call it 'x_{name}'"),
+    );
+    Diagnostic::error(code::UNKNOWN_COLUMN, format!("unknown column '{}'", shown(name.as_bytes(), 0)))
+        .because("a column that is misspelt would be lost without a word")
+        .help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_listed_once() {
+        for (at, (name, column)) in COLUMNS.iter().enumerate() {
+            assert!(!COLUMNS[..at].iter().any(|(n, c)| n == name || c == column), "{name}");
+        }
+    }
+}
