@@ -4,7 +4,7 @@
 //! binary; ARCHITECTURE.md has the map. Data flows down this list once, nothing flows back up:
 //!
 //! ```text
-//! time ids random diagnostic   base words: know nothing of clusters
+//! time money ids random diagnostic   base words: know nothing of clusters
 //! kernel      calendar and loop: knows nothing of jobs
 //! workload    jobs, readers of trace dialects, synthetic generators, scaling
 //! cluster     nodes, GPUs; the allocation ledger, the only writer of capacity
@@ -19,11 +19,14 @@
 //! ```
 
 pub mod cluster;
+pub mod cost;
 pub mod diagnostic;
 pub mod ids;
 pub mod kernel;
 pub mod metrics;
+pub mod money;
 pub mod random;
+pub mod scenario;
 pub mod scheduler;
 pub mod simulation;
 pub mod time;

@@ -1,0 +1,280 @@
+//! The scenario: TOML -> spanned tree -> validated inputs.
+//!
+//! [`load`] reads a scenario file and `--set` overrides into one tree that remembers where everything
+//! was written (`document`, `set`), checks its shape (`structure`, against the schema that `file`
+//! generates), and turns it into [`Scenario`] (`resolve`), filling in defaults from the [`catalogue`].
+//! Whatever is wrong comes back as diagnostics with places, all of one stage together.
+//!
+//! [`Scenario::resolved_toml`] is the same scenario with every default written out; loading it again
+//! gives the same designs. [`template::template`] writes a commented scenario to start from.
+//!
+//! This room reads the scenario file and looks whether the trace exists; it does not read traces, and
+//! knows nothing of how a scenario is run.
+//!
+//! Invariants: nothing that is written is ignored (what this version cannot do is an error that names
+//! it); every default that matters for results is in [`Scenario::defaults_used`].
+
+pub mod catalogue;
+mod document;
+pub mod file;
+mod resolve;
+mod set;
+mod structure;
+pub mod template;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::cluster::ClusterSpec;
+use crate::cost::CostTerms;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::scheduler::PolicySpec;
+use crate::time::SimDuration;
+
+pub use catalogue::Confidence;
+pub use file::json_schema;
+
+/// Everything that a comparison needs to start, validated.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What is asked, in one line.
+    pub title: Option<String>,
+    /// The jobs.
+    pub workload: WorkloadSpec,
+    /// How they are scheduled.
+    pub policy: PolicySpec,
+    /// Clusters to compare, in declared order; never empty.
+    pub designs: Vec<Design>,
+    /// How they are compared.
+    pub compare: CompareSpec,
+    /// The scenario with every default written out, as TOML.
+    pub resolved_toml: String,
+    /// Every default that was used.
+    pub defaults_used: Vec<DefaultUsed>,
+    /// Warnings: nothing that stops the run.
+    pub warnings: Diagnostics,
+    /// The texts that it was read from: the file, then each `--set`.
+    pub sources: Vec<Arc<Source>>,
+}
+
+/// Where the jobs come from, and what is done to them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadSpec {
+    /// Trace or generator.
+    pub source: WorkloadSource,
+    /// Factors on the whole workload.
+    pub scale: Scale,
+    /// Only jobs submitted inside.
+    pub window: Option<Window>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Whether run times are cut at the limit.
+    pub cut_at_limit: bool,
+    /// Rules that give jobs a class; the first that matches wins.
+    pub class_rules: Vec<ClassRule>,
+}
+
+/// Where the jobs come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkloadSource {
+    /// A file.
+    Trace {
+        /// Where it is: relative to the scenario's directory as written, ready to be opened.
+        path: PathBuf,
+        /// As the scenario writes it.
+        written: String,
+    },
+    /// A generator.
+    Generate {
+        /// Name of the model.
+        model: String,
+        /// Its parameters as written.
+        parameters: toml::Table,
+        /// Where the table is, for diagnostics of the model.
+        place: Place,
+    },
+}
+
+/// Factors on the whole workload; finite and above zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Rate of arrivals.
+    pub arrivals: f64,
+    /// Run times and limits.
+    pub run: f64,
+    /// Sizes.
+    pub size: f64,
+}
+
+/// A window of submit times, measured from the first submit of the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// First instant inside.
+    pub from: SimDuration,
+    /// First instant outside; `None` = no end.
+    pub until: Option<SimDuration>,
+}
+
+/// Jobs that meet every condition get the class.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ClassRule {
+    /// Class that they get.
+    pub class: String,
+    /// Partition, exactly.
+    pub partition: Option<String>,
+    /// Account, exactly.
+    pub account: Option<String>,
+    /// User, exactly.
+    pub user: Option<String>,
+    /// QOS, exactly.
+    pub qos: Option<String>,
+    /// Job name, with `*` and `?` as wildcards.
+    pub name: Option<String>,
+    /// GPUs: at least, at most.
+    pub gpus: (Option<u32>, Option<u32>),
+    /// Run time: at least, at most.
+    pub run: (Option<SimDuration>, Option<SimDuration>),
+    /// Limit: at least, at most.
+    pub limit: (Option<SimDuration>, Option<SimDuration>),
+    /// Kind of work that they become.
+    pub kind: Option<file::WorkKind>,
+}
+
+/// A cluster as it could be bought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Design {
+    /// Name in the scenario, also of files: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// Name for tables and reports.
+    pub label: String,
+    /// Its hardware, pools in declared order.
+    pub cluster: ClusterSpec,
+    /// What goes with each pool of `cluster`, in the same order.
+    pub pools: Vec<PoolTerms>,
+}
+
+/// What a pool is beside its nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolTerms {
+    /// How it is paid for; `None` for every pool of a design without cost figures.
+    pub cost: Option<CostTerms>,
+    /// How jobs get at the hardware.
+    pub tenancy: Tenancy,
+    /// Memory of each GPU in GB; `None` without GPUs.
+    pub gpu_memory_gb: Option<u32>,
+}
+
+/// How jobs get at the hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenancy {
+    /// Jobs run on the nodes themselves.
+    BareMetal,
+}
+
+/// How designs are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompareSpec {
+    /// Name of the design that the others are measured against.
+    pub baseline: String,
+}
+
+/// A value that the scenario does not write and that was taken all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultUsed {
+    /// Path of the setting, as for `--set`.
+    pub path: String,
+    /// The value taken.
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
+    /// How it is known; `None` for a convention.
+    pub confidence: Option<Confidence>,
+}
+
+/// Reads a scenario file, with `--set` overrides as (path, value).
+///
+/// # Errors
+/// Everything that is wrong with it, as far as it could be read.
+pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Scenario, Diagnostics> {
+    let name = path.display().to_string();
+    let text = read(path, &name).map_err(only)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    load_text(&name, text, directory, sets)
+}
+
+/// Reads a scenario from a text called `name`; paths in it are relative to `directory`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(
+    name: &str,
+    text: String,
+    directory: &Path,
+    sets: &[(String, String)],
+) -> Result<Scenario, Diagnostics> {
+    let schema = json_schema();
+    let schema = structure::Schema::new(&schema);
+    let mut texts = document::Texts::new(name, text);
+    let paths = read_sets(&mut texts, sets, schema)?;
+    let mut tree = texts.parse(0).map_err(only)?;
+    for (index, path) in paths.iter().enumerate() {
+        set::put(&mut tree, texts.parse(index + 1).map_err(only)?, path, schema);
+    }
+    let document = document::Document { texts: &texts, tree };
+    let mut problems = Diagnostics::default();
+    structure::check(&document, schema, &mut problems);
+    if problems.errors() > 0 {
+        return Err(problems);
+    }
+    let root = toml::Spanned::new(0..0, document.tree.clone());
+    let file = file::ScenarioFile::deserialize(toml::Deserializer::from(root)).map_err(|error| {
+        let place = error.span().map_or(Place::Nowhere, |span| texts.place(&span));
+        only(Diagnostic::error("W0206", error.message()).at(place))
+    })?;
+    resolve::resolve(&document, file, directory)
+}
+
+/// Reads all `--set`s, adds their texts, and tells their paths in the same order.
+fn read_sets(
+    texts: &mut document::Texts,
+    sets: &[(String, String)],
+    schema: structure::Schema<'_>,
+) -> Result<Vec<Vec<String>>, Diagnostics> {
+    let mut problems = Diagnostics::default();
+    let tree = texts.parse(0).map_err(only)?;
+    let read: Vec<_> = sets.iter().map(|setting| set::read(setting, &tree, schema)).collect();
+    let mut paths = Vec::new();
+    for setting in read {
+        match setting {
+            Ok((path, text)) => {
+                texts.push_set(text);
+                paths.push(path);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.errors() > 0 { Err(problems) } else { Ok(paths) }
+}
+
+fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Diagnostic::error("W0201", format!("cannot read the scenario `{name}`: {error}"))
+            .help("`windtunnel new` writes a scenario to start from")
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let start = error.as_bytes()[..good].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let text = String::from_utf8_lossy(&error.as_bytes()[start..good]).into_owned();
+        let place = Place::Line { file: name.into(), line, column: (good - start) as u64 + 1, text };
+        Diagnostic::error("W0202", "the scenario is not UTF-8 text").at(place).help("save it as UTF-8")
+    })
+}
+
+fn only(problem: Diagnostic) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    problems.push(problem);
+    problems
+}

@@ -1,0 +1,261 @@
+//! Facts about hardware and prices, each row with its source: GPUs, node types, prices.
+//!
+//! The rows lie in CSV files beside this one and are built into the program. They are defaults: a
+//! scenario overrides nodes with `[node.NAME]`, boards with `[gpu.NAME]`, prices in `cost` tables.
+//! `windtunnel catalog` lists them, and a report names every one that was used.
+
+use std::sync::LazyLock;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How a value is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Somebody ran it and reported numbers.
+    Measured,
+    /// The maker's documentation, price page or data sheet.
+    Vendor,
+    /// A page states it without showing how it was found.
+    Claimed,
+    /// No source, or only part of one; the reasoning is in the source column.
+    Estimated,
+}
+
+impl Confidence {
+    /// The word in the CSV files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Vendor => "vendor",
+            Self::Claimed => "claimed",
+            Self::Estimated => "estimated",
+        }
+    }
+}
+
+/// A GPU board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuRow {
+    /// Name: model-memory-variant.
+    pub gpu: String,
+    /// Generation.
+    pub architecture: String,
+    /// PCIe, SXM5, ...
+    pub form_factor: String,
+    /// Marketed memory, in GB.
+    pub memory_gb: u32,
+    /// Peak memory bandwidth, in 10^12 bytes/s.
+    pub mem_bw_tb_s: f64,
+    /// Dense FP16/BF16 tensor peak, in 10^12 FLOP/s.
+    pub fp16_bf16_dense_tflops: f64,
+    /// Board power limit, in W.
+    pub tdp_w: u32,
+    /// Power when idle, in W.
+    pub idle_w: u32,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+/// A kind of node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// Name.
+    pub node: String,
+    /// Cores (hardware threads are not counted).
+    pub cpus: u32,
+    /// Memory, in MiB.
+    pub mem_mb: u64,
+    /// GPU board, a name of the GPU catalogue.
+    pub gpu: Option<String>,
+    /// Number of GPUs.
+    pub gpus: u32,
+    /// Power that the maker rates it for, in W.
+    pub power_rated_w: Option<u32>,
+    /// Power when busy, in W: what electricity is billed for.
+    pub power_busy_w: Option<u32>,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+/// What a price row is a price of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PriceKind {
+    /// Purchase of a node.
+    OwnedNode,
+    /// An hour of a GPU on demand.
+    RentedGpu,
+    /// A kWh.
+    Energy,
+    /// Power usage effectiveness, a ratio.
+    Pue,
+    /// Years over which hardware is written off.
+    Depreciation,
+}
+
+/// A price or a figure of the cost model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PriceRow {
+    /// What is priced, in words.
+    pub item: String,
+    /// What it is a price of.
+    pub kind: PriceKind,
+    /// The GPU, for `rented-gpu`.
+    pub gpu: Option<String>,
+    /// The node, for `owned-node`.
+    pub node: Option<String>,
+    /// Unit, for instance `USD/GPU-h`.
+    pub unit: String,
+    /// Lowest plausible.
+    pub low: f64,
+    /// Typical: the default.
+    pub typical: f64,
+    /// Highest plausible.
+    pub high: f64,
+    /// When it held.
+    pub as_of: String,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    csv::Reader::from_reader(text.as_bytes())
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .expect("the built-in catalogue is well-formed: a test reads it")
+}
+
+static GPUS: LazyLock<Vec<GpuRow>> = LazyLock::new(|| rows(include_str!("catalogue/gpus.csv")));
+static NODES: LazyLock<Vec<NodeRow>> = LazyLock::new(|| rows(include_str!("catalogue/nodes.csv")));
+static PRICES: LazyLock<Vec<PriceRow>> = LazyLock::new(|| rows(include_str!("catalogue/prices.csv")));
+
+/// All GPU boards.
+#[must_use]
+pub fn gpus() -> &'static [GpuRow] {
+    &GPUS
+}
+
+/// All kinds of node.
+#[must_use]
+pub fn nodes() -> &'static [NodeRow] {
+    &NODES
+}
+
+/// All prices.
+#[must_use]
+pub fn prices() -> &'static [PriceRow] {
+    &PRICES
+}
+
+/// The board of that name.
+#[must_use]
+pub fn gpu(name: &str) -> Option<&'static GpuRow> {
+    gpus().iter().find(|row| row.gpu == name)
+}
+
+/// The kind of node of that name.
+#[must_use]
+pub fn node(name: &str) -> Option<&'static NodeRow> {
+    nodes().iter().find(|row| row.node == name)
+}
+
+/// What buying that node costs.
+#[must_use]
+pub fn owned_node(name: &str) -> Option<&'static PriceRow> {
+    prices().iter().find(|row| row.kind == PriceKind::OwnedNode && row.node.as_deref() == Some(name))
+}
+
+/// What an hour of that GPU costs on demand.
+#[must_use]
+pub fn rented_gpu(name: &str) -> Option<&'static PriceRow> {
+    prices().iter().find(|row| row.kind == PriceKind::RentedGpu && row.gpu.as_deref() == Some(name))
+}
+
+/// The only row of a kind that has one (energy, PUE, depreciation).
+///
+/// # Panics
+/// If the built-in catalogue has none, which a test excludes.
+#[must_use]
+pub fn figure(kind: PriceKind) -> &'static PriceRow {
+    prices().iter().find(|row| row.kind == kind).expect("the built-in catalogue has each general figure")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn unique<'a>(keys: impl Iterator<Item = &'a str>) {
+        let mut seen = BTreeSet::new();
+        keys.for_each(|key| assert!(seen.insert(key), "{key} twice"));
+        assert!(!seen.is_empty());
+    }
+
+    #[test]
+    fn boards_are_unique_sourced_and_plausible() {
+        unique(gpus().iter().map(|row| row.gpu.as_str()));
+        for row in gpus() {
+            assert!(!row.source.is_empty() && !row.gpu.contains(' '), "{}", row.gpu);
+            assert!(row.memory_gb > 0 && row.idle_w < row.tdp_w, "{}", row.gpu);
+            assert!(row.mem_bw_tb_s > 0.0 && row.fp16_bf16_dense_tflops > 0.0, "{}", row.gpu);
+        }
+    }
+
+    #[test]
+    fn nodes_are_unique_sourced_and_name_known_boards() {
+        unique(nodes().iter().map(|row| row.node.as_str()));
+        for row in nodes() {
+            assert!(!row.source.is_empty() && row.cpus > 0 && row.mem_mb > 0, "{}", row.node);
+            assert_eq!(row.gpu.is_some(), row.gpus > 0, "{}", row.node);
+            if let Some(name) = &row.gpu {
+                let board = gpu(name).expect(name);
+                let boards_w = board.tdp_w * row.gpus;
+                assert!(row.power_busy_w.expect(name) > boards_w / 2, "{}", row.node);
+            }
+            if let (Some(rated), Some(busy)) = (row.power_rated_w, row.power_busy_w) {
+                assert!(busy <= rated, "{}", row.node);
+            }
+        }
+    }
+
+    #[test]
+    fn prices_are_unique_sourced_and_ordered() {
+        let keys: Vec<String> = prices().iter().map(|row| format!("{} {:?}", row.item, row.kind)).collect();
+        unique(keys.iter().map(String::as_str));
+        for row in prices() {
+            assert!(!row.source.is_empty() && !row.as_of.is_empty(), "{}", row.item);
+            assert!(0.0 < row.low && row.low <= row.typical && row.typical <= row.high, "{}", row.item);
+            assert_eq!(row.node.is_some(), row.kind == PriceKind::OwnedNode, "{}", row.item);
+            assert_eq!(row.gpu.is_some(), row.kind == PriceKind::RentedGpu, "{}", row.item);
+            assert!(row.node.iter().all(|name| node(name).is_some()), "{}", row.item);
+            assert!(row.gpu.iter().all(|name| gpu(name).is_some()), "{}", row.item);
+            let dimensionless = matches!(row.kind, PriceKind::Pue | PriceKind::Depreciation);
+            assert_eq!(row.unit.starts_with("USD/"), !dimensionless, "{}", row.item);
+        }
+        for kind in [PriceKind::Energy, PriceKind::Pue, PriceKind::Depreciation] {
+            assert_eq!(prices().iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
+        }
+        let per_key = |key: fn(&PriceRow) -> Option<&String>| {
+            let names: Vec<&str> = prices().iter().filter_map(key).map(String::as_str).collect();
+            unique(names.into_iter());
+        };
+        per_key(|row| row.node.as_ref());
+        per_key(|row| row.gpu.as_ref());
+    }
+}

@@ -1,0 +1,459 @@
+//! The scenario file as it is written: plain tables, every optional setting an `Option`.
+//!
+//! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
+//! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Named tables in the order in which they are declared.
+pub type Named<T> = IndexMap<String, T>;
+
+/// A Windtunnel scenario: one workload under one policy, on one or several designs of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(title = "Windtunnel scenario")]
+pub struct ScenarioFile {
+    /// One line that says what is asked; stands above the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The jobs.
+    pub workload: WorkloadTable,
+    /// How they are scheduled: exactly one policy.
+    pub policy: PolicyTable,
+    /// Kinds of node that the catalogue does not have, or changes to those it has.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub node: Named<NodeTable>,
+    /// GPU boards that the catalogue does not have, or changes to those it has.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub gpu: Named<GpuTable>,
+    /// Clusters to compare.
+    pub design: Named<DesignTable>,
+    /// How the designs are compared.
+    #[serde(default)]
+    pub compare: CompareTable,
+}
+
+/// The jobs: a trace file, or a generator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WorkloadTable {
+    /// Trace file (native CSV or SWF, also gzip or zstd), relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// A generator instead of a trace: one table, named after the model, with its parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<IndexMap<String, AnyTable>>")]
+    pub generate: Option<Named<toml::Table>>,
+    /// Changes to the whole workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<ScaleTable>,
+    /// Only the jobs submitted in this window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowTable>,
+    /// Seed of everything random; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Cut run times at the limit; default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_at_limit: Option<bool>,
+    /// Rules that give jobs a class; the first that matches wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_rule: Vec<ClassRuleTable>,
+}
+
+/// Factors on the whole workload; 1 leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ScaleTable {
+    /// Rate of arrivals: 1.4 submits the same jobs in 1/1.4 of the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<f64>,
+    /// Run times and limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<f64>,
+    /// Sizes (nodes, CPUs, GPUs), rounded, at least 1 where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<f64>,
+}
+
+/// A window of submit times, in seconds after the first submit of the trace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WindowTable {
+    /// First second inside; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_s: Option<f64>,
+    /// First second outside; default: no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_s: Option<f64>,
+}
+
+/// One rule: jobs that meet every condition get the class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClassRuleTable {
+    /// Class that the job gets.
+    pub class: String,
+    /// Partition, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// Account, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// User, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// QOS, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+    /// Job name, with `*` and `?` as wildcards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// At least so many GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus_min: Option<u32>,
+    /// At most so many GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus_max: Option<u32>,
+    /// Run time at least, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_min_s: Option<f64>,
+    /// Run time at most, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_max_s: Option<f64>,
+    /// Limit at least, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_min_s: Option<f64>,
+    /// Limit at most, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_max_s: Option<f64>,
+    /// Kind of work that the job becomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<WorkKind>,
+}
+
+/// Kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkKind {
+    /// Computes until it is done; takes longer on slower hardware.
+    Work,
+    /// Interactive: takes its wall time whatever the hardware.
+    Session,
+}
+
+/// The policy, by its exact name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyTable {
+    /// First come, first served; the head of the queue blocks.
+    Fcfs(PlacedTable),
+    /// Submit order; whatever fits starts.
+    Greedy(PlacedTable),
+    /// Shortest limit first; the head of the queue blocks.
+    Sjf(PlacedTable),
+    /// Longest limit first; the head of the queue blocks.
+    Ljf(PlacedTable),
+    /// Highest priority (a column of the trace) first; the head of the queue blocks.
+    Priority(PlacedTable),
+    /// EASY backfill: whatever does not delay the head of the queue may pass it.
+    Easy(EasyTable),
+    /// Conservative backfill: whatever delays no job ahead of it may pass them.
+    Conservative(ConservativeTable),
+    /// An order of your own.
+    Expression(ExpressionTable),
+    /// Slurm's multifactor priority and backfill: not in this version.
+    #[schemars(with = "AnyTable")]
+    Slurm(toml::Table),
+}
+
+/// Options of a policy without backfill.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlacedTable {
+    /// Which of the nodes that fit; default first-fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+}
+
+/// Options of EASY.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EasyTable {
+    /// Which of the nodes that fit; default first-fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+    /// Order of the queue; default submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// Options of conservative backfill.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ConservativeTable {
+    /// Which of the nodes that fit; default first-fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+    /// Order of the queue; default submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// Jobs that are planned per pass; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub depth: Option<u32>,
+}
+
+/// A policy whose order is an expression.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExpressionTable {
+    /// Expression over the job, for instance `age_s / limit_s`.
+    pub order: String,
+    /// What may pass a blocked head; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
+    /// Which of the nodes that fit; default first-fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+}
+
+/// Which of the nodes that fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// The first one.
+    FirstFit,
+    /// The one with the least left over.
+    BestFit,
+    /// The one with the most left over.
+    Spread,
+}
+
+/// Order of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// First come, first served.
+    Submit,
+    /// Shortest limit first.
+    ShortestLimit,
+    /// Longest limit first.
+    LongestLimit,
+    /// Highest priority (a column of the trace) first.
+    Priority,
+}
+
+/// What may pass a blocked head of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backfill {
+    /// Nothing.
+    None,
+    /// Whatever fits.
+    Greedy,
+    /// What does not delay the head.
+    Easy,
+    /// What delays no job ahead of it.
+    Conservative,
+}
+
+/// A kind of node; under a name of the catalogue, what is left out comes from there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NodeTable {
+    /// CPUs, counted as the trace counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cpus: Option<u32>,
+    /// Memory in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub mem_mb: Option<u64>,
+    /// GPUs; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 64))]
+    pub gpus: Option<u32>,
+    /// GPU board: a name of the catalogue or of a `[gpu.NAME]` table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// Features that jobs can ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<String>>,
+    /// Power of the busy node at its plug in W, for the electricity bill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub power_w: Option<u32>,
+}
+
+/// A GPU board; under a name of the catalogue, what is left out comes from there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GpuTable {
+    /// Memory in GB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub memory_gb: Option<u32>,
+}
+
+/// A cluster as it could be bought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DesignTable {
+    /// Name in tables and reports; default the design's own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Pools of equal nodes.
+    #[serde(default)]
+    pub pool: Named<PoolTable>,
+}
+
+/// Equal nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PoolTable {
+    /// Kind of node: a name of the catalogue or of a `[node.NAME]` table.
+    pub node: String,
+    /// How many.
+    #[schemars(range(min = 1))]
+    pub count: u32,
+    /// How jobs get at the hardware; default bare-metal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenancy: Option<TenancyTable>,
+    /// How the pool is paid for; without it there are no cost figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostTable>,
+}
+
+/// How jobs get at the hardware.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TenancyTable {
+    /// Jobs run on the nodes themselves.
+    BareMetal(BareMetalTable),
+    /// Containers on shared hosts: not in this version.
+    #[schemars(with = "AnyTable")]
+    Containers(toml::Table),
+    /// Virtual machines: not in this version.
+    #[schemars(with = "AnyTable")]
+    Vm(toml::Table),
+}
+
+/// Options of bare metal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BareMetalTable {
+    /// MIG partitioning of the GPUs: not in this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig: Option<String>,
+}
+
+/// How a pool is paid for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CostTable {
+    /// Bought and written off.
+    Owned(OwnedTable),
+    /// Rented by the hour.
+    Rented(RentedTable),
+}
+
+/// What a bought pool costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OwnedTable {
+    /// Currency (three capitals) of all amounts here; default USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Price of a node; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_node: Option<f64>,
+    /// Price for each GPU, instead of a price per node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_gpu: Option<f64>,
+    /// Years over which the price is written off (365.25 days each); default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depreciation_years: Option<f64>,
+    /// Price of a kWh; default from the catalogue; 0 leaves electricity out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_kwh: Option<f64>,
+    /// Power of the site for each watt at the plug; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pue: Option<f64>,
+}
+
+/// What a rented pool costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RentedTable {
+    /// Currency (three capitals) of all amounts here; default USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Price of an hour for each GPU; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_gpu_hour: Option<f64>,
+    /// Price of an hour for each node, instead of a price per GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_node_hour: Option<f64>,
+}
+
+/// How the designs are compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CompareTable {
+    /// Design that the others are measured against; default the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// Repetitions with different seeds: more than 1 is not in this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub replicas: Option<u32>,
+}
+
+/// A table whose keys are not checked here.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct AnyTable(
+    #[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, serde_json::Value>,
+);
+
+/// JSON Schema of a scenario file, for editors that complete and check TOML.
+///
+/// # Panics
+/// Never: a schema is an object.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(ScenarioFile).to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// TOML has no null: an optional setting is left out, so the schema of its value does not allow null.
+fn without_null(schema: &mut serde_json::Value) {
+    use serde_json::Value;
+    let is_null = |value: &Value| value == "null" || value.get("type").is_some_and(|kind| kind == "null");
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Array(kinds)) = object.get_mut("type") {
+                kinds.retain(|kind| !is_null(kind));
+                if let [only] = kinds.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+                choices.retain(|choice| !is_null(choice));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    object.remove("anyOf");
+                    object.extend(only);
+                }
+            }
+            object.values_mut().for_each(without_null);
+        }
+        Value::Array(rows) => rows.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}

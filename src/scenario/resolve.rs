@@ -1,0 +1,139 @@
+//! From the tables of a file to validated inputs: meaning, not shape.
+//!
+//! Each part notes its problems and goes on, so that all come together. Defaults are written back into
+//! the tables on the way; what is left at the end is the resolved scenario.
+
+mod design;
+mod policy;
+mod price;
+mod workload;
+
+use std::fmt::Display;
+use std::path::Path;
+
+use super::catalogue::Confidence;
+use super::document::Document;
+use super::file::{CompareTable, ScenarioFile};
+use super::structure::dotted;
+use super::{CompareSpec, DefaultUsed, Scenario};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+
+/// What all parts share: where things are written, and what was found on the way.
+struct Notes<'d> {
+    document: &'d Document<'d>,
+    problems: Diagnostics,
+    defaults: Vec<DefaultUsed>,
+}
+
+impl Notes<'_> {
+    /// An error at the setting of `path`.
+    fn error(&mut self, code: &'static str, path: &[&str], message: impl Into<String>) {
+        self.problems.push(Diagnostic::error(code, message).at(self.document.place(path)));
+    }
+
+    /// An error at the setting of `path`, with its cure.
+    fn error_help(
+        &mut self,
+        code: &'static str,
+        path: &[&str],
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.problems.push(Diagnostic::error(code, message).at(self.document.place(path)).help(help));
+    }
+
+    fn warning(&mut self, code: &'static str, path: &[&str], message: impl Into<String>, help: &str) {
+        self.problems.push(Diagnostic::warning(code, message).at(self.document.place(path)).help(help));
+    }
+
+    /// The value of a setting, or its default by convention, which is written back and noted.
+    fn or_convention<T: Clone>(
+        &mut self,
+        slot: &mut Option<T>,
+        default: T,
+        shown: impl Display,
+        path: &[&str],
+    ) -> T {
+        self.or_default(slot, default, shown, path, "convention of Windtunnel", None)
+    }
+
+    /// The value of a setting, or its default, which is written back and noted with its source.
+    fn or_default<T: Clone>(
+        &mut self,
+        slot: &mut Option<T>,
+        default: T,
+        shown: impl Display,
+        path: &[&str],
+        source: &str,
+        confidence: Option<Confidence>,
+    ) -> T {
+        if slot.is_none() {
+            self.defaults.push(DefaultUsed {
+                path: dotted(path),
+                value: shown.to_string(),
+                source: source.to_owned(),
+                confidence,
+            });
+        }
+        slot.get_or_insert(default).clone()
+    }
+
+    /// A finite number above zero, or a problem.
+    fn positive(&mut self, value: f64, path: &[&str]) {
+        if value <= 0.0 {
+            self.error("W0209", path, format!("`{}` must be above 0, found {value}", dotted(path)));
+        }
+    }
+}
+
+/// Turns the tables into a scenario.
+pub(super) fn resolve(
+    document: &Document<'_>,
+    mut file: ScenarioFile,
+    directory: &Path,
+) -> Result<Scenario, Diagnostics> {
+    let mut notes = Notes { document, problems: Diagnostics::default(), defaults: Vec::new() };
+    let workload = workload::resolve(&mut notes, &mut file.workload, directory);
+    let policy = policy::resolve(&mut notes, &mut file.policy);
+    let designs = design::resolve(&mut notes, &mut file);
+    let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
+    if notes.problems.errors() > 0 {
+        return Err(notes.problems);
+    }
+    let (Some(workload), Some(policy)) = (workload, policy) else {
+        unreachable!("a part that is missing has told its problem")
+    };
+    let resolved_toml = toml::to_string(&file).expect("the tables of a scenario are TOML");
+    Ok(Scenario {
+        title: file.title,
+        workload,
+        policy,
+        designs,
+        compare,
+        resolved_toml,
+        defaults_used: notes.defaults,
+        warnings: notes.problems,
+        sources: document.texts.sources(),
+    })
+}
+
+fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) -> CompareSpec {
+    let replicas = table.replicas.unwrap_or(1);
+    if replicas > 1 {
+        let message =
+            format!("`compare.replicas = {replicas}` is not in this version: every run is deterministic");
+        notes.error_help("W0218", &["compare", "replicas"], message, "leave `replicas` out");
+    }
+    let first = designs.first().cloned().unwrap_or_default();
+    if let Some(name) = &table.baseline
+        && !designs.contains(name)
+    {
+        let help = match nearest(name, designs.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("one of: {}", designs.join(", ")),
+        };
+        notes.error_help("W0216", &["compare", "baseline"], format!("there is no design `{name}`"), help);
+    }
+    let baseline = notes.or_convention(&mut table.baseline, first.clone(), &first, &["compare", "baseline"]);
+    CompareSpec { baseline }
+}

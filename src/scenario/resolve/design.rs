@@ -1,0 +1,270 @@
+//! The `[design.NAME]` tables: pools, nodes, tenancy.
+
+use super::{Notes, price};
+use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
+use crate::diagnostic::nearest;
+use crate::money::Currency;
+use crate::scenario::catalogue;
+use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile, TenancyTable};
+use crate::scenario::{Design, PoolTerms, Tenancy};
+
+/// Kinds of node and board that the scenario's pools use, with everything filled in.
+struct Hardware<'f> {
+    node: &'f mut Named<NodeTable>,
+    gpu: &'f mut Named<GpuTable>,
+}
+
+/// A node of a pool, and what is known of it beside its capacity.
+pub(super) struct ResolvedNode {
+    pub(super) spec: NodeSpec,
+    pub(super) power_w: Option<u32>,
+    gpu_memory_gb: Option<u32>,
+}
+
+pub(super) fn resolve(notes: &mut Notes<'_>, file: &mut ScenarioFile) -> Vec<Design> {
+    if file.design.is_empty() {
+        let help = "write [design.NAME.pool.main] with `node` and `count`; `windtunnel new` shows how";
+        notes.error_help("W0212", &["design"], "the scenario has no design", help);
+    }
+    let mut hardware = Hardware { node: &mut file.node, gpu: &mut file.gpu };
+    let mut designs = Vec::new();
+    for (name, table) in &mut file.design {
+        designs.extend(design(notes, &mut hardware, name, table));
+    }
+    one_currency(notes, &designs);
+    designs
+}
+
+/// Names become file names and parts of paths.
+fn check_name(notes: &mut Notes<'_>, what: &str, name: &str, path: &[&str]) {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(fine) {
+        let message = format!("`{name}` cannot be the name of a {what}");
+        let help =
+            "use letters, digits, `-`, `_` and `.`, not beginning with `.`; a design may have a `label`";
+        notes.error_help("W0217", path, message, help);
+    }
+}
+
+fn design(
+    notes: &mut Notes<'_>,
+    hardware: &mut Hardware<'_>,
+    name: &str,
+    table: &mut DesignTable,
+) -> Option<Design> {
+    check_name(notes, "design", name, &["design", name]);
+    if table.pool.is_empty() {
+        let message = format!("the design `{name}` has no pool");
+        let help = format!("write [design.{name}.pool.main] with `node` and `count`");
+        notes.error_help("W0212", &["design", name], message, help);
+    }
+    let label = table.label.get_or_insert_with(|| name.to_owned()).clone();
+    let mut cluster = ClusterSpec::default();
+    let mut pools = Vec::new();
+    for (pool_name, pool_table) in &mut table.pool {
+        let path = ["design", name, "pool", pool_name.as_str()];
+        check_name(notes, "pool", pool_name, &path);
+        let (spec, terms) = pool(notes, hardware, pool_table, &path)?;
+        cluster.pools.push(spec);
+        pools.push(terms);
+    }
+    all_or_no_costs(notes, name, &cluster, &pools);
+    check_total(notes, name, &cluster);
+    Some(Design { name: name.to_owned(), label, cluster, pools })
+}
+
+fn pool(
+    notes: &mut Notes<'_>,
+    hardware: &mut Hardware<'_>,
+    table: &mut PoolTable,
+    path: &[&str; 4],
+) -> Option<(PoolSpec, PoolTerms)> {
+    let tenancy = tenancy(notes, table, path);
+    let node = node(notes, hardware, &table.node, &[path[0], path[1], path[2], path[3], "node"])?;
+    let cost = table.cost.as_mut().and_then(|cost| price::terms(notes, cost, &node, path));
+    let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count: table.count };
+    Some((spec, PoolTerms { cost, tenancy, gpu_memory_gb: node.gpu_memory_gb }))
+}
+
+fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Tenancy {
+    let tenancy = table.tenancy.get_or_insert(TenancyTable::BareMetal(Default::default()));
+    let (kind, option) = match tenancy {
+        TenancyTable::BareMetal(options) => match &options.mig {
+            None => return Tenancy::BareMetal,
+            Some(value) => ("bare-metal", Some(("mig".to_owned(), format!("\"{value}\"")))),
+        },
+        TenancyTable::Containers(options) => ("containers", first_option(options)),
+        TenancyTable::Vm(options) => ("vm", first_option(options)),
+    };
+    let mut at = vec![path[0], path[1], path[2], path[3], "tenancy", kind];
+    let named = match &option {
+        Some((key, value)) => {
+            at.push(key);
+            format!("`{key} = {value}` of the tenancy `{kind}`")
+        }
+        None => format!("the tenancy `{kind}`"),
+    };
+    let help = "this version models whole GPUs on bare metal: write [....tenancy.bare-metal] without options";
+    notes.error_help("W0218", &at, format!("{named} is not modelled yet"), help);
+    Tenancy::BareMetal
+}
+
+fn first_option(options: &toml::Table) -> Option<(String, String)> {
+    options.iter().next().map(|(key, value)| (key.clone(), value.to_string()))
+}
+
+/// The node of that name, filled in from the catalogue where the scenario leaves something out.
+fn node(
+    notes: &mut Notes<'_>,
+    hardware: &mut Hardware<'_>,
+    name: &str,
+    used_at: &[&str],
+) -> Option<ResolvedNode> {
+    let row = catalogue::node(name);
+    if row.is_none() && !hardware.node.contains_key(name) {
+        let known: Vec<&str> = hardware.node.keys().map(String::as_str).collect();
+        let built_in = catalogue::nodes().iter().map(|row| row.node.as_str());
+        let known: Vec<&str> = known.into_iter().chain(built_in).collect();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("define it as [node.{name}], or use one of: {}", known.join(", ")),
+        };
+        notes.error_help("W0213", used_at, format!("there is no kind of node `{name}`"), help);
+        return None;
+    }
+    let before = notes.problems.errors();
+    let table = hardware.node.entry(name.to_owned()).or_default();
+    if let Some(row) = row {
+        fill_node(notes, table, row);
+    }
+    let power_w = table.power_w;
+    let spec = node_spec(notes, name, table);
+    let board = spec.gpu_type.clone();
+    let gpu_memory_gb = board.and_then(|board| gpu_memory(notes, hardware, &board, name));
+    (notes.problems.errors() == before).then_some(ResolvedNode { spec, power_w, gpu_memory_gb })
+}
+
+fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalogue::NodeRow) {
+    let path = |setting| ["node", row.node.as_str(), setting];
+    let known = Some(row.confidence);
+    notes.or_default(&mut table.cpus, row.cpus, row.cpus, &path("cpus"), &row.source, known);
+    notes.or_default(&mut table.mem_mb, row.mem_mb, row.mem_mb, &path("mem-mb"), &row.source, known);
+    notes.or_default(&mut table.gpus, row.gpus, row.gpus, &path("gpus"), &row.source, known);
+    if let (Some(gpu), true) = (&row.gpu, table.gpus > Some(0)) {
+        notes.or_default(&mut table.gpu, gpu.clone(), gpu, &path("gpu"), &row.source, known);
+    }
+    if let Some(power) = row.power_busy_w {
+        notes.or_default(&mut table.power_w, power, power, &path("power-w"), &row.source, known);
+    }
+}
+
+fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSpec {
+    if table.cpus.is_none() || table.mem_mb.is_none() {
+        let missing = if table.cpus.is_none() { "cpus" } else { "mem-mb" };
+        let message = format!("the node `{name}` needs `{missing}`");
+        notes.error_help(
+            "W0215",
+            &["node", name],
+            message,
+            "the catalogue has no node of that name to take it from",
+        );
+    }
+    let gpus = *table.gpus.get_or_insert(0);
+    match (&table.gpu, gpus) {
+        (None, 1..) => {
+            let message = format!("the node `{name}` has {gpus} GPUs without a type");
+            notes.error_help("W0215", &["node", name, "gpus"], message, "write `gpu = \"BOARD\"`");
+        }
+        (Some(gpu), 0) => {
+            let message = format!("the node `{name}` has a GPU type `{gpu}`, and no GPUs");
+            notes.error_help("W0215", &["node", name, "gpu"], message, "write `gpus = NUMBER`");
+        }
+        _ => {}
+    }
+    NodeSpec {
+        name: name.to_owned(),
+        capacity: Amounts { cpus: table.cpus.unwrap_or(0), gpus, mem_mb: table.mem_mb.unwrap_or(0) },
+        gpu_type: table.gpu.clone(),
+        features: table.features.clone().unwrap_or_default(),
+    }
+}
+
+/// Memory of a board, from `[gpu.NAME]` or the catalogue.
+fn gpu_memory(notes: &mut Notes<'_>, hardware: &mut Hardware<'_>, board: &str, node: &str) -> Option<u32> {
+    let row = catalogue::gpu(board);
+    if row.is_none() && !hardware.gpu.contains_key(board) {
+        let known: Vec<&str> = catalogue::gpus().iter().map(|row| row.gpu.as_str()).collect();
+        let help = match nearest(board, known.iter().copied()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("define it as [gpu.{board}], or use one of: {}", known.join(", ")),
+        };
+        notes.error_help("W0214", &["node", node, "gpu"], format!("there is no GPU `{board}`"), help);
+        return None;
+    }
+    let table = hardware.gpu.entry(board.to_owned()).or_default();
+    let path = ["gpu", board, "memory-gb"];
+    match row {
+        Some(row) => {
+            let (memory, known) = (row.memory_gb, Some(row.confidence));
+            Some(notes.or_default(&mut table.memory_gb, memory, memory, &path, &row.source, known))
+        }
+        None => {
+            if table.memory_gb.is_none() {
+                notes.error("W0215", &["gpu", board], format!("the GPU `{board}` needs `memory-gb`"));
+            }
+            table.memory_gb
+        }
+    }
+}
+
+fn all_or_no_costs(notes: &mut Notes<'_>, name: &str, cluster: &ClusterSpec, pools: &[PoolTerms]) {
+    if notes.problems.errors() > 0 {
+        return;
+    }
+    let Some(free) = pools.iter().position(|pool| pool.cost.is_none()) else { return };
+    if let Some(paid) = pools.iter().position(|pool| pool.cost.is_some()) {
+        let (free, paid) = (cluster.pools[free].name.clone(), cluster.pools[paid].name.clone());
+        let message = format!("in the design `{name}` the pool `{paid}` has a cost and `{free}` has none");
+        let help =
+            format!("write [design.{name}.pool.{free}.cost.owned] or .rented, or leave out every cost");
+        notes.error_help("W0219", &["design", name, "pool", &free], message, help);
+    }
+}
+
+/// The totals of a design must fit the counters of the ledger.
+fn check_total(notes: &mut Notes<'_>, name: &str, cluster: &ClusterSpec) {
+    let sum = |each: fn(&NodeSpec) -> u64| -> u64 {
+        cluster.pools.iter().map(|pool| each(&pool.node) * u64::from(pool.count)).sum()
+    };
+    let (nodes, cpus) = (sum(|_| 1), sum(|node| u64::from(node.capacity.cpus)));
+    let memory =
+        cluster.pools.iter().map(|pool| u128::from(pool.node.capacity.mem_mb) * u128::from(pool.count));
+    let most = u64::from(u32::MAX);
+    if nodes > most || cpus > most || memory.sum::<u128>() > u128::from(u64::MAX) {
+        let message = format!("the design `{name}` is too large to simulate: {nodes} nodes, {cpus} CPUs");
+        notes.error("W0209", &["design", name], message);
+    }
+}
+
+/// Figures side by side are in one currency.
+fn one_currency(notes: &mut Notes<'_>, designs: &[Design]) {
+    let mut first: Option<(Currency, &str)> = None;
+    for design in designs {
+        for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
+            let Some(cost) = &terms.cost else { continue };
+            let currency = cost.currency();
+            let (known, known_in) = *first.get_or_insert((currency, design.name.as_str()));
+            if currency != known {
+                let kind = if matches!(cost, crate::cost::CostTerms::Owned(_)) { "owned" } else { "rented" };
+                let path = ["design", &design.name, "pool", &pool.name, "cost", kind, "currency"];
+                let message = format!("costs in {currency} here and in {known} in the design `{known_in}`");
+                notes.error_help(
+                    "W0220",
+                    &path,
+                    message,
+                    "write all prices in one currency: nothing is converted",
+                );
+            }
+        }
+    }
+}

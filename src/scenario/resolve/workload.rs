@@ -1,0 +1,154 @@
+//! The `[workload]` table.
+
+use std::path::Path;
+
+use super::Notes;
+use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkloadTable};
+use crate::scenario::{ClassRule, Scale, Window, WorkloadSource, WorkloadSpec};
+use crate::time::{MICROS_PER_S, SimDuration};
+
+pub(super) fn resolve(
+    notes: &mut Notes<'_>,
+    table: &mut WorkloadTable,
+    directory: &Path,
+) -> Option<WorkloadSpec> {
+    let source = source(notes, table, directory);
+    let scale = scale(notes, table.scale.get_or_insert_default());
+    let window = table.window.as_mut().and_then(|table| window(notes, table));
+    let seed = notes.or_convention(&mut table.seed, 1, 1, &["workload", "seed"]);
+    let cut_at_limit =
+        notes.or_convention(&mut table.cut_at_limit, false, false, &["workload", "cut-at-limit"]);
+    let rules = table.class_rule.len();
+    let class_rules =
+        table.class_rule.iter().enumerate().map(|(at, rule)| class_rule(notes, rule, at, rules)).collect();
+    Some(WorkloadSpec { source: source?, scale, window, seed, cut_at_limit, class_rules })
+}
+
+fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Option<WorkloadSource> {
+    match (&table.trace, &table.generate) {
+        (Some(_), Some(_)) => {
+            let message = "the workload has a trace and a generator, and can be only one";
+            notes.error("W0210", &["workload", "generate"], message);
+            None
+        }
+        (None, None) => {
+            let help = "write `trace = \"FILE\"`, or a table [workload.generate.MODEL]";
+            notes.error_help(
+                "W0210",
+                &["workload"],
+                "the workload has neither a trace nor a generator",
+                help,
+            );
+            None
+        }
+        (Some(written), None) => {
+            let path = directory.join(written);
+            if !path.is_file() {
+                let message = format!("there is no trace file `{}`", path.display());
+                let help = "the path is relative to the scenario file";
+                notes.error_help("W0211", &["workload", "trace"], message, help);
+            }
+            Some(WorkloadSource::Trace { path, written: written.clone() })
+        }
+        (None, Some(models)) => generator(notes, models),
+    }
+}
+
+// CONNECT: `workload::generate` owns the models. Once it is here, the model's name and parameters are to
+// be checked by it at load time (its errors placed at `place`), and its defaults written back.
+fn generator(
+    notes: &mut Notes<'_>,
+    models: &crate::scenario::file::Named<toml::Table>,
+) -> Option<WorkloadSource> {
+    let mut rows = models.iter();
+    let (Some((model, parameters)), None) = (rows.next(), rows.next()) else {
+        let names: Vec<&str> = models.keys().map(String::as_str).collect();
+        let message = format!(
+            "`workload.generate` needs exactly one model, found {}: {}",
+            names.len(),
+            names.join(", ")
+        );
+        notes.error("W0210", &["workload", "generate"], message);
+        return None;
+    };
+    let place = notes.document.place(&["workload", "generate", model]);
+    Some(WorkloadSource::Generate { model: model.clone(), parameters: parameters.clone(), place })
+}
+
+fn scale(notes: &mut Notes<'_>, table: &mut ScaleTable) -> Scale {
+    let mut factor = |slot: &mut Option<f64>, name: &str| {
+        let path = ["workload", "scale", name];
+        let value = *slot.get_or_insert(1.0);
+        notes.positive(value, &path);
+        value
+    };
+    Scale {
+        arrivals: factor(&mut table.arrivals, "arrivals"),
+        run: factor(&mut table.run, "run"),
+        size: factor(&mut table.size, "size"),
+    }
+}
+
+fn window(notes: &mut Notes<'_>, table: &mut WindowTable) -> Option<Window> {
+    let from = span(notes, *table.from_s.get_or_insert(0.0), &["workload", "window", "from-s"])?;
+    let until = match table.until_s {
+        Some(seconds) => Some(span(notes, seconds, &["workload", "window", "until-s"])?),
+        None => None,
+    };
+    if until.is_some_and(|until| until <= from) {
+        let message = "the window ends before it begins";
+        notes.error("W0222", &["workload", "window", "until-s"], message);
+    }
+    Some(Window { from, until })
+}
+
+/// Seconds as a span, to the microsecond; tells a problem and `None` where they are none.
+fn span(notes: &mut Notes<'_>, seconds: f64, path: &[&str]) -> Option<SimDuration> {
+    let micros = (seconds * MICROS_PER_S as f64).round();
+    if micros >= 0.0 && micros <= SimDuration::MAX.micros() as f64 {
+        return Some(SimDuration::from_micros(micros as i64));
+    }
+    notes.error("W0209", path, format!("{seconds} is no span of time: 0 to 10^12 seconds"));
+    None
+}
+
+fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: usize) -> ClassRule {
+    // A list has no places of its own inside: all its problems point at the list and name the rule.
+    let path = ["workload", "class-rule"];
+    let number = at + 1;
+    let mut pair = |least: Option<f64>, most: Option<f64>| {
+        let least = least.and_then(|seconds| span(notes, seconds, &path));
+        let most = most.and_then(|seconds| span(notes, seconds, &path));
+        (least, most)
+    };
+    let rule = ClassRule {
+        class: table.class.clone(),
+        partition: table.partition.clone(),
+        account: table.account.clone(),
+        user: table.user.clone(),
+        qos: table.qos.clone(),
+        name: table.name.clone(),
+        gpus: (table.gpus_min, table.gpus_max),
+        run: pair(table.run_min_s, table.run_max_s),
+        limit: pair(table.limit_min_s, table.limit_max_s),
+        kind: table.kind,
+    };
+    if rule.class.is_empty() {
+        notes.error("W0217", &path, format!("class rule {number} has an empty class"));
+    }
+    fn empty<T: PartialOrd>(range: &(Option<T>, Option<T>)) -> bool {
+        matches!(range, (Some(least), Some(most)) if least > most)
+    }
+    if empty(&rule.gpus) || empty(&rule.run) || empty(&rule.limit) {
+        let message =
+            format!("class rule {number} (`{}`) can match no job: a min is above its max", rule.class);
+        notes.error("W0222", &path, message);
+    }
+    let conditions = ClassRule { class: String::new(), kind: None, ..rule.clone() };
+    if conditions == ClassRule::default() && number < rules {
+        let message = format!("class rule {number} (`{}`) has no condition and takes every job", rule.class);
+        let help = "the rules after it are never reached: move it to the end, or give it a condition";
+        notes.error_help("W0222", &path, message, help);
+    }
+    rule
+}

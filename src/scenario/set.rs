@@ -1,0 +1,197 @@
+//! `--set path=value`: one setting of the scenario, from outside the file.
+//!
+//! The path must lead to a setting that exists: names that the user chooses (designs, pools) must be in the
+//! file. The value is TOML; a bare word where a text is meant needs no quotes. In a table that holds one
+//! of several kinds (`policy`, `tenancy`, `cost`) setting another kind replaces the one in the file.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::catalogue;
+use super::structure::{Schema, Shape, dotted};
+use crate::diagnostic::{Diagnostic, Place, Source, nearest};
+
+/// Reads one `--set` against the tree of the file: its path, and what it says as a line of TOML.
+pub(super) fn read(
+    (path, value): &(String, String),
+    tree: &DeTable<'_>,
+    schema: Schema<'_>,
+) -> Result<(Vec<String>, String), Diagnostic> {
+    let segments = segments(path).ok_or_else(|| {
+        at_set(path, value, 0..path.len(), "W0204", format!("`{path}` is not a path of a setting"))
+            .help("write --set path=value, for instance --set design.metal.pool.main.count=3")
+    })?;
+    let leaf = walk(&segments, tree, schema).map_err(|unknown| {
+        let message = format!("there is no setting `{path}`");
+        let diagnostic = at_set(path, value, 0..path.len(), "W0223", message);
+        diagnostic.help(unknown.help(&segments))
+    })?;
+    let is_toml = DeValue::parse(value).is_ok_and(|parsed| match leaf.map(Schema::shape) {
+        Some(Shape::Text | Shape::Word(_)) => parsed.get_ref().is_str(),
+        _ => true,
+    });
+    let value = if is_toml { value.clone() } else { toml::Value::String(value.clone()).to_string() };
+    Ok((segments, format!("{path} = {value}")))
+}
+
+fn at_set(
+    path: &str,
+    value: &str,
+    range: std::ops::Range<usize>,
+    code: &'static str,
+    why: String,
+) -> Diagnostic {
+    let source = Source { name: "--set".to_owned(), text: format!("{path}={value}") };
+    Diagnostic::error(code, why).at(Place::Span { source: source.into(), range })
+}
+
+/// The segments of a dotted path in TOML's own syntax.
+fn segments(path: &str) -> Option<Vec<String>> {
+    let text = format!("{path} = 0");
+    let mut table = DeTable::parse(&text).ok()?.into_inner();
+    let mut segments = Vec::new();
+    loop {
+        let (key, value) = table.into_iter().next()?;
+        segments.push(key.into_inner().into_owned());
+        match value.into_inner() {
+            DeValue::Table(inner) => table = inner,
+            _ => return Some(segments),
+        }
+    }
+}
+
+/// Where a path leaves what is known.
+struct UnknownPath {
+    /// Index of the segment that is not known.
+    at: usize,
+    /// What could stand there.
+    known: Vec<String>,
+}
+
+impl UnknownPath {
+    fn help(&self, segments: &[String]) -> String {
+        let mut meant: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match nearest(meant[self.at], self.known.iter().map(String::as_str)) {
+            Some(near) => {
+                meant[self.at] = near;
+                format!("did you mean `{}`?", dotted(&meant))
+            }
+            None if self.known.is_empty() => {
+                format!("`{}` has no settings inside", dotted(&meant[..self.at]))
+            }
+            None if self.at == 0 => format!("a path begins with one of: {}", self.known.join(", ")),
+            None => format!("known in `{}`: {}", dotted(&meant[..self.at]), self.known.join(", ")),
+        }
+    }
+}
+
+/// Follows the path through schema and tree; the leaf's schema, or `None` below a table that is not checked.
+fn walk<'s>(
+    segments: &[String],
+    tree: &DeTable<'_>,
+    mut schema: Schema<'s>,
+) -> Result<Option<Schema<'s>>, UnknownPath> {
+    let mut table = Some(tree);
+    let mut rows: Option<&[Spanned<DeValue<'_>>]> = None;
+    for (at, segment) in segments.iter().enumerate() {
+        let unknown = |known: Vec<String>| UnknownPath { at, known };
+        let present = table.and_then(|table| table.get(segment.as_str())).map(Spanned::get_ref);
+        let mut found = present;
+        schema = match schema.shape() {
+            Shape::Settings { known, .. } | Shape::OneOf(known) => {
+                let inner = known.iter().find(|(name, _)| name == segment).map(|(_, inner)| *inner);
+                let names = || known.iter().map(|(name, _)| (*name).to_owned()).collect();
+                inner.ok_or_else(|| unknown(names()))?
+            }
+            Shape::Named(inner) => {
+                let names = names_in(table, segments[..at].last().map_or("", String::as_str));
+                if !names.contains(segment) {
+                    return Err(unknown(names));
+                }
+                inner
+            }
+            Shape::List(inner) => {
+                let rows = rows.unwrap_or_default();
+                let index = segment.parse::<usize>().ok().filter(|index| *index < rows.len());
+                let names = || (0..rows.len()).map(|index| index.to_string()).collect();
+                found = Some(rows[index.ok_or_else(|| unknown(names()))?].get_ref());
+                inner
+            }
+            Shape::Any => return Ok(None),
+            _ => return Err(unknown(Vec::new())),
+        };
+        table = found.and_then(DeValue::as_table);
+        rows = found.and_then(DeValue::as_array).map(|rows| &**rows);
+    }
+    Ok(Some(schema))
+}
+
+/// Names that the user chose in a table, and those of the catalogue where it is about hardware.
+fn names_in(table: Option<&DeTable<'_>>, what: &str) -> Vec<String> {
+    let written = table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string());
+    let built_in: Vec<String> = match what {
+        "node" => catalogue::nodes().iter().map(|row| row.node.clone()).collect(),
+        "gpu" => catalogue::gpus().iter().map(|row| row.gpu.clone()).collect(),
+        _ => Vec::new(),
+    };
+    written.chain(built_in).collect()
+}
+
+/// Moves the one value of `given` (the parsed line of [`read`]) into `tree`, making tables on the way.
+pub(super) fn put<'t>(tree: &mut DeTable<'t>, given: DeTable<'t>, path: &[String], schema: Schema<'_>) {
+    let Some((key, value)) = given.into_iter().next() else { return };
+    let shape = schema.shape();
+    if matches!(shape, Shape::OneOf(_)) {
+        let others: Vec<String> =
+            tree.keys().filter(|other| **other != key).map(|other| other.get_ref().to_string()).collect();
+        for other in others {
+            tree.remove(other.as_str());
+        }
+    }
+    let inner_schema = match shape {
+        Shape::Settings { known, .. } | Shape::OneOf(known) => {
+            known.into_iter().find(|(name, _)| *name == path[0]).map_or(schema, |(_, inner)| inner)
+        }
+        Shape::Named(inner) => inner,
+        _ => schema,
+    };
+    if path.len() == 1 {
+        tree.insert(key, value);
+        return;
+    }
+    let span = value.span();
+    let DeValue::Table(deeper) = value.into_inner() else { return };
+    if let Some(rows) = tree.get_mut(key.get_ref().as_ref()).and_then(rows_mut) {
+        return put_row(rows, deeper, &path[1..], inner_schema);
+    }
+    let entry = tree.entry(key).or_insert_with(|| Spanned::new(span.clone(), DeValue::Table(DeTable::new())));
+    if !entry.get_ref().is_table() {
+        *entry = Spanned::new(span, DeValue::Table(DeTable::new()));
+    }
+    if let DeValue::Table(inner) = entry.get_mut() {
+        put(inner, deeper, &path[1..], inner_schema);
+    }
+}
+
+fn rows_mut<'v, 't>(value: &'v mut Spanned<DeValue<'t>>) -> Option<&'v mut toml::de::DeArray<'t>> {
+    match value.get_mut() {
+        DeValue::Array(rows) => Some(rows),
+        _ => None,
+    }
+}
+
+/// The same for a list, whose next segment is an index.
+fn put_row<'t>(rows: &mut toml::de::DeArray<'t>, given: DeTable<'t>, path: &[String], schema: Schema<'_>) {
+    let Shape::List(inner) = schema.shape() else { return };
+    let row = path[0].parse::<usize>().ok().and_then(|index| rows.iter_mut().nth(index));
+    let (Some(row), Some((_, value))) = (row, given.into_iter().next()) else { return };
+    match (path.len(), value.get_ref(), row.get_mut()) {
+        (1, _, _) => *row = value,
+        (_, DeValue::Table(_), DeValue::Table(table)) => {
+            if let DeValue::Table(deeper) = value.into_inner() {
+                put(table, deeper, &path[1..], inner);
+            }
+        }
+        _ => {}
+    }
+}
