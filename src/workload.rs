@@ -10,8 +10,10 @@
 //! Invariants: jobs are sorted by submit time, equal submits keep file order; every row that was
 //! refused or changed is in the [`RepairLedger`]; times and amounts are integers.
 
+pub mod generate;
 pub mod intern;
 pub mod repair;
+pub mod stats;
 
 use smallvec::SmallVec;
 
