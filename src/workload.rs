@@ -12,11 +12,13 @@
 
 pub mod anonymize;
 pub mod classify;
+pub mod generate;
 pub mod intern;
 pub mod read;
 pub mod recorded;
 pub mod repair;
 pub mod scale;
+pub mod stats;
 pub mod write;
 
 use smallvec::SmallVec;

@@ -1,10 +1,7 @@
-//! Behaviour tests, one binary: a file per behaviour.
+//! Behaviour of the whole crate, seen from outside; one file per behaviour.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-#[path = "integration/cost_of_designs.rs"]
-mod cost_of_designs;
-#[path = "integration/scenario_errors.rs"]
-mod scenario_errors;
-#[path = "integration/scenario_loading.rs"]
-mod scenario_loading;
+mod integration {
+    mod goodness_of_fit;
+}

@@ -88,7 +88,10 @@ pub fn template(answers: &NewAnswers) -> Result<String, TemplateError> {
     put(&mut out, format_args!("title = {}\n\n", quoted(&title)));
     workload(&mut out, &answers.jobs);
     put(&mut out, format_args!("# How jobs are scheduled: {}.\n", catalogue_of_policies()));
-    put(&mut out, format_args!("[policy.{policy}]\nplacement = \"first-fit\"    # or \"best-fit\", \"spread\"\n\n"));
+    put(
+        &mut out,
+        format_args!("[policy.{policy}]\nplacement = \"first-fit\"    # or \"best-fit\", \"spread\"\n\n"),
+    );
     put(&mut out, format_args!("# The node `{name}` has {}.\n", describe(node)));
     out.push_str("# `windtunnel catalog` lists the others; a [node.NAME] table here defines your own.\n\n");
     design(&mut out, "now", &format!("{count} x {name}"), node, count);
@@ -126,10 +129,7 @@ fn workload(out: &mut String, jobs: &NewJobs) {
                     ),
                 );
             }
-            put(
-                out,
-                format_args!("[workload]\ntrace = {}    # relative to this file\n", quoted(path)),
-            );
+            put(out, format_args!("[workload]\ntrace = {}    # relative to this file\n", quoted(path)));
             workload_options(out);
         }
         NewJobs::Generate(model, parameters) => {

@@ -173,7 +173,8 @@ fn rename_jobs(old: &Workload, new: &mut Workload, texts: &mut Texts) {
         while new.extras.get(at_extras).is_some_and(|(extra, _)| *extra < id) {
             at_extras += 1;
         }
-        let extras = new.extras.get_mut(at_extras).filter(|(extra, _)| *extra == id).map(|(_, extras)| extras);
+        let extras =
+            new.extras.get_mut(at_extras).filter(|(extra, _)| *extra == id).map(|(_, extras)| extras);
         let array = extras.and_then(|extras| extras.array.as_mut());
         let mut next = || {
             last += 1;

@@ -199,9 +199,10 @@ impl<'r> Matcher<'r> {
         match (&self.rules[rule].name_glob, name) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(glob), Some(name)) => {
-                *self.names.entry((rule, name)).or_insert_with(|| matches_glob(glob, workload.texts.get(name)))
-            }
+            (Some(glob), Some(name)) => *self
+                .names
+                .entry((rule, name))
+                .or_insert_with(|| matches_glob(glob, workload.texts.get(name))),
         }
     }
 }
@@ -246,13 +247,15 @@ pub fn matches_glob(glob: &str, text: &str) -> bool {
 }
 
 /// Job names that interactive tools give.
-const SESSION_NAMES: [&str; 6] = ["*jupyter*", "*notebook*", "*interactive*", "*vscode*", "*rstudio*", "*desktop*"];
+const SESSION_NAMES: [&str; 6] =
+    ["*jupyter*", "*notebook*", "*interactive*", "*vscode*", "*rstudio*", "*desktop*"];
 
 /// Rules that fit this trace, for the user to correct: interactive names and partitions, then sizes
 /// and durations. Only rules that match some job which no rule before them matches.
 #[must_use]
 pub fn propose_rules(workload: &Workload) -> Vec<ClassRule> {
-    let mut candidates: Vec<ClassRule> = SESSION_NAMES.iter().map(|glob| session_rule(None, Some(glob))).collect();
+    let mut candidates: Vec<ClassRule> =
+        SESSION_NAMES.iter().map(|glob| session_rule(None, Some(glob))).collect();
     let mut partitions: Vec<&str> = workload
         .labels
         .iter()

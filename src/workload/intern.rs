@@ -38,7 +38,9 @@ impl<I: Id, T: Eq + Hash + Clone> Interner<I, T> {
     /// for tables that are rewritten position by position.
     pub fn push_row(&mut self, value: T) -> I {
         let id = I::new(self.rows.len());
-        self.index.entry(value.clone()).or_insert_with(|| u32::try_from(id.index()).expect("ids fit 32 bits"));
+        self.index
+            .entry(value.clone())
+            .or_insert_with(|| u32::try_from(id.index()).expect("ids fit 32 bits"));
         self.rows.push(value);
         id
     }

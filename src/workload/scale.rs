@@ -45,7 +45,11 @@ impl Scale {
             let message = format!("scale.{name} is {factor}; it must be between 0.001 and 1000");
             Err(Diagnostic::error("W0130", message).help("1 changes nothing, 2 doubles"))
         };
-        Ok(Self { arrivals: parts("arrivals", arrivals)?, run: parts("run", run)?, size: parts("size", size)? })
+        Ok(Self {
+            arrivals: parts("arrivals", arrivals)?,
+            run: parts("run", run)?,
+            size: parts("size", size)?,
+        })
     }
 
     /// Whether it changes nothing.
@@ -82,7 +86,9 @@ fn too_late() -> Diagnostic {
 }
 
 fn scale_times(workload: &mut Workload, factors: &Scale, zero: SimTime) -> Result<(), Diagnostic> {
-    let fits = |micros: i128| i64::try_from(micros).ok().filter(|m| *m <= SimTime::MAX.micros()).ok_or_else(too_late);
+    let fits = |micros: i128| {
+        i64::try_from(micros).ok().filter(|m| *m <= SimTime::MAX.micros()).ok_or_else(too_late)
+    };
     let new_submit = |submit: SimTime| -> Result<SimTime, Diagnostic> {
         let gap = i128::from(submit.micros()) - i128::from(zero.micros());
         Ok(SimTime::from_micros(fits(i128::from(zero.micros()) + gap * PARTS / factors.arrivals)?))
@@ -178,7 +184,9 @@ fn drop_history(workload: &mut Workload) {
             let kept = Recorded { start: None, end: None, eligible: None, ..row };
             workload.recorded.set(id, &kept);
             let reason = "recorded start and end dropped by scaling";
-            workload.repairs.add(RepairKind::Changed, reason, 0, || format!("job {}", workload_name(&workload.jobs, id)));
+            workload
+                .repairs
+                .add(RepairKind::Changed, reason, 0, || format!("job {}", workload_name(&workload.jobs, id)));
         }
     }
     workload.recorded.drop_empty_columns();
@@ -215,7 +223,8 @@ mod tests {
 
     #[test]
     fn doubling_is_exact() {
-        let request = Request { nodes: Some(2), gpus: Some(16), cpus_per_task: Some(4), ..Request::default() };
+        let request =
+            Request { nodes: Some(2), gpus: Some(16), cpus_per_task: Some(4), ..Request::default() };
         let rows = [(100, 50, request.clone()), (200, 70, request)];
         let scaled = scale(workload(&rows), &Scale::new(2.0, 3.0, 2.0).expect("valid")).expect("fits");
         let job = &scaled.jobs[JobId(1)];

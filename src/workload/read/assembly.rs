@@ -114,7 +114,12 @@ impl<'o> Assembly<'o> {
         match self.options.window {
             Some((from, to)) if submit < from || submit >= to => {
                 let text = || shown(row.text, 0);
-                self.workload.repairs.add(RepairKind::LeftOut, "outside the window asked for", row.line, text);
+                self.workload.repairs.add(
+                    RepairKind::LeftOut,
+                    "outside the window asked for",
+                    row.line,
+                    text,
+                );
                 false
             }
             _ => true,
@@ -162,8 +167,7 @@ impl<'o> Assembly<'o> {
         }
         for (index, name) in indices.into_iter().zip(names) {
             job.name = name;
-            let extras =
-                Extras { array: Some((array, index)), array_limit: limit, ..beyond.extras.clone() };
+            let extras = Extras { array: Some((array, index)), array_limit: limit, ..beyond.extras.clone() };
             self.admit_one(job.clone(), recorded, extras, &conditions, row)?;
         }
         Ok(())
@@ -269,7 +273,12 @@ impl<'o> Assembly<'o> {
             return;
         }
         for _ in limit..jobs {
-            self.workload.repairs.add(RepairKind::LeftOut, "beyond the number of jobs asked for", 0, String::new);
+            self.workload.repairs.add(
+                RepairKind::LeftOut,
+                "beyond the number of jobs asked for",
+                0,
+                String::new,
+            );
         }
         let first: Vec<u32> = (0..limit as u32).collect();
         self.select(&first);

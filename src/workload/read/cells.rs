@@ -64,8 +64,9 @@ impl Cells {
                 None => return Ok(()),
                 Some(b',') => at += 1,
                 Some(_) => {
-                    return Err(quotes("text follows a closing quote", at)
-                        .help("put the whole cell in quotes and double the quotes inside: \"a \"\"b\"\" c\""));
+                    return Err(quotes("text follows a closing quote", at).help(
+                        "put the whole cell in quotes and double the quotes inside: \"a \"\"b\"\" c\"",
+                    ));
                 }
             }
         }
@@ -177,7 +178,9 @@ impl<'a> Cell<'a> {
             problem
         })?;
         if span == SimDuration::ZERO {
-            return Err(self.out_of_range("above 0 seconds").help("a job that never ran is no work: leave it out"));
+            return Err(self
+                .out_of_range("above 0 seconds")
+                .help("a job that never ran is no work: leave it out"));
         }
         Ok(span)
     }

@@ -208,7 +208,12 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads the header cells `names`, each with its byte column. All problems are told together.
-    pub fn new(names: &[(String, u64)], file: &Arc<str>, line: u64, told: &mut Diagnostics) -> Result<Self, Fatal> {
+    pub fn new(
+        names: &[(String, u64)],
+        file: &Arc<str>,
+        line: u64,
+        told: &mut Diagnostics,
+    ) -> Result<Self, Fatal> {
         let mut placed: Vec<Placed> = Vec::new();
         let mut problems: Vec<Diagnostic> = Vec::new();
         let place = |column: u64, name: &str| Place::Line {
@@ -244,7 +249,9 @@ impl Header {
                 )
                 .at(place(0, &found.join(",")))
                 .because("the first line must name the columns")
-                .help("a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns"),
+                .help(
+                    "a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns",
+                ),
             );
         }
         match problems.pop() {

@@ -192,8 +192,12 @@ impl Rows {
         let labels = self.labels(line, assembly);
         let mut beyond = self.beyond(line, &mut flags, assembly)?;
         if beyond.extras.cancel.is_some_and(|cancel| cancel < submit) {
-            return Err(Problem::new(code::RANGE, "cancelled before it was submitted", "cancel_s lies before submit_s")
-                .help("leave the row out, or correct one of the times"));
+            return Err(Problem::new(
+                code::RANGE,
+                "cancelled before it was submitted",
+                "cancel_s lies before submit_s",
+            )
+            .help("leave the row out, or correct one of the times"));
         }
         let recorded = self.recorded(line, assembly)?;
         let id = self.cells.text(line, self.job_id);

@@ -92,7 +92,8 @@ impl Index {
 
     /// The conditions with job ids, and the names that nothing has.
     fn resolve(&self, workload: &Workload, waiting: &PendingAfter) -> (Vec<Dependency>, Vec<Box<str>>) {
-        let my_index = workload.extras_of(waiting.job).and_then(|extras| extras.array).map(|(_, index)| index);
+        let my_index =
+            workload.extras_of(waiting.job).and_then(|extras| extras.array).map(|(_, index)| index);
         let mut unknown = Vec::new();
         let mut after = Vec::new();
         for condition in waiting.conditions.iter() {
@@ -156,16 +157,16 @@ fn refuse_circles(assembly: &mut Assembly<'_>, pending: &[PendingAfter]) {
 fn tell_circle(assembly: &mut Assembly<'_>, circle: &[u32], pending: &[PendingAfter]) {
     let mut circle = circle.to_vec();
     circle.sort_unstable();
-    let names: Vec<String> =
-        circle.iter().take(8).map(|at| assembly.workload.job_name(JobId(*at))).collect();
+    let names: Vec<String> = circle.iter().take(8).map(|at| assembly.workload.job_name(JobId(*at))).collect();
     let more = if circle.len() > names.len() { " ..." } else { "" };
     let message = format!("these jobs wait for each other and can never start: {}{more}", names.join(", "));
     for at in &circle {
         let job = JobId::new(*at as usize);
         let line = pending.iter().find(|waiting| waiting.job == job).map_or(0, |waiting| waiting.line);
         let text = format!("job {}", assembly.workload.job_name(job));
-        let problem = Problem::new(code::DEPENDENCY_CYCLE, "waits for itself through `after`", message.clone())
-            .help("remove one dependency of the circle");
+        let problem =
+            Problem::new(code::DEPENDENCY_CYCLE, "waits for itself through `after`", message.clone())
+                .help("remove one dependency of the circle");
         assembly.refuse(RowPlace { line, text: text.as_bytes() }, problem);
     }
 }

@@ -18,7 +18,8 @@ pub(super) fn parse_array(cell: Cell<'_>) -> Result<(Vec<u32>, Option<u32>), Pro
     };
     let number = |text: &str| -> Result<u32, Problem> {
         let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
-        let value = if digits { text.parse::<u32>().unwrap_or(u32::MAX) } else { return Err(bad("not a number")) };
+        let value =
+            if digits { text.parse::<u32>().unwrap_or(u32::MAX) } else { return Err(bad("not a number")) };
         if value > MAX_ARRAY_INDEX { Err(bad("an index above 4000000")) } else { Ok(value) }
     };
     let (list, limit) = match cell.str().split_once('%') {
@@ -114,8 +115,18 @@ mod tests {
         for (text, indices, limit) in cases {
             assert_eq!(parse_array(cell(text)).expect(text), (indices, limit), "{text}");
         }
-        for text in ["", "a", "3-1", "0-9%0", "0-4:0", "0-4000001", "1,,2", "0-9%", "99999999999", "0-4000000,0-4000000"]
-        {
+        for text in [
+            "",
+            "a",
+            "3-1",
+            "0-9%0",
+            "0-4:0",
+            "0-4000001",
+            "1,,2",
+            "0-9%",
+            "99999999999",
+            "0-4000000,0-4000000",
+        ] {
             assert_eq!(parse_array(cell(text)).expect_err(text).code, code::ARRAY_SYNTAX, "{text}");
         }
     }
@@ -126,7 +137,8 @@ mod tests {
         assert_eq!(conditions[0].kind, DependencyKind::AfterOk);
         assert_eq!(&*conditions[0].jobs[1], "13_4");
         assert_eq!(conditions[1].kind, DependencyKind::Singleton);
-        for text in ["", "later:1", "afterok", "afterok:", "afterok:1?afterok:2", "after:1+5", "singleton:1"] {
+        for text in ["", "later:1", "afterok", "afterok:", "afterok:1?afterok:2", "after:1+5", "singleton:1"]
+        {
             assert_eq!(parse_after(cell(text)).expect_err(text).code, code::DEPENDENCY_SYNTAX, "{text}");
         }
     }

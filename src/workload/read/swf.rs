@@ -67,8 +67,11 @@ pub(super) fn read<R: std::io::Read>(
             Some(Line::Text(line)) => rows.take(RowPlace { line: number, text: line }, assembly)?,
         }
     }
-    assembly.workload.unused_columns =
-        WITHOUT_EFFECT.iter().filter(|at| rows.filled[**at]).map(|at| format!("SWF {}", NAMES[*at])).collect();
+    assembly.workload.unused_columns = WITHOUT_EFFECT
+        .iter()
+        .filter(|at| rows.filled[**at])
+        .map(|at| format!("SWF {}", NAMES[*at]))
+        .collect();
     Ok(())
 }
 
@@ -288,7 +291,9 @@ impl Fields {
         let cell = self.cell(line, at);
         match std::str::from_utf8(cell.text) {
             Ok(_) => Ok(cell),
-            Err(_) => Err(Problem::new(code::NOT_UTF8, "a row that is not UTF-8", "not UTF-8").at(cell.column)),
+            Err(_) => {
+                Err(Problem::new(code::NOT_UTF8, "a row that is not UTF-8", "not UTF-8").at(cell.column))
+            }
         }
     }
 }
@@ -320,9 +325,8 @@ fn leading_digits(text: &[u8]) -> (i64, usize) {
 
 fn digits_one_by_one(text: &[u8]) -> (i64, usize) {
     let count = text.iter().take_while(|c| c.is_ascii_digit()).count();
-    let value = text[..count]
-        .iter()
-        .fold(0i64, |value, c| value.wrapping_mul(10).wrapping_add(i64::from(c - b'0')));
+    let value =
+        text[..count].iter().fold(0i64, |value, c| value.wrapping_mul(10).wrapping_add(i64::from(c - b'0')));
     (value, count)
 }
 
