@@ -18,14 +18,17 @@
 //! cli         one file per subcommand
 //! ```
 
+pub mod cli;
 pub mod cluster;
 pub mod cost;
 pub mod diagnostic;
+pub mod experiment;
 pub mod ids;
 pub mod kernel;
 pub mod metrics;
 pub mod money;
 pub mod random;
+pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod simulation;

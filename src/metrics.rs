@@ -127,6 +127,9 @@ pub struct Summary {
     pub gpu_hours: Option<HoursFigures>,
     /// The CPU ledger.
     pub cpu_hours: HoursFigures,
+    /// Reference GPU time of completed jobs, exact, in GPU-microseconds.
+    #[serde(skip)]
+    pub delivered_gpu_us: i128,
     /// Reference GPU-hours of completed jobs.
     pub delivered_gpu_hours: f64,
     /// Reference CPU-hours of completed jobs.
@@ -152,7 +155,8 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
     let counts = count_jobs(workload, outcome);
     let mut samples = Samples::of(workload, outcome);
     let makespan = makespan(outcome);
-    let delivered = delivered(workload, cluster, outcome);
+    let (gpu_us, cpu_us) = delivered(workload, cluster, outcome);
+    let delivered_gpu_hours = device_hours(gpu_us * UNITS_PER_DEVICE);
     let hours = outcome.hours.total();
     let has_gpus = hours.gpu.installed > 0;
     let horizon_us = horizon_us(outcome);
@@ -162,7 +166,7 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
         makespan_s: makespan.map(SimDuration::as_s),
         throughput: Throughput {
             jobs_per_hour: per_hour(counts.completed as f64),
-            delivered_gpu_hours_per_hour: if has_gpus { per_hour(delivered.0) } else { None },
+            delivered_gpu_hours_per_hour: if has_gpus { per_hour(delivered_gpu_hours) } else { None },
         },
         wait_s: Spread::of_micros(&mut samples.wait_us),
         turnaround_s: Spread::of_micros(&mut samples.turnaround_us),
@@ -181,8 +185,9 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
         },
         gpu_hours: has_gpus.then(|| figures(&hours.gpu)),
         cpu_hours: figures(&hours.cpu),
-        delivered_gpu_hours: delivered.0,
-        delivered_cpu_hours: delivered.1,
+        delivered_gpu_us: gpu_us,
+        delivered_gpu_hours,
+        delivered_cpu_hours: device_hours(cpu_us * UNITS_PER_DEVICE),
         queue: QueueFigures {
             mean: share(outcome.hours.waiting_job_us, horizon_us),
             max: outcome.hours.waiting_max as u64,
@@ -249,8 +254,8 @@ fn makespan(outcome: &Outcome) -> Option<SimDuration> {
     Some(last.saturating_since(outcome.first_submit))
 }
 
-/// Reference GPU-hours and CPU-hours of completed jobs.
-fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (f64, f64) {
+/// Reference GPU and CPU time of completed jobs in device-microseconds.
+fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
     let shapes = Shapes::new(workload, cluster);
     let (mut gpu_us, mut cpu_us) = (0i128, 0i128);
     for (job, record) in outcome.records.iter_ids() {
@@ -263,7 +268,7 @@ fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (
             }
         }
     }
-    (device_hours(gpu_us * UNITS_PER_DEVICE), device_hours(cpu_us * UNITS_PER_DEVICE))
+    (gpu_us, cpu_us)
 }
 
 /// The values that the spreads are made of.

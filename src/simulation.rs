@@ -72,8 +72,6 @@ pub struct JobRecord {
     pub end: SimTime,
     /// State at the end of the run.
     pub state: JobState,
-    /// Why it waited when the run ended, or why its last wait was longer than nothing.
-    pub reason: Option<Pending>,
 }
 
 /// What to keep of a run, and how far it may go.
@@ -130,6 +128,8 @@ pub struct Outcome {
     pub hours: Hours,
     /// Refused jobs with the reason, in submit order.
     pub refused: Vec<(JobId, String)>,
+    /// Jobs that were held after their submission: when they became eligible, sorted by job.
+    pub held_until: Vec<(JobId, SimTime)>,
     /// Story of the watched job.
     pub watched: Vec<WatchRow>,
     /// First submission to last end (or where the run was cut).
@@ -140,6 +140,16 @@ pub struct Outcome {
     pub events: u64,
     /// Scheduling passes.
     pub passes: u64,
+}
+
+impl Outcome {
+    /// When a job became eligible: its submission, unless a dependency, begin time or array limit held it;
+    /// [`SimTime::NEVER`] if it was held to the end.
+    #[must_use]
+    pub fn eligible(&self, workload: &Workload, job: JobId) -> SimTime {
+        let at = self.held_until.binary_search_by_key(&job, |(id, _)| *id);
+        at.map_or(workload.jobs[job].submit, |at| self.held_until[at].1)
+    }
 }
 
 /// Why a run has no outcome.

@@ -18,6 +18,7 @@ pub mod read;
 pub mod recorded;
 pub mod repair;
 pub mod scale;
+pub mod select;
 pub mod stats;
 pub mod write;
 

@@ -1,6 +1,6 @@
 //! The kernel's model of a batch cluster.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::holds::{Holds, Released};
@@ -49,6 +49,7 @@ pub(super) struct Batch<'w> {
     starts: Vec<Start>,
     released: VecDeque<Released>,
     refused: Vec<(JobId, String)>,
+    held_until: BTreeMap<JobId, SimTime>,
     keep: bool,
     allocations: Vec<(JobId, Allocation)>,
     watch: Option<JobId>,
@@ -65,7 +66,7 @@ impl<'w> Batch<'w> {
         options: &RunOptions<'_>,
     ) -> Self {
         let blank =
-            JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future, reason: None };
+            JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let meter = Meter::new(floor.ledger().pools());
         Self {
             workload,
@@ -82,6 +83,7 @@ impl<'w> Batch<'w> {
             starts: Vec::new(),
             released: VecDeque::new(),
             refused: Vec::new(),
+            held_until: BTreeMap::new(),
             keep: options.keep_allocations,
             allocations: Vec::new(),
             watch: options.watch,
@@ -123,6 +125,7 @@ impl<'w> Batch<'w> {
         if let Some(cancel) = extras.cancel {
             calendar.set(Timer::Cancel(job), cancel.max(now), Phase::Release);
         }
+        self.held_until.insert(job, SimTime::NEVER);
         match self.holds.depend(job, extras, &self.records) {
             Err(()) => self.finish_unstarted(job, JobState::Cancelled, now),
             Ok(true) => self.when_begun(job, now, calendar),
@@ -138,17 +141,27 @@ impl<'w> Batch<'w> {
                 self.holds.hold_until(job, begin);
                 calendar.set(Timer::Begin(job), begin, Phase::Arrival);
             }
-            None => self.when_admitted(job),
+            None => self.when_admitted(job, now),
         }
     }
 
     /// Begin time and dependencies are met: the array's limit is the last hold.
-    fn when_admitted(&mut self, job: JobId) {
+    fn when_admitted(&mut self, job: JobId, now: SimTime) {
         let extras = self.workload.extras_of(job).expect("held jobs have extras");
         if self.holds.admit(job, extras) {
-            self.scheduler.enqueue(job);
-            self.dirty = true;
+            self.become_eligible(job, now);
         }
+    }
+
+    /// A job with extras enters the queue.
+    fn become_eligible(&mut self, job: JobId, now: SimTime) {
+        if self.workload.jobs[job].submit == now {
+            self.held_until.remove(&job);
+        } else {
+            self.held_until.insert(job, now);
+        }
+        self.scheduler.enqueue(job);
+        self.dirty = true;
     }
 
     fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -171,7 +184,7 @@ impl<'w> Batch<'w> {
             calendar.cancel(Timer::Cancel(job));
         }
         self.after_change(job, now, calendar);
-        self.after_leaving(job);
+        self.after_leaving(job, now);
     }
 
     /// A job leaves without having run.
@@ -206,11 +219,10 @@ impl<'w> Batch<'w> {
     }
 
     /// The next task of a limited array.
-    fn after_leaving(&mut self, job: JobId) {
+    fn after_leaving(&mut self, job: JobId, now: SimTime) {
         let Some(extras) = self.workload.extras_of(job) else { return };
         if let Some(next) = self.holds.leave(extras) {
-            self.scheduler.enqueue(next);
-            self.dirty = true;
+            self.become_eligible(next, now);
         }
     }
 
@@ -226,7 +238,7 @@ impl<'w> Batch<'w> {
                 calendar.cancel(Timer::Begin(job));
                 self.finish_unstarted(job, JobState::Cancelled, now);
                 if queued {
-                    self.after_leaving(job);
+                    self.after_leaving(job, now);
                 }
                 self.flush_released(now, calendar);
                 self.dirty = true;
@@ -340,6 +352,7 @@ impl<'w> Batch<'w> {
             allocations: self.allocations,
             hours: self.meter.finish(),
             refused: self.refused,
+            held_until: self.held_until.into_iter().collect(),
             watched: self.watched,
             first_submit,
             last_instant,
@@ -372,7 +385,7 @@ impl Model for Batch<'_> {
             Timer::End(slot) => self.end(slot, JobState::Completed, now, calendar),
             Timer::Begin(job) => {
                 if self.holds.begun(job) {
-                    self.when_admitted(job);
+                    self.when_admitted(job, now);
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),

@@ -15,6 +15,19 @@ pub enum RepairKind {
     Noted,
 }
 
+impl RepairKind {
+    /// The word in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Changed => "changed",
+            Self::LeftOut => "left out",
+            Self::Noted => "noted",
+        }
+    }
+}
+
 /// One reason with its count and first examples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {

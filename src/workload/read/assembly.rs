@@ -286,23 +286,8 @@ impl<'o> Assembly<'o> {
 
     /// Keeps the jobs at these positions, in this order, with all that refers to them.
     pub fn select(&mut self, from: &[u32]) {
-        let mut new_id: Vec<Option<JobId>> = vec![None; self.workload.jobs.len()];
-        for (to, at) in from.iter().enumerate() {
-            new_id[*at as usize] = Some(JobId::new(to));
-        }
+        let new_id = self.workload.keep(from);
         let renamed = |id: JobId| new_id[id.index()];
-        let workload = &mut self.workload;
-        workload.jobs = from.iter().map(|at| workload.jobs[JobId(*at)].clone()).collect();
-        workload.recorded.reorder(from);
-        let mut extras: Vec<(JobId, Extras)> = std::mem::take(&mut workload.extras)
-            .into_iter()
-            .filter_map(|(id, extras)| Some((renamed(id)?, extras)))
-            .collect();
-        extras.sort_by_key(|(id, _)| *id);
-        for condition in extras.iter_mut().flat_map(|(_, extras)| &mut extras.after) {
-            condition.jobs = condition.jobs.iter().filter_map(|job| renamed(*job)).collect();
-        }
-        workload.extras = extras;
         self.pending.retain_mut(|pending| renamed(pending.job).map(|id| pending.job = id).is_some());
     }
 }

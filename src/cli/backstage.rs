@@ -1,0 +1,180 @@
+//! What every command needs: failures and their exit codes, interruption, progress, the clock.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Exit;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render};
+use crate::experiment::ExperimentError;
+use crate::simulation::RunError;
+
+/// Why a command did not finish.
+#[derive(Debug)]
+pub enum Failure {
+    /// Input that cannot be used.
+    Input(Diagnostics),
+    /// Wrong use of the command line.
+    Usage(Diagnostic),
+    /// A failure inside.
+    Inside(Diagnostic),
+    /// Stopped by the user.
+    Interrupted,
+    /// Nobody reads our output any more (`| head`).
+    ClosedPipe,
+}
+
+impl Failure {
+    /// Tells it on stderr; the exit code.
+    pub(super) fn tell(self) -> Exit {
+        match self {
+            Self::Input(diagnostics) => {
+                tell(&diagnostics, Severity::Note);
+                Exit::InvalidInput
+            }
+            Self::Usage(diagnostic) => {
+                print_diagnostic(&diagnostic);
+                Exit::Usage
+            }
+            Self::Inside(diagnostic) => {
+                print_diagnostic(&diagnostic);
+                Exit::Failure
+            }
+            Self::Interrupted => {
+                let _ = writeln!(io::stderr(), "interrupted; nothing was left half-written");
+                Exit::Interrupted
+            }
+            Self::ClosedPipe => Exit::Done,
+        }
+    }
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Input(diagnostics)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        let mut told = Diagnostics::default();
+        told.push(diagnostic);
+        Self::Input(told)
+    }
+}
+
+impl From<ExperimentError> for Failure {
+    fn from(error: ExperimentError) -> Self {
+        if error.is_interruption() {
+            return Self::Interrupted;
+        }
+        let code = match &error {
+            ExperimentError::Run { error: RunError::Stalled { .. }, .. } => "W0410",
+            ExperimentError::Run { error: RunError::EventBudget(_), .. } => "W0411",
+            ExperimentError::Run { .. } => "W0412",
+            ExperimentError::Cost { .. } => "W0420",
+        };
+        Self::Inside(Diagnostic::error(code, error.to_string()))
+    }
+}
+
+/// Failures of writing to stdout: a closed pipe is no failure, a full disk is.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ClosedPipe;
+        }
+        Self::Inside(Diagnostic::error("W0302", format!("cannot write the output: {error}")))
+    }
+}
+
+/// Prints diagnostics of at least `least` severity to stderr.
+pub(super) fn tell(diagnostics: &Diagnostics, least: Severity) {
+    for diagnostic in diagnostics.kept().iter().filter(|d| d.severity >= least) {
+        print_diagnostic(diagnostic);
+    }
+    for (code, further) in diagnostics.further() {
+        let _ = writeln!(io::stderr(), "... and {further} more of {}", code.0);
+    }
+}
+
+fn print_diagnostic(diagnostic: &Diagnostic) {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = writeln!(io::stderr(), "{}\n", render(diagnostic, colour));
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The first interrupt asks the runs to stop, the second ends the process.
+pub(super) fn on_interrupt() {
+    let armed = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    });
+    debug_assert!(armed.is_ok(), "the handler is set once");
+}
+
+/// Whether the user asked to stop.
+pub(super) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Wall time of a command, and a line on the terminal for whatever takes more than a second.
+pub(super) struct Stopwatch {
+    started: Instant,
+    line: Mutex<Option<ProgressBar>>,
+    words: &'static str,
+    silent: bool,
+}
+
+impl Stopwatch {
+    /// Starts; `words` say what goes on.
+    #[expect(clippy::disallowed_methods, reason = "the command line tells wall time")]
+    pub(super) fn start(words: &'static str, quiet: bool) -> Self {
+        let silent = quiet || !io::stderr().is_terminal();
+        Self { started: Instant::now(), line: Mutex::new(None), words, silent }
+    }
+
+    /// Seconds since the start.
+    pub(super) fn wall_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Asked by the runs now and then: shows the line when a second has passed; whether to stop.
+    pub(super) fn tick(&self) -> bool {
+        if !self.silent && self.started.elapsed() > Duration::from_secs(1) {
+            let mut line = self.line.lock().expect("ticks do not panic");
+            let bar = line.get_or_insert_with(|| {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+                bar.set_style(style.expect("the template is well-formed"));
+                bar.set_message(self.words);
+                bar
+            });
+            bar.tick();
+        }
+        interrupted()
+    }
+}
+
+impl Drop for Stopwatch {
+    fn drop(&mut self) {
+        if let Ok(mut line) = self.line.lock()
+            && let Some(bar) = line.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Peak memory of this process in MiB, where the system tells.
+pub(super) fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}

@@ -1,0 +1,52 @@
+//! `windtunnel catalog`: the built-in facts with their sources.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde_json::json;
+
+use super::backstage::Failure;
+use super::Common;
+use crate::report::plain_table;
+use crate::scenario::catalogue;
+
+/// Arguments of `catalog`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel catalog nodes
+  windtunnel catalog prices --json")]
+pub(super) struct CatalogArgs {
+    /// Which part; default all.
+    #[arg(value_parser = ["gpus", "nodes", "prices"])]
+    part: Option<String>,
+}
+
+pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure> {
+    let wanted = |part: &str| args.part.as_deref().is_none_or(|p| p == part);
+    let mut out = io::stdout().lock();
+    if common.json {
+        let mut object = serde_json::Map::new();
+        if wanted("gpus") {
+            object.insert("gpus".to_owned(), json!(catalogue::gpus()));
+        }
+        if wanted("nodes") {
+            object.insert("nodes".to_owned(), json!(catalogue::nodes()));
+        }
+        if wanted("prices") {
+            object.insert("prices".to_owned(), json!(catalogue::prices()));
+        }
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for (part, rows) in [
+        ("gpus", json!(catalogue::gpus())),
+        ("nodes", json!(catalogue::nodes())),
+        ("prices", json!(catalogue::prices())),
+    ] {
+        if wanted(part) {
+            writeln!(out, "{part}\n{}", plain_table(&rows))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `windtunnel compare SCENARIO`: designs side by side.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::backstage::Failure;
+use super::output::{Wish, parse_set, run_and_tell};
+use super::Common;
+use crate::scenario;
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel compare scenarios/whole-gpus.toml
+  windtunnel compare scenarios/whole-gpus.toml --set workload.scale.arrivals=1.4 --out results")]
+pub(super) struct CompareArgs {
+    /// The scenario file.
+    scenario: PathBuf,
+    /// Changes a setting of the scenario: path=value.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
+    set: Vec<(String, String)>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, report.html, manifest.json here.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A refused row makes the trace invalid (exit 4).
+    #[arg(long)]
+    strict: bool,
+    /// Checks every schedule with the independent referee.
+    #[arg(long)]
+    referee: bool,
+}
+
+pub(super) fn compare(args: &CompareArgs, common: &Common) -> Result<(), Failure> {
+    let mut sets = args.set.clone();
+    sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
+    let scenario = scenario::load(&args.scenario, &sets)?;
+    let wish =
+        Wish { out: args.out.clone(), strict: args.strict, referee: args.referee, ..Wish::default() };
+    run_and_tell(scenario, &wish, common)
+}

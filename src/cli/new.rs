@@ -1,0 +1,97 @@
+//! `windtunnel new`: a commented scenario to start from.
+
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use clap::Args;
+
+use super::backstage::Failure;
+use super::Common;
+use crate::diagnostic::Diagnostic;
+use crate::report::write_whole;
+use crate::scenario::template::{NewAnswers, NewJobs, TraceFacts, template};
+use crate::workload::read::{ReadOptions, read_trace};
+use crate::workload::stats::stats;
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel new --trace traces/research-team.csv --node dgx-h100 --count 2 --out my-question.toml
+  windtunnel new --trace site.swf.gz")]
+pub(super) struct NewArgs {
+    /// The jobs: native CSV or SWF. Default: a generated research team.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// What is asked, in one line.
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Kind of node that there is, a name of `windtunnel catalog nodes`.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// How many nodes there are.
+    #[arg(long, value_name = "N")]
+    count: Option<u32>,
+    /// fcfs, greedy, sjf, ljf, easy, conservative, priority.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The scenario file to write; default stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
+    let jobs = match &args.trace {
+        Some(trace) => {
+            let beside = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+            NewJobs::Trace(path_from(beside, trace), Some(facts(trace)?))
+        }
+        None => NewJobs::Generate("research".to_owned(), Default::default()),
+    };
+    let answers = NewAnswers {
+        title: args.title.clone(),
+        jobs,
+        node: args.node.clone(),
+        count: args.count,
+        policy: args.policy.clone(),
+    };
+    let text = template(&answers).map_err(|error| Failure::Usage(Diagnostic::error("W0311", error.to_string())))?;
+    match &args.out {
+        None => {
+            io::stdout().lock().write_all(text.as_bytes())?;
+            Ok(())
+        }
+        Some(path) => {
+            write_whole(path, |out| out.write_all(text.as_bytes())).map_err(|error| {
+                Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
+            })?;
+            if !common.quiet {
+                let path = path.display();
+                writeln!(io::stderr(), "written; try: windtunnel compare {path}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn facts(trace: &Path) -> Result<TraceFacts, Failure> {
+    let workload = read_trace(trace, &ReadOptions::default()).map_err(|error| error.diagnostics)?;
+    let figures = stats(&workload, None);
+    let largest = |quantiles: Option<crate::workload::stats::Quantiles>| quantiles.map_or(0, |q| q.max.ceil() as u32);
+    Ok(TraceFacts {
+        jobs: figures.jobs,
+        gpu_jobs: figures.gpu_jobs,
+        days: (figures.span_s / 86_400.0).ceil() as u64,
+        max_gpus: largest(figures.gpus_per_job),
+        max_cpus: largest(figures.cpus_per_job),
+    })
+}
+
+/// `path` as seen from the directory `base`: unchanged where absolute or base is here, else with `..`.
+fn path_from(base: &Path, path: &Path) -> String {
+    let depth = base.components().filter(|part| matches!(part, Component::Normal(_))).count();
+    if path.is_absolute() || base.is_absolute() || depth == 0 {
+        return path.display().to_string();
+    }
+    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+    up.join(path).display().to_string()
+}

@@ -1,0 +1,138 @@
+//! Results on stdout and in files, the same for `replay`, `run` and `compare`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::backstage::{Failure, Stopwatch, peak_rss_mib, tell};
+use super::Common;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::experiment::{self, DesignResult, LoadedWorkload, hash_file};
+use crate::report::{self, Context, Manifest};
+use crate::scenario::Scenario;
+use crate::simulation::RunOptions;
+
+/// What of a scenario is run and what is kept of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wish {
+    /// Only this design.
+    pub(super) design: Option<String>,
+    /// Result files go here.
+    pub(super) out: Option<PathBuf>,
+    /// Refused rows make the trace invalid.
+    pub(super) strict: bool,
+    /// Check every schedule with the independent referee.
+    pub(super) referee: bool,
+    /// One run without name: keys at the top level of the JSON object.
+    pub(super) single: bool,
+}
+
+/// Loads the workload, runs the designs, prints and writes.
+pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common) -> Result<(), Failure> {
+    let watch = Stopwatch::start("simulating", common.quiet);
+    keep_design(&mut scenario, wish)?;
+    let loaded = experiment::load_workload(&scenario.workload, wish.strict)?;
+    if !common.quiet {
+        tell(&scenario.warnings, Severity::Warning);
+        tell(&loaded.workload.warnings, Severity::Warning);
+    }
+    if super::backstage::interrupted() {
+        return Err(Failure::Interrupted);
+    }
+    let keep = wish.out.is_some() || wish.referee;
+    let options = || RunOptions { keep_allocations: keep, ..RunOptions::default() };
+    let results = experiment::run_designs(
+        &loaded.workload,
+        &scenario.designs,
+        &scenario.policy,
+        &options,
+        &|| watch.tick(),
+    )?;
+    if wish.referee {
+        check(&results)?;
+    }
+    let context = Context { scenario: &scenario, loaded: &loaded, results: &results };
+    if let Some(out) = &wish.out {
+        write_files(&context, out)?;
+    }
+    let engine = engine(&results, &watch);
+    drop(watch);
+    print(&context, wish, common, &engine)
+}
+
+fn keep_design(scenario: &mut Scenario, wish: &Wish) -> Result<(), Failure> {
+    let Some(name) = &wish.design else { return Ok(()) };
+    let names: Vec<String> = scenario.designs.iter().map(|design| design.name.clone()).collect();
+    scenario.designs.retain(|design| design.name == *name);
+    if scenario.designs.is_empty() {
+        let near = crate::diagnostic::nearest(name, names.iter().map(String::as_str));
+        let help = near.map_or_else(|| format!("designs: {}", names.join(", ")), |n| format!("write `{n}`"));
+        let message = format!("the scenario has no design '{name}'");
+        return Err(Failure::Usage(Diagnostic::error("W0310", message).help(help)));
+    }
+    if !scenario.designs.iter().any(|design| design.name == scenario.compare.baseline) {
+        scenario.compare.baseline.clone_from(&scenario.designs[0].name);
+    }
+    Ok(())
+}
+
+fn check(results: &[DesignResult]) -> Result<(), Failure> {
+    for result in results {
+        let held = report::held(&result.outcome);
+        crate::cluster::Referee::check(&result.design.cluster, &held).map_err(|violation| {
+            let message = format!("design '{}': the referee objects: {violation}", result.design.name);
+            Failure::Inside(Diagnostic::error("W0413", message))
+        })?;
+    }
+    Ok(())
+}
+
+fn write_files(context: &Context<'_>, out: &Path) -> Result<(), Failure> {
+    let input_hash = context.loaded.input.as_ref().map(|input| hash_file(&input.path)).transpose()?;
+    let manifest = Manifest::new(context, input_hash);
+    report::write_results(context, &manifest, out)
+        .map_err(|error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())))
+}
+
+/// Facts of this execution, which are in no result file.
+fn engine(results: &[DesignResult], watch: &Stopwatch) -> Value {
+    let events: u64 = results.iter().map(|result| result.outcome.events).sum();
+    let wall_s = watch.wall_s();
+    json!({
+        "events": events,
+        "events_per_s": if wall_s > 0.0 { Some(events as f64 / wall_s) } else { None },
+        "wall_s": wall_s,
+        "peak_rss_mib": peak_rss_mib(),
+    })
+}
+
+fn print(context: &Context<'_>, wish: &Wish, common: &Common, engine: &Value) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    if common.json {
+        let mut object = if wish.single { report::single_json(context) } else { report::designs_json(context) };
+        object["engine"] = engine.clone();
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", report::terminal_table(context))?;
+        if let Some(dir) = &wish.out {
+            writeln!(out, "\nFiles in {}: report.html, summary.json, jobs.csv, ...", dir.display())?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// `path=value` of `--set`.
+pub(super) fn parse_set(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(path, value)| (path.trim().to_owned(), value.trim().to_owned()))
+        .filter(|(path, _)| !path.is_empty())
+        .ok_or_else(|| "write path=value, for instance design.metal.pool.main.count=3".to_owned())
+}
+
+/// The workload, for commands that need nothing else.
+pub(super) fn load(scenario: &Scenario, strict: bool) -> Result<LoadedWorkload, Failure> {
+    Ok(experiment::load_workload(&scenario.workload, strict)?)
+}

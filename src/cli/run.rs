@@ -1,0 +1,126 @@
+//! `windtunnel run SCENARIO`: every design, or one, with per-job output; `run --from manifest.json`
+//! repeats an earlier run.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::backstage::Failure;
+use super::output::{Wish, parse_set, run_and_tell};
+use super::Common;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::experiment::hash_file;
+use crate::report::Manifest;
+use crate::scenario::{self, Scenario};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel run scenarios/whole-gpus.toml --design metal --out results
+  windtunnel run --from results/manifest.json --out again")]
+pub(super) struct RunArgs {
+    /// The scenario file.
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    scenario: Option<PathBuf>,
+    /// Repeats the run that wrote this manifest; its inputs must be unchanged.
+    #[arg(long, value_name = "MANIFEST")]
+    from: Option<PathBuf>,
+    /// Only this design.
+    #[arg(long, value_name = "NAME")]
+    design: Option<String>,
+    /// Changes a setting of the scenario: path=value.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set, conflicts_with = "from")]
+    set: Vec<(String, String)>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N", conflicts_with = "from")]
+    seed: Option<u64>,
+    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, report.html, manifest.json here.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A refused row makes the trace invalid (exit 4).
+    #[arg(long)]
+    strict: bool,
+    /// Checks every schedule with the independent referee.
+    #[arg(long)]
+    referee: bool,
+}
+
+pub(super) fn run(args: &RunArgs, common: &Common) -> Result<(), Failure> {
+    let (scenario, design) = match (&args.from, &args.scenario) {
+        (Some(manifest), _) => from_manifest(manifest)?,
+        (None, Some(path)) => {
+            let mut sets = args.set.clone();
+            sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
+            (scenario::load(path, &sets)?, None)
+        }
+        (None, None) => unreachable!("the parser asks for one of them"),
+    };
+    let wish = Wish {
+        design: args.design.clone().or(design),
+        out: args.out.clone(),
+        strict: args.strict,
+        referee: args.referee,
+        single: false,
+    };
+    run_and_tell(scenario, &wish, common)
+}
+
+/// The scenario of an earlier run, with its trace found and checked.
+fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
+    let place = || Place::File(path.display().to_string().into());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Diagnostic::error("W0304", format!("cannot read the manifest: {error}")).at(place())
+    })?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| {
+        Diagnostic::error("W0305", format!("this is no manifest of windtunnel: {error}"))
+            .at(place())
+            .help("give the manifest.json that `--out DIR` wrote")
+    })?;
+    if manifest.version != env!("CARGO_PKG_VERSION") {
+        let message = format!(
+            "the manifest was written by version {}, this is {}: the bytes may differ",
+            manifest.version,
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(Diagnostic::error("W0306", message).at(place()).help("use the same version").into());
+    }
+    let base = find_base(&manifest, path)?;
+    let scenario = scenario::load_text("manifest.json (scenario)", manifest.scenario, &base, &[])?;
+    let only = match manifest.designs.as_slice() {
+        [one] if scenario.designs.len() > 1 => Some(one.clone()),
+        _ => None,
+    };
+    Ok((scenario, only))
+}
+
+/// The directory against which the trace's path leads to a file with the recorded hash: the
+/// manifest's, its parent, the present one, or a sub-directory of the present one.
+fn find_base(manifest: &Manifest, path: &Path) -> Result<PathBuf, Failure> {
+    let here = PathBuf::from(".");
+    let Some(input) = &manifest.input else { return Ok(here) };
+    let beside = path.parent().map_or_else(|| here.clone(), Path::to_path_buf);
+    let mut bases = vec![here.clone(), beside.clone(), beside.join("..")];
+    let subdirectories = std::fs::read_dir(&here).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut subdirectories: Vec<PathBuf> = subdirectories.filter(|path| path.is_dir()).collect();
+    subdirectories.sort();
+    bases.extend(subdirectories);
+    let mut changed = None;
+    for base in bases {
+        let trace = base.join(&input.path);
+        if trace.is_file() {
+            if hash_file(&trace)? == input.sha256 {
+                return Ok(base);
+            }
+            changed = Some(trace);
+        }
+    }
+    Err(match changed {
+        Some(trace) => Diagnostic::error("W0307", "the trace has changed since the manifest was written")
+            .at(Place::File(trace.display().to_string().into()))
+            .because(format!("its SHA-256 is no longer {}", input.sha256))
+            .help("restore the trace, or run the scenario anew"),
+        None => Diagnostic::error("W0308", format!("the trace '{}' is not to be found", input.path))
+            .help("start the command in the directory in which the scenario was run"),
+    }
+    .into())
+}

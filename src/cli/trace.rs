@@ -1,0 +1,280 @@
+//! `windtunnel trace`: check, convert, describe, generate, anonymize.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::backstage::{Failure, tell};
+use super::output::parse_set;
+use super::Common;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::report::{self, write_whole};
+use crate::workload::anonymize::{Anonymizer, anonymize};
+use crate::workload::classify::propose_rules;
+use crate::workload::generate::{Model, generate};
+use crate::workload::read::{self, ReadOptions, TraceFormat};
+use crate::workload::stats::{Capacity, stats};
+use crate::workload::write::write_csv;
+use crate::workload::write_swf::write_swf;
+use crate::workload::Workload;
+use crate::workload::repair::RepairExample;
+
+/// Arguments of `trace`.
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Read a trace and tell what is wrong with it, row by row.
+    Check(InputArgs),
+    /// Write a trace as native CSV (or SWF), repaired.
+    Convert(ConvertArgs),
+    /// Describe a trace: sizes, durations, load, and what decides between designs.
+    Stats(StatsArgs),
+    /// Make a synthetic trace; same settings and seed, same bytes.
+    Generate(GenerateArgs),
+    /// Replace names by stable pseudonyms.
+    Anonymize(AnonymizeArgs),
+}
+
+/// A trace to read.
+#[derive(Debug, Args)]
+struct InputArgs {
+    /// The trace: native CSV or SWF, plain, gzip or zstd.
+    trace: PathBuf,
+    /// Dialect; default by content and name.
+    #[arg(long, value_parser = ["csv", "swf"])]
+    format: Option<String>,
+    /// A refused row makes the trace invalid (exit 4).
+    #[arg(long)]
+    strict: bool,
+    /// Cuts run times at the requested limit.
+    #[arg(long)]
+    cut_at_limit: bool,
+    /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+}
+
+impl InputArgs {
+    fn options(&self) -> ReadOptions {
+        let format = self.format.as_deref().map(|name| match name {
+            "swf" => TraceFormat::Swf,
+            _ => TraceFormat::Csv,
+        });
+        ReadOptions {
+            format,
+            strict: self.strict,
+            cut_at_limit: self.cut_at_limit,
+            time_zone: self.time_zone.clone(),
+            ..ReadOptions::default()
+        }
+    }
+
+    fn read(&self, common: &Common) -> Result<Workload, Failure> {
+        let workload = read::read_trace(&self.trace, &self.options()).map_err(|error| error.diagnostics)?;
+        if !common.quiet {
+            tell(&workload.warnings, Severity::Warning);
+        }
+        Ok(workload)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  windtunnel trace convert site.swf.gz --out site.csv")]
+struct ConvertArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// The file to write: .csv, or .swf for the Standard Workload Format.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct StatsArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// GPUs of the cluster, for the offered load.
+    #[arg(long, value_name = "N")]
+    gpus: Option<u64>,
+    /// CPUs of the cluster, for the offered load.
+    #[arg(long, value_name = "N")]
+    cpus: Option<u64>,
+    /// GPUs of a node, to tell multi-node jobs.
+    #[arg(long, value_name = "N")]
+    gpus_per_node: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel trace generate research --preset research-team --seed 1 --out team.csv
+  windtunnel trace generate lublin --jobs 4000 --seed 1 --set processors=256 --set load=0.75 --out hpc.swf")]
+struct GenerateArgs {
+    /// lublin or research.
+    model: String,
+    /// Named settings of the research model (research-team, philly-like, ...).
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Seed; the same seed gives the same bytes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Number of jobs.
+    #[arg(long, value_name = "N", conflicts_with = "days")]
+    jobs: Option<u64>,
+    /// Length in days instead of a number of jobs.
+    #[arg(long, value_name = "D")]
+    days: Option<f64>,
+    /// A setting of the model: key=value.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_set)]
+    set: Vec<(String, String)>,
+    /// The file to write: .csv, or .swf for the Standard Workload Format; default CSV on stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct AnonymizeArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Secret that makes the pseudonyms: the same salt gives the same pseudonyms.
+    #[arg(long, value_name = "TEXT")]
+    salt: String,
+    /// Keep submit times instead of shifting the first to 0.
+    #[arg(long)]
+    keep_times: bool,
+    /// Keep sizes instead of rounding them up to powers of two.
+    #[arg(long)]
+    keep_sizes: bool,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn trace(args: &TraceArgs, common: &Common) -> Result<(), Failure> {
+    match &args.action {
+        Action::Check(args) => check(args, common),
+        Action::Convert(args) => {
+            let workload = args.input.read(common)?;
+            write_trace(&workload, &args.out)?;
+            note_written(&workload, &args.out, common)
+        }
+        Action::Stats(args) => tell_stats(args, common),
+        Action::Generate(args) => make(args, common),
+        Action::Anonymize(args) => {
+            let how = Anonymizer {
+                salt: args.salt.clone(),
+                keep_times: args.keep_times,
+                keep_sizes: args.keep_sizes,
+            };
+            let workload = anonymize(args.input.read(common)?, &how);
+            write_trace(&workload, &args.out)?;
+            note_written(&workload, &args.out, common)
+        }
+    }
+}
+
+fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
+    let found = read::check(&args.trace, &args.options());
+    let repairs: Vec<_> = found
+        .repairs
+        .iter()
+        .map(|(reason, repair)| {
+            let example = |row: &RepairExample| json!({ "line": row.line, "column": row.column, "text": row.text });
+            let examples: Vec<_> = repair.examples.iter().map(example).collect();
+            json!({ "what": repair.kind.name(), "reason": reason, "rows": repair.rows, "examples": examples })
+        })
+        .collect();
+    let mut out = io::stdout().lock();
+    if common.json {
+        let object = json!({
+            "usable": found.usable,
+            "rows": found.repairs.rows_read,
+            "jobs": found.jobs,
+            "first_submit_s": found.submits.map(|(first, _)| first.as_s()),
+            "last_submit_s": found.submits.map(|(_, last)| last.as_s()),
+            "repairs": repairs,
+            "unused_columns": found.unused_columns,
+        });
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else if found.usable {
+        writeln!(out, "{} rows, {} jobs would be replayed", found.repairs.rows_read, found.jobs)?;
+        write!(out, "{}", report::repairs_table(&found.repairs))?;
+        if !found.unused_columns.is_empty() {
+            writeln!(out, "columns without effect in this version: {}", found.unused_columns.join(", "))?;
+        }
+    }
+    if found.usable {
+        tell(&found.diagnostics, Severity::Note);
+        Ok(())
+    } else {
+        Err(Failure::Input(found.diagnostics))
+    }
+}
+
+/// Writes the trace whole or not at all, in the dialect of the file's ending.
+fn write_trace(workload: &Workload, path: &Path) -> Result<(), Failure> {
+    let swf = path.extension().is_some_and(|ending| ending == "swf");
+    write_whole(path, |out| if swf { write_swf(workload, out) } else { write_csv(workload, out) }).map_err(
+        |error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())),
+    )
+}
+
+fn note_written(workload: &Workload, path: &Path, common: &Common) -> Result<(), Failure> {
+    if !common.quiet {
+        writeln!(io::stderr(), "{} jobs written to {}", workload.jobs.len(), path.display())?;
+    }
+    Ok(())
+}
+
+fn make(args: &GenerateArgs, common: &Common) -> Result<(), Failure> {
+    let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let mut settings: Vec<(String, String)> = Vec::new();
+    settings.extend(args.preset.as_ref().map(|name| ("preset".to_owned(), quote(name))));
+    settings.extend(args.jobs.map(|n| ("jobs".to_owned(), n.to_string())));
+    settings.extend(args.days.map(|d| ("days".to_owned(), format!("{d:?}"))));
+    settings.extend(args.set.iter().cloned());
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let model = Model::from_settings(&args.model, &settings)?;
+    let workload = generate(&model, args.seed)?;
+    match &args.out {
+        Some(path) => {
+            write_trace(&workload, path)?;
+            note_written(&workload, path, common)
+        }
+        None => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            write_csv(&workload, &mut out)?;
+            out.flush()?;
+            Ok(())
+        }
+    }
+}
+
+fn tell_stats(args: &StatsArgs, common: &Common) -> Result<(), Failure> {
+    let mut workload = args.input.read(common)?;
+    crate::workload::classify::classify(&mut workload, &[]);
+    let capacity = Capacity { gpus: args.gpus, cpus: args.cpus, gpus_per_node: args.gpus_per_node };
+    let figures = stats(&workload, Some(capacity));
+    let rules = report::rules_toml(&propose_rules(&workload));
+    let mut out = io::stdout().lock();
+    if common.json {
+        let mut object = json!(figures);
+        object["proposed_class_rules"] = json!(rules);
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", report::stats_text(&figures))?;
+        if !rules.is_empty() {
+            writeln!(out, "\nClass rules that fit this trace, to correct and put into a scenario:\n\n{rules}")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Designs side by side: one workload, several clusters, the same horizon.
+//!
+//! [`load_workload`] turns a scenario's workload into jobs (read or generated, classified, scaled);
+//! [`run_designs`] runs every design in parallel over the shared jobs and sums each up;
+//! [`DesignResult`]s come back in declared order, whatever thread finished first.
+//!
+//! Invariants: the result depends on workload, policy and design only (not on threads); all designs of
+//! a comparison share one horizon, from the first submission to the last instant of the slowest.
+
+mod inputs;
+
+use rayon::prelude::*;
+
+use crate::cost::{self, CostFigures, PoolBill};
+use crate::diagnostic::Diagnostic;
+use crate::ids::{Id, JobId, PoolId};
+use crate::metrics::{self, Summary};
+use crate::scenario::Design;
+use crate::scheduler::{PolicySpec, ordering, placement};
+use crate::simulation::{self, Outcome, Policy, RunError, RunOptions};
+use crate::time::SimTime;
+use crate::workload::Workload;
+
+pub use inputs::{InputFile, LoadedWorkload, hash_file, load_workload};
+
+/// One design after its run.
+#[derive(Clone, Debug)]
+pub struct DesignResult {
+    /// The design.
+    pub design: Design,
+    /// All figures.
+    pub summary: Summary,
+    /// Costs; `None` where the scenario gives no prices.
+    pub cost: Option<CostFigures>,
+    /// Records, for files and pages.
+    pub outcome: Outcome,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// A run failed.
+    #[error("design '{design}': {error}")]
+    Run {
+        /// Name of the design.
+        design: String,
+        /// What happened.
+        error: RunError,
+    },
+    /// The costs cannot be added up.
+    #[error("design '{design}': {error}")]
+    Cost {
+        /// Name of the design.
+        design: String,
+        /// Why.
+        error: cost::CostError,
+    },
+}
+
+impl ExperimentError {
+    /// Whether the user stopped it.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Run { error: RunError::Interrupted, .. })
+    }
+}
+
+/// The policy that a specification names.
+///
+/// # Errors
+/// A diagnostic (W0401) for a bad order expression.
+pub fn policy(spec: &PolicySpec) -> Result<Policy, Diagnostic> {
+    let ordering = ordering::ordering(&spec.order).map_err(|error| {
+        let known: Vec<String> =
+            ordering::EXPRESSION_VARIABLES.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+        Diagnostic::error("W0401", format!("the order expression cannot be used: {error}"))
+            .help(format!("variables: {}", known.join(", ")))
+    })?;
+    Ok(Policy { ordering, placement: placement::placement(spec.placement), backfill: spec.backfill })
+}
+
+/// Runs every design over `workload`, in parallel, and sums each up over the common horizon.
+///
+/// # Errors
+/// The first error in declared order.
+pub fn run_designs(
+    workload: &Workload,
+    designs: &[Design],
+    spec: &PolicySpec,
+    options: &(dyn Fn() -> RunOptions<'static> + Sync),
+    interrupted: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<DesignResult>, ExperimentError> {
+    let outcomes: Vec<Result<Outcome, ExperimentError>> = designs
+        .par_iter()
+        .map(|design| {
+            let policy = policy(spec).expect("the scenario compiled the expression");
+            let options = RunOptions { interrupted, ..options() };
+            simulation::simulate(workload, &design.cluster, policy, &options)
+                .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
+        })
+        .collect();
+    let mut outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+    share_horizon(designs, &mut outcomes);
+    designs
+        .par_iter()
+        .zip(outcomes)
+        .map(|(design, outcome)| {
+            let summary = metrics::summarize(workload, &design.cluster, &outcome);
+            let cost = cost_of(design, &outcome, &summary)?;
+            Ok(DesignResult { design: design.clone(), summary, cost, outcome })
+        })
+        .collect()
+}
+
+/// Extends every design to the last instant of the slowest: what it installed stays installed.
+fn share_horizon(designs: &[Design], outcomes: &mut [Outcome]) {
+    let last = outcomes.iter().map(|outcome| outcome.last_instant).max().unwrap_or(SimTime::ZERO);
+    for (design, outcome) in designs.iter().zip(outcomes) {
+        let more = last.since(outcome.last_instant);
+        outcome.hours.extend(more, |pool: PoolId| {
+            let pool = &design.cluster.pools[pool.index()];
+            pool.node.capacity.times(pool.count)
+        });
+        outcome.last_instant = last;
+    }
+}
+
+fn cost_of(
+    design: &Design,
+    outcome: &Outcome,
+    summary: &Summary,
+) -> Result<Option<CostFigures>, ExperimentError> {
+    let horizon = outcome.last_instant.saturating_since(outcome.first_submit);
+    let bills: Vec<PoolBill<'_>> = design
+        .pools
+        .iter()
+        .zip(&design.cluster.pools)
+        .filter_map(|(terms, pool)| {
+            let cost = terms.cost.as_ref()?;
+            Some(PoolBill::installed(cost, pool.count, pool.node.capacity.gpus, horizon))
+        })
+        .collect();
+    if bills.len() < design.pools.len() {
+        return Ok(None);
+    }
+    cost::cost(&bills, summary.delivered_gpu_us, summary.jobs.completed)
+        .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
+}
+
+/// The job that a user names, if the workload has it.
+#[must_use]
+pub fn find_job(workload: &Workload, name: &str) -> Option<JobId> {
+    workload.jobs.ids().find(|job| workload.job_name(*job) == name)
+}

@@ -1,0 +1,39 @@
+//! Results for people and programs: terminal table, JSON, CSV files, page, manifest.
+//!
+//! Everything here is a view of a [`Context`] (scenario, jobs, results); nothing is computed that could
+//! change a figure. Files appear whole or not at all ([`write_whole`]). No wall time, path or thread
+//! count gets into a file: the same scenario and seed give the same bytes everywhere.
+
+mod codes;
+mod columns;
+mod files;
+mod json;
+mod manifest;
+mod rules;
+mod stats_text;
+mod story;
+mod table;
+
+use crate::experiment::{DesignResult, LoadedWorkload};
+use crate::scenario::Scenario;
+
+pub use codes::{codes, meaning_of};
+pub use columns::file_schema;
+pub use files::{WriteError, held, write_results, write_whole};
+pub use json::{designs_json, single_json};
+pub use manifest::{Manifest, ManifestInput};
+pub use rules::rules_toml;
+pub use stats_text::stats_text;
+pub use story::{Story, story};
+pub use table::{plain_table, repairs_table, terminal_table};
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The scenario as it was run.
+    pub scenario: &'a Scenario,
+    /// The jobs.
+    pub loaded: &'a LoadedWorkload,
+    /// The designs in declared order.
+    pub results: &'a [DesignResult],
+}

@@ -1,0 +1,99 @@
+//! What result files hold: every column or key with unit and definition.
+
+use serde_json::{Value, json};
+
+/// The description of a result file; `None` for a file that is not ours.
+#[must_use]
+pub fn file_schema(file: &str) -> Option<Value> {
+    let rows: &[(&str, &str)] = match file {
+        "jobs.csv" => JOBS,
+        "timeline.csv" => TIMELINE,
+        "ledger.csv" => LEDGER,
+        "summary.json" => SUMMARY,
+        _ => return None,
+    };
+    let fields: Vec<Value> = rows.iter().map(|(name, what)| json!({ "name": name, "meaning": what })).collect();
+    Some(json!({ "file": file, "fields": fields }))
+}
+
+const JOBS: &[(&str, &str)] = &[
+    ("job_id", "the trace's id"),
+    ("submit_s", "submission, seconds of the trace"),
+    ("eligible_s", "submission, or when dependencies, begin time and array limit were met; empty if never"),
+    ("start_s", "start of the first attempt; empty if it never started"),
+    ("end_s", "end, or when it was refused or withdrawn; empty if unfinished"),
+    ("state", "COMPLETED, FAILED, CANCELLED, REFUSED (no pool can ever hold it), PENDING, RUNNING, FUTURE"),
+    ("attempt", "number of starts"),
+    ("nodes", "nodes held"),
+    ("gpus", "GPUs held"),
+    ("reason", "why it was refused"),
+    ("design", "name of the design"),
+    ("node_list", "nodes held: pool[first-last,...], counted from 0 in each pool"),
+    ("user", "user of the trace"),
+    ("account", "account of the trace"),
+    ("class", "job class"),
+];
+
+const TIMELINE: &[(&str, &str)] = &[
+    ("design", "name of the design"),
+    ("from_s", "start of the interval, seconds of the trace"),
+    ("waiting_mean", "waiting jobs, time-weighted mean"),
+    ("waiting_max", "waiting jobs, most at once"),
+    ("running_mean", "running jobs, time-weighted mean"),
+    ("cpus_mean", "allocated CPUs, time-weighted mean"),
+    ("cpus_max", "allocated CPUs, most at once"),
+    ("gpus_mean", "allocated GPUs, time-weighted mean"),
+    ("gpus_max", "allocated GPUs, most at once"),
+];
+
+const LEDGER: &[(&str, &str)] = &[
+    ("design", "name of the design"),
+    ("pool", "name of the pool"),
+    ("device", "gpu or cpu"),
+    (
+        "category",
+        "installed; productive; slack (held beyond what was asked for); idle_waiting.resources (the first \
+         waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
+         needs it), .held (only held jobs wait); idle (nobody waits). All but installed sum to it",
+    ),
+    ("units", "exact integer: 1/21,000 of a device for one microsecond"),
+];
+
+const SUMMARY: &[(&str, &str)] = &[
+    ("designs.<name>.jobs.read", "rows of the trace"),
+    ("designs.<name>.jobs.repaired", "values that the reader changed"),
+    ("designs.<name>.jobs.refused", "rows that the reader refused and jobs that no pool can ever hold"),
+    ("designs.<name>.jobs.{completed,failed,cancelled,unfinished}", "jobs by end"),
+    ("designs.<name>.makespan_s", "last end - first submission"),
+    ("designs.<name>.throughput.jobs_per_hour", "completed jobs / makespan"),
+    (
+        "designs.<name>.throughput.delivered_gpu_hours_per_hour",
+        "reference GPU-hours of completed jobs / makespan",
+    ),
+    ("designs.<name>.wait_s", "first start - submission, over jobs that started"),
+    ("designs.<name>.turnaround_s", "end - submission, over jobs that ran to an end"),
+    (
+        "designs.<name>.bounded_slowdown",
+        "max(1, (wait + run) / max(run, 10 s)), over jobs that ran to an end",
+    ),
+    ("<spread>.{mean,p50,p90,p95,p99,p999,max}", "quantile q of n values: sorted[min(n-1, floor(q n))]"),
+    ("designs.<name>.utilization.cpu", "allocated / installed CPU time over the horizon"),
+    ("designs.<name>.utilization.gpu_allocated", "allocated / installed GPU time"),
+    ("designs.<name>.utilization.gpu_productive", "productive / installed GPU time"),
+    (
+        "designs.<name>.fragmentation.mean",
+        "share of installed GPU time (CPU time without GPUs) idle because the first waiting job, for \
+         which enough was free in all, found no fitting nodes",
+    ),
+    ("designs.<name>.{gpu_hours,cpu_hours}", "the ledger in device-hours; all but installed sum to it"),
+    ("designs.<name>.{delivered_gpu_hours,delivered_cpu_hours}", "reference hours of completed jobs"),
+    ("designs.<name>.queue.{mean,max,waiting_share}", "waiting jobs: mean over time, most, share of time"),
+    (
+        "designs.<name>.cost",
+        "total over the horizon; per installed GPU-hour; per delivered GPU-hour; per completed job; currency; \
+         null without prices",
+    ),
+    ("designs.<name>.by.{user,account,partition,class,size}", "the same for parts of the jobs"),
+    ("designs.<name>.refused_by_design", "the first 20 jobs that no pool can ever hold, with reasons"),
+    ("notes", "defaults used with sources, repairs, columns without effect, hours of default class"),
+];

@@ -1,0 +1,261 @@
+//! Result files, whole or not at all: written under a temporary name, synced, renamed.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::{Context, Manifest, designs_json};
+use crate::cluster::Allocation;
+use crate::cluster::referee::Held;
+use crate::experiment::DesignResult;
+use crate::ids::{Id, PoolId};
+use crate::metrics::timeline;
+use crate::simulation::meter::DeviceHours;
+use crate::simulation::{JobState, Outcome};
+use crate::time::SimTime;
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write '{}': {error}", path.display())]
+pub struct WriteError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl WriteError {
+    /// What the user can do.
+    #[must_use]
+    pub fn cure(&self) -> String {
+        match self.error.kind() {
+            io::ErrorKind::StorageFull => "make room on the disk; nothing was left half-written".to_owned(),
+            io::ErrorKind::PermissionDenied => "choose a directory that you may write to".to_owned(),
+            io::ErrorKind::NotFound => "make the directory first, or choose another".to_owned(),
+            _ => "nothing was left half-written".to_owned(),
+        }
+    }
+}
+
+/// Writes a file whole or not at all. Devices (`/dev/null`, pipes) are written to directly.
+///
+/// # Errors
+/// [`WriteError`]; the old file, if any, is still there then.
+pub fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let at = |error: io::Error| WriteError { path: path.to_path_buf(), error };
+    let special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    if special {
+        let file = std::fs::OpenOptions::new().write(true).open(path).map_err(at)?;
+        let mut out = BufWriter::new(file);
+        return write(&mut out).and_then(|()| out.flush()).map_err(at);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::Builder::new().prefix(".windtunnel-").permissions(readable()).tempfile_in(dir);
+    let mut out = BufWriter::with_capacity(1 << 16, file.map_err(at)?);
+    write(&mut out).map_err(at)?;
+    let file: NamedTempFile = out.into_inner().map_err(|error| at(error.into_error()))?;
+    file.as_file().sync_all().map_err(at)?;
+    file.persist(path).map_err(|error| at(error.error))?;
+    Ok(())
+}
+
+/// As a new file would be made (the umask still applies); temporary files are private by default.
+#[cfg(unix)]
+fn readable() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(not(unix))]
+fn readable() -> std::fs::Permissions {
+    std::fs::metadata(".").map(|meta| meta.permissions()).expect("the present directory exists")
+}
+
+/// Writes all result files of a run into `dir`, which is made if needed.
+///
+/// # Errors
+/// The first [`WriteError`]; files written before stay, each of them whole.
+pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> Result<(), WriteError> {
+    std::fs::create_dir_all(dir).map_err(|error| WriteError { path: dir.to_path_buf(), error })?;
+    let summary = designs_json(context);
+    write_whole(&dir.join("summary.json"), |out| pretty(out, &summary))?;
+    write_whole(&dir.join("jobs.csv"), |out| jobs_csv(context, out))?;
+    write_whole(&dir.join("timeline.csv"), |out| timeline_csv(context, out))?;
+    write_whole(&dir.join("ledger.csv"), |out| ledger_csv(context, out))?;
+    write_whole(&dir.join("manifest.json"), |out| pretty(out, manifest))
+}
+
+/// Pretty JSON with a newline at the end.
+fn pretty(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Columns of `jobs.csv`.
+const JOB_COLUMNS: [&str; 15] = [
+    "job_id", "submit_s", "eligible_s", "start_s", "end_s", "state", "attempt", "nodes", "gpus", "reason",
+    "design", "node_list", "user", "account", "class",
+];
+
+fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(JOB_COLUMNS)?;
+    let workload = &context.loaded.workload;
+    for result in context.results {
+        let mut held: Vec<Option<usize>> = vec![None; workload.jobs.len()];
+        for (at, (job, _)) in result.outcome.allocations.iter().enumerate() {
+            held[job.index()] = Some(at);
+        }
+        let mut refused = result.outcome.refused.iter().peekable();
+        for (job, record) in result.outcome.records.iter_ids() {
+            let allocation = held[job.index()].map(|at| &result.outcome.allocations[at].1);
+            let labels = workload.labels.get(workload.jobs[job].labels);
+            let text = |id: Option<crate::ids::TextId>| id.map_or("", |id| workload.texts.get(id));
+            let instant = |at: SimTime| if at == SimTime::NEVER { String::new() } else { at.to_string() };
+            let why = match refused.next_if(|(id, _)| *id == job) {
+                Some((_, reason)) => reason.as_str(),
+                None => "",
+            };
+            let started = record.start != SimTime::NEVER;
+            let gpus: u32 = allocation.map_or(0, |a| a.iter().map(|grant| grant.gpus.count_ones()).sum());
+            let nodes = |a: &Allocation| node_list(result, a.iter().map(|grant| grant.node.index()));
+            csv.write_record([
+                workload.job_name(job).as_str(),
+                &instant(workload.jobs[job].submit),
+                &instant(result.outcome.eligible(workload, job)),
+                &instant(record.start),
+                &instant(record.end),
+                record.state.name(),
+                if started { "1" } else { "0" },
+                &allocation.map_or(0, |a| a.len()).to_string(),
+                &gpus.to_string(),
+                why,
+                &result.design.name,
+                &allocation.map_or_else(String::new, nodes),
+                text(labels.user),
+                text(labels.account),
+                text(labels.class),
+            ])?;
+        }
+    }
+    csv.flush()
+}
+
+/// `main[0-3,7]`, pool by pool.
+fn node_list(result: &DesignResult, nodes: impl Iterator<Item = usize>) -> String {
+    let mut nodes: Vec<usize> = nodes.collect();
+    nodes.sort_unstable();
+    let mut text = String::new();
+    let mut first = 0;
+    for pool in &result.design.cluster.pools {
+        let last = first + pool.count as usize;
+        let inside: Vec<usize> = nodes.iter().filter(|n| (first..last).contains(n)).map(|n| n - first).collect();
+        if !inside.is_empty() {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(&pool.name);
+            text.push('[');
+            text.push_str(&ranges(&inside));
+            text.push(']');
+        }
+        first = last;
+    }
+    text
+}
+
+fn ranges(sorted: &[usize]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut at = 0;
+    while at < sorted.len() {
+        let mut end = at;
+        while end + 1 < sorted.len() && sorted[end + 1] == sorted[end] + 1 {
+            end += 1;
+        }
+        parts.push(if end == at { sorted[at].to_string() } else { format!("{}-{}", sorted[at], sorted[end]) });
+        at = end + 1;
+    }
+    parts.join(",")
+}
+
+fn timeline_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
+    const INTERVALS: usize = 1000;
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record([
+        "design",
+        "from_s",
+        "waiting_mean",
+        "waiting_max",
+        "running_mean",
+        "cpus_mean",
+        "cpus_max",
+        "gpus_mean",
+        "gpus_max",
+    ])?;
+    for result in context.results {
+        let workload = &context.loaded.workload;
+        let series = timeline::timeline(workload, &result.design.cluster, &result.outcome, INTERVALS);
+        for row in &series.rows {
+            csv.serialize((
+                &result.design.name,
+                row.from_s,
+                row.waiting_mean,
+                row.waiting_max,
+                row.running_mean,
+                row.cpus_mean,
+                row.cpus_max,
+                row.gpus_mean,
+                row.gpus_max,
+            ))?;
+        }
+    }
+    csv.flush()
+}
+
+/// Exact integers: one row per design, pool, device and category, in units of 1/21,000 device-microsecond.
+fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["design", "pool", "device", "category", "units"])?;
+    for result in context.results {
+        for at in 0..result.outcome.hours.pools.len() {
+            let hours = &result.outcome.hours.pools[PoolId::new(at)];
+            let pool = &result.design.cluster.pools[at].name;
+            for (device, row) in [("gpu", &hours.gpu), ("cpu", &hours.cpu)] {
+                for (category, units) in categories(row) {
+                    csv.write_record([&result.design.name, pool, device, category, &units.to_string()])?;
+                }
+            }
+        }
+    }
+    csv.flush()
+}
+
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 7] {
+    [
+        ("installed", hours.installed),
+        ("productive", hours.productive),
+        ("slack", hours.slack),
+        ("idle_waiting.resources", hours.idle_waiting.resources),
+        ("idle_waiting.fragmentation", hours.idle_waiting.fragmentation),
+        ("idle_waiting.held", hours.idle_waiting.held),
+        ("idle", hours.idle),
+    ]
+}
+
+/// The allocations of a run, as the referee reads them.
+#[must_use]
+pub fn held(outcome: &Outcome) -> Vec<Held> {
+    outcome
+        .allocations
+        .iter()
+        .map(|(job, allocation)| {
+            let record = &outcome.records[*job];
+            let end = if record.state == JobState::Running { outcome.last_instant } else { record.end };
+            Held { row: job.index(), start: record.start, end, grants: allocation.to_vec() }
+        })
+        .collect()
+}

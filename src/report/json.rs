@@ -1,0 +1,94 @@
+//! The JSON object of DESIGN.md 5.4.
+
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use crate::cost::CostFigures;
+use crate::experiment::DesignResult;
+use crate::metrics::groups;
+use crate::money::Money;
+use crate::simulation::JobState;
+
+/// Keys of the only design at the top level.
+#[must_use]
+pub fn single_json(context: &Context<'_>) -> Value {
+    let mut object = design_json(context, &context.results[0]);
+    object["notes"] = notes(context);
+    object
+}
+
+/// `designs.<name>.{keys}`, with what belongs to all of them beside it.
+#[must_use]
+pub fn designs_json(context: &Context<'_>) -> Value {
+    let designs: Map<String, Value> = context
+        .results
+        .iter()
+        .map(|result| (result.design.name.clone(), design_json(context, result)))
+        .collect();
+    json!({
+        "title": context.scenario.title,
+        "policy": context.scenario.policy.name,
+        "baseline": context.scenario.compare.baseline,
+        "designs": designs,
+        "notes": notes(context),
+    })
+}
+
+/// What the reader of a result should know of its inputs.
+fn notes(context: &Context<'_>) -> Value {
+    let classified = &context.loaded.classified;
+    let by_default = classified.by_default();
+    let defaults: Vec<Value> = context
+        .scenario
+        .defaults_used
+        .iter()
+        .map(|used| {
+            let confidence = used.confidence.map(|c| c.word());
+            json!({ "path": used.path, "value": used.value, "source": used.source, "confidence": confidence })
+        })
+        .collect();
+    let repairs: Vec<Value> = context
+        .loaded
+        .workload
+        .repairs
+        .iter()
+        .map(|(reason, repair)| json!({ "what": repair.kind.name(), "reason": reason, "rows": repair.rows }))
+        .collect();
+    json!({
+        "gpu_hours_classified_by_default": by_default.gpu_hours(),
+        "cpu_hours_classified_by_default": by_default.cpu_hours(),
+        "defaults_used": defaults,
+        "repairs": repairs,
+        "columns_without_effect": context.loaded.workload.unused_columns,
+    })
+}
+
+fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
+    let mut object = json!(result.summary);
+    object["label"] = json!(result.design.label);
+    object["cost"] = result.cost.as_ref().map_or(Value::Null, cost_json);
+    object["service"] = json!({});
+    object["refused_by_design"] = refused(context, result);
+    object["by"] = json!(groups::groups(&context.loaded.workload, &result.design.cluster, &result.outcome));
+    object
+}
+
+/// The first refused jobs with the reason.
+fn refused(context: &Context<'_>, result: &DesignResult) -> Value {
+    const NAMED: usize = 20;
+    let name = |job| context.loaded.workload.job_name(job);
+    let rows = result.outcome.refused.iter().take(NAMED);
+    rows.map(|(job, reason)| json!({ "job_id": name(*job), "reason": reason, "state": JobState::Refused.name() }))
+        .collect()
+}
+
+fn cost_json(cost: &CostFigures) -> Value {
+    let units = |money: Option<Money>| money.map(Money::as_units);
+    json!({
+        "total": cost.total.as_units(),
+        "per_gpu_hour": units(cost.per_gpu_hour),
+        "per_useful_gpu_hour": units(cost.per_useful_gpu_hour),
+        "per_job": units(cost.per_job),
+        "currency": cost.currency.code(),
+    })
+}
