@@ -14,6 +14,7 @@ pub mod generate;
 pub mod intern;
 pub mod repair;
 pub mod stats;
+pub mod write_swf;
 
 use smallvec::SmallVec;
 

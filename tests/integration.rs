@@ -1,5 +1,10 @@
-//! Behaviour of the whole crate, seen from outside; one file per behaviour.
+//! Behaviour tests, one binary: a file per behaviour.
 
-mod integration {
-    mod goodness_of_fit;
-}
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+#[path = "integration/generator.rs"]
+mod generator;
+#[path = "integration/goodness_of_fit.rs"]
+mod goodness_of_fit;
+#[path = "integration/shipped_traces.rs"]
+mod shipped_traces;
