@@ -21,6 +21,7 @@ pub mod scale;
 pub mod select;
 pub mod stats;
 pub mod write;
+pub mod write_swf;
 
 use smallvec::SmallVec;
 

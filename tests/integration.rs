@@ -3,5 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod integration {
+    mod generator;
     mod goodness_of_fit;
+    mod shipped_traces;
 }

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use clap::Args;
 use serde_json::json;
 
-use super::backstage::Failure;
 use super::Common;
+use super::backstage::Failure;
 use crate::report::plain_table;
 use crate::scenario::catalogue;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Common;
 use super::backstage::Failure;
 use super::output::{Wish, parse_set, run_and_tell};
-use super::Common;
 use crate::scenario;
 
 /// Arguments of `compare`.
@@ -38,7 +38,6 @@ pub(super) fn compare(args: &CompareArgs, common: &Common) -> Result<(), Failure
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
     let scenario = scenario::load(&args.scenario, &sets)?;
-    let wish =
-        Wish { out: args.out.clone(), strict: args.strict, referee: args.referee, ..Wish::default() };
+    let wish = Wish { out: args.out.clone(), strict: args.strict, referee: args.referee, ..Wish::default() };
     run_and_tell(scenario, &wish, common)
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::Common;
 use super::backstage::{Failure, Stopwatch};
 use super::output::{load, parse_set};
-use super::Common;
 use crate::diagnostic::Diagnostic;
 use crate::experiment;
 use crate::report;

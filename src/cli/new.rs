@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 
-use super::backstage::Failure;
 use super::Common;
+use super::backstage::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::report::write_whole;
 use crate::scenario::template::{NewAnswers, NewJobs, TraceFacts, template};
@@ -54,7 +54,8 @@ pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
         count: args.count,
         policy: args.policy.clone(),
     };
-    let text = template(&answers).map_err(|error| Failure::Usage(Diagnostic::error("W0311", error.to_string())))?;
+    let text =
+        template(&answers).map_err(|error| Failure::Usage(Diagnostic::error("W0311", error.to_string())))?;
     match &args.out {
         None => {
             io::stdout().lock().write_all(text.as_bytes())?;
@@ -76,7 +77,8 @@ pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
 fn facts(trace: &Path) -> Result<TraceFacts, Failure> {
     let workload = read_trace(trace, &ReadOptions::default()).map_err(|error| error.diagnostics)?;
     let figures = stats(&workload, None);
-    let largest = |quantiles: Option<crate::workload::stats::Quantiles>| quantiles.map_or(0, |q| q.max.ceil() as u32);
+    let largest =
+        |quantiles: Option<crate::workload::stats::Quantiles>| quantiles.map_or(0, |q| q.max.ceil() as u32);
     Ok(TraceFacts {
         jobs: figures.jobs,
         gpu_jobs: figures.gpu_jobs,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::backstage::{Failure, Stopwatch, peak_rss_mib, tell};
 use super::Common;
+use super::backstage::{Failure, Stopwatch, peak_rss_mib, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::experiment::{self, DesignResult, LoadedWorkload, hash_file};
 use crate::report::{self, Context, Manifest};
@@ -42,13 +42,10 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     }
     let keep = wish.out.is_some() || wish.referee;
     let options = || RunOptions { keep_allocations: keep, ..RunOptions::default() };
-    let results = experiment::run_designs(
-        &loaded.workload,
-        &scenario.designs,
-        &scenario.policy,
-        &options,
-        &|| watch.tick(),
-    )?;
+    let results =
+        experiment::run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| {
+            watch.tick()
+        })?;
     if wish.referee {
         check(&results)?;
     }
@@ -110,7 +107,8 @@ fn engine(results: &[DesignResult], watch: &Stopwatch) -> Value {
 fn print(context: &Context<'_>, wish: &Wish, common: &Common, engine: &Value) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     if common.json {
-        let mut object = if wish.single { report::single_json(context) } else { report::designs_json(context) };
+        let mut object =
+            if wish.single { report::single_json(context) } else { report::designs_json(context) };
         object["engine"] = engine.clone();
         serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
         writeln!(out)?;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Common;
 use super::backstage::Failure;
 use super::output::{Wish, run_and_tell};
-use super::Common;
 use crate::scenario;
 use crate::scheduler::policy::CLASSIC;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Common;
 use super::backstage::Failure;
 use super::output::{Wish, parse_set, run_and_tell};
-use super::Common;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::experiment::hash_file;
 use crate::report::Manifest;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::backstage::Failure;
 use super::Common;
+use super::backstage::Failure;
 use crate::{report, scenario};
 
 /// Arguments of `schema`.

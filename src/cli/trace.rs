@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::Common;
 use super::backstage::{Failure, tell};
 use super::output::parse_set;
-use super::Common;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::{self, write_whole};
+use crate::workload::Workload;
 use crate::workload::anonymize::{Anonymizer, anonymize};
 use crate::workload::classify::propose_rules;
 use crate::workload::generate::{Model, generate};
 use crate::workload::read::{self, ReadOptions, TraceFormat};
+use crate::workload::repair::RepairExample;
 use crate::workload::stats::{Capacity, stats};
 use crate::workload::write::write_csv;
 use crate::workload::write_swf::write_swf;
-use crate::workload::Workload;
-use crate::workload::repair::RepairExample;
 
 /// Arguments of `trace`.
 #[derive(Debug, Args)]
@@ -185,7 +185,8 @@ fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
         .repairs
         .iter()
         .map(|(reason, repair)| {
-            let example = |row: &RepairExample| json!({ "line": row.line, "column": row.column, "text": row.text });
+            let example =
+                |row: &RepairExample| json!({ "line": row.line, "column": row.column, "text": row.text });
             let examples: Vec<_> = repair.examples.iter().map(example).collect();
             json!({ "what": repair.kind.name(), "reason": reason, "rows": repair.rows, "examples": examples })
         })
@@ -221,9 +222,8 @@ fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
 /// Writes the trace whole or not at all, in the dialect of the file's ending.
 fn write_trace(workload: &Workload, path: &Path) -> Result<(), Failure> {
     let swf = path.extension().is_some_and(|ending| ending == "swf");
-    write_whole(path, |out| if swf { write_swf(workload, out) } else { write_csv(workload, out) }).map_err(
-        |error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())),
-    )
+    write_whole(path, |out| if swf { write_swf(workload, out) } else { write_csv(workload, out) })
+        .map_err(|error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())))
 }
 
 fn note_written(workload: &Workload, path: &Path, common: &Common) -> Result<(), Failure> {
@@ -272,7 +272,10 @@ fn tell_stats(args: &StatsArgs, common: &Common) -> Result<(), Failure> {
     } else {
         write!(out, "{}", report::stats_text(&figures))?;
         if !rules.is_empty() {
-            writeln!(out, "\nClass rules that fit this trace, to correct and put into a scenario:\n\n{rules}")?;
+            writeln!(
+                out,
+                "\nClass rules that fit this trace, to correct and put into a scenario:\n\n{rules}"
+            )?;
         }
     }
     out.flush()?;

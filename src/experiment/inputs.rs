@@ -44,7 +44,8 @@ pub fn load_workload(spec: &WorkloadSpec, strict: bool) -> Result<LoadedWorkload
     let classified = classify::classify(&mut workload, &rules(spec));
     let factors = &spec.scale;
     let factors = Scale::new(factors.arrivals, factors.run, factors.size).map_err(one)?;
-    let workload = if factors.is_identity() { workload } else { scale::scale(workload, &factors).map_err(one)? };
+    let workload =
+        if factors.is_identity() { workload } else { scale::scale(workload, &factors).map_err(one)? };
     Ok(LoadedWorkload { workload, classified, input })
 }
 

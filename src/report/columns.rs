@@ -12,7 +12,8 @@ pub fn file_schema(file: &str) -> Option<Value> {
         "summary.json" => SUMMARY,
         _ => return None,
     };
-    let fields: Vec<Value> = rows.iter().map(|(name, what)| json!({ "name": name, "meaning": what })).collect();
+    let fields: Vec<Value> =
+        rows.iter().map(|(name, what)| json!({ "name": name, "meaning": what })).collect();
     Some(json!({ "file": file, "fields": fields }))
 }
 

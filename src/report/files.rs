@@ -97,8 +97,21 @@ fn pretty(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> 
 
 /// Columns of `jobs.csv`.
 const JOB_COLUMNS: [&str; 15] = [
-    "job_id", "submit_s", "eligible_s", "start_s", "end_s", "state", "attempt", "nodes", "gpus", "reason",
-    "design", "node_list", "user", "account", "class",
+    "job_id",
+    "submit_s",
+    "eligible_s",
+    "start_s",
+    "end_s",
+    "state",
+    "attempt",
+    "nodes",
+    "gpus",
+    "reason",
+    "design",
+    "node_list",
+    "user",
+    "account",
+    "class",
 ];
 
 fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -153,7 +166,8 @@ fn node_list(result: &DesignResult, nodes: impl Iterator<Item = usize>) -> Strin
     let mut first = 0;
     for pool in &result.design.cluster.pools {
         let last = first + pool.count as usize;
-        let inside: Vec<usize> = nodes.iter().filter(|n| (first..last).contains(n)).map(|n| n - first).collect();
+        let inside: Vec<usize> =
+            nodes.iter().filter(|n| (first..last).contains(n)).map(|n| n - first).collect();
         if !inside.is_empty() {
             if !text.is_empty() {
                 text.push(',');
@@ -176,7 +190,11 @@ fn ranges(sorted: &[usize]) -> String {
         while end + 1 < sorted.len() && sorted[end + 1] == sorted[end] + 1 {
             end += 1;
         }
-        parts.push(if end == at { sorted[at].to_string() } else { format!("{}-{}", sorted[at], sorted[end]) });
+        parts.push(if end == at {
+            sorted[at].to_string()
+        } else {
+            format!("{}-{}", sorted[at], sorted[end])
+        });
         at = end + 1;
     }
     parts.join(",")

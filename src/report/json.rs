@@ -78,8 +78,10 @@ fn refused(context: &Context<'_>, result: &DesignResult) -> Value {
     const NAMED: usize = 20;
     let name = |job| context.loaded.workload.job_name(job);
     let rows = result.outcome.refused.iter().take(NAMED);
-    rows.map(|(job, reason)| json!({ "job_id": name(*job), "reason": reason, "state": JobState::Refused.name() }))
-        .collect()
+    rows.map(
+        |(job, reason)| json!({ "job_id": name(*job), "reason": reason, "state": JobState::Refused.name() }),
+    )
+    .collect()
 }
 
 fn cost_json(cost: &CostFigures) -> Value {

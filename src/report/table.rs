@@ -33,7 +33,9 @@ const ROWS: &[(&str, Figure)] = &[
     ("GPUs allocated", |r| r.summary.utilization.gpu_allocated.map(percent)),
     ("CPUs allocated", |r| r.summary.utilization.cpu.map(percent)),
     ("Idle while jobs waited", idle_waiting),
-    ("GPU-hours delivered", |r| r.summary.gpu_hours.map(|_| count(r.summary.delivered_gpu_hours.round() as u64))),
+    ("GPU-hours delivered", |r| {
+        r.summary.gpu_hours.map(|_| count(r.summary.delivered_gpu_hours.round() as u64))
+    }),
     ("Cost", |r| r.cost.as_ref().map(|c| money(c.total, c.currency.code(), 0))),
     ("Cost per useful GPU-hour", |r| {
         let cost = r.cost.as_ref()?;
@@ -58,7 +60,7 @@ pub fn terminal_table(context: &Context<'_>) -> String {
         writeln!(text, "{title}\n").expect("writing to a text works");
     }
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(COLUMNS);
     let several = context.results.len() > 1;
     let header = |result: &DesignResult| {
@@ -91,21 +93,29 @@ fn remarks(context: &Context<'_>) -> String {
     )];
     let (refused, changed) = context.loaded.repaired();
     if refused + changed > 0 {
-        lines.push(format!("Trace: {refused} rows refused, {changed} values changed (windtunnel trace check)."));
+        lines.push(format!(
+            "Trace: {refused} rows refused, {changed} values changed (windtunnel trace check)."
+        ));
     }
     for result in context.results {
         if let Some((job, reason)) = result.outcome.refused.first() {
             let name = workload.job_name(*job);
             let label = &result.design.label;
-            lines.push(format!("{label} can never hold {} jobs, e.g. {name}: {reason}.", result.outcome.refused.len()));
+            lines.push(format!(
+                "{label} can never hold {} jobs, e.g. {name}: {reason}.",
+                result.outcome.refused.len()
+            ));
         }
     }
     if !workload.unused_columns.is_empty() {
-        lines.push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
+        lines
+            .push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
     }
     let priced = context.scenario.defaults_used.iter().filter(|used| used.path.contains(".cost")).count();
     if priced > 0 {
-        lines.push(format!("{priced} prices are catalogue defaults (windtunnel catalog prices); yours go into the scenario."));
+        lines.push(format!(
+            "{priced} prices are catalogue defaults (windtunnel catalog prices); yours go into the scenario."
+        ));
     }
     lines.join("\n") + "\n"
 }
@@ -157,7 +167,7 @@ pub fn plain_table(rows: &Value) -> String {
     let rows: Vec<&serde_json::Map<String, Value>> =
         rows.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     let Some(first) = rows.first() else { return String::new() };
     table.set_header(first.keys());
     for row in rows {
@@ -181,11 +191,12 @@ pub fn plain_table(rows: &Value) -> String {
 #[must_use]
 pub fn repairs_table(repairs: &RepairLedger) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["what", "rows", "reason", "for example"]);
+    table.load_style(NOTHING).set_header(["what", "rows", "reason", "for example"]);
     let mut any = false;
     for (reason, repair) in repairs.iter() {
         any = true;
-        let example = repair.examples.first().map_or_else(String::new, |e| format!("line {}: {}", e.line, e.text));
+        let example =
+            repair.examples.first().map_or_else(String::new, |e| format!("line {}: {}", e.line, e.text));
         table.add_row([repair.kind.name(), &count(repair.rows), reason, &example]);
     }
     if any { format!("{table}\n") } else { "nothing was refused or changed\n".to_owned() }

@@ -65,8 +65,7 @@ impl<'w> Batch<'w> {
         scheduler: Classic<'w>,
         options: &RunOptions<'_>,
     ) -> Self {
-        let blank =
-            JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
+        let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let meter = Meter::new(floor.ledger().pools());
         Self {
             workload,

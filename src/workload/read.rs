@@ -83,7 +83,7 @@ fn first_error(diagnostics: &Diagnostics) -> &str {
 /// [`ReadError`] where the file is unreadable, truncated, not UTF-8, lacks or misspells columns, or has
 /// no valid row; with `strict`, where any row is refused.
 pub fn read_trace(path: &Path, options: &ReadOptions) -> Result<Workload, ReadError> {
-    let mut assembly = Assembly::new(&path.display().to_string(), options);
+    let assembly = Assembly::new(&path.display().to_string(), options);
     match source::open(path) {
         Err(error) => {
             let fatal = unreadable(&assembly.file, &error);

@@ -5,8 +5,7 @@
 //! table; where the model does not fit, it says so there.
 
 use super::{Model, Preset, ResearchParams, generate};
-use crate::workload::Workload;
-use crate::workload::stats::{TraceStats, stats};
+use crate::workload::stats::{Quantiles, TraceStats, stats};
 
 /// A published or measured figure of a real cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +16,8 @@ pub struct Target {
     pub metric: String,
     /// The value there.
     pub value: f64,
+    /// Largest |generated / target - 1| that a test lets pass; `None`: shown, known not to fit.
+    pub tolerance: Option<f64>,
     /// Where it comes from.
     pub source: String,
 }
@@ -26,15 +27,19 @@ pub struct Target {
 pub struct FitRow {
     /// The target.
     pub target: Target,
-    /// The generated value.
-    pub generated: f64,
+    /// Mean of the generated values over the seeds.
+    pub mean: f64,
+    /// Smallest of them.
+    pub low: f64,
+    /// Largest of them.
+    pub high: f64,
 }
 
 impl FitRow {
-    /// generated / target - 1.
+    /// mean / target - 1.
     #[must_use]
     pub fn relative_difference(&self) -> f64 {
-        self.generated / self.target.value - 1.0
+        self.mean / self.target.value - 1.0
     }
 }
 
@@ -51,28 +56,40 @@ pub fn targets() -> Vec<Target> {
                 preset: preset.0,
                 metric: row[1].to_owned(),
                 value: row[2].parse().expect("a number"),
-                source: row[3].to_owned(),
+                tolerance: row[3].parse().ok(),
+                source: row[4].to_owned(),
             }
         })
         .collect()
 }
 
-/// The targets of `preset` beside a workload made with its own settings and `seed`, together with that
-/// workload (for comparisons of whole distributions). Presets without targets give no rows.
+/// The targets of `preset` beside workloads made with its own settings and each of `seeds`: heavy tails
+/// make one seed's mean a matter of luck. Presets without targets give no rows.
+///
+/// # Panics
+/// If there are no seeds.
 #[must_use]
-pub fn goodness_of_fit(preset: Preset, seed: u64) -> (Vec<FitRow>, Workload) {
+pub fn goodness_of_fit(preset: Preset, seeds: &[u64]) -> Vec<FitRow> {
+    assert!(!seeds.is_empty(), "a fit needs a seed");
     let model = Model::Research(ResearchParams { preset: Some(preset), ..ResearchParams::default() });
-    let workload = generate(&model, seed).expect("the presets are sound, a test says");
-    let figures = stats(&workload, None);
-    let rows = targets()
+    let made: Vec<TraceStats> = seeds
+        .iter()
+        .map(|seed| stats(&generate(&model, *seed).expect("the presets are sound, a test says"), None))
+        .collect();
+    targets()
         .into_iter()
         .filter(|t| t.preset == preset)
         .map(|target| {
-            let generated = figure(&target.metric, &figures).expect("a known metric, a test says");
-            FitRow { target, generated }
+            // A size that was never drawn has the share 0.
+            let values: Vec<f64> = made.iter().map(|s| figure(&target.metric, s).unwrap_or(0.0)).collect();
+            FitRow {
+                target,
+                mean: values.iter().sum::<f64>() / values.len() as f64,
+                low: values.iter().copied().fold(f64::INFINITY, f64::min),
+                high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            }
         })
-        .collect();
-    (rows, workload)
+        .collect()
 }
 
 /// The figure that a metric names.
@@ -98,7 +115,7 @@ fn figure(metric: &str, stats: &TraceStats) -> Option<f64> {
     }
 }
 
-fn quantile(of: crate::workload::stats::Quantiles, name: &str) -> Option<f64> {
+fn quantile(of: Quantiles, name: &str) -> Option<f64> {
     match name {
         "mean" => Some(of.mean),
         "p10" => Some(of.p10),
@@ -106,5 +123,22 @@ fn quantile(of: crate::workload::stats::Quantiles, name: &str) -> Option<f64> {
         "p90" => Some(of.p90),
         "p99" => Some(of.p99),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_known() {
+        for (preset, name) in Preset::ALL {
+            let model = Model::Research(ResearchParams { preset: Some(preset), ..ResearchParams::default() });
+            let figures = stats(&generate(&model, 3).unwrap(), None);
+            for target in targets().iter().filter(|t| t.preset == preset) {
+                assert!(figure(&target.metric, &figures).is_some(), "{name}: {}", target.metric);
+                assert!(target.value > 0.0 && !target.source.is_empty());
+            }
+        }
     }
 }
