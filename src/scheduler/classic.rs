@@ -127,7 +127,7 @@ impl<'w> Classic<'w> {
         backfill: BackfillSpec,
     ) -> Self {
         let fits = Fits::new(&shapes.parts, floor.ledger());
-        let queue = Queue::new(shapes.len());
+        let queue = Queue::new(shapes.least());
         Self {
             workload,
             shapes,
@@ -418,9 +418,12 @@ impl<'w> Classic<'w> {
     ) -> Result<(), Conflict> {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
+        let from = next_after(&head);
         for at in 0..self.queue.occupied().len() {
-            let shape = self.queue.occupied()[at];
-            candidates.extend(self.candidate(shape, &next_after(&head), now, reservation.as_deref(), floor));
+            let lane = self.queue.occupied()[at];
+            if floor.ledger().free().holds(&lane.least) {
+                candidates.extend(self.candidate(lane.shape, &from, now, reservation.as_deref(), floor));
+            }
         }
         // Kept in falling order, so that the last is the first in queue order.
         candidates.sort_unstable_by(|a, b| b.cmp(a));

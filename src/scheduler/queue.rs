@@ -6,6 +6,7 @@
 
 use super::blocks::{Blocks, Summary};
 use super::ordering::OrderKey;
+use crate::cluster::Amounts;
 use crate::ids::{IdVec, JobId, ShapeId};
 use crate::time::SimDuration;
 
@@ -31,6 +32,17 @@ struct Lane {
     jobs: Blocks<Position, SimDuration, LeastLimit>,
     /// Place in the list of occupied lanes.
     at: usize,
+    /// Least that a job of the lane takes in all.
+    least: Amounts,
+}
+
+/// A lane with jobs in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// Its shape.
+    pub shape: ShapeId,
+    /// Least that a job of it takes in all: where that is not free, nothing else need be looked at.
+    pub least: Amounts,
 }
 
 /// All waiting jobs.
@@ -38,16 +50,16 @@ struct Lane {
 pub struct Queue {
     order: Blocks<Position, ShapeId, ()>,
     lanes: IdVec<ShapeId, Lane>,
-    occupied: Vec<ShapeId>,
+    occupied: Vec<Occupied>,
 }
 
 impl Queue {
-    /// An empty queue for jobs of `shapes` shapes.
+    /// An empty queue for jobs of shapes that take at least so much in all.
     #[must_use]
-    pub fn new(shapes: usize) -> Self {
+    pub fn new(least: impl Iterator<Item = Amounts>) -> Self {
         Self {
             order: Blocks::default(),
-            lanes: (0..shapes).map(|_| Lane::default()).collect(),
+            lanes: least.map(|least| Lane { least, ..Lane::default() }).collect(),
             occupied: Vec::new(),
         }
     }
@@ -58,7 +70,7 @@ impl Queue {
         let lane = &mut self.lanes[shape];
         if lane.jobs.is_empty() {
             lane.at = self.occupied.len();
-            self.occupied.push(shape);
+            self.occupied.push(Occupied { shape, least: lane.least });
         }
         lane.jobs.insert(position, limit);
     }
@@ -72,7 +84,7 @@ impl Queue {
             let at = lane.at;
             self.occupied.swap_remove(at);
             if let Some(moved) = self.occupied.get(at) {
-                self.lanes[*moved].at = at;
+                self.lanes[moved.shape].at = at;
             }
         }
         true
@@ -82,8 +94,8 @@ impl Queue {
     pub fn drain(&mut self) -> Vec<JobId> {
         let jobs = self.order.iter().map(|((_, job), _)| job).collect();
         self.order.clear();
-        for shape in self.occupied.drain(..) {
-            self.lanes[shape].jobs.clear();
+        for lane in self.occupied.drain(..) {
+            self.lanes[lane.shape].jobs.clear();
         }
         jobs
     }
@@ -111,9 +123,9 @@ impl Queue {
         self.order.is_empty()
     }
 
-    /// Shapes that somebody waits for, in no particular order.
+    /// Lanes that somebody waits in, in no particular order.
     #[must_use]
-    pub fn occupied(&self) -> &[ShapeId] {
+    pub fn occupied(&self) -> &[Occupied] {
         &self.occupied
     }
 
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn lanes_are_searched_by_limit() {
-        let mut queue = Queue::new(2);
+        let mut queue = Queue::new([Amounts::ZERO; 2].into_iter());
         let at = |n| (OrderKey(0), JobId(n));
         let s = SimDuration::from_s;
         queue.push(at(0), ShapeId(0), s(100));
@@ -142,7 +154,7 @@ mod tests {
         assert_eq!(queue.first_from(ShapeId(0), &at(1), s(9)), None);
         assert!(queue.remove(&at(1)));
         assert!(!queue.remove(&at(1)));
-        assert_eq!(queue.occupied(), [ShapeId(0)]);
+        assert_eq!(queue.occupied(), [Occupied { shape: ShapeId(0), least: Amounts::ZERO }]);
         assert_eq!(queue.drain(), [JobId(0), JobId(2)]);
         assert!(queue.is_empty() && queue.occupied().is_empty());
     }

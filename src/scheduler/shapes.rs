@@ -137,6 +137,15 @@ impl Shapes {
         self.shapes.len()
     }
 
+    /// Least that each shape takes in all, over its pools; without pools, more than anybody has.
+    pub fn least(&self) -> impl Iterator<Item = Amounts> {
+        const NEVER_FREE: Amounts = Amounts { cpus: u32::MAX, gpus: u32::MAX, mem_mb: u64::MAX };
+        let totals = |(_, shape): (ShapeId, &Shape)| {
+            shape.pools.iter().map(|pool| pool.total).reduce(|a, b| a.min(&b)).unwrap_or(NEVER_FREE)
+        };
+        self.shapes.iter().map(totals)
+    }
+
     /// Whether there is no shape.
     #[must_use]
     pub fn is_empty(&self) -> bool {
