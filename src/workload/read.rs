@@ -105,11 +105,8 @@ fn read_into(stream: Box<dyn Read + '_>, mut assembly: Assembly<'_>) -> Result<W
     if let Err(fatal) = read_rows(stream, &mut assembly) {
         return Err(failed(assembly.workload, Some(fatal)));
     }
-    match assembly.finish() {
-        Ok(workload) if workload.warnings.errors() > 0 => Err(failed(workload, None)),
-        Ok(workload) => Ok(workload),
-        Err((workload, fatal)) => Err(failed(workload, Some(fatal))),
-    }
+    let workload = assembly.finish();
+    if workload.warnings.errors() > 0 { Err(failed(workload, None)) } else { Ok(workload) }
 }
 
 fn failed(workload: Workload, fatal: Option<Fatal>) -> ReadError {
