@@ -128,7 +128,9 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
             Some(Line::TooLong(start)) => {
                 let problem = line_too_long();
                 let place = assembly.place(RowPlace { line: number, text: start }, 0);
-                return Err(Box::new(Diagnostic::error(problem.code, problem.message).at(place)));
+                let mut fatal = Diagnostic::error(problem.code, problem.message).at(place);
+                fatal.help = problem.help;
+                return Err(Box::new(fatal));
             }
             Some(Line::Text(text)) if text.trim_ascii().is_empty() => {}
             Some(Line::Text(text)) => break text.to_vec(),
