@@ -37,13 +37,13 @@ impl Scale {
     ///
     /// # Errors
     /// A diagnostic (W0130) for a factor outside [`Scale::RANGE`] or not a number.
-    pub fn new(arrivals: f64, run: f64, size: f64) -> Result<Self, Box<Diagnostic>> {
+    pub fn new(arrivals: f64, run: f64, size: f64) -> Result<Self, Diagnostic> {
         let parts = |name: &str, factor: f64| {
             if factor >= Self::RANGE.0 && factor <= Self::RANGE.1 {
                 return Ok((factor * PARTS as f64).round() as i128);
             }
             let message = format!("scale.{name} is {factor}; it must be between 0.001 and 1000");
-            Err(Box::new(Diagnostic::error("W0130", message).help("1 changes nothing, 2 doubles")))
+            Err(Diagnostic::error("W0130", message).help("1 changes nothing, 2 doubles"))
         };
         Ok(Self {
             arrivals: parts("arrivals", arrivals)?,
@@ -67,7 +67,7 @@ impl Scale {
 ///
 /// # Errors
 /// A diagnostic (W0131) if a time would lie beyond [`SimTime::MAX`].
-pub fn scale(mut workload: Workload, factors: &Scale) -> Result<Workload, Box<Diagnostic>> {
+pub fn scale(mut workload: Workload, factors: &Scale) -> Result<Workload, Diagnostic> {
     if factors.is_identity() {
         return Ok(workload);
     }
@@ -80,22 +80,20 @@ pub fn scale(mut workload: Workload, factors: &Scale) -> Result<Workload, Box<Di
     Ok(workload)
 }
 
-fn too_late() -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error("W0131", "a scaled time lies beyond 10^12 seconds")
-            .help("use factors nearer to 1, or a shorter window of the trace"),
-    )
+fn too_late() -> Diagnostic {
+    Diagnostic::error("W0131", "a scaled time lies beyond 10^12 seconds")
+        .help("use factors nearer to 1, or a shorter window of the trace")
 }
 
-fn scale_times(workload: &mut Workload, factors: &Scale, zero: SimTime) -> Result<(), Box<Diagnostic>> {
+fn scale_times(workload: &mut Workload, factors: &Scale, zero: SimTime) -> Result<(), Diagnostic> {
     let fits = |micros: i128| {
         i64::try_from(micros).ok().filter(|m| *m <= SimTime::MAX.micros()).ok_or_else(too_late)
     };
-    let new_submit = |submit: SimTime| -> Result<SimTime, Box<Diagnostic>> {
+    let new_submit = |submit: SimTime| -> Result<SimTime, Diagnostic> {
         let gap = i128::from(submit.micros()) - i128::from(zero.micros());
         Ok(SimTime::from_micros(fits(i128::from(zero.micros()) + gap * PARTS / factors.arrivals)?))
     };
-    let new_span = |span: SimDuration| -> Result<SimDuration, Box<Diagnostic>> {
+    let new_span = |span: SimDuration| -> Result<SimDuration, Diagnostic> {
         let micros = i128::from(span.micros()) * factors.run / PARTS;
         Ok(SimDuration::from_micros(fits(micros.max(1))?))
     };
