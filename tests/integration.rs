@@ -6,4 +6,7 @@ mod integration {
     mod generator;
     mod goodness_of_fit;
     mod shipped_traces;
+    mod trace_errors;
+    mod trace_files;
+    mod trace_round_trip;
 }

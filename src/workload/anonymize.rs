@@ -190,3 +190,46 @@ fn rename_jobs(old: &Workload, new: &mut Workload, texts: &mut Texts) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::read::{ReadOptions, read_stream};
+    use crate::workload::write::write_csv;
+
+    const TRACE: &str = "job_id,submit_s,run_s,user,account,name,nodes,array,after,reservation,state,deadline_s\n\
+        500,1000,60,ann,physics,secret-run,3,0-1%1,,,COMPLETED,2000\n\
+        700,1010,60,bob,physics,,5,,afterok:500_1,maintenance,CANCELLED by 1000,\n";
+
+    fn hidden(how: &Anonymizer) -> String {
+        let trace = read_stream(TRACE.as_bytes(), "t.csv", &ReadOptions::default()).expect("valid");
+        let mut text = Vec::new();
+        write_csv(&anonymize(trace, how), &mut text).expect("memory takes all");
+        String::from_utf8(text).expect("text")
+    }
+
+    #[test]
+    fn names_go_and_structure_stays() {
+        let how = Anonymizer { salt: "pepper".to_owned(), keep_times: false, keep_sizes: false };
+        let text = hidden(&how);
+        for secret in ["ann", "bob", "physics", "secret", "maintenance", "500", "700", "by 1000"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        let (ann, physics) = (how.pseudonym("user", "ann"), how.pseudonym("account", "physics"));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].starts_with(&format!("1,0,60,{ann},{physics},")), "{}", lines[1]);
+        assert!(lines[1].contains(",4,") && lines[1].contains("0%1"), "{}", lines[1]);
+        assert!(lines[3].starts_with("2,10,60,") && lines[3].contains("afterok:1_1"), "{}", lines[3]);
+        assert!(lines[3].ends_with("CANCELLED"), "{}", lines[3]);
+        assert_eq!(text, hidden(&how));
+    }
+
+    #[test]
+    fn another_salt_gives_other_names_and_kept_values_stay() {
+        let how = |salt: &str| Anonymizer { salt: salt.to_owned(), keep_times: true, keep_sizes: true };
+        assert_ne!(how("a").pseudonym("user", "ann"), how("b").pseudonym("user", "ann"));
+        assert_ne!(how("a").pseudonym("user", "ann"), how("a").pseudonym("account", "ann"));
+        let text = hidden(&how("a"));
+        assert!(text.contains("1,1000,60,") && text.contains(",3,"), "{text}");
+    }
+}

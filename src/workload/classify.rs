@@ -299,3 +299,82 @@ fn session_rule(partition: Option<&str>, glob: Option<&str>) -> ClassRule {
         ..ClassRule::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::read::{ReadOptions, read_stream};
+
+    const TRACE: &str = "job_id,submit_s,run_s,partition,name,gpus,cpus,class\n\
+        1,0,3600,gpu,Jupyter-7,1,4,\n2,0,7200,gpu,train,16,64,\n3,0,3600,cpu,,,8,\n\
+        4,0,3600,gpu,notebook,2,4,llm\n5,0,1800,gpu,other,,1,\n";
+
+    fn trace() -> Workload {
+        read_stream(TRACE.as_bytes(), "t.csv", &ReadOptions::default()).expect("valid")
+    }
+
+    #[test]
+    fn the_column_beats_the_first_rule_that_matches() {
+        let mut work = trace();
+        let rules = [
+            session_rule(None, Some("*jupyter*")),
+            ClassRule { class: "large".to_owned(), gpus_min: Some(8), ..ClassRule::default() },
+            ClassRule {
+                class: "never".to_owned(),
+                partition: Some("none".to_owned()),
+                ..ClassRule::default()
+            },
+            ClassRule { class: "cpu".to_owned(), partition: Some("cpu".to_owned()), ..ClassRule::default() },
+        ];
+        let done = classify(&mut work, &rules);
+        let class_of = |at: u32| {
+            let job = &work.jobs[JobId(at)];
+            work.labels.get(job.labels).class.map(|id| work.texts.get(id).to_owned())
+        };
+        let classes: Vec<Option<String>> = (0..5).map(class_of).collect();
+        let expected = [Some("interactive"), Some("large"), Some("cpu"), Some("llm"), None];
+        assert_eq!(classes, expected.map(|class| class.map(str::to_owned)));
+        assert!(work.jobs[JobId(0)].flags.has(JobFlags::SESSION));
+        assert!(work.jobs[JobId(4)].flags.has(JobFlags::CLASS_DEFAULTED));
+        assert_eq!(done.by_source[&ClassSource::Rule(1)].gpu_hours(), 32.0);
+        assert_eq!(done.by_source[&ClassSource::Column].cpu_hours(), 4.0);
+        assert_eq!(done.by_default().cpu_hours(), 0.5);
+        assert!(!done.by_source.contains_key(&ClassSource::Rule(2)));
+    }
+
+    #[test]
+    fn a_bound_on_the_limit_needs_a_limit() {
+        let mut work = trace();
+        let long = Some(SimDuration::from_s(1));
+        let rule = ClassRule { class: "any".to_owned(), limit_min: long, ..ClassRule::default() };
+        assert!(!classify(&mut work, &[rule]).by_source.contains_key(&ClassSource::Rule(0)));
+    }
+
+    #[test]
+    fn globs() {
+        let cases = [
+            ("*", "", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXcYb", false),
+            ("?b", "ab", true),
+            ("?b", "b", false),
+            ("*JUPYTER*", "my-jupyter-lab", true),
+            ("train", "training", false),
+            ("**x", "x", true),
+            ("", "a", false),
+        ];
+        for (glob, text, expected) in cases {
+            assert_eq!(matches_glob(glob, text), expected, "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn proposed_rules_all_match_something() {
+        let mut work = trace();
+        let rules = propose_rules(&work);
+        let classes: Vec<&str> = rules.iter().map(|rule| rule.class.as_str()).collect();
+        assert_eq!(classes, ["interactive", "train-large", "cpu"]);
+        let done = classify(&mut work, &rules);
+        assert_eq!(done.by_default().jobs, 0);
+    }
+}

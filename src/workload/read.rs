@@ -105,11 +105,8 @@ fn read_into(stream: Box<dyn Read + '_>, mut assembly: Assembly<'_>) -> Result<W
     if let Err(fatal) = read_rows(stream, &mut assembly) {
         return Err(failed(assembly.workload, Some(fatal)));
     }
-    match assembly.finish() {
-        Ok(workload) if workload.warnings.errors() > 0 => Err(failed(workload, None)),
-        Ok(workload) => Ok(workload),
-        Err((workload, fatal)) => Err(failed(workload, Some(fatal))),
-    }
+    let workload = assembly.finish();
+    if workload.warnings.errors() > 0 { Err(failed(workload, None)) } else { Ok(workload) }
 }
 
 fn failed(workload: Workload, fatal: Option<Fatal>) -> ReadError {
@@ -131,7 +128,9 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
             Some(Line::TooLong(start)) => {
                 let problem = line_too_long();
                 let place = assembly.place(RowPlace { line: number, text: start }, 0);
-                return Err(Box::new(Diagnostic::error(problem.code, problem.message).at(place)));
+                let mut fatal = Diagnostic::error(problem.code, problem.message).at(place);
+                fatal.help = problem.help;
+                return Err(Box::new(fatal));
             }
             Some(Line::Text(text)) if text.trim_ascii().is_empty() => {}
             Some(Line::Text(text)) => break text.to_vec(),

@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use super::ReadOptions;
 use super::dependencies;
 use super::extras::NamedCondition;
-use super::problem::{Fatal, Problem, code, shown};
+use super::problem::{Problem, code, shown};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::ids::{Id, IdVec, JobId};
 use crate::time::SimTime;
@@ -215,12 +215,8 @@ impl<'o> Assembly<'o> {
         );
     }
 
-    /// The finished workload.
-    pub fn finish(mut self) -> Result<Workload, (Workload, Fatal)> {
-        if self.workload.jobs.is_empty() {
-            let fatal = self.no_valid_row();
-            return Err((self.workload, fatal));
-        }
+    /// The finished workload; an error among its warnings means that it cannot be used.
+    pub fn finish(mut self) -> Workload {
         if self.unsorted {
             let jobs = &self.workload.jobs;
             let mut order: Vec<u32> = (0..jobs.len() as u32).collect();
@@ -229,24 +225,21 @@ impl<'o> Assembly<'o> {
         }
         self.apply_job_limit();
         if let Err(fatal) = dependencies::resolve(&mut self) {
-            return Err((self.workload, fatal));
-        }
-        if self.workload.jobs.is_empty() {
+            self.workload.warnings.push(*fatal);
+        } else if self.workload.jobs.is_empty() {
             let fatal = self.no_valid_row();
-            return Err((self.workload, fatal));
+            self.workload.warnings.push(fatal);
         }
         let mut workload = self.workload;
-        workload.jobs = IdVec::from_vec({
-            let mut rows = workload.jobs.into_vec();
-            rows.shrink_to_fit();
-            rows
-        });
+        let mut rows = workload.jobs.into_vec();
+        rows.shrink_to_fit();
+        workload.jobs = IdVec::from_vec(rows);
         workload.requests.shrink();
         workload.labels.shrink();
-        Ok(workload)
+        workload
     }
 
-    fn no_valid_row(&self) -> Fatal {
+    fn no_valid_row(&self) -> Diagnostic {
         let repairs = &self.workload.repairs;
         let (message, help) = if repairs.rows_read == 0 {
             ("the trace has a header and no rows".to_owned(), "one row for each job must follow the header")
@@ -261,9 +254,7 @@ impl<'o> Assembly<'o> {
                 "correct the rows named above; `windtunnel trace check` lists the reasons with counts",
             )
         };
-        Box::new(
-            Diagnostic::error(code::NO_VALID_ROW, message).at(Place::File(Arc::clone(&self.file))).help(help),
-        )
+        Diagnostic::error(code::NO_VALID_ROW, message).at(Place::File(Arc::clone(&self.file))).help(help)
     }
 
     fn apply_job_limit(&mut self) {

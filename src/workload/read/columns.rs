@@ -2,7 +2,6 @@
 
 use super::problem::{Fatal, code, shown};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
-use std::sync::Arc;
 
 /// What a column means to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,49 +209,32 @@ impl Header {
     /// Reads the header cells `names`, each with its byte column. All problems are told together.
     pub fn new(
         names: &[(String, u64)],
-        file: &Arc<str>,
-        line: u64,
+        place: impl Fn(u64) -> Place,
         told: &mut Diagnostics,
     ) -> Result<Self, Fatal> {
         let mut placed: Vec<Placed> = Vec::new();
         let mut problems: Vec<Diagnostic> = Vec::new();
-        let place = |column: u64, name: &str| Place::Line {
-            file: Arc::clone(file),
-            line,
-            column,
-            text: shown(name.as_bytes(), 0),
-        };
         for (at, (name, column)) in names.iter().enumerate() {
             if name.starts_with("x_") {
                 continue;
             }
             match COLUMNS.iter().find(|(known, _)| known == name) {
-                None => problems.push(unknown(name).at(place(*column, name))),
+                None => problems.push(unknown(name).at(place(*column))),
                 Some((known, _)) if placed.iter().any(|p| p.name == *known) => problems.push(
                     Diagnostic::error(code::REPEATED_COLUMN, format!("column '{name}' comes twice"))
-                        .at(place(*column, name))
+                        .at(place(*column))
                         .help("keep one of them, or prefix the other with x_ so that it is passed over"),
                 ),
                 Some((known, column)) => placed.push(Placed { at, column: *column, name: known }),
             }
         }
+        if placed.is_empty() {
+            // Without any known name the line is no header at all.
+            problems.clear();
+        }
         let header = Self { width: names.len(), placed };
-        let missing: Vec<&str> =
-            REQUIRED.iter().filter(|(_, c)| header.find(*c).is_none()).map(|(name, _)| *name).collect();
-        if !missing.is_empty() {
-            let found: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-            problems.insert(
-                0,
-                Diagnostic::error(
-                    code::MISSING_COLUMN,
-                    format!("required column missing: {}", missing.join(", ")),
-                )
-                .at(place(0, &found.join(",")))
-                .because("the first line must name the columns")
-                .help(
-                    "a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns",
-                ),
-            );
+        if let Some(missing) = header.missing() {
+            problems.insert(0, missing.at(place(0)));
         }
         match problems.pop() {
             None => Ok(header),
@@ -261,6 +243,22 @@ impl Header {
                 Err(Box::new(last))
             }
         }
+    }
+
+    fn missing(&self) -> Option<Diagnostic> {
+        let missing: Vec<&str> =
+            REQUIRED.iter().filter(|(_, c)| self.find(*c).is_none()).map(|(name, _)| *name).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let message = format!("required column missing: {}", missing.join(", "));
+        Some(
+            Diagnostic::error(code::MISSING_COLUMN, message)
+                .because("the first line must name the columns")
+                .help(
+                    "a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns",
+                ),
+        )
     }
 
     /// Position of a column.

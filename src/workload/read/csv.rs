@@ -69,19 +69,15 @@ fn read_header(first: &[u8], line: u64, assembly: &mut Assembly<'_>) -> Result<H
     let row = RowPlace { line, text: first };
     check_utf8(row, assembly)?;
     let mut cells = Cells::default();
+    let file = assembly.file.clone();
+    let place = |column: u64| Place::Line { file: file.clone(), line, column, text: shown(first, column) };
     cells.split(first).map_err(|problem| {
-        let place = Place::Line {
-            file: assembly.file.clone(),
-            line,
-            column: problem.column,
-            text: shown(first, problem.column),
-        };
-        Box::new(Diagnostic::error(problem.code, problem.message).at(place))
+        Box::new(Diagnostic::error(problem.code, problem.message).at(place(problem.column)))
     })?;
     let names: Vec<(String, u64)> = (0..cells.len())
         .map(|at| (String::from_utf8_lossy(cells.text(first, at)).into_owned(), cells.column(at)))
         .collect();
-    Header::new(&names, &assembly.file, line, &mut assembly.workload.warnings)
+    Header::new(&names, place, &mut assembly.workload.warnings)
 }
 
 /// Cells of one part of a job, and what the combinations that came before were read as.

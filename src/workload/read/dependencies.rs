@@ -15,10 +15,10 @@ use super::extras::NamedCondition;
 use super::problem::{Fatal, Problem, code};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::ids::{Id, JobId, TextId};
-use crate::workload::{Dependency, DependencyKind, JobName, Workload};
+use crate::workload::{Dependency, DependencyKind, Extras, JobFlags, JobName, Workload};
 
 /// So many (job, waits for job) pairs fit in memory with room to spare.
-const MAX_PAIRS: usize = 50_000_000;
+const MAX_PAIRS: usize = 5_000_000;
 
 /// Fills `Extras::after` from the names, and refuses circles.
 pub(super) fn resolve(assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
@@ -51,7 +51,18 @@ pub(super) fn resolve(assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
         extras[at].1.after = after;
     }
     refuse_circles(assembly, &pending);
+    drop_empty_extras(&mut assembly.workload);
     Ok(())
+}
+
+/// Jobs that only waited for what the trace does not hold have nothing rare left.
+fn drop_empty_extras(workload: &mut Workload) {
+    let jobs = &mut workload.jobs;
+    workload.extras.retain(|(id, extras)| {
+        let is_filled = *extras != Extras::default();
+        jobs[*id].flags.set(JobFlags::HAS_EXTRAS, is_filled);
+        is_filled
+    });
 }
 
 fn too_many(assembly: &Assembly<'_>) -> Diagnostic {
@@ -136,10 +147,11 @@ fn refuse_circles(assembly: &mut Assembly<'_>, pending: &[PendingAfter]) {
             graph.add_edge(job.0, waited.0, ());
         }
     }
+    let lines: FxHashMap<JobId, u64> = pending.iter().map(|waiting| (waiting.job, waiting.line)).collect();
     let mut refused: Vec<u32> = kosaraju_scc(&graph)
         .into_iter()
         .filter(|circle| circle.len() > 1 || graph.contains_edge(circle[0], circle[0]))
-        .inspect(|circle| tell_circle(assembly, circle, pending))
+        .inspect(|circle| tell_circle(assembly, circle, &lines))
         .flatten()
         .collect();
     if refused.is_empty() {
@@ -154,7 +166,7 @@ fn refuse_circles(assembly: &mut Assembly<'_>, pending: &[PendingAfter]) {
     }
 }
 
-fn tell_circle(assembly: &mut Assembly<'_>, circle: &[u32], pending: &[PendingAfter]) {
+fn tell_circle(assembly: &mut Assembly<'_>, circle: &[u32], lines: &FxHashMap<JobId, u64>) {
     let mut circle = circle.to_vec();
     circle.sort_unstable();
     let names: Vec<String> = circle.iter().take(8).map(|at| assembly.workload.job_name(JobId(*at))).collect();
@@ -162,7 +174,7 @@ fn tell_circle(assembly: &mut Assembly<'_>, circle: &[u32], pending: &[PendingAf
     let message = format!("these jobs wait for each other and can never start: {}{more}", names.join(", "));
     for at in &circle {
         let job = JobId::new(*at as usize);
-        let line = pending.iter().find(|waiting| waiting.job == job).map_or(0, |waiting| waiting.line);
+        let line = lines.get(&job).copied().unwrap_or(0);
         let text = format!("job {}", assembly.workload.job_name(job));
         let problem =
             Problem::new(code::DEPENDENCY_CYCLE, "waits for itself through `after`", message.clone())

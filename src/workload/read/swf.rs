@@ -13,7 +13,7 @@ use super::cells::{Cell, parse_integer};
 use super::lines::{Line, Lines};
 use super::problem::{Fatal, Problem, code};
 use crate::ids::{LabelId, RequestId, TextId};
-use crate::time::{SimDuration, SimTime, parse_seconds_micros};
+use crate::time::{MICROS_PER_S, SecondsError, SimDuration, SimTime, parse_seconds_micros};
 use crate::workload::{Job, JobFlags, JobName, Labels, Recorded, RepairKind, Request, Texts};
 
 const FIELDS: usize = 18;
@@ -210,77 +210,134 @@ fn did_not_run(reason: &'static str, what: &str, cell: Cell<'_>) -> Problem {
     Problem::new(code::NOTHING_RAN, reason, message).at(cell.column)
 }
 
+/// Rows up to this length, all of real traces, are read in steps of eight bytes.
+const SHORT_ROW: usize = 504;
+
 /// The numbers of one row.
-#[derive(Default)]
 struct Fields {
     values: [i64; FIELDS],
-    spans: [(u32, u32); FIELDS],
+    /// Where each field starts in the line.
+    starts: [u32; FIELDS],
     /// Bit per field that is not a plain integer (a decimal, or no number).
     odd: u32,
+    /// The row, followed by zeros, so that eight bytes can be read at every position.
+    padded: [u8; SHORT_ROW + 8],
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { values: [0; FIELDS], starts: [0; FIELDS], odd: 0, padded: [0; SHORT_ROW + 8] }
+    }
 }
 
 impl Fields {
     /// Cuts a row at blanks and reads plain integers on the way.
+    #[inline]
     fn split(&mut self, line: &[u8]) -> Result<(), Problem> {
-        self.odd = 0;
-        let (mut at, mut field) = (0, 0);
-        loop {
-            while at < line.len() && matches!(line[at], b' ' | b'\t') {
-                at += 1;
-            }
-            if at == line.len() {
-                break;
-            }
-            let start = at;
-            let negative = line[at] == b'-';
-            at += usize::from(negative);
-            let (value, digits) = leading_digits(&line[at..]);
-            at += digits;
-            let mut plain = (1..=18).contains(&digits);
-            while at < line.len() && !matches!(line[at], b' ' | b'\t') {
-                plain = false;
-                at += 1;
-            }
-            if field < FIELDS {
-                self.values[field] = if negative { -value } else { value };
-                self.odd |= u32::from(!plain) << field;
-                self.spans[field] = (start as u32, at as u32);
-            }
-            field += 1;
-        }
-        if field == FIELDS {
+        let fields = if line.len() <= SHORT_ROW { self.split_short(line) } else { self.split_long(line) };
+        if fields == FIELDS {
             return Ok(());
         }
-        let message = format!("the row has {field} fields, the Standard Workload Format has {FIELDS}");
+        let message = format!("the row has {fields} fields, the Standard Workload Format has {FIELDS}");
         Err(Problem::new(code::WIDTH, "a row of the wrong width", message))
     }
 
+    /// Numbers of up to seven digits are read in one step from eight bytes: this is where a reader of
+    /// SWF spends its time, and a loop over digits mispredicts its end once in each field.
+    fn split_short(&mut self, line: &[u8]) -> usize {
+        self.padded[..line.len()].copy_from_slice(line);
+        self.padded[line.len()..line.len() + 8].fill(0);
+        self.odd = 0;
+        let (mut at, mut field) = (0, 0);
+        loop {
+            let mut first = self.padded[at];
+            while first <= b' ' && is_blank(first) {
+                at += 1;
+                first = self.padded[at];
+            }
+            if at >= line.len() {
+                return field;
+            }
+            let start = at;
+            let negative = first == b'-';
+            at += usize::from(negative);
+            let (value, digits) = match self.padded[at..].first_chunk::<8>() {
+                Some(eight) => leading_digits(*eight),
+                None => (0, 0),
+            };
+            at += digits;
+            let mut value = if negative { -value } else { value };
+            let mut plain = digits > 0;
+            if at < line.len() && !is_blank(self.padded[at]) {
+                let end = end_of_field(line, at);
+                let whole = plain_integer(&line[start..end]);
+                (value, plain, at) = (whole.unwrap_or(0), whole.is_some(), end);
+            }
+            if field < FIELDS {
+                self.values[field] = value;
+                self.starts[field] = start as u32;
+                self.odd |= u32::from(!plain) << field;
+            }
+            field += 1;
+        }
+    }
+
+    #[cold]
+    fn split_long(&mut self, line: &[u8]) -> usize {
+        self.odd = 0;
+        let (mut at, mut field) = (0, 0);
+        loop {
+            at += line[at..].iter().take_while(|c| is_blank(**c)).count();
+            if at == line.len() {
+                return field;
+            }
+            let end = end_of_field(line, at);
+            if field < FIELDS {
+                let whole = plain_integer(&line[at..end]);
+                self.values[field] = whole.unwrap_or(0);
+                self.starts[field] = at as u32;
+                self.odd |= u32::from(whole.is_none()) << field;
+            }
+            field += 1;
+            at = end;
+        }
+    }
+
     fn cell<'a>(&self, line: &'a [u8], at: usize) -> Cell<'a> {
-        let (start, end) = self.spans[at];
-        Cell { name: NAMES[at], text: &line[start as usize..end as usize], column: u64::from(start) + 1 }
+        let start = self.starts[at] as usize;
+        let text = &line[start..end_of_field(line, start)];
+        Cell { name: NAMES[at], text, column: start as u64 + 1 }
     }
 
     /// A time in microseconds; negative = unknown.
     #[inline]
     fn micros(&self, line: &[u8], at: usize) -> Result<i64, Problem> {
-        const MAX_S: i64 = SimTime::MAX.micros() / crate::time::MICROS_PER_S;
+        const MAX_S: i64 = SimTime::MAX.micros() / MICROS_PER_S;
         let seconds = self.values[at];
         if self.odd & (1 << at) == 0 && (-MAX_S..=MAX_S).contains(&seconds) {
-            return Ok(seconds * crate::time::MICROS_PER_S);
+            Ok(seconds * MICROS_PER_S)
+        } else {
+            self.odd_micros(line, at)
         }
+    }
+
+    #[cold]
+    fn odd_micros(&self, line: &[u8], at: usize) -> Result<i64, Problem> {
         let cell = self.cell_checked(line, at)?;
         parse_seconds_micros(cell.text).map_err(|error| match error {
-            crate::time::SecondsError::NotANumber => cell.wrong_type("a number of seconds"),
-            crate::time::SecondsError::OutOfRange => cell.out_of_range("between 0 and 10^12 seconds"),
+            SecondsError::NotANumber => cell.wrong_type("a number of seconds"),
+            SecondsError::OutOfRange => cell.out_of_range("between 0 and 10^12 seconds"),
         })
     }
 
     /// A whole number.
     #[inline]
     fn integer(&self, line: &[u8], at: usize) -> Result<i64, Problem> {
-        if self.odd & (1 << at) == 0 {
-            return Ok(self.values[at]);
-        }
+        if self.odd & (1 << at) == 0 { Ok(self.values[at]) } else { self.odd_integer(line, at) }
+    }
+
+    #[cold]
+    fn odd_integer(&self, line: &[u8], at: usize) -> Result<i64, Problem> {
         let cell = self.cell_checked(line, at)?;
         let value = parse_integer(cell.text).ok_or_else(|| cell.wrong_type("a whole number"))?;
         i64::try_from(value).map_err(|_| cell.out_of_range("a 64-bit integer"))
@@ -298,22 +355,35 @@ impl Fields {
     }
 }
 
-/// The number that `text` begins with and how many digits it has; wraps beyond 18 digits.
-///
-/// Numbers of up to seven digits are read in one step from eight bytes: this is where a reader of SWF
-/// spends its time, and a loop over digits mispredicts its end once in each of 18 fields.
 #[inline]
-fn leading_digits(text: &[u8]) -> (i64, usize) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let Some(eight) = text.first_chunk::<8>() else { return digits_one_by_one(text) };
-    let digits = u64::from_le_bytes(*eight) ^ (ONES * u64::from(b'0'));
-    let no_digit = ((digits.wrapping_add(ONES * 0x76)) | digits) & (ONES * 0x80);
-    let count = no_digit.trailing_zeros() / 8;
-    if count == 0 {
-        return (0, 0);
+fn is_blank(c: u8) -> bool {
+    c == b' ' || c == b'\t'
+}
+
+fn end_of_field(line: &[u8], start: usize) -> usize {
+    line[start..].iter().position(|c| is_blank(*c)).map_or(line.len(), |length| start + length)
+}
+
+/// A whole number of at most 18 digits.
+fn plain_integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-    if count == 8 {
-        return digits_one_by_one(text);
+    let value = digits.iter().fold(0, |value, c| value * 10 + i64::from(c - b'0'));
+    Some(if digits.len() < text.len() { -value } else { value })
+}
+
+/// The number that eight bytes begin with, and how many digits it has; 0 for eight digits or more, which
+/// may go on behind.
+#[inline]
+fn leading_digits(eight: [u8; 8]) -> (i64, usize) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_le_bytes(eight) ^ (ONES * u64::from(b'0'));
+    let no_digit = (digits.wrapping_add(ONES * 0x76) | digits) & (ONES * 0x80);
+    let count = no_digit.trailing_zeros() / 8;
+    if count == 0 || count == 8 {
+        return (0, 0);
     }
     // Leading zeros in front, then pairs, fours and eights of digits are summed.
     let digits = digits << (64 - 8 * count);
@@ -321,13 +391,6 @@ fn leading_digits(text: &[u8]) -> (i64, usize) {
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
     let value = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
     (value as i64, count as usize)
-}
-
-fn digits_one_by_one(text: &[u8]) -> (i64, usize) {
-    let count = text.iter().take_while(|c| c.is_ascii_digit()).count();
-    let value =
-        text[..count].iter().fold(0i64, |value, c| value.wrapping_mul(10).wrapping_add(i64::from(c - b'0')));
-    (value, count)
 }
 
 /// Keeps `; Key: value` for the report.
@@ -357,16 +420,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digits_are_read_alike_in_both_ways(number in 0u64..1_000_000_000_000, tail in "[ -/:-~][ -~]{0,12}") {
-            let text = format!("{number}{tail}");
-            let digits = number.to_string().len();
-            prop_assert_eq!(leading_digits(text.as_bytes()), (number as i64, digits));
-            prop_assert_eq!(digits_one_by_one(text.as_bytes()), (number as i64, digits));
+        fn fields_are_read_as_they_are_written(
+            numbers in proptest::collection::vec(-10_000_000_000_000i64..10_000_000_000_000, FIELDS),
+            shifts in proptest::collection::vec(0u32..43, FIELDS),
+            blanks in "[ \t]{1,3}",
+            tail in "[ \t]{0,9}",
+        ) {
+            let numbers: Vec<i64> = numbers.iter().zip(shifts).map(|(n, shift)| n >> shift).collect();
+            let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
+            let line = format!("{}{tail}", texts.join(&blanks));
+            let mut fields = Fields::default();
+            prop_assert!(fields.split(line.as_bytes()).is_ok());
+            prop_assert_eq!(fields.odd, 0);
+            prop_assert_eq!(&fields.values[..], &numbers[..]);
+            let short = (fields.values, fields.starts);
+            prop_assert_eq!(fields.split_long(line.as_bytes()), FIELDS);
+            prop_assert_eq!((fields.values, fields.starts), short);
         }
 
         #[test]
-        fn what_is_no_digit_ends_a_number(text in proptest::collection::vec(any::<u8>(), 0..16)) {
-            prop_assert_eq!(leading_digits(&text), digits_one_by_one(&text));
+        fn any_bytes_are_cut_alike_in_both_ways(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (mut short, mut long) = (Fields::default(), Fields::default());
+            prop_assert_eq!(short.split_short(&line), long.split_long(&line));
+            prop_assert_eq!(short.odd, long.odd);
+            prop_assert_eq!(short.starts, long.starts);
+            let plain = |fields: &Fields| -> Vec<i64> {
+                (0..FIELDS).filter(|at| fields.odd & (1 << at) == 0).map(|at| fields.values[at]).collect()
+            };
+            prop_assert_eq!(plain(&short), plain(&long));
         }
     }
 }
