@@ -251,6 +251,14 @@ impl Ledger {
         self.pools[pool].clone()
     }
 
+    /// The node of a pool that has just one (a plain processor pool): nothing to search there.
+    #[inline]
+    #[must_use]
+    pub fn only_node(&self, pool: PoolId) -> Option<NodeId> {
+        let range = &self.pools[pool];
+        (range.len() == 1).then_some(NodeId(range.start))
+    }
+
     /// Number of pools.
     #[must_use]
     pub fn pools(&self) -> usize {

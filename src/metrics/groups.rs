@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::quantiles::Spread;
 use super::{bounded_slowdown, device_hours, wait_us};
 use crate::cluster::{Amounts, ClusterSpec};
-use crate::ids::{JobId, TextId};
+use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::Shapes;
 use crate::simulation::meter::UNITS_PER_DEVICE;
-use crate::simulation::{JobState, Outcome};
+use crate::simulation::{JobRecord, JobState, Outcome};
 use crate::workload::{Labels, Workload};
 
 /// Figures of one group.
@@ -49,52 +49,119 @@ pub struct Groups {
     pub size: BTreeMap<String, Group>,
 }
 
-#[derive(Default)]
-struct Collected {
-    jobs: u64,
-    gpu_us: i128,
-    cpu_us: i128,
-    slowdown_sum: f64,
-    ended: u64,
-    wait_us: Vec<i64>,
-}
-
-impl Collected {
-    fn finish(mut self) -> Group {
-        Group {
-            jobs: self.jobs,
-            started: self.wait_us.len() as u64,
-            gpu_hours: device_hours(self.gpu_us * UNITS_PER_DEVICE),
-            cpu_hours: device_hours(self.cpu_us * UNITS_PER_DEVICE),
-            bounded_slowdown_mean: (self.ended > 0).then(|| self.slowdown_sum / self.ended as f64),
-            wait_s: Spread::of_micros(&mut self.wait_us),
-        }
-    }
+/// What a job adds to its groups, gathered once.
+struct Sample {
+    label: u32,
+    size: u32,
+    asked: Amounts,
+    wait_us: Option<i64>,
+    /// Run time and whether it ended by itself.
+    ran: Option<(i64, bool)>,
 }
 
 /// All groups of a run.
 #[must_use]
 pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Groups {
-    let shapes = Shapes::new(workload, cluster);
-    let asked = |job: JobId| {
-        let shape = shapes.get(shapes.of(workload.jobs[job].request));
-        shape.pools.first().map_or(Amounts::ZERO, |pool| pool.asked)
-    };
+    let samples = samples(workload, cluster, outcome);
     let by_text = |pick: fn(&Labels) -> Option<TextId>| {
-        let of_label: Vec<Option<TextId>> = workload.labels.iter().map(|(_, labels)| pick(labels)).collect();
-        let key = |job: JobId| of_label[workload.jobs[job].labels.0 as usize].map(|t| t.0 as usize);
-        let rows = collect(workload, outcome, &asked, key, workload.texts.len());
-        named(rows, |at| workload.texts.get(TextId(at as u32)).to_owned())
+        let (mut keys, mut names) = (Vec::new(), BTreeMap::new());
+        for (_, labels) in workload.labels.iter() {
+            let next = names.len();
+            keys.push(pick(labels).map(|text| *names.entry(text).or_insert(next)));
+        }
+        let rows = collect(&samples, names.len(), |sample| keys[sample.label as usize]);
+        let used =
+            names.into_iter().map(|(text, at)| (workload.texts.get(text).to_owned(), rows[at].clone()));
+        used.filter(|(_, group)| group.jobs > 0).collect()
     };
+    let by_size = collect(&samples, 2 * SIZE_CLASSES, |sample| Some(sample.size as usize));
+    let used = by_size.into_iter().enumerate().filter(|(_, group)| group.jobs > 0);
     Groups {
         user: by_text(|labels| labels.user),
         account: by_text(|labels| labels.account),
         partition: by_text(|labels| labels.partition),
         class: by_text(|labels| labels.class),
-        size: named(
-            collect(workload, outcome, &asked, |job| Some(size_class(&asked(job))), 2 * SIZE_CLASSES),
-            size_name,
-        ),
+        size: used.map(|(at, group)| (size_name(at), group)).collect(),
+    }
+}
+
+fn samples(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec<Sample> {
+    let shapes = Shapes::new(workload, cluster);
+    let asked_by_request: Vec<Amounts> = workload
+        .requests
+        .iter()
+        .map(|(id, _)| shapes.get(shapes.of(id)).pools.first().map_or(Amounts::ZERO, |pool| pool.asked))
+        .collect();
+    let sample = |(job, record): (JobId, &JobRecord)| {
+        let row = &workload.jobs[job];
+        let asked = asked_by_request[row.request.index()];
+        let ended_itself = matches!(record.state, JobState::Completed | JobState::Failed);
+        let wait_us = wait_us(workload, outcome, job);
+        let ran = (ended_itself || (record.state == JobState::Cancelled && wait_us.is_some()))
+            .then(|| (record.end.since(record.start).micros(), ended_itself));
+        Sample { label: row.labels.0, size: size_class(&asked) as u32, asked, wait_us, ran }
+    };
+    outcome.records.iter_ids().map(sample).collect()
+}
+
+/// Figures per key: a counting sort lays the waits of a group side by side in one buffer.
+fn collect(samples: &[Sample], keys: usize, key: impl Fn(&Sample) -> Option<usize>) -> Vec<Group> {
+    let mut totals = vec![Totals::default(); keys];
+    for sample in samples {
+        if let Some(at) = key(sample) {
+            totals[at].add(sample);
+        }
+    }
+    let mut from = 0;
+    for row in &mut totals {
+        row.first = from;
+        row.next = from;
+        from += row.started;
+    }
+    let mut waits = vec![0i64; from];
+    for sample in samples {
+        if let (Some(at), Some(wait)) = (key(sample), sample.wait_us) {
+            waits[totals[at].next] = wait;
+            totals[at].next += 1;
+        }
+    }
+    totals.iter().map(|row| row.finish(&mut waits[row.first..row.next])).collect()
+}
+
+#[derive(Clone, Default)]
+struct Totals {
+    jobs: u64,
+    started: usize,
+    gpu_us: i128,
+    cpu_us: i128,
+    slowdown_sum: f64,
+    ended: u64,
+    first: usize,
+    next: usize,
+}
+
+impl Totals {
+    fn add(&mut self, sample: &Sample) {
+        self.jobs += 1;
+        self.started += usize::from(sample.wait_us.is_some());
+        let Some((run, ended_itself)) = sample.ran else { return };
+        self.gpu_us += i128::from(run) * i128::from(sample.asked.gpus);
+        self.cpu_us += i128::from(run) * i128::from(sample.asked.cpus);
+        if let (true, Some(wait)) = (ended_itself, sample.wait_us) {
+            self.ended += 1;
+            self.slowdown_sum += bounded_slowdown(wait, run);
+        }
+    }
+
+    fn finish(&self, waits: &mut [i64]) -> Group {
+        Group {
+            jobs: self.jobs,
+            started: self.started as u64,
+            gpu_hours: device_hours(self.gpu_us * UNITS_PER_DEVICE),
+            cpu_hours: device_hours(self.cpu_us * UNITS_PER_DEVICE),
+            bounded_slowdown_mean: (self.ended > 0).then(|| self.slowdown_sum / self.ended as f64),
+            wait_s: Spread::of_micros(waits),
+        }
     }
 }
 
@@ -112,40 +179,6 @@ fn size_name(class: usize) -> String {
     let last = 1u64 << class;
     let first = if class == 0 { 1 } else { (1u64 << (class - 1)) + 1 };
     if first == last { format!("{device} {last:06}") } else { format!("{device} {first:06}-{last:06}") }
-}
-
-fn collect(
-    workload: &Workload,
-    outcome: &Outcome,
-    asked: &dyn Fn(JobId) -> Amounts,
-    key: impl Fn(JobId) -> Option<usize>,
-    keys: usize,
-) -> Vec<Collected> {
-    let mut rows: Vec<Collected> = Vec::new();
-    rows.resize_with(keys, Collected::default);
-    for (job, record) in outcome.records.iter_ids() {
-        let Some(at) = key(job) else { continue };
-        let row = &mut rows[at];
-        row.jobs += 1;
-        let Some(wait) = wait_us(workload, outcome, job) else { continue };
-        row.wait_us.push(wait);
-        if matches!(record.state, JobState::Completed | JobState::Failed | JobState::Cancelled) {
-            let run = record.end.since(record.start).micros();
-            let asked = asked(job);
-            row.gpu_us += i128::from(run) * i128::from(asked.gpus);
-            row.cpu_us += i128::from(run) * i128::from(asked.cpus);
-            if record.state != JobState::Cancelled {
-                row.ended += 1;
-                row.slowdown_sum += bounded_slowdown(wait, run);
-            }
-        }
-    }
-    rows
-}
-
-fn named(rows: Vec<Collected>, name: impl Fn(usize) -> String) -> BTreeMap<String, Group> {
-    let used = rows.into_iter().enumerate().filter(|(_, row)| row.jobs > 0);
-    used.map(|(at, row)| (name(at), row.finish())).collect()
 }
 
 #[cfg(test)]

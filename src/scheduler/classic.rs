@@ -376,6 +376,9 @@ impl<'w> Classic<'w> {
     fn choose(&mut self, shape: ShapeId, pool: PoolId, avoid: Option<&Reservation>, floor: &Floor) -> Chosen {
         let Self { shapes, fits, placement, .. } = self;
         let pool = shapes.get(shape).pools.iter().find(|p| p.pool == pool).expect("the pool holds the shape");
+        if let Some(node) = floor.ledger().only_node(pool.pool) {
+            return Chosen::from_elem((node, pool.total), 1);
+        }
         let mut chosen = Chosen::new();
         for (part, count) in &pool.groups {
             let ask = shapes.parts.get(*part).amounts;
@@ -523,6 +526,9 @@ fn has_room(
 ) -> bool {
     if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
         return false;
+    }
+    if let Some(node) = floor.ledger().only_node(pool.pool) {
+        return !is_blocked(node, &pool.total, avoid);
     }
     let mut needed = 0;
     pool.groups.iter().all(|(part, count): &(PartId, u32)| {

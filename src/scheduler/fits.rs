@@ -85,13 +85,6 @@ impl Fits {
 
 impl Fit {
     fn follow(&mut self, ledger: &Ledger) {
-        if let (Some(_), 1) = (self.seen, self.nodes) {
-            let fits = ledger.node(NodeId(self.first)).free.holds(&self.amounts);
-            self.feasible.set(0, fits);
-            self.count = u32::from(fits);
-            self.seen = Some(ledger.version());
-            return;
-        }
         let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
         match changed {
             Some(nodes) if nodes.len() < self.nodes as usize => {

@@ -36,6 +36,10 @@ impl Classic<'_> {
             .min_by_key(|(at, _)| *at)
             .expect("jobs that no pool holds are refused at submission");
         let mut spare = Chosen::new();
+        if let Some(node) = floor.ledger().only_node(pool.pool) {
+            spare.push((node, floor.expected_free(node, shadow).minus(&pool.total)));
+            return Reservation { job, shadow, spare };
+        }
         for (part, count) in &pool.groups {
             let ask = shapes.parts.get(*part).amounts;
             let (first, ready) = fits.ready(*part, floor);
@@ -60,6 +64,9 @@ impl Classic<'_> {
 
 /// The first expected instant at which every group of `pool` finds its nodes.
 fn shadow_time(fits: &mut Fits, pool: &PoolShape, floor: &Floor) -> SimTime {
+    if let Some(node) = floor.ledger().only_node(pool.pool) {
+        return floor.ready_at(node, &pool.total);
+    }
     let mut needed = 0;
     let mut shadow = SimTime::from_micros(i64::MIN);
     for (part, count) in &pool.groups {
