@@ -1,4 +1,4 @@
-//! Behaviour of the whole crate, seen from outside; one file per behaviour.
+//! Behaviour tests, one binary: a file per behaviour.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 

@@ -14,8 +14,6 @@ mod gamma;
 mod lublin;
 mod research;
 
-use std::fmt::Write as _;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -47,13 +45,13 @@ impl Model {
     /// that is no TOML (a bare word) is taken as a text.
     ///
     /// # Errors
-    /// Unknown model, unknown key or wrong type: one diagnostic with code `W0180`.
-    pub fn from_settings(name: &str, settings: &[(&str, &str)]) -> Result<Self, Diagnostic> {
+    /// Unknown model, unknown key or wrong type: one diagnostic, code `W0180`.
+    pub fn from_settings(name: &str, settings: &[(&str, &str)]) -> Result<Self, Diagnostics> {
         if !Self::NAMES.contains(&name) {
             let known = nearest(name, Self::NAMES).unwrap_or("research");
-            return Err(Diagnostic::error("W0180", format!("unknown generator `{name}`"))
+            return Err(one(Diagnostic::error("W0180", format!("unknown generator `{name}`"))
                 .because("the models are lublin and research")
-                .help(format!("write `{known}`")));
+                .help(format!("write `{known}`"))));
         }
         let mut table = toml::Table::new();
         for (key, value) in settings {
@@ -62,15 +60,22 @@ impl Model {
         let mut outer = toml::Table::new();
         outer.insert(name.to_owned(), toml::Value::Table(table));
         outer.try_into().map_err(|error: toml::de::Error| {
-            Diagnostic::error("W0180", format!("the settings of generator `{name}` cannot be used"))
+            one(Diagnostic::error("W0180", format!("the settings of generator `{name}` cannot be used"))
                 .because(error.message().to_owned())
-                .help("`windtunnel schema` lists every setting with its unit")
+                .help("`windtunnel schema` lists every setting with its unit"))
         })
     }
 }
 
+/// A list of one.
+fn one(diagnostic: Diagnostic) -> Diagnostics {
+    let mut told = Diagnostics::default();
+    told.push(diagnostic);
+    told
+}
+
 /// Puts `value` at `key` (dotted), making tables on the way.
-fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Diagnostic> {
+fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Diagnostics> {
     let value = format!("x = {value}")
         .parse::<toml::Table>()
         .ok()
@@ -85,7 +90,10 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Diagnostic
         }
         let next = at.entry(word).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         at = next.as_table_mut().ok_or_else(|| {
-            Diagnostic::error("W0180", format!("`{key}` cannot be set: `{word}` is a value, not a table"))
+            one(Diagnostic::error(
+                "W0180",
+                format!("`{key}` cannot be set: `{word}` is a value, not a table"),
+            ))
         })?;
     }
     Ok(())
@@ -111,9 +119,7 @@ impl Check {
     /// Notes an error unless `ok`.
     fn that(&mut self, ok: bool, key: &str, value: impl std::fmt::Debug, rule: &str) {
         if !ok {
-            let mut message = String::new();
-            write!(message, "generator setting `{key}` = {value:?} cannot be used")
-                .expect("writing to a text works");
+            let message = format!("generator setting `{key}` = {value:?} cannot be used");
             self.0.push(Diagnostic::error("W0181", message).because(rule.to_owned()));
         }
     }
@@ -145,7 +151,7 @@ mod tests {
     fn wrong_settings_are_told() {
         let message = |name, settings: &[(&str, &str)]| {
             let told = Model::from_settings(name, settings).unwrap_err();
-            format!("{} {}", told.message, told.label)
+            format!("{} {}", told.kept()[0].message, told.kept()[0].label)
         };
         assert!(message("lubln", &[]).contains("unknown generator"));
         assert!(message("lublin", &[("processor", "3")]).contains("unknown field"));

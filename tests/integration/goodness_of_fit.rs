@@ -69,7 +69,7 @@ fn run_times_are_distributed_as_in_the_real_traces() {
         (Preset::AlibabaLike, "openb_pod_list_default", "GPU pods that ran", &openb, any, Some(0.08)),
         (
             Preset::HeliosLike,
-            "helios_venus_2vc_sept (2 of 27 VCs, one month)",
+            "helios_venus_2vc_sept (two virtual clusters, one month)",
             "8 GPUs",
             &helios,
             eight,

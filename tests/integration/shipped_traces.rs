@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use windtunnel::ids::{Id, JobId};
 use windtunnel::workload::generate::{Model, generate};
 use windtunnel::workload::stats::{Capacity, TraceStats, stats};
+use windtunnel::workload::write::write_csv;
 use windtunnel::workload::write_swf::write_swf;
-use windtunnel::workload::{JobFlags, JobName, Workload};
+use windtunnel::workload::{ReadOptions, RepairKind, Workload, read_trace};
 
 const TRACES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/traces");
 
@@ -25,7 +25,7 @@ fn shipped_traces_are_regenerated_byte_for_byte() {
     let mut bytes = 0;
     for recipe in &recipes {
         let path = Path::new(TRACES).join(&recipe.file);
-        let made = if recipe.file.ends_with(".swf") { swf(&recipe.workload) } else { csv(&recipe.workload) };
+        let made = written(&recipe.file, &recipe.workload);
         bytes += made.len();
         if std::env::var_os("WINDTUNNEL_UPDATE").is_some() {
             std::fs::write(&path, &made).unwrap();
@@ -33,6 +33,20 @@ fn shipped_traces_are_regenerated_byte_for_byte() {
         assert!(made == std::fs::read(&path).unwrap(), "{} differs from what its command makes", recipe.file);
     }
     assert!(bytes < 1_500_000, "the shipped traces have {bytes} bytes");
+}
+
+#[test]
+fn shipped_traces_are_read_as_they_were_made() {
+    for recipe in recipes() {
+        let path = Path::new(TRACES).join(&recipe.file);
+        let read = read_trace(&path, &ReadOptions::default()).unwrap();
+        assert_eq!(read.repairs.rows(RepairKind::Refused), 0, "{}", recipe.file);
+        let made = stats(&recipe.workload, None);
+        let again = stats(&read, None);
+        assert_eq!((again.jobs, again.span_s, again.gpu_hours), (made.jobs, made.span_s, made.gpu_hours));
+        assert_eq!((again.cpu_hours, again.session_share), (made.cpu_hours, made.session_share));
+        assert_eq!((again.limits, again.users), (made.limits, made.users));
+    }
 }
 
 #[test]
@@ -88,59 +102,9 @@ fn recipe(words: &str) -> Recipe {
     Recipe { file, workload: generate(&model, seed).unwrap() }
 }
 
-fn swf(workload: &Workload) -> Vec<u8> {
+fn written(file: &str, workload: &Workload) -> Vec<u8> {
     let mut out = Vec::new();
-    write_swf(workload, &mut out).unwrap();
+    if file.ends_with(".swf") { write_swf(workload, &mut out) } else { write_csv(workload, &mut out) }
+        .unwrap();
     out
-}
-
-/// The native CSV: only columns that some job fills.
-fn csv(w: &Workload) -> Vec<u8> {
-    type Cell = fn(&Workload, usize) -> Option<String>;
-    fn job(w: &Workload, at: usize) -> &windtunnel::workload::Job {
-        &w.jobs.as_slice()[at]
-    }
-    fn request(w: &Workload, at: usize) -> &windtunnel::workload::Request {
-        w.requests.get(job(w, at).request)
-    }
-    fn labels(w: &Workload, at: usize) -> &windtunnel::workload::Labels {
-        w.labels.get(job(w, at).labels)
-    }
-    fn text(w: &Workload, id: Option<windtunnel::ids::TextId>) -> Option<String> {
-        id.map(|id| w.texts.get(id).to_owned())
-    }
-    fn show(value: Option<impl ToString>) -> Option<String> {
-        value.map(|v| v.to_string())
-    }
-    let columns: [(&str, Cell); 15] = [
-        ("job_id", |w, at| match job(w, at).name {
-            JobName::Number(n) => Some(n.to_string()),
-            JobName::Text(_) => None,
-        }),
-        ("submit_s", |w, at| show(Some(job(w, at).submit))),
-        ("run_s", |w, at| show(Some(job(w, at).run))),
-        ("limit_s", |w, at| show(Some(job(w, at).limit))),
-        ("user", |w, at| text(w, labels(w, at).user)),
-        ("account", |w, at| text(w, labels(w, at).account)),
-        ("nodes", |w, at| show(request(w, at).nodes)),
-        ("cpus", |w, at| show(request(w, at).cpus)),
-        ("mem_mb", |w, at| show(request(w, at).mem_mb_per_node)),
-        ("gpus", |w, at| show(request(w, at).gpus)),
-        ("gpu_milli", |w, at| show(request(w, at).gpu_milli)),
-        ("gpu_mem_mib", |w, at| show(request(w, at).gpu_mem_mib)),
-        ("class", |w, at| text(w, labels(w, at).class)),
-        ("kind", |w, at| job(w, at).flags.has(JobFlags::SESSION).then(|| "session".to_owned())),
-        ("gpu_util", |w, at| {
-            let milli = w.recorded.get(JobId::new(at)).gpu_util_milli?;
-            Some(format!("{}.{:03}", milli / 1000, milli % 1000))
-        }),
-    ];
-    let jobs = w.jobs.len();
-    let used: Vec<_> = columns.iter().filter(|(_, cell)| (0..jobs).any(|at| cell(w, at).is_some())).collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(used.iter().map(|(name, _)| *name)).unwrap();
-    for at in 0..jobs {
-        writer.write_record(used.iter().map(|(_, cell)| cell(w, at).unwrap_or_default())).unwrap();
-    }
-    writer.into_inner().unwrap()
 }

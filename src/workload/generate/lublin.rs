@@ -260,8 +260,16 @@ fn load_factor(load: Option<f64>, processors: u32, drafts: &[Draft], shapes: &[D
     let Some(load) = load else { return 1.0 };
     let work: f64 = drafts.iter().map(|d| d.run_s as f64 * f64::from(d.processors)).sum();
     let target_s = work / (load * f64::from(processors));
+    // Within a population the order is kept, so its first and last job are enough.
+    let ends: Vec<&Draft> = (0..shapes.len())
+        .flat_map(|p| {
+            let of = |d: &&Draft| d.population == p;
+            [drafts.iter().find(of), drafts.iter().rev().find(of)]
+        })
+        .flatten()
+        .collect();
     let span = |factor: f64| {
-        let times = drafts.iter().map(|d| shapes[d.population].time_s(d.points * factor));
+        let times = ends.iter().map(|d| shapes[d.population].time_s(d.points * factor));
         let (first, last) = times.fold((f64::INFINITY, 0.0_f64), |(a, b), t| (a.min(t), b.max(t)));
         last - first
     };

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{LabelId, RequestId};
 use crate::random::Stream;
 use crate::time::{SimDuration, SimTime};
-use crate::workload::generate::MAX_JOBS;
+use crate::workload::generate::{MAX_JOBS, one};
 use crate::workload::{Job, JobFlags, JobName, Labels, Recorded, Request, Workload};
 
 /// A class with all that is worked out once.
@@ -186,10 +186,8 @@ impl<'a> Drawing<'a> {
     /// Draws bursts until there is enough.
     fn draw(settings: &'a Settings, classes: &[Class<'_>], seed: u64) -> Result<Self, Diagnostics> {
         if settings.load.is_some() && !classes.iter().any(|c| c.gpus.values.iter().any(|g| *g > 0)) {
-            return Err(one(
-                "a load needs GPU jobs, but no class has any",
-                "give `jobs` and `days`, or a class GPUs",
-            ));
+            let wrong = Diagnostic::error("W0181", "a load needs GPU jobs, but no class has any");
+            return Err(one(wrong.help("give `jobs` and `days`, or a class GPUs")));
         }
         // A class's share counts jobs, so bursts are drawn by share / jobs of a burst.
         let by_class =
@@ -211,10 +209,8 @@ impl<'a> Drawing<'a> {
             }
         }
         if settings.jobs.is_none() && drawing.drafts.len() as u64 >= MAX_JOBS {
-            return Err(one(
-                "the settings ask for more than 100 million jobs",
-                "take fewer `days` or less `load`",
-            ));
+            let wrong = Diagnostic::error("W0181", "the settings ask for more than 100 million jobs");
+            return Err(one(wrong.help("take fewer `days` or less `load`")));
         }
         Ok(drawing)
     }
@@ -306,12 +302,6 @@ impl<'a> Drawing<'a> {
         workload.repairs.rows_read = workload.jobs.len() as u64;
         workload
     }
-}
-
-fn one(message: &str, cure: &str) -> Diagnostics {
-    let mut told = Diagnostics::default();
-    told.push(Diagnostic::error("W0181", message).help(cure));
-    told
 }
 
 fn job(
