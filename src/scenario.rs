@@ -199,7 +199,7 @@ pub struct DefaultUsed {
 /// Everything that is wrong with it, as far as it could be read.
 pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Scenario, Diagnostics> {
     let name = path.display().to_string();
-    let text = read(path, &name).map_err(only)?;
+    let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));
     load_text(&name, text, directory, sets)
 }
@@ -218,9 +218,9 @@ pub fn load_text(
     let schema = structure::Schema::new(&schema);
     let mut texts = document::Texts::new(name, text);
     let paths = read_sets(&mut texts, sets, schema)?;
-    let mut tree = texts.parse(0).map_err(only)?;
+    let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
     for (index, path) in paths.iter().enumerate() {
-        set::put(&mut tree, texts.parse(index + 1).map_err(only)?, path, schema);
+        set::put(&mut tree, texts.parse(index + 1).map_err(|problem| only(*problem))?, path, schema);
     }
     let document = document::Document { texts: &texts, tree };
     let mut problems = Diagnostics::default();
@@ -243,7 +243,7 @@ fn read_sets(
     schema: structure::Schema<'_>,
 ) -> Result<Vec<Vec<String>>, Diagnostics> {
     let mut problems = Diagnostics::default();
-    let tree = texts.parse(0).map_err(only)?;
+    let tree = texts.parse(0).map_err(|problem| only(*problem))?;
     let read: Vec<_> = sets.iter().map(|setting| set::read(setting, &tree, schema)).collect();
     let mut paths = Vec::new();
     for setting in read {
@@ -252,16 +252,16 @@ fn read_sets(
                 texts.push_set(text);
                 paths.push(path);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
     if problems.errors() > 0 { Err(problems) } else { Ok(paths) }
 }
 
-fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
+fn read(path: &Path, name: &str) -> Result<String, Box<Diagnostic>> {
     let bytes = std::fs::read(path).map_err(|error| {
-        Diagnostic::error("W0201", format!("cannot read the scenario `{name}`: {error}"))
-            .help("`windtunnel new` writes a scenario to start from")
+        let problem = Diagnostic::error("W0201", format!("cannot read the scenario `{name}`: {error}"));
+        Box::new(problem.help("`windtunnel new` writes a scenario to start from"))
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -269,7 +269,8 @@ fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
         let start = error.as_bytes()[..good].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = String::from_utf8_lossy(&error.as_bytes()[start..good]).into_owned();
         let place = Place::Line { file: name.into(), line, column: (good - start) as u64 + 1, text };
-        Diagnostic::error("W0202", "the scenario is not UTF-8 text").at(place).help("save it as UTF-8")
+        let problem = Diagnostic::error("W0202", "the scenario is not UTF-8 text");
+        Box::new(problem.at(place).help("save it as UTF-8"))
     })
 }
 

@@ -5,5 +5,7 @@
 mod integration {
     mod generator;
     mod goodness_of_fit;
+    mod scenario_errors;
+    mod scenario_loading;
     mod shipped_traces;
 }

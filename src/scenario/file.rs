@@ -210,7 +210,8 @@ pub struct ConservativeTable {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpressionTable {
-    /// Expression over the job, for instance `age_s / limit_s`.
+    /// Expression over the job, smallest value first, for instance `limit_s * gpus`; the variables are
+    /// age_s, limit_s, cpus, gpus, nodes, submit_s and priority.
     pub order: String,
     /// What may pass a blocked head; default none.
     #[serde(skip_serializing_if = "Option::is_none")]

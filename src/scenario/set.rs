@@ -16,15 +16,14 @@ pub(super) fn read(
     (path, value): &(String, String),
     tree: &DeTable<'_>,
     schema: Schema<'_>,
-) -> Result<(Vec<String>, String), Diagnostic> {
+) -> Result<(Vec<String>, String), Box<Diagnostic>> {
     let segments = segments(path).ok_or_else(|| {
-        at_set(path, value, 0..path.len(), "W0204", format!("`{path}` is not a path of a setting"))
-            .help("write --set path=value, for instance --set design.metal.pool.main.count=3")
+        let problem = at_set(path, value, "W0204", format!("`{path}` is not a path of a setting"));
+        problem.help("write --set path=value, for instance --set design.metal.pool.main.count=3")
     })?;
     let leaf = walk(&segments, tree, schema).map_err(|unknown| {
         let message = format!("there is no setting `{path}`");
-        let diagnostic = at_set(path, value, 0..path.len(), "W0223", message);
-        diagnostic.help(unknown.help(&segments))
+        at_set(path, value, "W0223", message).help(unknown.help(&segments))
     })?;
     let is_toml = DeValue::parse(value).is_ok_and(|parsed| match leaf.map(Schema::shape) {
         Some(Shape::Text | Shape::Word(_)) => parsed.get_ref().is_str(),
@@ -34,15 +33,10 @@ pub(super) fn read(
     Ok((segments, format!("{path} = {value}")))
 }
 
-fn at_set(
-    path: &str,
-    value: &str,
-    range: std::ops::Range<usize>,
-    code: &'static str,
-    why: String,
-) -> Diagnostic {
+/// A problem with the path, before the setting is among the texts of the scenario.
+fn at_set(path: &str, value: &str, code: &'static str, why: String) -> Diagnostic {
     let source = Source { name: "--set".to_owned(), text: format!("{path}={value}") };
-    Diagnostic::error(code, why).at(Place::Span { source: source.into(), range })
+    Diagnostic::error(code, why).at(Place::Span { source: source.into(), range: 0..path.len() })
 }
 
 /// The segments of a dotted path in TOML's own syntax.
@@ -183,7 +177,7 @@ fn rows_mut<'v, 't>(value: &'v mut Spanned<DeValue<'t>>) -> Option<&'v mut toml:
 /// The same for a list, whose next segment is an index.
 fn put_row<'t>(rows: &mut toml::de::DeArray<'t>, given: DeTable<'t>, path: &[String], schema: Schema<'_>) {
     let Shape::List(inner) = schema.shape() else { return };
-    let row = path[0].parse::<usize>().ok().and_then(|index| rows.iter_mut().nth(index));
+    let row = path[0].parse::<usize>().ok().and_then(|index| rows.get_mut(index));
     let (Some(row), Some((_, value))) = (row, given.into_iter().next()) else { return };
     match (path.len(), value.get_ref(), row.get_mut()) {
         (1, _, _) => *row = value,

@@ -113,13 +113,10 @@ fn span(notes: &mut Notes<'_>, seconds: f64, path: &[&str]) -> Option<SimDuratio
 }
 
 fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: usize) -> ClassRule {
-    // A list has no places of its own inside: all its problems point at the list and name the rule.
-    let path = ["workload", "class-rule"];
-    let number = at + 1;
-    let mut pair = |least: Option<f64>, most: Option<f64>| {
-        let least = least.and_then(|seconds| span(notes, seconds, &path));
-        let most = most.and_then(|seconds| span(notes, seconds, &path));
-        (least, most)
+    let row = at.to_string();
+    let path = ["workload", "class-rule", row.as_str()];
+    let mut limit = |seconds: Option<f64>, name: &str| {
+        seconds.and_then(|seconds| span(notes, seconds, &[path[0], path[1], path[2], name]))
     };
     let rule = ClassRule {
         class: table.class.clone(),
@@ -129,26 +126,38 @@ fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: u
         qos: table.qos.clone(),
         name: table.name.clone(),
         gpus: (table.gpus_min, table.gpus_max),
-        run: pair(table.run_min_s, table.run_max_s),
-        limit: pair(table.limit_min_s, table.limit_max_s),
+        run: (limit(table.run_min_s, "run-min-s"), limit(table.run_max_s, "run-max-s")),
+        limit: (limit(table.limit_min_s, "limit-min-s"), limit(table.limit_max_s, "limit-max-s")),
         kind: table.kind,
     };
+    check_class_rule(notes, &rule, at + 1 == rules, &path);
+    rule
+}
+
+fn check_class_rule(notes: &mut Notes<'_>, rule: &ClassRule, last: bool, path: &[&str; 3]) {
+    let under = |name: &'static str| [path[0], path[1], path[2], name];
     if rule.class.is_empty() {
-        notes.error("W0217", &path, format!("class rule {number} has an empty class"));
+        notes.error("W0217", &under("class"), "the class of a rule is empty");
     }
-    fn empty<T: PartialOrd>(range: &(Option<T>, Option<T>)) -> bool {
-        matches!(range, (Some(least), Some(most)) if least > most)
-    }
-    if empty(&rule.gpus) || empty(&rule.run) || empty(&rule.limit) {
-        let message =
-            format!("class rule {number} (`{}`) can match no job: a min is above its max", rule.class);
-        notes.error("W0222", &path, message);
+    for (empty, name) in [
+        (is_empty(&rule.gpus), "gpus-max"),
+        (is_empty(&rule.run), "run-max-s"),
+        (is_empty(&rule.limit), "limit-max-s"),
+    ] {
+        if empty {
+            let message =
+                format!("the rule for `{}` can match no job: `{name}` is below its min", rule.class);
+            notes.error("W0222", &under(name), message);
+        }
     }
     let conditions = ClassRule { class: String::new(), kind: None, ..rule.clone() };
-    if conditions == ClassRule::default() && number < rules {
-        let message = format!("class rule {number} (`{}`) has no condition and takes every job", rule.class);
+    if conditions == ClassRule::default() && !last {
+        let message = format!("the rule for `{}` has no condition and takes every job", rule.class);
         let help = "the rules after it are never reached: move it to the end, or give it a condition";
-        notes.error_help("W0222", &path, message, help);
+        notes.error_help("W0222", path, message, help);
     }
-    rule
+}
+
+fn is_empty<T: PartialOrd>(range: &(Option<T>, Option<T>)) -> bool {
+    matches!(range, (Some(least), Some(most)) if least > most)
 }
