@@ -377,7 +377,8 @@ pub struct OwnedTable {
     /// Years over which the price is written off (365.25 days each); default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depreciation_years: Option<f64>,
-    /// Price of a kWh; default from the catalogue; 0 leaves electricity out.
+    /// Price of a kWh; default from the catalogue; 0 leaves electricity out. Nodes are billed at busy
+    /// power around the clock, which is an upper bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_kwh: Option<f64>,
     /// Power of the site for each watt at the plug; default from the catalogue.

@@ -97,13 +97,10 @@ fn walk<'s>(
                 let names = || known.iter().map(|(name, _)| (*name).to_owned()).collect();
                 inner.ok_or_else(|| unknown(names()))?
             }
-            Shape::Named(inner) => {
-                let names = names_in(table, segments[..at].last().map_or("", String::as_str));
-                if !names.contains(segment) {
-                    return Err(unknown(names));
-                }
-                inner
-            }
+            Shape::Named(inner) => match names_in(table, &segments[..at]) {
+                Some(names) if !names.contains(segment) => return Err(unknown(names)),
+                _ => inner,
+            },
             Shape::List(inner) => {
                 let rows = rows.unwrap_or_default();
                 let index = segment.parse::<usize>().ok().filter(|index| *index < rows.len());
@@ -120,15 +117,18 @@ fn walk<'s>(
     Ok(Some(schema))
 }
 
-/// Names that the user chose in a table, and those of the catalogue where it is about hardware.
-fn names_in(table: Option<&DeTable<'_>>, what: &str) -> Vec<String> {
-    let written = table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string());
-    let built_in: Vec<String> = match what {
-        "node" => catalogue::nodes().iter().map(|row| row.node.clone()).collect(),
-        "gpu" => catalogue::gpus().iter().map(|row| row.gpu.clone()).collect(),
-        _ => Vec::new(),
+/// Names that may stand at the end of the path `above`: those that the file has, and of hardware those of
+/// the catalogue; `None` where every name is good.
+fn names_in(table: Option<&DeTable<'_>>, above: &[String]) -> Option<Vec<String>> {
+    let above: Vec<&str> = above.iter().map(String::as_str).collect();
+    let built_in: Vec<String> = match above.as_slice() {
+        ["design"] | ["design", _, "pool"] => Vec::new(),
+        ["node"] => catalogue::nodes().iter().map(|row| row.node.clone()).collect(),
+        ["gpu"] => catalogue::gpus().iter().map(|row| row.gpu.clone()).collect(),
+        _ => return None,
     };
-    written.chain(built_in).collect()
+    let written = table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string());
+    Some(written.chain(built_in).collect())
 }
 
 /// Moves the one value of `given` (the parsed line of [`read`]) into `tree`, making tables on the way.

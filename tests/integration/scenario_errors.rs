@@ -110,6 +110,7 @@ snapshots! {
     no_workload: spoiled("trace = \"Cargo.toml\"\n", ""), [];
     trace_and_generator: spoiled("trace = \"Cargo.toml\"", "trace = \"Cargo.toml\"\ngenerate = { research = {} }"), [];
     missing_trace_file: spoiled("Cargo.toml", "no-such-trace.csv"), [];
+    misspelt_trace_file: spoiled("Cargo.toml", "Crago.toml"), [];
     window_ends_before_it_begins: spoiled("[policy.easy]", "window = { from-s = 100, until-s = 50 }\n[policy.easy]"), [];
     window_before_the_trace: spoiled("[policy.easy]", "window = { from-s = -1 }\n[policy.easy]"), [];
     class_rule_that_matches_nothing:

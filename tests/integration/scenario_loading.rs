@@ -118,6 +118,8 @@ fn costs_are_defaulted_from_the_catalogue_and_every_default_is_told() {
         "policy.conservative.placement",
         "workload.seed",
         "compare.baseline",
+        "design.ant.pool.cpus.tenancy",
+        "design.ant.pool.cpus.cost.rented.currency",
     ] {
         assert!(told.contains(&path), "{path} in {told:#?}");
     }

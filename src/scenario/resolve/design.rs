@@ -90,8 +90,10 @@ fn pool(
 }
 
 fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Tenancy {
-    let tenancy = table.tenancy.get_or_insert(TenancyTable::BareMetal(Default::default()));
-    let (kind, option) = match tenancy {
+    let default = TenancyTable::BareMetal(Default::default());
+    let slot_path = [path[0], path[1], path[2], path[3], "tenancy"];
+    let tenancy = notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
+    let (kind, option) = match &tenancy {
         TenancyTable::BareMetal(options) => match &options.mig {
             None => return Tenancy::BareMetal,
             Some(value) => ("bare-metal", Some(("mig".to_owned(), format!("\"{value}\"")))),
@@ -177,7 +179,7 @@ fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSp
             "the catalogue has no node of that name to take it from",
         );
     }
-    let gpus = *table.gpus.get_or_insert(0);
+    let gpus = notes.or_convention(&mut table.gpus, 0, 0, &["node", name, "gpus"]);
     match (&table.gpu, gpus) {
         (None, 1..) => {
             let message = format!("the node `{name}` has {gpus} GPUs without a type");

@@ -91,8 +91,9 @@ fn rented(
 }
 
 fn currency(notes: &mut Notes<'_>, slot: &mut Option<String>, path: &[&str]) -> Option<Currency> {
-    let code = slot.get_or_insert_with(|| Currency::USD.to_string());
-    let currency = Currency::from_code(code);
+    let usd = Currency::USD;
+    let code = notes.or_convention(slot, usd.to_string(), usd, &under(path, "currency"));
+    let currency = Currency::from_code(&code);
     if currency.is_none() {
         let message = format!("`{code}` is not the code of a currency");
         let help = "three capitals, for instance \"USD\" or \"EUR\"";

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Notes;
+use crate::diagnostic::nearest;
 use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkloadTable};
 use crate::scenario::{ClassRule, Scale, Window, WorkloadSource, WorkloadSpec};
 use crate::time::{MICROS_PER_S, SimDuration};
@@ -45,13 +46,28 @@ fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Opt
             let path = directory.join(written);
             if !path.is_file() {
                 let message = format!("there is no trace file `{}`", path.display());
-                let help = "the path is relative to the scenario file";
+                let help = match neighbour(&path) {
+                    Some(meant) => {
+                        format!("did you mean `{}`?", Path::new(written).with_file_name(meant).display())
+                    }
+                    None => "the path is relative to the scenario file".to_owned(),
+                };
                 notes.error_help("W0211", &["workload", "trace"], message, help);
             }
             Some(WorkloadSource::Trace { path, written: written.clone() })
         }
         (None, Some(models)) => generator(notes, models),
     }
+}
+
+/// Name of the file beside the missing one that was probably meant.
+fn neighbour(missing: &Path) -> Option<String> {
+    let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    nearest(missing.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 // CONNECT: `workload::generate` owns the models. Once it is here, the model's name and parameters are to
