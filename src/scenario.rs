@@ -32,6 +32,9 @@ use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::PolicySpec;
 use crate::time::SimDuration;
+use crate::workload::classify::ClassRule;
+use crate::workload::generate::Model;
+use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
 pub use file::json_schema;
@@ -70,7 +73,7 @@ pub struct WorkloadSpec {
     pub window: Option<Window>,
     /// Seed of everything random.
     pub seed: u64,
-    /// Whether run times are cut at the limit.
+    /// Whether run times of the trace are cut at the limit.
     pub cut_at_limit: bool,
     /// Rules that give jobs a class; the first that matches wins.
     pub class_rules: Vec<ClassRule>,
@@ -88,58 +91,20 @@ pub enum WorkloadSource {
     },
     /// A generator.
     Generate {
-        /// Name of the model.
-        model: String,
-        /// Its parameters as written.
-        parameters: toml::Table,
+        /// The model with its settings; whether they contradict each other, it says when it generates.
+        model: Box<Model>,
         /// Where the table is, for diagnostics of the model.
         place: Place,
     },
 }
 
-/// Factors on the whole workload; finite and above zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
-    /// Rate of arrivals.
-    pub arrivals: f64,
-    /// Run times and limits.
-    pub run: f64,
-    /// Sizes.
-    pub size: f64,
-}
-
-/// A window of submit times, measured from the first submit of the trace.
+/// A window of submit times, measured from the first submit of the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// First instant inside.
     pub from: SimDuration,
     /// First instant outside; `None` = no end.
     pub until: Option<SimDuration>,
-}
-
-/// Jobs that meet every condition get the class.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct ClassRule {
-    /// Class that they get.
-    pub class: String,
-    /// Partition, exactly.
-    pub partition: Option<String>,
-    /// Account, exactly.
-    pub account: Option<String>,
-    /// User, exactly.
-    pub user: Option<String>,
-    /// QOS, exactly.
-    pub qos: Option<String>,
-    /// Job name, with `*` and `?` as wildcards.
-    pub name: Option<String>,
-    /// GPUs: at least, at most.
-    pub gpus: (Option<u32>, Option<u32>),
-    /// Run time: at least, at most.
-    pub run: (Option<SimDuration>, Option<SimDuration>),
-    /// Limit: at least, at most.
-    pub limit: (Option<SimDuration>, Option<SimDuration>),
-    /// Kind of work that they become.
-    pub kind: Option<file::WorkKind>,
 }
 
 /// A cluster as it could be bought.

@@ -83,13 +83,6 @@ impl Notes<'_> {
         }
         slot.get_or_insert(default).clone()
     }
-
-    /// A finite number above zero, or a problem.
-    fn positive(&mut self, value: f64, path: &[&str]) {
-        if value <= 0.0 {
-            self.error("W0209", path, format!("`{}` must be above 0, found {value}", dotted(path)));
-        }
-    }
 }
 
 /// Turns the tables into a scenario.

@@ -110,9 +110,14 @@ snapshots! {
     no_workload: spoiled("trace = \"Cargo.toml\"\n", ""), [];
     trace_and_generator: spoiled("trace = \"Cargo.toml\"", "trace = \"Cargo.toml\"\ngenerate = { research = {} }"), [];
     missing_trace_file: spoiled("Cargo.toml", "no-such-trace.csv"), [];
+    unknown_generator: spoiled("trace = \"Cargo.toml\"", "[workload.generate.reserch]\njobs = 5"), [];
+    generator_with_wrong_settings:
+        spoiled("trace = \"Cargo.toml\"", "[workload.generate.research]\njbos = 5\npreset = \"philly\"\ngpus = 1.5"), [];
+    cut_at_limit_of_a_generator:
+        spoiled("trace = \"Cargo.toml\"", "cut-at-limit = true\ngenerate = { lublin = {} }"), [];
     misspelt_trace_file: spoiled("Cargo.toml", "Crago.toml"), [];
     window_ends_before_it_begins: spoiled("[policy.easy]", "window = { from-s = 100, until-s = 50 }\n[policy.easy]"), [];
-    window_before_the_trace: spoiled("[policy.easy]", "window = { from-s = -1 }\n[policy.easy]"), [];
+    window_out_of_range: spoiled("[policy.easy]", "window = { from-s = -1, until-s = 1e13 }\n[policy.easy]"), [];
     class_rule_that_matches_nothing:
         spoiled("[policy.easy]", "[[workload.class-rule]]\nclass = \"big\"\ngpus-min = 8\ngpus-max = 4\n[policy.easy]"), [];
     class_rule_that_takes_all:

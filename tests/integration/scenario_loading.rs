@@ -6,9 +6,11 @@ use windtunnel::cost::{CostTerms, Energy, Per, PoolBill, cost};
 use windtunnel::money::Money;
 use windtunnel::scenario::file::Named;
 use windtunnel::scenario::template::{NewAnswers, NewJobs, TemplateError, TraceFacts, template};
-use windtunnel::scenario::{Scenario, WorkloadSource, json_schema, load, load_text};
+use windtunnel::scenario::{Scenario, Window, WorkloadSource, json_schema, load, load_text};
 use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec};
 use windtunnel::time::SimDuration;
+use windtunnel::workload::generate::{Model, generate};
+use windtunnel::workload::scale::Scale;
 
 const TEXT: &str = r#"
 [workload]
@@ -87,7 +89,7 @@ fn set_reaches_every_kind_of_setting() {
         ],
     );
     assert_eq!(scenario.title.as_deref(), Some("12"), "a text needs no quotes");
-    assert_eq!(scenario.workload.scale.arrivals, 1.4);
+    assert_eq!(scenario.workload.scale, Scale::new(1.4, 1.0, 1.0).unwrap());
     assert_eq!(scenario.workload.class_rules[0].class, "interactive");
     let zebra = &scenario.designs[0].cluster.pools[0];
     assert_eq!((zebra.count, zebra.node.capacity.cpus, zebra.node.capacity.gpus), (3, 96, 8));
@@ -95,6 +97,33 @@ fn set_reaches_every_kind_of_setting() {
     let Some(CostTerms::Owned(owned)) = &scenario.designs[1].pools[1].cost else { panic!("replaced") };
     assert_eq!(owned.price.amount, Money::from_decimal(10_000.0).unwrap());
     assert_eq!(scenario.sources.len(), 9);
+}
+
+#[test]
+fn generators_take_their_settings_from_the_scenario() {
+    let text = TEXT.replace("trace = \"Cargo.toml\"", "") + "[workload.generate.research]\njobs = 40\n";
+    let sets = [
+        ("workload.generate.research.preset", "helios-like"),
+        ("workload.generate.research.days", "2"),
+        ("workload.generate.research.class.debug.share", "0.25"),
+    ];
+    let scenario = loaded(&text, &sets);
+    let WorkloadSource::Generate { model, .. } = &scenario.workload.source else { panic!("generated") };
+    let Model::Research(params) = model.as_ref() else { panic!("{model:?}") };
+    assert_eq!((params.jobs, params.days), (Some(40), Some(2.0)));
+    assert_eq!(params.class.as_ref().unwrap()["debug"].share, Some(0.25));
+    let again = loaded(&scenario.resolved_toml, &[]);
+    assert!(matches!(&again.workload.source, WorkloadSource::Generate { model: same, .. } if same == model));
+    let plain = loaded(&text, &[]);
+    let WorkloadSource::Generate { model, .. } = &plain.workload.source else { panic!("generated") };
+    assert_eq!(generate(model, plain.workload.seed).unwrap().jobs.len(), 40);
+}
+
+#[test]
+fn a_window_counts_from_the_first_submit() {
+    let scenario = loaded(TEXT, &[("workload.window.until-s", "0.5")]);
+    let window = Window { from: SimDuration::ZERO, until: Some(SimDuration::from_micros(500_000)) };
+    assert_eq!(scenario.workload.window, Some(window));
 }
 
 #[test]
@@ -288,11 +317,8 @@ fn templates_load_without_a_word() {
         assert!(scenario.warnings.is_empty(), "{text}");
         let counts: Vec<u32> = scenario.designs.iter().map(|design| design.cluster.nodes()).collect();
         assert_eq!(counts, [count, count + 1], "{text}");
-        if let NewJobs::Generate(..) = answers.jobs {
-            assert!(
-                matches!(&scenario.workload.source, WorkloadSource::Generate { model, .. } if model == "research")
-            );
-        }
+        let generated = matches!(scenario.workload.source, WorkloadSource::Generate { .. });
+        assert_eq!(generated, matches!(answers.jobs, NewJobs::Generate(..)), "{text}");
     }
     let toaster = NewAnswers { node: Some("toaster".into()), ..blank.clone() };
     assert_eq!(template(&toaster), Err(TemplateError::UnknownNode("toaster".into())));

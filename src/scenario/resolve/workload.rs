@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::Notes;
 use crate::diagnostic::nearest;
-use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkloadTable};
-use crate::scenario::{ClassRule, Scale, Window, WorkloadSource, WorkloadSpec};
+use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkKind, WorkloadTable};
+use crate::scenario::{Window, WorkloadSource, WorkloadSpec};
 use crate::time::{MICROS_PER_S, SimDuration};
+use crate::workload::classify::{self, ClassRule};
+use crate::workload::scale::Scale;
 
 pub(super) fn resolve(
     notes: &mut Notes<'_>,
@@ -16,6 +18,10 @@ pub(super) fn resolve(
     let source = source(notes, table, directory);
     let scale = scale(notes, table.scale.get_or_insert_default());
     let window = table.window.as_mut().and_then(|table| window(notes, table));
+    if table.cut_at_limit == Some(true) && table.generate.is_some() {
+        let message = "`workload.cut-at-limit` is for traces, and these jobs are generated";
+        notes.error_help("W0222", &["workload", "cut-at-limit"], message, "leave it out");
+    }
     let seed = notes.or_convention(&mut table.seed, 1, 1, &["workload", "seed"]);
     let cut_at_limit =
         notes.or_convention(&mut table.cut_at_limit, false, false, &["workload", "cut-at-limit"]);
@@ -56,7 +62,10 @@ fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Opt
             }
             Some(WorkloadSource::Trace { path, written: written.clone() })
         }
-        (None, Some(models)) => generator(notes, models),
+        (None, Some(model)) => {
+            let place = notes.document.place(&["workload", "generate"]);
+            Some(WorkloadSource::Generate { model: Box::new(model.clone()), place })
+        }
     }
 }
 
@@ -70,39 +79,20 @@ fn neighbour(missing: &Path) -> Option<String> {
     nearest(missing.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-// CONNECT: `workload::generate` owns the models. Once it is here, the model's name and parameters are to
-// be checked by it at load time (its errors placed at `place`), and its defaults written back.
-fn generator(
-    notes: &mut Notes<'_>,
-    models: &crate::scenario::file::Named<toml::Table>,
-) -> Option<WorkloadSource> {
-    let mut rows = models.iter();
-    let (Some((model, parameters)), None) = (rows.next(), rows.next()) else {
-        let names: Vec<&str> = models.keys().map(String::as_str).collect();
-        let message = format!(
-            "`workload.generate` needs exactly one model, found {}: {}",
-            names.len(),
-            names.join(", ")
-        );
-        notes.error("W0210", &["workload", "generate"], message);
-        return None;
-    };
-    let place = notes.document.place(&["workload", "generate", model]);
-    Some(WorkloadSource::Generate { model: model.clone(), parameters: parameters.clone(), place })
-}
-
 fn scale(notes: &mut Notes<'_>, table: &mut ScaleTable) -> Scale {
     let mut factor = |slot: &mut Option<f64>, name: &str| {
-        let path = ["workload", "scale", name];
         let value = *slot.get_or_insert(1.0);
-        notes.positive(value, &path);
+        if value < Scale::RANGE.0 || value > Scale::RANGE.1 {
+            let message = format!("`workload.scale.{name}` must be from 0.001 to 1000, found {value}");
+            notes.error("W0209", &["workload", "scale", name], message);
+        }
         value
     };
-    Scale {
-        arrivals: factor(&mut table.arrivals, "arrivals"),
-        run: factor(&mut table.run, "run"),
-        size: factor(&mut table.size, "size"),
-    }
+    let arrivals = factor(&mut table.arrivals, "arrivals");
+    let run = factor(&mut table.run, "run");
+    let size = factor(&mut table.size, "size");
+    // A factor that it refuses has been told above, at its place.
+    Scale::new(arrivals, run, size).unwrap_or_default()
 }
 
 fn window(notes: &mut Notes<'_>, table: &mut WindowTable) -> Option<Window> {
@@ -112,8 +102,7 @@ fn window(notes: &mut Notes<'_>, table: &mut WindowTable) -> Option<Window> {
         None => None,
     };
     if until.is_some_and(|until| until <= from) {
-        let message = "the window ends before it begins";
-        notes.error("W0222", &["workload", "window", "until-s"], message);
+        notes.error("W0222", &["workload", "window", "until-s"], "the window ends before it begins");
     }
     Some(Window { from, until })
 }
@@ -140,11 +129,17 @@ fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: u
         account: table.account.clone(),
         user: table.user.clone(),
         qos: table.qos.clone(),
-        name: table.name.clone(),
-        gpus: (table.gpus_min, table.gpus_max),
-        run: (limit(table.run_min_s, "run-min-s"), limit(table.run_max_s, "run-max-s")),
-        limit: (limit(table.limit_min_s, "limit-min-s"), limit(table.limit_max_s, "limit-max-s")),
-        kind: table.kind,
+        name_glob: table.name.clone(),
+        gpus_min: table.gpus_min,
+        gpus_max: table.gpus_max,
+        run_min: limit(table.run_min_s, "run-min-s"),
+        run_max: limit(table.run_max_s, "run-max-s"),
+        limit_min: limit(table.limit_min_s, "limit-min-s"),
+        limit_max: limit(table.limit_max_s, "limit-max-s"),
+        kind: table.kind.map(|kind| match kind {
+            WorkKind::Work => classify::WorkKind::Work,
+            WorkKind::Session => classify::WorkKind::Session,
+        }),
     };
     check_class_rule(notes, &rule, at + 1 == rules, &path);
     rule
@@ -156,9 +151,9 @@ fn check_class_rule(notes: &mut Notes<'_>, rule: &ClassRule, last: bool, path: &
         notes.error("W0217", &under("class"), "the class of a rule is empty");
     }
     for (empty, name) in [
-        (is_empty(&rule.gpus), "gpus-max"),
-        (is_empty(&rule.run), "run-max-s"),
-        (is_empty(&rule.limit), "limit-max-s"),
+        (is_empty(rule.gpus_min, rule.gpus_max), "gpus-max"),
+        (is_empty(rule.run_min, rule.run_max), "run-max-s"),
+        (is_empty(rule.limit_min, rule.limit_max), "limit-max-s"),
     ] {
         if empty {
             let message =
@@ -174,6 +169,6 @@ fn check_class_rule(notes: &mut Notes<'_>, rule: &ClassRule, last: bool, path: &
     }
 }
 
-fn is_empty<T: PartialOrd>(range: &(Option<T>, Option<T>)) -> bool {
-    matches!(range, (Some(least), Some(most)) if least > most)
+fn is_empty<T: PartialOrd>(least: Option<T>, most: Option<T>) -> bool {
+    matches!((least, most), (Some(least), Some(most)) if least > most)
 }
