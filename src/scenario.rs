@@ -32,6 +32,9 @@ use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::PolicySpec;
 use crate::time::SimDuration;
+use crate::workload::classify::ClassRule;
+use crate::workload::generate::Model;
+use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
 pub use file::json_schema;
@@ -70,7 +73,7 @@ pub struct WorkloadSpec {
     pub window: Option<Window>,
     /// Seed of everything random.
     pub seed: u64,
-    /// Whether run times are cut at the limit.
+    /// Whether run times of the trace are cut at the limit.
     pub cut_at_limit: bool,
     /// Rules that give jobs a class; the first that matches wins.
     pub class_rules: Vec<ClassRule>,
@@ -88,58 +91,20 @@ pub enum WorkloadSource {
     },
     /// A generator.
     Generate {
-        /// Name of the model.
-        model: String,
-        /// Its parameters as written.
-        parameters: toml::Table,
+        /// The model with its settings; whether they contradict each other, it says when it generates.
+        model: Box<Model>,
         /// Where the table is, for diagnostics of the model.
         place: Place,
     },
 }
 
-/// Factors on the whole workload; finite and above zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
-    /// Rate of arrivals.
-    pub arrivals: f64,
-    /// Run times and limits.
-    pub run: f64,
-    /// Sizes.
-    pub size: f64,
-}
-
-/// A window of submit times, measured from the first submit of the trace.
+/// A window of submit times, measured from the first submit of the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// First instant inside.
     pub from: SimDuration,
     /// First instant outside; `None` = no end.
     pub until: Option<SimDuration>,
-}
-
-/// Jobs that meet every condition get the class.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct ClassRule {
-    /// Class that they get.
-    pub class: String,
-    /// Partition, exactly.
-    pub partition: Option<String>,
-    /// Account, exactly.
-    pub account: Option<String>,
-    /// User, exactly.
-    pub user: Option<String>,
-    /// QOS, exactly.
-    pub qos: Option<String>,
-    /// Job name, with `*` and `?` as wildcards.
-    pub name: Option<String>,
-    /// GPUs: at least, at most.
-    pub gpus: (Option<u32>, Option<u32>),
-    /// Run time: at least, at most.
-    pub run: (Option<SimDuration>, Option<SimDuration>),
-    /// Limit: at least, at most.
-    pub limit: (Option<SimDuration>, Option<SimDuration>),
-    /// Kind of work that they become.
-    pub kind: Option<file::WorkKind>,
 }
 
 /// A cluster as it could be bought.
@@ -199,7 +164,7 @@ pub struct DefaultUsed {
 /// Everything that is wrong with it, as far as it could be read.
 pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Scenario, Diagnostics> {
     let name = path.display().to_string();
-    let text = read(path, &name).map_err(only)?;
+    let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));
     load_text(&name, text, directory, sets)
 }
@@ -218,9 +183,9 @@ pub fn load_text(
     let schema = structure::Schema::new(&schema);
     let mut texts = document::Texts::new(name, text);
     let paths = read_sets(&mut texts, sets, schema)?;
-    let mut tree = texts.parse(0).map_err(only)?;
+    let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
     for (index, path) in paths.iter().enumerate() {
-        set::put(&mut tree, texts.parse(index + 1).map_err(only)?, path, schema);
+        set::put(&mut tree, texts.parse(index + 1).map_err(|problem| only(*problem))?, path, schema);
     }
     let document = document::Document { texts: &texts, tree };
     let mut problems = Diagnostics::default();
@@ -243,7 +208,7 @@ fn read_sets(
     schema: structure::Schema<'_>,
 ) -> Result<Vec<Vec<String>>, Diagnostics> {
     let mut problems = Diagnostics::default();
-    let tree = texts.parse(0).map_err(only)?;
+    let tree = texts.parse(0).map_err(|problem| only(*problem))?;
     let read: Vec<_> = sets.iter().map(|setting| set::read(setting, &tree, schema)).collect();
     let mut paths = Vec::new();
     for setting in read {
@@ -252,16 +217,16 @@ fn read_sets(
                 texts.push_set(text);
                 paths.push(path);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
     if problems.errors() > 0 { Err(problems) } else { Ok(paths) }
 }
 
-fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
+fn read(path: &Path, name: &str) -> Result<String, Box<Diagnostic>> {
     let bytes = std::fs::read(path).map_err(|error| {
-        Diagnostic::error("W0201", format!("cannot read the scenario `{name}`: {error}"))
-            .help("`windtunnel new` writes a scenario to start from")
+        let problem = Diagnostic::error("W0201", format!("cannot read the scenario `{name}`: {error}"));
+        Box::new(problem.help("`windtunnel new` writes a scenario to start from"))
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -269,7 +234,8 @@ fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
         let start = error.as_bytes()[..good].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = String::from_utf8_lossy(&error.as_bytes()[start..good]).into_owned();
         let place = Place::Line { file: name.into(), line, column: (good - start) as u64 + 1, text };
-        Diagnostic::error("W0202", "the scenario is not UTF-8 text").at(place).help("save it as UTF-8")
+        let problem = Diagnostic::error("W0202", "the scenario is not UTF-8 text");
+        Box::new(problem.at(place).help("save it as UTF-8"))
     })
 }
 

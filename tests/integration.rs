@@ -5,6 +5,8 @@
 mod integration {
     mod generator;
     mod goodness_of_fit;
+    mod scenario_errors;
+    mod scenario_loading;
     mod shipped_traces;
     mod trace_errors;
     mod trace_files;

@@ -9,9 +9,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scenario::{WorkloadSource, WorkloadSpec};
 use crate::time::SimDuration;
 use crate::workload::classify::{self, Classified};
-use crate::workload::generate::{self, Model};
+use crate::workload::generate;
 use crate::workload::read::{ReadOptions, read_trace};
-use crate::workload::scale::{self, Scale};
+use crate::workload::scale;
 use crate::workload::{RepairKind, Workload};
 
 /// A workload ready to run, and what it was made from.
@@ -41,11 +41,8 @@ pub struct InputFile {
 pub fn load_workload(spec: &WorkloadSpec, strict: bool) -> Result<LoadedWorkload, Diagnostics> {
     let (workload, input) = source(spec, strict)?;
     let mut workload = cut(workload, spec)?;
-    let classified = classify::classify(&mut workload, &rules(spec));
-    let factors = &spec.scale;
-    let factors = Scale::new(factors.arrivals, factors.run, factors.size).map_err(one)?;
-    let workload =
-        if factors.is_identity() { workload } else { scale::scale(workload, &factors).map_err(one)? };
+    let classified = classify::classify(&mut workload, &spec.class_rules);
+    let workload = scale::scale(workload, &spec.scale).map_err(one)?;
     Ok(LoadedWorkload { workload, classified, input })
 }
 
@@ -56,16 +53,7 @@ fn source(spec: &WorkloadSpec, strict: bool) -> Result<(Workload, Option<InputFi
             let workload = read_trace(path, &options).map_err(|error| error.diagnostics)?;
             Ok((workload, Some(InputFile { written: written.clone(), path: path.clone() })))
         }
-        WorkloadSource::Generate { model, parameters, place } => {
-            let mut outer = toml::Table::new();
-            outer.insert(model.clone(), toml::Value::Table(parameters.clone()));
-            let model: Model = outer.try_into().map_err(|error: toml::de::Error| {
-                let message = "the settings of the generator cannot be used".to_owned();
-                let why = error.message().to_owned();
-                one(Diagnostic::error("W0180", message).at(place.clone()).because(why))
-            })?;
-            Ok((generate::generate(&model, spec.seed)?, None))
-        }
+        WorkloadSource::Generate { model, .. } => Ok((generate::generate(model, spec.seed)?, None)),
     }
 }
 
@@ -81,31 +69,6 @@ fn cut(workload: Workload, spec: &WorkloadSpec) -> Result<Workload, Diagnostics>
         return Err(one(Diagnostic::error("W0140", message).help("widen the window, or leave it out")));
     }
     Ok(cut)
-}
-
-fn rules(spec: &WorkloadSpec) -> Vec<classify::ClassRule> {
-    use crate::scenario::file::WorkKind;
-    spec.class_rules
-        .iter()
-        .map(|rule| classify::ClassRule {
-            class: rule.class.clone(),
-            kind: rule.kind.map(|kind| match kind {
-                WorkKind::Work => classify::WorkKind::Work,
-                WorkKind::Session => classify::WorkKind::Session,
-            }),
-            partition: rule.partition.clone(),
-            account: rule.account.clone(),
-            user: rule.user.clone(),
-            qos: rule.qos.clone(),
-            name_glob: rule.name.clone(),
-            gpus_min: rule.gpus.0.map(u64::from),
-            gpus_max: rule.gpus.1.map(u64::from),
-            run_min: rule.run.0,
-            run_max: rule.run.1,
-            limit_min: rule.limit.0,
-            limit_max: rule.limit.1,
-        })
-        .collect()
 }
 
 fn one(diagnostic: Diagnostic) -> Diagnostics {

@@ -41,11 +41,12 @@ impl Texts {
     }
 
     /// Parses one text; spans count along the row of all texts.
-    pub(super) fn parse(&self, index: usize) -> Result<DeTable<'_>, Diagnostic> {
+    pub(super) fn parse(&self, index: usize) -> Result<DeTable<'_>, Box<Diagnostic>> {
         DeTable::parse(&self.parts[index].padded).map(Spanned::into_inner).map_err(|error| {
             let end = self.parts[index].padded.len();
             let range = error.span().unwrap_or(end..end);
-            Diagnostic::error("W0203", "this is not TOML").at(self.place(&range)).because(error.message())
+            let problem = Diagnostic::error("W0203", "this is not TOML");
+            Box::new(problem.at(self.place(&range)).because(error.message()))
         })
     }
 
@@ -75,18 +76,36 @@ pub(super) struct Document<'t> {
     pub(super) tree: DeTable<'t>,
 }
 
+/// Where a path goes on.
+enum Inside<'d> {
+    Table(&'d DeTable<'d>),
+    List(&'d [Spanned<DeValue<'d>>]),
+}
+
 impl Document<'_> {
-    /// Where the setting at `path` is written; where it is not, the table nearest above it.
+    /// Where the setting at `path` is written; where it is not, the table nearest above it. Rows of a list
+    /// are named by their index from 0.
     pub(super) fn place(&self, path: &[&str]) -> Place {
-        let mut table = &self.tree;
         let mut found = None;
+        let mut inside = Inside::Table(&self.tree);
         for segment in path {
-            let Some((key, value)) = table.get_key_value(*segment) else { break };
-            found = Some(self.anchor(&key.span(), value));
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
+            let value = match inside {
+                Inside::Table(table) => {
+                    let Some((key, value)) = table.get_key_value(*segment) else { break };
+                    found = Some(self.anchor(&key.span(), value));
+                    value
+                }
+                Inside::List(rows) => {
+                    let Some(row) = segment.parse::<usize>().ok().and_then(|at| rows.get(at)) else { break };
+                    found = Some(row.span());
+                    row
+                }
+            };
+            inside = match value.get_ref() {
+                DeValue::Table(table) => Inside::Table(table),
+                DeValue::Array(rows) => Inside::List(rows),
                 _ => break,
-            }
+            };
         }
         match found {
             Some(span) => self.texts.place(&span),

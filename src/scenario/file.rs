@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::workload::generate::Model;
+
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;
 
@@ -44,18 +46,17 @@ pub struct WorkloadTable {
     pub trace: Option<String>,
     /// A generator instead of a trace: one table, named after the model, with its parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<IndexMap<String, AnyTable>>")]
-    pub generate: Option<Named<toml::Table>>,
+    pub generate: Option<Model>,
     /// Changes to the whole workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<ScaleTable>,
-    /// Only the jobs submitted in this window.
+    /// Only the jobs submitted in this window; cut before scaling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowTable>,
     /// Seed of everything random; default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Cut run times at the limit; default false.
+    /// Cut run times of the trace at the limit; default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_at_limit: Option<bool>,
     /// Rules that give jobs a class; the first that matches wins.
@@ -73,12 +74,12 @@ pub struct ScaleTable {
     /// Run times and limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<f64>,
-    /// Sizes (nodes, CPUs, GPUs), rounded, at least 1 where there was one.
+    /// Sizes (nodes, CPUs, GPUs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<f64>,
 }
 
-/// A window of submit times, in seconds after the first submit of the trace.
+/// A window of submit times, in seconds after the first submit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WindowTable {
@@ -108,25 +109,25 @@ pub struct ClassRuleTable {
     /// QOS, exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qos: Option<String>,
-    /// Job name, with `*` and `?` as wildcards.
+    /// Job name, with `*` and `?` as wildcards; upper and lower case are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// At least so many GPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpus_min: Option<u32>,
+    pub gpus_min: Option<u64>,
     /// At most so many GPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpus_max: Option<u32>,
+    pub gpus_max: Option<u64>,
     /// Run time at least, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_min_s: Option<f64>,
     /// Run time at most, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_max_s: Option<f64>,
-    /// Limit at least, in seconds.
+    /// Limit at least, in seconds; a job without limit does not match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_min_s: Option<f64>,
-    /// Limit at most, in seconds.
+    /// Limit at most, in seconds; a job without limit does not match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_max_s: Option<f64>,
     /// Kind of work that the job becomes.
@@ -210,7 +211,8 @@ pub struct ConservativeTable {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpressionTable {
-    /// Expression over the job, for instance `age_s / limit_s`.
+    /// Expression over the job, smallest value first, for instance `limit_s * gpus`; the variables are
+    /// age_s, limit_s, cpus, gpus, nodes, submit_s and priority.
     pub order: String,
     /// What may pass a blocked head; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -376,7 +378,8 @@ pub struct OwnedTable {
     /// Years over which the price is written off (365.25 days each); default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depreciation_years: Option<f64>,
-    /// Price of a kWh; default from the catalogue; 0 leaves electricity out.
+    /// Price of a kWh; default from the catalogue; 0 leaves electricity out. Nodes are billed at busy
+    /// power around the clock, which is an upper bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_kwh: Option<f64>,
     /// Power of the site for each watt at the plug; default from the catalogue.

@@ -26,12 +26,18 @@ struct Notes<'d> {
 }
 
 impl Notes<'_> {
-    /// An error at the setting of `path`.
-    fn error(&mut self, code: &'static str, path: &[&str], message: impl Into<String>) {
-        self.problems.push(Diagnostic::error(code, message).at(self.document.place(path)));
+    /// A problem at the setting of `path`; once, however many pools run into it.
+    fn tell(&mut self, problem: Diagnostic, path: &[&str]) {
+        let problem = problem.at(self.document.place(path));
+        if !self.problems.kept().contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
-    /// An error at the setting of `path`, with its cure.
+    fn error(&mut self, code: &'static str, path: &[&str], message: impl Into<String>) {
+        self.tell(Diagnostic::error(code, message), path);
+    }
+
     fn error_help(
         &mut self,
         code: &'static str,
@@ -39,11 +45,11 @@ impl Notes<'_> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.problems.push(Diagnostic::error(code, message).at(self.document.place(path)).help(help));
+        self.tell(Diagnostic::error(code, message).help(help), path);
     }
 
     fn warning(&mut self, code: &'static str, path: &[&str], message: impl Into<String>, help: &str) {
-        self.problems.push(Diagnostic::warning(code, message).at(self.document.place(path)).help(help));
+        self.tell(Diagnostic::warning(code, message).help(help), path);
     }
 
     /// The value of a setting, or its default by convention, which is written back and noted.
@@ -76,13 +82,6 @@ impl Notes<'_> {
             });
         }
         slot.get_or_insert(default).clone()
-    }
-
-    /// A finite number above zero, or a problem.
-    fn positive(&mut self, value: f64, path: &[&str]) {
-        if value <= 0.0 {
-            self.error("W0209", path, format!("`{}` must be above 0, found {value}", dotted(path)));
-        }
     }
 }
 

@@ -16,15 +16,14 @@ pub(super) fn read(
     (path, value): &(String, String),
     tree: &DeTable<'_>,
     schema: Schema<'_>,
-) -> Result<(Vec<String>, String), Diagnostic> {
+) -> Result<(Vec<String>, String), Box<Diagnostic>> {
     let segments = segments(path).ok_or_else(|| {
-        at_set(path, value, 0..path.len(), "W0204", format!("`{path}` is not a path of a setting"))
-            .help("write --set path=value, for instance --set design.metal.pool.main.count=3")
+        let problem = at_set(path, value, "W0204", format!("`{path}` is not a path of a setting"));
+        problem.help("write --set path=value, for instance --set design.metal.pool.main.count=3")
     })?;
     let leaf = walk(&segments, tree, schema).map_err(|unknown| {
         let message = format!("there is no setting `{path}`");
-        let diagnostic = at_set(path, value, 0..path.len(), "W0223", message);
-        diagnostic.help(unknown.help(&segments))
+        at_set(path, value, "W0223", message).help(unknown.help(&segments))
     })?;
     let is_toml = DeValue::parse(value).is_ok_and(|parsed| match leaf.map(Schema::shape) {
         Some(Shape::Text | Shape::Word(_)) => parsed.get_ref().is_str(),
@@ -34,15 +33,10 @@ pub(super) fn read(
     Ok((segments, format!("{path} = {value}")))
 }
 
-fn at_set(
-    path: &str,
-    value: &str,
-    range: std::ops::Range<usize>,
-    code: &'static str,
-    why: String,
-) -> Diagnostic {
+/// A problem with the path, before the setting is among the texts of the scenario.
+fn at_set(path: &str, value: &str, code: &'static str, why: String) -> Diagnostic {
     let source = Source { name: "--set".to_owned(), text: format!("{path}={value}") };
-    Diagnostic::error(code, why).at(Place::Span { source: source.into(), range })
+    Diagnostic::error(code, why).at(Place::Span { source: source.into(), range: 0..path.len() })
 }
 
 /// The segments of a dotted path in TOML's own syntax.
@@ -103,13 +97,10 @@ fn walk<'s>(
                 let names = || known.iter().map(|(name, _)| (*name).to_owned()).collect();
                 inner.ok_or_else(|| unknown(names()))?
             }
-            Shape::Named(inner) => {
-                let names = names_in(table, segments[..at].last().map_or("", String::as_str));
-                if !names.contains(segment) {
-                    return Err(unknown(names));
-                }
-                inner
-            }
+            Shape::Named(inner) => match names_in(table, &segments[..at]) {
+                Some(names) if !names.contains(segment) => return Err(unknown(names)),
+                _ => inner,
+            },
             Shape::List(inner) => {
                 let rows = rows.unwrap_or_default();
                 let index = segment.parse::<usize>().ok().filter(|index| *index < rows.len());
@@ -126,15 +117,18 @@ fn walk<'s>(
     Ok(Some(schema))
 }
 
-/// Names that the user chose in a table, and those of the catalogue where it is about hardware.
-fn names_in(table: Option<&DeTable<'_>>, what: &str) -> Vec<String> {
-    let written = table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string());
-    let built_in: Vec<String> = match what {
-        "node" => catalogue::nodes().iter().map(|row| row.node.clone()).collect(),
-        "gpu" => catalogue::gpus().iter().map(|row| row.gpu.clone()).collect(),
-        _ => Vec::new(),
+/// Names that may stand at the end of the path `above`: those that the file has, and of hardware those of
+/// the catalogue; `None` where every name is good.
+fn names_in(table: Option<&DeTable<'_>>, above: &[String]) -> Option<Vec<String>> {
+    let above: Vec<&str> = above.iter().map(String::as_str).collect();
+    let built_in: Vec<String> = match above.as_slice() {
+        ["design"] | ["design", _, "pool"] => Vec::new(),
+        ["node"] => catalogue::nodes().iter().map(|row| row.node.clone()).collect(),
+        ["gpu"] => catalogue::gpus().iter().map(|row| row.gpu.clone()).collect(),
+        _ => return None,
     };
-    written.chain(built_in).collect()
+    let written = table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string());
+    Some(written.chain(built_in).collect())
 }
 
 /// Moves the one value of `given` (the parsed line of [`read`]) into `tree`, making tables on the way.
@@ -183,7 +177,7 @@ fn rows_mut<'v, 't>(value: &'v mut Spanned<DeValue<'t>>) -> Option<&'v mut toml:
 /// The same for a list, whose next segment is an index.
 fn put_row<'t>(rows: &mut toml::de::DeArray<'t>, given: DeTable<'t>, path: &[String], schema: Schema<'_>) {
     let Shape::List(inner) = schema.shape() else { return };
-    let row = path[0].parse::<usize>().ok().and_then(|index| rows.iter_mut().nth(index));
+    let row = path[0].parse::<usize>().ok().and_then(|index| rows.get_mut(index));
     let (Some(row), Some((_, value))) = (row, given.into_iter().next()) else { return };
     match (path.len(), value.get_ref(), row.get_mut()) {
         (1, _, _) => *row = value,

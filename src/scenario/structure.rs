@@ -4,6 +4,7 @@
 //! The shape is the JSON Schema that `scenario::file` generates, so the check and what editors show
 //! cannot disagree. Only the few forms that the generator produces for our tables are understood.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -135,13 +136,17 @@ impl Check<'_, '_> {
     fn table(&mut self, anchor: &Range<usize>, table: &DeTable<'_>, schema: Schema<'_>) {
         match schema.shape() {
             Shape::Settings { known, required } => {
+                let mut misspelt = Vec::new();
                 for (key, value) in table {
                     match known.iter().find(|(name, _)| *name == key.get_ref().as_ref()) {
                         Some((_, inner)) => self.entry(key, value, *inner),
-                        None => self.unknown(key, known.iter().map(|(name, _)| *name).collect()),
+                        None => {
+                            misspelt.extend(self.unknown(key, known.iter().map(|(name, _)| *name).collect()))
+                        }
                     }
                 }
-                for name in required.iter().filter(|name| !table.contains_key(**name)) {
+                let missing = |name: &&&str| !table.contains_key(**name) && !misspelt.contains(*name);
+                for name in required.iter().filter(missing) {
                     let message = format!("{} needs `{name}`", self.here());
                     let help = description(&known, name).map(|text| format!("`{name}`: {text}"));
                     self.tell("W0208", message, anchor, help);
@@ -162,7 +167,7 @@ impl Check<'_, '_> {
         for (key, value) in table {
             match kinds.iter().find(|(name, _)| *name == key.get_ref().as_ref()) {
                 Some((_, inner)) => self.entry(key, value, *inner),
-                None => self.unknown(key, names.clone()),
+                None => drop(self.unknown(key, names.clone())),
             }
         }
         let given: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
@@ -176,22 +181,20 @@ impl Check<'_, '_> {
         }
     }
 
-    fn unknown(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, known: Vec<&str>) {
+    /// Tells an unknown key, and returns the one that was probably meant.
+    fn unknown<'k>(&mut self, key: &Spanned<Cow<'_, str>>, known: Vec<&'k str>) -> Option<&'k str> {
         let word = key.get_ref().as_ref();
-        let help = match nearest(word, known.iter().copied()) {
+        let meant = nearest(word, known.iter().copied());
+        let help = match meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("known here: {}", known.join(", ")),
         };
         let message = format!("unknown setting `{word}` in {}", self.here());
         self.tell("W0205", message, &key.span(), Some(help));
+        meant
     }
 
-    fn entry(
-        &mut self,
-        key: &Spanned<std::borrow::Cow<'_, str>>,
-        value: &Spanned<DeValue<'_>>,
-        schema: Schema<'_>,
-    ) {
+    fn entry(&mut self, key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>, schema: Schema<'_>) {
         self.path.push(key.get_ref().to_string());
         let anchor = self.document.anchor(&key.span(), value);
         self.value(&anchor, value, schema);
@@ -228,7 +231,7 @@ impl Check<'_, '_> {
             return;
         }
         let help = match nearest(word, known.iter().copied()) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
+            Some(meant) => format!("did you mean \"{meant}\"? It is one of: {}", known.join(", ")),
             None => format!("one of: {}", known.join(", ")),
         };
         let message = format!("{} cannot be \"{word}\"", self.here());

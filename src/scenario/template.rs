@@ -131,11 +131,12 @@ fn workload(out: &mut String, jobs: &NewJobs) {
             }
             put(out, format_args!("[workload]\ntrace = {}    # relative to this file\n", quoted(path)));
             workload_options(out);
+            out.push('\n');
         }
         NewJobs::Generate(model, parameters) => {
             out.push_str("[workload]\n");
             workload_options(out);
-            put(out, format_args!("[workload.generate.{model}]\n"));
+            put(out, format_args!("\n[workload.generate.{model}]\n"));
             for (key, value) in parameters {
                 put(out, format_args!("{key} = {value}\n"));
             }
@@ -148,7 +149,7 @@ fn workload_options(out: &mut String) {
     out.push_str(
         "seed = 1                      # of everything random\n\
          # scale = { arrivals = 1.4 }  # the same jobs at a rate 40 % higher\n\
-         # window = { from-s = 0, until-s = 604800 }    # only the first week\n\n",
+         # window = { until-s = 604800 }    # only the first week\n",
     );
 }
 

@@ -15,7 +15,7 @@ mod lublin;
 mod research;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Workload;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -28,7 +28,7 @@ pub use research::{ClassParams, JobKind, Preset, ResearchParams, RunPart};
 pub const MAX_JOBS: u64 = 100_000_000;
 
 /// Which model, with its settings: the table `[workload.generate.<model>]` of a scenario.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Model {
     /// Rigid parallel jobs on a processor machine (Lublin and Feitelson, JPDC 63(11), 2003).

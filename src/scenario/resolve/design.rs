@@ -6,6 +6,7 @@ use crate::diagnostic::nearest;
 use crate::money::Currency;
 use crate::scenario::catalogue;
 use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile, TenancyTable};
+use crate::scenario::structure::dotted;
 use crate::scenario::{Design, PoolTerms, Tenancy};
 
 /// Kinds of node and board that the scenario's pools use, with everything filled in.
@@ -18,6 +19,8 @@ struct Hardware<'f> {
 pub(super) struct ResolvedNode {
     pub(super) spec: NodeSpec,
     pub(super) power_w: Option<u32>,
+    /// Whether its GPUs are those of the catalogue's node of that name: then its price holds too.
+    pub(super) as_sold: bool,
     gpu_memory_gb: Option<u32>,
 }
 
@@ -87,8 +90,10 @@ fn pool(
 }
 
 fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Tenancy {
-    let tenancy = table.tenancy.get_or_insert(TenancyTable::BareMetal(Default::default()));
-    let (kind, option) = match tenancy {
+    let default = TenancyTable::BareMetal(Default::default());
+    let slot_path = [path[0], path[1], path[2], path[3], "tenancy"];
+    let tenancy = notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
+    let (kind, option) = match &tenancy {
         TenancyTable::BareMetal(options) => match &options.mig {
             None => return Tenancy::BareMetal,
             Some(value) => ("bare-metal", Some(("mig".to_owned(), format!("\"{value}\"")))),
@@ -104,7 +109,10 @@ fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Te
         }
         None => format!("the tenancy `{kind}`"),
     };
-    let help = "this version models whole GPUs on bare metal: write [....tenancy.bare-metal] without options";
+    let help = format!(
+        "this version models whole GPUs on bare metal: write [{}.tenancy.bare-metal] without options",
+        dotted(path)
+    );
     notes.error_help("W0218", &at, format!("{named} is not modelled yet"), help);
     Tenancy::BareMetal
 }
@@ -132,19 +140,21 @@ fn node(
         notes.error_help("W0213", used_at, format!("there is no kind of node `{name}`"), help);
         return None;
     }
-    let before = notes.problems.errors();
     let table = hardware.node.entry(name.to_owned()).or_default();
+    let as_sold = row.is_some_and(|row| {
+        table.gpus.is_none_or(|gpus| gpus == row.gpus) && (table.gpu.is_none() || table.gpu == row.gpu)
+    });
     if let Some(row) = row {
-        fill_node(notes, table, row);
+        fill_node(notes, table, row, as_sold);
     }
     let power_w = table.power_w;
     let spec = node_spec(notes, name, table);
     let board = spec.gpu_type.clone();
     let gpu_memory_gb = board.and_then(|board| gpu_memory(notes, hardware, &board, name));
-    (notes.problems.errors() == before).then_some(ResolvedNode { spec, power_w, gpu_memory_gb })
+    Some(ResolvedNode { spec, power_w, as_sold, gpu_memory_gb })
 }
 
-fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalogue::NodeRow) {
+fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalogue::NodeRow, as_sold: bool) {
     let path = |setting| ["node", row.node.as_str(), setting];
     let known = Some(row.confidence);
     notes.or_default(&mut table.cpus, row.cpus, row.cpus, &path("cpus"), &row.source, known);
@@ -153,7 +163,7 @@ fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalog
     if let (Some(gpu), true) = (&row.gpu, table.gpus > Some(0)) {
         notes.or_default(&mut table.gpu, gpu.clone(), gpu, &path("gpu"), &row.source, known);
     }
-    if let Some(power) = row.power_busy_w {
+    if let (Some(power), true) = (row.power_busy_w, as_sold) {
         notes.or_default(&mut table.power_w, power, power, &path("power-w"), &row.source, known);
     }
 }
@@ -169,7 +179,7 @@ fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSp
             "the catalogue has no node of that name to take it from",
         );
     }
-    let gpus = *table.gpus.get_or_insert(0);
+    let gpus = notes.or_convention(&mut table.gpus, 0, 0, &["node", name, "gpus"]);
     match (&table.gpu, gpus) {
         (None, 1..) => {
             let message = format!("the node `{name}` has {gpus} GPUs without a type");

@@ -1,7 +1,9 @@
 //! The `[policy.NAME]` table.
 
 use super::Notes;
+use crate::diagnostic::nearest;
 use crate::scenario::file::{Backfill, Order, Placement, PolicyTable};
+use crate::scheduler::ordering::{EXPRESSION_VARIABLES, Expression, ExpressionError};
 use crate::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
 
 /// The policy, named exactly: an option that changes what a classic policy decides is part of its name.
@@ -26,9 +28,7 @@ pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<
             Some(policy)
         }
         PolicyTable::Expression(options) => {
-            if options.order.trim().is_empty() {
-                notes.error("W0402", &["policy", "expression", "order"], "the order is an empty expression");
-            }
+            check_expression(notes, &options.order);
             let path = ["policy", "expression", "backfill"];
             let backfill = notes.or_convention(&mut options.backfill, Backfill::None, "none", &path);
             let path = ["policy", "expression", "placement"];
@@ -48,6 +48,22 @@ pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<
             None
         }
     }
+}
+
+/// Tells why an order cannot be compiled, and what it may name.
+fn check_expression(notes: &mut Notes<'_>, text: &str) {
+    let Err(error) = Expression::compile(text) else { return };
+    let names = EXPRESSION_VARIABLES.map(|(name, _)| name);
+    let meant = match &error {
+        ExpressionError::UnknownVariable(word) => nearest(word, names),
+        ExpressionError::Syntax(_) => None,
+    };
+    let help = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("the variables are: {}", names.join(", ")),
+    };
+    let message = format!("the order is not an expression: {error}");
+    notes.error_help("W0402", &["policy", "expression", "order"], message, help);
 }
 
 fn classic(

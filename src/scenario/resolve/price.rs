@@ -43,8 +43,13 @@ fn owned(notes: &mut Notes<'_>, table: &mut OwnedTable, node: &ResolvedNode, pat
     let currency = currency(notes, &mut table.currency, path)?;
     let name = &node.spec.name;
     if table.price_per_node.is_none() && table.price_per_gpu.is_none() {
-        let offer = catalogue::owned_node(name);
-        let missing = format!("the catalogue has no price for buying the node `{name}`");
+        let offer = catalogue::owned_node(name).filter(|_| node.as_sold);
+        let missing = match catalogue::owned_node(name) {
+            Some(_) => {
+                format!("the catalogue's price of the node `{name}` is not for the GPUs that it has here")
+            }
+            None => format!("the catalogue has no price for buying the node `{name}`"),
+        };
         let cure = "price-per-node";
         let row = offered(notes, offer, PriceKind::OwnedNode, currency, path, (missing, cure))?;
         default_price(notes, &mut table.price_per_node, row, &under(path, cure));
@@ -86,8 +91,9 @@ fn rented(
 }
 
 fn currency(notes: &mut Notes<'_>, slot: &mut Option<String>, path: &[&str]) -> Option<Currency> {
-    let code = slot.get_or_insert_with(|| Currency::USD.to_string());
-    let currency = Currency::from_code(code);
+    let usd = Currency::USD;
+    let code = notes.or_convention(slot, usd.to_string(), usd, &under(path, "currency"));
+    let currency = Currency::from_code(&code);
     if currency.is_none() {
         let message = format!("`{code}` is not the code of a currency");
         let help = "three capitals, for instance \"USD\" or \"EUR\"";

@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use super::Notes;
-use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkloadTable};
-use crate::scenario::{ClassRule, Scale, Window, WorkloadSource, WorkloadSpec};
+use crate::diagnostic::nearest;
+use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkKind, WorkloadTable};
+use crate::scenario::{Window, WorkloadSource, WorkloadSpec};
 use crate::time::{MICROS_PER_S, SimDuration};
+use crate::workload::classify::{self, ClassRule};
+use crate::workload::scale::Scale;
 
 pub(super) fn resolve(
     notes: &mut Notes<'_>,
@@ -15,6 +18,10 @@ pub(super) fn resolve(
     let source = source(notes, table, directory);
     let scale = scale(notes, table.scale.get_or_insert_default());
     let window = table.window.as_mut().and_then(|table| window(notes, table));
+    if table.cut_at_limit == Some(true) && table.generate.is_some() {
+        let message = "`workload.cut-at-limit` is for traces, and these jobs are generated";
+        notes.error_help("W0222", &["workload", "cut-at-limit"], message, "leave it out");
+    }
     let seed = notes.or_convention(&mut table.seed, 1, 1, &["workload", "seed"]);
     let cut_at_limit =
         notes.or_convention(&mut table.cut_at_limit, false, false, &["workload", "cut-at-limit"]);
@@ -45,48 +52,47 @@ fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Opt
             let path = directory.join(written);
             if !path.is_file() {
                 let message = format!("there is no trace file `{}`", path.display());
-                let help = "the path is relative to the scenario file";
+                let help = match neighbour(&path) {
+                    Some(meant) => {
+                        format!("did you mean `{}`?", Path::new(written).with_file_name(meant).display())
+                    }
+                    None => "the path is relative to the scenario file".to_owned(),
+                };
                 notes.error_help("W0211", &["workload", "trace"], message, help);
             }
             Some(WorkloadSource::Trace { path, written: written.clone() })
         }
-        (None, Some(models)) => generator(notes, models),
+        (None, Some(model)) => {
+            let place = notes.document.place(&["workload", "generate"]);
+            Some(WorkloadSource::Generate { model: Box::new(model.clone()), place })
+        }
     }
 }
 
-// CONNECT: `workload::generate` owns the models. Once it is here, the model's name and parameters are to
-// be checked by it at load time (its errors placed at `place`), and its defaults written back.
-fn generator(
-    notes: &mut Notes<'_>,
-    models: &crate::scenario::file::Named<toml::Table>,
-) -> Option<WorkloadSource> {
-    let mut rows = models.iter();
-    let (Some((model, parameters)), None) = (rows.next(), rows.next()) else {
-        let names: Vec<&str> = models.keys().map(String::as_str).collect();
-        let message = format!(
-            "`workload.generate` needs exactly one model, found {}: {}",
-            names.len(),
-            names.join(", ")
-        );
-        notes.error("W0210", &["workload", "generate"], message);
-        return None;
-    };
-    let place = notes.document.place(&["workload", "generate", model]);
-    Some(WorkloadSource::Generate { model: model.clone(), parameters: parameters.clone(), place })
+/// Name of the file beside the missing one that was probably meant.
+fn neighbour(missing: &Path) -> Option<String> {
+    let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    nearest(missing.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 fn scale(notes: &mut Notes<'_>, table: &mut ScaleTable) -> Scale {
     let mut factor = |slot: &mut Option<f64>, name: &str| {
-        let path = ["workload", "scale", name];
         let value = *slot.get_or_insert(1.0);
-        notes.positive(value, &path);
+        if value < Scale::RANGE.0 || value > Scale::RANGE.1 {
+            let message = format!("`workload.scale.{name}` must be from 0.001 to 1000, found {value}");
+            notes.error("W0209", &["workload", "scale", name], message);
+        }
         value
     };
-    Scale {
-        arrivals: factor(&mut table.arrivals, "arrivals"),
-        run: factor(&mut table.run, "run"),
-        size: factor(&mut table.size, "size"),
-    }
+    let arrivals = factor(&mut table.arrivals, "arrivals");
+    let run = factor(&mut table.run, "run");
+    let size = factor(&mut table.size, "size");
+    // A factor that it refuses has been told above, at its place.
+    Scale::new(arrivals, run, size).unwrap_or_default()
 }
 
 fn window(notes: &mut Notes<'_>, table: &mut WindowTable) -> Option<Window> {
@@ -96,8 +102,7 @@ fn window(notes: &mut Notes<'_>, table: &mut WindowTable) -> Option<Window> {
         None => None,
     };
     if until.is_some_and(|until| until <= from) {
-        let message = "the window ends before it begins";
-        notes.error("W0222", &["workload", "window", "until-s"], message);
+        notes.error("W0222", &["workload", "window", "until-s"], "the window ends before it begins");
     }
     Some(Window { from, until })
 }
@@ -113,13 +118,10 @@ fn span(notes: &mut Notes<'_>, seconds: f64, path: &[&str]) -> Option<SimDuratio
 }
 
 fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: usize) -> ClassRule {
-    // A list has no places of its own inside: all its problems point at the list and name the rule.
-    let path = ["workload", "class-rule"];
-    let number = at + 1;
-    let mut pair = |least: Option<f64>, most: Option<f64>| {
-        let least = least.and_then(|seconds| span(notes, seconds, &path));
-        let most = most.and_then(|seconds| span(notes, seconds, &path));
-        (least, most)
+    let row = at.to_string();
+    let path = ["workload", "class-rule", row.as_str()];
+    let mut limit = |seconds: Option<f64>, name: &str| {
+        seconds.and_then(|seconds| span(notes, seconds, &[path[0], path[1], path[2], name]))
     };
     let rule = ClassRule {
         class: table.class.clone(),
@@ -127,28 +129,46 @@ fn class_rule(notes: &mut Notes<'_>, table: &ClassRuleTable, at: usize, rules: u
         account: table.account.clone(),
         user: table.user.clone(),
         qos: table.qos.clone(),
-        name: table.name.clone(),
-        gpus: (table.gpus_min, table.gpus_max),
-        run: pair(table.run_min_s, table.run_max_s),
-        limit: pair(table.limit_min_s, table.limit_max_s),
-        kind: table.kind,
+        name_glob: table.name.clone(),
+        gpus_min: table.gpus_min,
+        gpus_max: table.gpus_max,
+        run_min: limit(table.run_min_s, "run-min-s"),
+        run_max: limit(table.run_max_s, "run-max-s"),
+        limit_min: limit(table.limit_min_s, "limit-min-s"),
+        limit_max: limit(table.limit_max_s, "limit-max-s"),
+        kind: table.kind.map(|kind| match kind {
+            WorkKind::Work => classify::WorkKind::Work,
+            WorkKind::Session => classify::WorkKind::Session,
+        }),
     };
+    check_class_rule(notes, &rule, at + 1 == rules, &path);
+    rule
+}
+
+fn check_class_rule(notes: &mut Notes<'_>, rule: &ClassRule, last: bool, path: &[&str; 3]) {
+    let under = |name: &'static str| [path[0], path[1], path[2], name];
     if rule.class.is_empty() {
-        notes.error("W0217", &path, format!("class rule {number} has an empty class"));
+        notes.error("W0217", &under("class"), "the class of a rule is empty");
     }
-    fn empty<T: PartialOrd>(range: &(Option<T>, Option<T>)) -> bool {
-        matches!(range, (Some(least), Some(most)) if least > most)
-    }
-    if empty(&rule.gpus) || empty(&rule.run) || empty(&rule.limit) {
-        let message =
-            format!("class rule {number} (`{}`) can match no job: a min is above its max", rule.class);
-        notes.error("W0222", &path, message);
+    for (empty, name) in [
+        (is_empty(rule.gpus_min, rule.gpus_max), "gpus-max"),
+        (is_empty(rule.run_min, rule.run_max), "run-max-s"),
+        (is_empty(rule.limit_min, rule.limit_max), "limit-max-s"),
+    ] {
+        if empty {
+            let message =
+                format!("the rule for `{}` can match no job: `{name}` is below its min", rule.class);
+            notes.error("W0222", &under(name), message);
+        }
     }
     let conditions = ClassRule { class: String::new(), kind: None, ..rule.clone() };
-    if conditions == ClassRule::default() && number < rules {
-        let message = format!("class rule {number} (`{}`) has no condition and takes every job", rule.class);
+    if conditions == ClassRule::default() && !last {
+        let message = format!("the rule for `{}` has no condition and takes every job", rule.class);
         let help = "the rules after it are never reached: move it to the end, or give it a condition";
-        notes.error_help("W0222", &path, message, help);
+        notes.error_help("W0222", path, message, help);
     }
-    rule
+}
+
+fn is_empty<T: PartialOrd>(least: Option<T>, most: Option<T>) -> bool {
+    matches!((least, most), (Some(least), Some(most)) if least > most)
 }

@@ -11,7 +11,7 @@
 //! inverse, and it lets a load be set by one factor on the gaps, which leaves the daily shape as it is.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::gamma::gamma_cdf;
 use super::{Check, MAX_JOBS};
@@ -21,7 +21,7 @@ use crate::time::{SimDuration, SimTime};
 use crate::workload::{Job, JobFlags, JobName, Labels, Request, Workload};
 
 /// Settings of the Lublin-Feitelson model. Without any: the authors' program for 256 processors.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LublinParams {
     /// Jobs to make (default 10000).
@@ -42,7 +42,7 @@ pub struct LublinParams {
 }
 
 /// Which populations are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobTypes {
     /// One population, fitted to whole logs.

@@ -18,14 +18,14 @@ mod draw;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Check, MAX_JOBS};
 use crate::diagnostic::Diagnostics;
 use crate::workload::Workload;
 
 /// Settings of the research-cluster model; whatever is left out comes from the preset.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResearchParams {
     /// Where the other settings come from (default `research-team`).
@@ -62,7 +62,7 @@ pub struct ResearchParams {
 }
 
 /// Settings of one job class; whatever is left out comes from the preset's class of that name.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ClassParams {
     /// Share of all jobs (shares are divided by their sum). 0 removes the class.
@@ -114,7 +114,7 @@ pub struct ClassParams {
 }
 
 /// One log-normal of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RunPart {
     /// Relative weight.
@@ -126,7 +126,7 @@ pub struct RunPart {
 }
 
 /// Whether a job's run time is work (faster on faster hardware) or wall time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
     /// Work.
@@ -137,7 +137,7 @@ pub enum JobKind {
 }
 
 /// Settings that come with the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// A dozen researchers on 16 GPUs: plausible, fitted to no site.

@@ -1,0 +1,210 @@
+//! Every way to get a scenario wrong, and what the user is told.
+
+use std::path::Path;
+
+use windtunnel::diagnostic::{Diagnostics, render};
+use windtunnel::scenario::{load, load_text};
+
+/// A scenario without mistakes; each case spoils one thing. The trace is only looked for, not read.
+const GOOD: &str = r#"title = "A team"
+
+[workload]
+trace = "Cargo.toml"
+
+[policy.easy]
+placement = "best-fit"
+
+[node.small]
+cpus = 32
+mem-mb = 262144
+gpus = 4
+gpu = "L40S-48GB"
+power-w = 2000
+
+[design.metal]
+label = "Bare metal"
+[design.metal.pool.main]
+node = "dgx-h100"
+count = 2
+[design.metal.pool.main.tenancy.bare-metal]
+[design.metal.pool.main.cost.owned]
+
+[design.cloud.pool.main]
+node = "small"
+count = 4
+[design.cloud.pool.main.cost.rented]
+
+[compare]
+baseline = "metal"
+"#;
+
+/// All diagnostics as the user sees them.
+fn told(problems: &Diagnostics) -> String {
+    let mut lines: Vec<String> = problems.kept().iter().map(|problem| render(problem, false)).collect();
+    lines.extend(problems.further().map(|(code, more)| format!("and {more} more {}", code.0)));
+    lines.join("\n\n")
+}
+
+fn errors(text: &str, sets: &[(&str, &str)]) -> String {
+    let sets: Vec<(String, String)> =
+        sets.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+    match load_text("team.toml", text.to_owned(), Path::new(""), &sets) {
+        Ok(scenario) => panic!("no error:\n{}", scenario.resolved_toml),
+        Err(problems) => told(&problems),
+    }
+}
+
+/// The good scenario with `from` replaced by `to` at every place.
+fn spoiled(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replace(from, to)
+}
+
+/// Compares with `snapshots/scenario/NAME.snap`.
+fn snapshot(name: &str, told: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("snapshots/scenario");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, told));
+}
+
+macro_rules! snapshots {
+    ($($name:ident: $text:expr, $sets:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let text: String = $text;
+                snapshot(stringify!($name), &errors(&text, &$sets));
+            }
+        )*
+    };
+}
+
+snapshots! {
+    syntax: spoiled("count = 2", "count = "), [];
+    syntax_at_the_end: format!("{GOOD}[design"), [];
+    key_twice: spoiled("count = 2", "count = 2\ncount = 3"), [];
+    unknown_key_with_nearest: spoiled("count = 2", "cuont = 2"), [];
+    unknown_key_without_nearest: spoiled("count = 2", "count = 2\nfrobnicate = 1"), [];
+    unknown_table: format!("{GOOD}\n[sweeep]\nx = 1\n"), [];
+    wrong_type: spoiled("count = 2", "count = \"two\""), [];
+    wrong_type_deep_inside: spoiled("[policy.easy]", "scale = { arrivals = true }\n[policy.easy]"), [];
+    table_for_a_value: spoiled("title = \"A team\"", "[title]\n"), [];
+    value_for_a_table: spoiled("[compare]\nbaseline = \"metal\"", "").replace("[workload]", "compare = 3\n[workload]"), [];
+    unknown_word: spoiled("best-fit", "bestfit"), [];
+    missing_setting: spoiled("node = \"small\"\n", ""), [];
+    missing_policy: spoiled("[policy.easy]\nplacement = \"best-fit\"", ""), [];
+    count_zero: spoiled("count = 2", "count = 0"), [];
+    count_too_large: spoiled("count = 2", "count = 5000000000"), [];
+    too_many_gpus_per_node: spoiled("gpus = 4", "gpus = 65"), [];
+    not_finite: spoiled("[policy.easy]", "scale = { run = nan }\n[policy.easy]"), [];
+    scale_zero: spoiled("[policy.easy]", "scale = { run = 0, size = -1.5 }\n[policy.easy]"), [];
+    two_policies: spoiled("[policy.easy]", "[policy.fcfs]\n[policy.easy]"), [];
+    policy_slurm: spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.slurm]\nbackfill = \"easy\""), [];
+    unknown_policy: spoiled("[policy.easy]", "[policy.eazy]"), [];
+    expression_with_unknown_variable:
+        spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.expression]\norder = \"age_s / limits\""), [];
+    expression_without_sense:
+        spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.expression]\norder = \"age_s /\""), [];
+    no_workload: spoiled("trace = \"Cargo.toml\"\n", ""), [];
+    trace_and_generator: spoiled("trace = \"Cargo.toml\"", "trace = \"Cargo.toml\"\ngenerate = { research = {} }"), [];
+    missing_trace_file: spoiled("Cargo.toml", "no-such-trace.csv"), [];
+    unknown_generator: spoiled("trace = \"Cargo.toml\"", "[workload.generate.reserch]\njobs = 5"), [];
+    generator_with_wrong_settings:
+        spoiled("trace = \"Cargo.toml\"", "[workload.generate.research]\njbos = 5\npreset = \"philly\"\ngpus = 1.5"), [];
+    cut_at_limit_of_a_generator:
+        spoiled("trace = \"Cargo.toml\"", "cut-at-limit = true\ngenerate = { lublin = {} }"), [];
+    misspelt_trace_file: spoiled("Cargo.toml", "Crago.toml"), [];
+    window_ends_before_it_begins: spoiled("[policy.easy]", "window = { from-s = 100, until-s = 50 }\n[policy.easy]"), [];
+    window_out_of_range: spoiled("[policy.easy]", "window = { from-s = -1, until-s = 1e13 }\n[policy.easy]"), [];
+    class_rule_that_matches_nothing:
+        spoiled("[policy.easy]", "[[workload.class-rule]]\nclass = \"big\"\ngpus-min = 8\ngpus-max = 4\n[policy.easy]"), [];
+    class_rule_that_takes_all:
+        spoiled("[policy.easy]", "class-rule = [{ class = \"all\" }, { class = \"big\", gpus-min = 8 }]\n[policy.easy]"), [];
+    no_design: GOOD[..GOOD.find("[design.metal]").unwrap()].to_owned() + "[design]\n", [];
+    design_without_pools: format!("{GOOD}\n[design.empty]\n"), [];
+    design_name: GOOD.replace("design.cloud", "design.\"a/b\""), [];
+    design_too_large: spoiled("count = 4", "count = 400000000"), [];
+    unknown_node: spoiled("dgx-h100", "dgx-h10"), [];
+    unknown_node_without_nearest: spoiled("dgx-h100", "toaster"), [];
+    unknown_gpu: spoiled("L40S-48GB", "L40S-48"), [];
+    node_without_cpus: spoiled("cpus = 32\n", ""), [];
+    gpus_without_type: spoiled("gpu = \"L40S-48GB\"\n", ""), [];
+    gpu_type_without_gpus: spoiled("gpus = 4\n", ""), [];
+    gpu_without_memory: spoiled("L40S-48GB", "X1") + "[gpu.X1]\n", [];
+    mig_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.bare-metal]\nmig = \"dynamic\""), [];
+    vm_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nhypervisor = \"kvm\""), [];
+    containers_not_yet: spoiled("tenancy.bare-metal", "tenancy.containers"), [];
+    replicas_not_yet: spoiled("[compare]", "[compare]\nreplicas = 20"), [];
+    unknown_baseline: spoiled("baseline = \"metal\"", "baseline = \"metall\""), [];
+    no_price_in_the_catalogue: spoiled("cost.rented", "cost.owned"), [];
+    no_rent_in_the_catalogue: spoiled("L40S-48GB", "A30-24GB"), [];
+    no_price_for_a_changed_node: format!("{GOOD}\n[node.dgx-h100]\ngpus = 4\n"), [];
+    price_twice: spoiled("cost.rented]", "cost.rented]\nprice-per-gpu-hour = 1\nprice-per-node-hour = 4"), [];
+    price_negative: spoiled("cost.rented]", "cost.rented]\nprice-per-gpu-hour = -1"), [];
+    price_per_gpu_without_gpus:
+        spoiled("cost.rented]", "cost.rented]\nprice-per-gpu-hour = 1").replace("gpus = 4\ngpu = \"L40S-48GB\"\n", ""), [];
+    depreciation_zero: spoiled("cost.owned]", "cost.owned]\ndepreciation-years = 0"), [];
+    pue_below_one: spoiled("cost.owned]", "cost.owned]\npue = 0.9"), [];
+    currency_unknown: spoiled("cost.owned]", "cost.owned]\ncurrency = \"euro\""), [];
+    currency_without_price: spoiled("cost.owned]", "cost.owned]\ncurrency = \"EUR\""), [];
+    currencies_mixed: spoiled("cost.rented]", "cost.rented]\ncurrency = \"EUR\"\nprice-per-gpu-hour = 1"), [];
+    cost_of_one_pool_only: format!("{GOOD}\n[design.metal.pool.more]\nnode = \"small\"\ncount = 1\n"), [];
+    electricity_without_power:
+        spoiled("power-w = 2000\n", "").replace("cost.rented]", "cost.owned]\nprice-per-node = 1\npue = 1.2"), [];
+    set_without_path: GOOD.to_owned(), [("", "3")];
+    set_unknown_path: GOOD.to_owned(), [("design.metal.pool.main.cuont", "3")];
+    set_unknown_design: GOOD.to_owned(), [("design.mettal.pool.main.count", "3")];
+    set_below_a_value: GOOD.to_owned(), [("title.x", "3")];
+    set_wrong_type: GOOD.to_owned(), [("design.metal.pool.main.count", "three")];
+    set_out_of_range: GOOD.to_owned(), [("design.metal.pool.main.count", "0")];
+    set_unknown_word: GOOD.to_owned(), [("policy.easy.placement", "worst-fit")];
+    set_unknown_node: GOOD.to_owned(), [("design.metal.pool.main.node", "dgx-h1000")];
+}
+
+#[test]
+fn all_structural_problems_come_together() {
+    let text =
+        spoiled("count = 2", "cuont = 2").replace("best-fit", "bestfit").replace("cpus = 32", "cpus = 1.5");
+    snapshot("structural_together", &errors(&text, &[]));
+}
+
+#[test]
+fn all_semantic_problems_come_together() {
+    let text = spoiled("dgx-h100", "dgx-h10").replace("Cargo.toml", "none.csv").replace("\"metal\"", "\"x\"");
+    snapshot("semantic_together", &errors(&text, &[]));
+}
+
+#[test]
+fn no_piece_of_a_scenario_makes_it_panic() {
+    for end in (0..GOOD.len()).filter(|end| GOOD.is_char_boundary(*end)) {
+        for text in [&GOOD[..end], &GOOD[end..]] {
+            let _ = load_text("team.toml", text.to_owned(), Path::new(""), &[]);
+        }
+    }
+}
+
+#[test]
+fn a_bad_node_is_told_once_however_many_pools_use_it() {
+    let text = spoiled("cpus = 32\n", "") + "\n[design.more.pool.main]\nnode = \"small\"\ncount = 1\n";
+    assert_eq!(errors(&text, &[]).matches("W0215").count(), 1);
+}
+
+#[test]
+fn many_alike_are_counted() {
+    let many: String = (0..9).map(|n| format!("unknown-{n} = 1\n")).collect();
+    let told = errors(&format!("{many}{GOOD}"), &[]);
+    assert!(told.ends_with("and 4 more W0205"), "{told}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown =
+        |path: &Path| told(&load(path, &[]).unwrap_err()).replace(&path.display().to_string(), "FILE");
+    snapshot("unreadable", &shown(&directory.path().join("none.toml")));
+    let path = directory.path().join("latin1.toml");
+    std::fs::write(&path, b"# ok\ntitle = \"caf\xe9\"\n").unwrap();
+    snapshot("not_utf8", &shown(&path));
+}
