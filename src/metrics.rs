@@ -15,8 +15,7 @@ pub mod timeline;
 use serde::Serialize;
 
 use crate::cluster::ClusterSpec;
-use crate::ids::JobId;
-use crate::scheduler::Shapes;
+use crate::ids::{Id, JobId};
 use crate::simulation::meter::{DeviceHours, UNITS_PER_DEVICE};
 use crate::simulation::{JobState, Outcome};
 use crate::time::{MICROS_PER_S, SimDuration};
@@ -256,16 +255,14 @@ fn makespan(outcome: &Outcome) -> Option<SimDuration> {
 
 /// Reference GPU and CPU time of completed jobs in device-microseconds.
 fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
-    let shapes = Shapes::new(workload, cluster);
+    let asked = groups::asked_by_request(workload, cluster);
     let (mut gpu_us, mut cpu_us) = (0i128, 0i128);
     for (job, record) in outcome.records.iter_ids() {
         if record.state == JobState::Completed {
             let row = &workload.jobs[job];
-            let shape = shapes.get(shapes.of(row.request));
-            if let Some(pool) = shape.pools.first() {
-                gpu_us += i128::from(row.run.micros()) * i128::from(pool.asked.gpus);
-                cpu_us += i128::from(row.run.micros()) * i128::from(pool.asked.cpus);
-            }
+            let asked = asked[row.request.index()];
+            gpu_us += i128::from(row.run.micros()) * i128::from(asked.gpus);
+            cpu_us += i128::from(row.run.micros()) * i128::from(asked.cpus);
         }
     }
     (gpu_us, cpu_us)

@@ -49,118 +49,134 @@ pub struct Groups {
     pub size: BTreeMap<String, Group>,
 }
 
-/// What a job adds to its groups, gathered once.
-struct Sample {
-    label: u32,
-    size: u32,
-    asked: Amounts,
-    wait_us: Option<i64>,
-    /// Run time and whether it ended by itself.
-    ran: Option<(i64, bool)>,
-}
-
 /// All groups of a run.
+///
+/// Jobs are gathered once by label combination and once by size; a group of users (or accounts ...) is
+/// a union of label combinations, so it need not look at jobs again.
 #[must_use]
 pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Groups {
-    let samples = samples(workload, cluster, outcome);
-    let by_text = |pick: fn(&Labels) -> Option<TextId>| {
-        let (mut keys, mut names) = (Vec::new(), BTreeMap::new());
-        for (_, labels) in workload.labels.iter() {
-            let next = names.len();
-            keys.push(pick(labels).map(|text| *names.entry(text).or_insert(next)));
+    let asked = asked_by_request(workload, cluster);
+    let of = |job: JobId| asked[workload.jobs[job].request.index()];
+    let by_label =
+        gather(workload, outcome, &of, workload.labels.len(), |job, _| workload.jobs[job].labels.index());
+    let by_size = gather(workload, outcome, &of, 2 * SIZE_CLASSES, |_, asked| size_class(asked));
+    let by_text = |pick: fn(&Labels) -> Option<TextId>| -> BTreeMap<String, Group> {
+        let mut members: BTreeMap<TextId, Vec<usize>> = BTreeMap::new();
+        for (at, (_, labels)) in workload.labels.iter().enumerate() {
+            if let Some(text) = pick(labels).filter(|_| by_label.totals[at].jobs > 0) {
+                members.entry(text).or_default().push(at);
+            }
         }
-        let rows = collect(&samples, names.len(), |sample| keys[sample.label as usize]);
-        let used =
-            names.into_iter().map(|(text, at)| (workload.texts.get(text).to_owned(), rows[at].clone()));
-        used.filter(|(_, group)| group.jobs > 0).collect()
+        let group =
+            |(text, keys): (TextId, Vec<usize>)| (workload.texts.get(text).to_owned(), by_label.union(&keys));
+        members.into_iter().map(group).collect()
     };
-    let by_size = collect(&samples, 2 * SIZE_CLASSES, |sample| Some(sample.size as usize));
-    let used = by_size.into_iter().enumerate().filter(|(_, group)| group.jobs > 0);
+    let sizes = (0..2 * SIZE_CLASSES).filter(|at| by_size.totals[*at].jobs > 0);
     Groups {
         user: by_text(|labels| labels.user),
         account: by_text(|labels| labels.account),
         partition: by_text(|labels| labels.partition),
         class: by_text(|labels| labels.class),
-        size: used.map(|(at, group)| (size_name(at), group)).collect(),
+        size: sizes.map(|at| (size_name(at), by_size.union(&[at]))).collect(),
     }
 }
 
-fn samples(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec<Sample> {
+/// What each request asks for in all, on the first pool that can hold it.
+pub(super) fn asked_by_request(workload: &Workload, cluster: &ClusterSpec) -> Vec<Amounts> {
     let shapes = Shapes::new(workload, cluster);
-    let asked_by_request: Vec<Amounts> = workload
-        .requests
-        .iter()
-        .map(|(id, _)| shapes.get(shapes.of(id)).pools.first().map_or(Amounts::ZERO, |pool| pool.asked))
-        .collect();
-    let sample = |(job, record): (JobId, &JobRecord)| {
-        let row = &workload.jobs[job];
-        let asked = asked_by_request[row.request.index()];
-        let ended_itself = matches!(record.state, JobState::Completed | JobState::Failed);
-        let wait_us = wait_us(workload, outcome, job);
-        let ran = (ended_itself || (record.state == JobState::Cancelled && wait_us.is_some()))
-            .then(|| (record.end.since(record.start).micros(), ended_itself));
-        Sample { label: row.labels.0, size: size_class(&asked) as u32, asked, wait_us, ran }
-    };
-    outcome.records.iter_ids().map(sample).collect()
+    let asked = |id| shapes.get(shapes.of(id)).pools.first().map_or(Amounts::ZERO, |pool| pool.asked);
+    workload.requests.iter().map(|(id, _)| asked(id)).collect()
 }
 
-/// Figures per key: a counting sort lays the waits of a group side by side in one buffer.
-fn collect(samples: &[Sample], keys: usize, key: impl Fn(&Sample) -> Option<usize>) -> Vec<Group> {
-    let mut totals = vec![Totals::default(); keys];
-    for sample in samples {
-        if let Some(at) = key(sample) {
-            totals[at].add(sample);
-        }
-    }
-    let mut from = 0;
-    for row in &mut totals {
-        row.first = from;
-        row.next = from;
-        from += row.started;
-    }
-    let mut waits = vec![0i64; from];
-    for sample in samples {
-        if let (Some(at), Some(wait)) = (key(sample), sample.wait_us) {
-            waits[totals[at].next] = wait;
-            totals[at].next += 1;
-        }
-    }
-    totals.iter().map(|row| row.finish(&mut waits[row.first..row.next])).collect()
+/// Sums and waits by key; the waits of a key lie side by side.
+struct Gathered {
+    totals: Vec<Totals>,
+    waits: Vec<i64>,
 }
 
 #[derive(Clone, Default)]
 struct Totals {
     jobs: u64,
-    started: usize,
     gpu_us: i128,
     cpu_us: i128,
     slowdown_sum: f64,
     ended: u64,
+    started: usize,
+    /// Where its waits begin.
     first: usize,
-    next: usize,
+}
+
+fn gather(
+    workload: &Workload,
+    outcome: &Outcome,
+    asked: &dyn Fn(JobId) -> Amounts,
+    keys: usize,
+    key: impl Fn(JobId, &Amounts) -> usize,
+) -> Gathered {
+    let mut totals = vec![Totals::default(); keys];
+    let mut rows: Vec<(u32, i64)> = Vec::with_capacity(outcome.records.len());
+    for (job, record) in outcome.records.iter_ids() {
+        let asked = asked(job);
+        let at = key(job, &asked);
+        let row = &mut totals[at];
+        row.jobs += 1;
+        if let Some(wait) = wait_us(workload, outcome, job) {
+            row.started += 1;
+            rows.push((at as u32, wait));
+            row.add_run(record, wait, &asked);
+        }
+    }
+    let mut first = 0;
+    for row in &mut totals {
+        row.first = first;
+        first += row.started;
+    }
+    let mut next: Vec<usize> = totals.iter().map(|row| row.first).collect();
+    let mut waits = vec![0; rows.len()];
+    for (at, wait) in rows {
+        let slot = &mut next[at as usize];
+        waits[*slot] = wait;
+        *slot += 1;
+    }
+    Gathered { totals, waits }
 }
 
 impl Totals {
-    fn add(&mut self, sample: &Sample) {
-        self.jobs += 1;
-        self.started += usize::from(sample.wait_us.is_some());
-        let Some((run, ended_itself)) = sample.ran else { return };
-        self.gpu_us += i128::from(run) * i128::from(sample.asked.gpus);
-        self.cpu_us += i128::from(run) * i128::from(sample.asked.cpus);
-        if let (true, Some(wait)) = (ended_itself, sample.wait_us) {
+    fn add_run(&mut self, record: &JobRecord, wait: i64, asked: &Amounts) {
+        let ended_itself = matches!(record.state, JobState::Completed | JobState::Failed);
+        if !ended_itself && record.state != JobState::Cancelled {
+            return;
+        }
+        let run = record.end.since(record.start).micros();
+        self.gpu_us += i128::from(run) * i128::from(asked.gpus);
+        self.cpu_us += i128::from(run) * i128::from(asked.cpus);
+        if ended_itself {
             self.ended += 1;
             self.slowdown_sum += bounded_slowdown(wait, run);
         }
     }
+}
 
-    fn finish(&self, waits: &mut [i64]) -> Group {
+impl Gathered {
+    /// Figures of several keys together.
+    fn union(&self, keys: &[usize]) -> Group {
+        let mut sum = Totals::default();
+        let mut waits: Vec<i64> = Vec::with_capacity(keys.iter().map(|at| self.totals[*at].started).sum());
+        for row in keys.iter().map(|at| &self.totals[*at]) {
+            sum.jobs += row.jobs;
+            sum.gpu_us += row.gpu_us;
+            sum.cpu_us += row.cpu_us;
+            sum.slowdown_sum += row.slowdown_sum;
+            sum.ended += row.ended;
+            waits.extend_from_slice(&self.waits[row.first..row.first + row.started]);
+        }
         Group {
-            jobs: self.jobs,
-            started: self.started as u64,
-            gpu_hours: device_hours(self.gpu_us * UNITS_PER_DEVICE),
-            cpu_hours: device_hours(self.cpu_us * UNITS_PER_DEVICE),
-            bounded_slowdown_mean: (self.ended > 0).then(|| self.slowdown_sum / self.ended as f64),
-            wait_s: Spread::of_micros(waits),
+            jobs: sum.jobs,
+            started: waits.len() as u64,
+            gpu_hours: device_hours(sum.gpu_us * UNITS_PER_DEVICE),
+            cpu_hours: device_hours(sum.cpu_us * UNITS_PER_DEVICE),
+            bounded_slowdown_mean: (sum.ended > 0).then(|| sum.slowdown_sum / sum.ended as f64),
+            wait_s: Spread::of_micros(&mut waits),
         }
     }
 }

@@ -105,6 +105,17 @@ pub struct Classic<'w> {
     plan: conservative::Plan,
 }
 
+/// How a shape fits now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// Not at all.
+    Nowhere,
+    /// On what is reserved: only until the shadow time.
+    UntilShadow,
+    /// Beside what is reserved.
+    Beside,
+}
+
 /// Nodes chosen for a job, with the part that each gives.
 type Chosen = SmallVec<[(NodeId, Amounts); 2]>;
 
@@ -325,6 +336,24 @@ impl<'w> Classic<'w> {
         room.map(|p| p.pool)
     }
 
+    /// How `shape` fits now beside `reservation`.
+    fn fit(&mut self, shape: ShapeId, reservation: Option<&Reservation>, floor: &Floor) -> Fit {
+        let Self { shapes, fits, .. } = self;
+        let mut best = Fit::Nowhere;
+        for pool in &shapes.get(shape).pools {
+            if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
+                continue;
+            }
+            if has_room(fits, shapes, pool, reservation, floor) {
+                return Fit::Beside;
+            }
+            if reservation.is_some() && has_room(fits, shapes, pool, None, floor) {
+                best = Fit::UntilShadow;
+            }
+        }
+        best
+    }
+
     /// Starts a job that has room.
     fn start(
         &mut self,
@@ -477,11 +506,10 @@ impl<'w> Classic<'w> {
         reservation: Option<&Reservation>,
         floor: &Floor,
     ) -> Option<Candidate> {
-        self.room(shape, None, floor)?;
-        let window = match reservation {
-            None => SimDuration::MAX,
-            Some(_) if self.room(shape, reservation, floor).is_some() => SimDuration::MAX,
-            Some(reservation) => reservation.shadow.saturating_since(now),
+        let window = match self.fit(shape, reservation, floor) {
+            Fit::Nowhere => return None,
+            Fit::Beside => SimDuration::MAX,
+            Fit::UntilShadow => reservation?.shadow.saturating_since(now),
         };
         let position = self.queue.first_from(shape, from, window)?;
         Some(Candidate { position, shape })
