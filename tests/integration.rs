@@ -7,6 +7,11 @@ mod integration {
     mod differential;
     mod generator;
     mod goodness_of_fit;
+    mod held_jobs;
+    mod invariants;
+    mod oracles;
     mod reference;
     mod shipped_traces;
+    mod theory;
+    mod worked_examples;
 }

@@ -60,10 +60,6 @@ impl JobRow {
         self.limit_us = Some(s * US);
         self
     }
-    pub fn limit_us(mut self, us: i64) -> Self {
-        self.limit_us = Some(us);
-        self
-    }
     pub fn cpus(mut self, cpus: u32) -> Self {
         self.request.cpus = Some(cpus);
         self

@@ -28,7 +28,6 @@ struct Node {
 }
 
 struct Running {
-    job: usize,
     end_us: i64,
     expected_end_us: i64,
     grants: Vec<(usize, Amounts, u64)>,
@@ -305,7 +304,7 @@ impl<'a> Reference<'a> {
         grants.sort_by_key(|(node, _, _)| *node);
         let expected_end_us = now + self.limit(job);
         let end_us = now + self.rows[job].run_us;
-        self.running.push(Running { job, end_us, expected_end_us, grants: grants.clone() });
+        self.running.push(Running { end_us, expected_end_us, grants: grants.clone() });
         assert!(self.started[job].is_none(), "a job starts once");
         self.started[job] = Some(Started { start_us: now, grants });
     }
@@ -340,11 +339,6 @@ impl<'a> Reference<'a> {
                 self.waiting.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
             }
         }
-    }
-
-    /// Jobs that still run; none after the end.
-    pub fn still_running(&self) -> Vec<usize> {
-        self.running.iter().map(|r| r.job).collect()
     }
 }
 

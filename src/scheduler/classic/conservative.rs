@@ -21,6 +21,9 @@ use crate::time::{SimDuration, SimTime};
 /// Assumed end of an overdue job: this much after now.
 const OVERDUE: SimDuration = SimDuration::from_s(1);
 
+/// A job without limit still takes its nodes at the instant at which it starts.
+const INSTANT: SimDuration = SimDuration::from_micros(1);
+
 type Steps = Vec<(SimTime, Amounts)>;
 
 /// Timelines of all nodes, kept between passes to reuse their memory.
@@ -42,7 +45,7 @@ impl Classic<'_> {
         let mut plan = std::mem::take(&mut self.plan);
         plan.rebuild(now, floor);
         for (position, shape) in planned {
-            let limit = self.workload.jobs[position.1].limit;
+            let limit = self.workload.jobs[position.1].limit.max(INSTANT);
             let (start, nodes) = self.earliest(shape, limit, &plan, floor);
             for (node, part) in &nodes {
                 plan.take(*node, start, start + limit, part);
