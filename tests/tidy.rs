@@ -168,28 +168,64 @@ fn word(text: &str) -> &str {
     &text[..end]
 }
 
-/// Rooms that a line of code names after `crate::`, alone or in braces, or after enough `super::`.
-fn rooms_named(line: &str, depth: usize) -> Vec<String> {
+/// Rooms that code names after `crate::`, alone or in braces, or after enough `super::`.
+fn rooms_named(code: &str, depth: usize) -> Vec<String> {
     let mut rooms = Vec::new();
     let to_root = "super::".repeat(depth);
     for lead in ["crate::", to_root.as_str()] {
-        for (at, _) in line.match_indices(lead) {
-            let before = line[..at].chars().next_back();
+        for (at, _) in code.match_indices(lead) {
+            let before = code[..at].chars().next_back();
             if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
                 continue;
             }
-            let rest = &line[at + lead.len()..];
+            let rest = &code[at + lead.len()..];
             match rest.strip_prefix('{') {
-                Some(list) => {
-                    let list = list.split('}').next().unwrap_or(list);
-                    rooms.extend(list.split(',').map(|part| word(part.trim()).to_owned()));
-                }
+                Some(list) => rooms.extend(first_words(list)),
                 None => rooms.push(word(rest).to_owned()),
             }
         }
     }
     rooms.retain(|room| !room.is_empty() && room.starts_with(|c: char| c.is_lowercase()));
     rooms
+}
+
+/// The first word of each member of a list in braces, up to its closing brace.
+fn first_words(list: &str) -> Vec<String> {
+    let (mut depth, mut from, mut words) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                words.push(word(list[from..at].trim()).to_owned());
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                words.push(word(list[from..at].trim()).to_owned());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+/// `use` statements over several lines as one.
+fn statements<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, std::borrow::Cow<'a, str>)> {
+    let mut joined: Vec<(usize, std::borrow::Cow<'a, str>)> = Vec::new();
+    let mut open = false;
+    for (number, line) in lines {
+        match joined.last_mut() {
+            Some((_, last)) if open => last.to_mut().push_str(line.trim_start()),
+            _ => joined.push((*number, (*line).into())),
+        }
+        let (_, last) = joined.last().unwrap();
+        let body = last.trim_start();
+        open = (body.starts_with("use ") || body.starts_with("pub use ") || body.starts_with("pub("))
+            && body.contains("use ")
+            && !last.trim_end().ends_with(';');
+    }
+    joined
 }
 
 fn modules() -> BTreeSet<String> {
@@ -232,8 +268,8 @@ fn rooms_use_only_what_the_table_allows() {
     for source in sources() {
         let Some(room) = source.room() else { continue };
         let Some(allowed) = table.get(room.as_str()) else { continue };
-        for (number, line) in source.code() {
-            for other in rooms_named(line, source.depth()) {
+        for (number, code) in statements(&source.code()) {
+            for other in rooms_named(&code, source.depth()) {
                 if other != room && rooms.contains(&other) && !allowed.contains(&other.as_str()) {
                     found.push(format!("{}:{number}: {room} uses {other}", source.path.display()));
                 }
@@ -250,6 +286,13 @@ fn edges_are_recognized() {
     assert_eq!(
         rooms_named("    let x: crate::time::SimTime = super::super::kernel::now();", 2),
         ["time", "kernel"]
+    );
+    let lines =
+        [(1, "use crate::{"), (2, "    cluster::{Ledger, Node},"), (3, "    report,"), (4, "};"), (5, "x")];
+    let joined = statements(&lines);
+    assert_eq!(
+        (joined.len(), rooms_named(&joined[0].1, 1)),
+        (2, vec!["cluster".to_owned(), "report".to_owned()])
     );
     assert_eq!(rooms_named("use super::kernel::Calendar;", 2), [""; 0]);
     assert_eq!(rooms_named("use super::Amounts; other_crate::x", 1), [""; 0]);
