@@ -23,7 +23,7 @@ pub struct JobRow {
     after: Vec<(DependencyKind, Vec<String>)>,
     array: Option<(String, u32, u32)>,
     begin_us: Option<i64>,
-    cancel_us: Option<i64>,
+    pub cancel_us: Option<i64>,
     nice: i64,
 }
 

@@ -2,7 +2,8 @@
 //! same start, the same nodes and the same GPUs.
 //!
 //! Workloads are hostile on purpose: equal instants, limits below the run time (overdue expectations),
-//! sub-second times, jobs as big as a pool, deep queues, pools of different nodes.
+//! sub-second times, jobs as big as a pool, deep queues, withdrawn jobs, pools of
+//! different nodes.
 
 use proptest::prelude::*;
 use windtunnel::cluster::{Amounts, ClusterSpec};
@@ -65,10 +66,15 @@ fn row(limits: Limits) -> impl Strategy<Value = (i64, JobRow)> {
         1 => (1u32..=3).prop_map(|n| job().nodes(n).exclusive())
     ];
     let type_of = prop_oneof![6 => Just(None), 1 => Just(Some("a")), 1 => Just(Some("b"))];
-    (gap, run, limit, ask, 0u64..=6, 0i64..4, type_of).prop_map(
-        |(gap, run, limit, ask, mem, priority, gpu_type)| {
+    let cancel = match limits {
+        Limits::Exact => Just(None).boxed(),
+        Limits::Any => prop_oneof![9 => Just(None), 1 => (0i64..80).prop_map(|s| Some(s * 500_000))].boxed(),
+    };
+    (gap, run, limit, ask, 0u64..=6, 0i64..4, type_of, cancel).prop_map(
+        |(gap, run, limit, ask, mem, priority, gpu_type, cancel)| {
             let mut row = ask.run_us(run).mem_mb(mem).priority(priority);
             row.limit_us = limit;
+            row.cancel_us = cancel;
             row.gpu_types = gpu_type.into_iter().map(str::to_owned).collect();
             (gap, row)
         },

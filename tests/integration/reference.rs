@@ -28,6 +28,7 @@ struct Node {
 }
 
 struct Running {
+    job: usize,
     end_us: i64,
     expected_end_us: i64,
     grants: Vec<(usize, Amounts, u64)>,
@@ -94,15 +95,9 @@ impl<'a> Reference<'a> {
         loop {
             let arrival = self.rows.get(next).map(|row| row.submit_us);
             let end = self.running.iter().map(|r| r.end_us).min();
-            let Some(now) = [arrival, end].into_iter().flatten().min() else { break };
-            let mut changed = false;
-            while let Some(at) = self.running.iter().position(|r| r.end_us == now) {
-                let ended = self.running.remove(at);
-                for (node, _, gpus) in &ended.grants {
-                    self.set_gpus(*node, *gpus, false);
-                }
-                changed = true;
-            }
+            let cancel = self.present().into_iter().filter_map(|job| self.cancel_us(job)).min();
+            let Some(now) = [arrival, end, cancel].into_iter().flatten().min() else { break };
+            let mut changed = self.end_those(|r| r.end_us == now) | self.withdraw(now);
             while self.rows.get(next).is_some_and(|row| row.submit_us == now) {
                 if self.demands[next].iter().any(Option::is_some) {
                     self.waiting.push(next);
@@ -110,11 +105,44 @@ impl<'a> Reference<'a> {
                 }
                 next += 1;
             }
+            changed |= self.withdraw(now);
             if changed {
                 self.pass(now);
             }
         }
         assert!(self.waiting.is_empty(), "every job that a pool can hold starts");
+    }
+
+    /// Jobs that wait or run.
+    fn present(&self) -> Vec<usize> {
+        self.waiting.iter().copied().chain(self.running.iter().map(|r| r.job)).collect()
+    }
+
+    fn cancel_us(&self, job: usize) -> Option<i64> {
+        let row = &self.rows[job];
+        row.cancel_us.map(|cancel| cancel.max(row.submit_us))
+    }
+
+    /// Gives back what these hold; tells whether there were any.
+    fn end_those(&mut self, which: impl Fn(&Running) -> bool) -> bool {
+        let mut any = false;
+        while let Some(at) = self.running.iter().position(&which) {
+            let ended = self.running.remove(at);
+            for (node, _, gpus) in &ended.grants {
+                self.set_gpus(*node, *gpus, false);
+            }
+            any = true;
+        }
+        any
+    }
+
+    /// Takes out whatever the users withdraw now, waiting or running.
+    fn withdraw(&mut self, now: i64) -> bool {
+        let gone: Vec<usize> =
+            self.present().into_iter().filter(|job| self.cancel_us(*job) == Some(now)).collect();
+        self.waiting.retain(|job| !gone.contains(job));
+        self.end_those(|r| gone.contains(&r.job));
+        !gone.is_empty()
     }
 
     fn pass(&mut self, now: i64) {
@@ -304,7 +332,7 @@ impl<'a> Reference<'a> {
         grants.sort_by_key(|(node, _, _)| *node);
         let expected_end_us = now + self.limit(job);
         let end_us = now + self.rows[job].run_us;
-        self.running.push(Running { end_us, expected_end_us, grants: grants.clone() });
+        self.running.push(Running { job, end_us, expected_end_us, grants: grants.clone() });
         assert!(self.started[job].is_none(), "a job starts once");
         self.started[job] = Some(Started { start_us: now, grants });
     }
