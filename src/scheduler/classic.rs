@@ -266,11 +266,13 @@ impl<'w> Classic<'w> {
         floor: &mut Floor,
         starts: &mut Vec<Start>,
     ) -> Result<bool, Conflict> {
-        let [job] = self.fresh[..] else { return Ok(self.fresh.is_empty() && self.queue.is_empty()) };
-        let shape = self.shapes.of(self.workload.jobs[job].request);
         if !self.queue.is_empty() {
             return Ok(false);
         }
+        // Whoever it was made for has been withdrawn.
+        self.reservation = None;
+        let [job] = self.fresh[..] else { return Ok(self.fresh.is_empty()) };
+        let shape = self.shapes.of(self.workload.jobs[job].request);
         let Some(pool) = self.room(shape, None, floor) else { return Ok(false) };
         self.fresh.clear();
         let nodes = self.choose(shape, pool, None, floor);

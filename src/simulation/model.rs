@@ -126,7 +126,10 @@ impl<'w> Batch<'w> {
         }
         self.held_until.insert(job, SimTime::NEVER);
         match self.holds.depend(job, extras, &self.records) {
-            Err(()) => self.finish_unstarted(job, JobState::Cancelled, now),
+            Err(()) => {
+                calendar.cancel(Timer::Cancel(job));
+                self.finish_unstarted(job, JobState::Cancelled, now);
+            }
             Ok(true) => self.when_begun(job, now, calendar),
             Ok(false) => {}
         }

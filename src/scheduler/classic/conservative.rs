@@ -21,6 +21,9 @@ use crate::time::{SimDuration, SimTime};
 /// Assumed end of an overdue job: this much after now.
 const OVERDUE: SimDuration = SimDuration::from_s(1);
 
+/// A job without limit still takes its nodes at the instant at which it starts.
+const INSTANT: SimDuration = SimDuration::from_micros(1);
+
 type Steps = Vec<(SimTime, Amounts)>;
 
 /// Timelines of all nodes, kept between passes to reuse their memory.
@@ -42,7 +45,7 @@ impl Classic<'_> {
         let mut plan = std::mem::take(&mut self.plan);
         plan.rebuild(now, floor);
         for (position, shape) in planned {
-            let limit = self.workload.jobs[position.1].limit;
+            let limit = self.workload.jobs[position.1].limit.max(INSTANT);
             let (start, nodes) = self.earliest(shape, limit, &plan, floor);
             for (node, part) in &nodes {
                 plan.take(*node, start, start + limit, part);
@@ -114,14 +117,20 @@ impl Plan {
             steps.clear();
             let mut free = floor.ledger().node(id).free;
             steps.push((now, free));
+            // Overdue parts come back together, a moment from now, perhaps after ends that are not overdue.
+            let back = now + OVERDUE;
+            let mut overdue = Amounts::ZERO;
             for ((end, _), amounts) in floor.releases(id).iter() {
-                let end = end.max(now + OVERDUE);
-                free = free.plus(&amounts);
-                match steps.last_mut() {
-                    Some(last) if last.0 == end => last.1 = free,
-                    _ => steps.push((end, free)),
+                if end <= now {
+                    overdue = overdue.plus(&amounts);
+                    continue;
                 }
+                if end >= back {
+                    raise(steps, back, &mut free, &std::mem::take(&mut overdue));
+                }
+                raise(steps, end, &mut free, &amounts);
             }
+            raise(steps, back, &mut free, &overdue);
         }
     }
 
@@ -188,6 +197,18 @@ impl Plan {
             }
         }
         answer.expect("when everything has ended the shape fits")
+    }
+}
+
+/// Adds `amounts` to what is free from `at` on; `at` is not before the last step.
+fn raise(steps: &mut Steps, at: SimTime, free: &mut Amounts, amounts: &Amounts) {
+    if *amounts == Amounts::ZERO {
+        return;
+    }
+    *free = free.plus(amounts);
+    match steps.last_mut() {
+        Some(last) if last.0 == at => last.1 = *free,
+        _ => steps.push((at, *free)),
     }
 }
 
