@@ -51,8 +51,8 @@ fn main() {
         "{:>5} {:>9} {:>9} {:>9} {:>10} {:>11}  target",
         "load", "jobs", "refused", "waited", "s", "jobs/s"
     );
-    for load in [0.8, 0.95] {
-        for size in [125_000, 250_000, 500_000, 1_000_000].into_iter().filter(|size| *size <= most) {
+    for load in [0.8, 1.0] {
+        for size in [31_250, 125_000, 250_000, 500_000, 1_000_000].into_iter().filter(|size| *size <= most) {
             let workload = jobs(size, load);
             let mut outcome = None;
             let time = measure::shortest(2, &mut [&mut || outcome = Some(run(&workload))])[0];

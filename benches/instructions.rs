@@ -4,6 +4,8 @@
 //! goes beyond is a regression and fails the run. A change that makes a path cheaper lowers its limit.
 //! Needs `valgrind` and `cargo install gungraun-runner` of the version in Cargo.lock.
 
+#![allow(missing_docs, reason = "the macros of the harness make items without words")]
+
 use std::hint::black_box;
 
 use gungraun::prelude::*;
