@@ -42,8 +42,7 @@ fn growth(title: &str, policies: &[PolicySpec], sizes: &[u64], load: f64, at_mos
         let mut before: Option<f64> = None;
         for size in sizes {
             let workload = jobs(*size, load);
-            let rounds = if *size >= 80_000 { 3 } else { 5 };
-            let seconds = measure::shortest(rounds, &mut [&mut || run(&workload, spec)])[0].as_secs_f64();
+            let seconds = measure::shortest(3, &mut [&mut || run(&workload, spec)])[0].as_secs_f64();
             let factor = before.map(|before| seconds / before);
             let shown = factor.map_or(String::new(), |f| format!("{f:.2}"));
             let target = factor.zip(at_most).map_or(String::new(), |(factor, at_most)| {
