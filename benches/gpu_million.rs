@@ -1,6 +1,6 @@
 //! A million GPU jobs on 1,250 nodes of 8 GPUs under EASY with best fit, on one core.
 //!
-//! Generated research-cluster jobs; measured: `simulate` alone, without reading and statistics.
+//! Generated research-cluster jobs, at loads where hardly anybody, some and nearly everybody waits; measured: `simulate` alone, without reading and statistics.
 //! Smaller traces first show the growth. `cargo bench --bench gpu_million -- 250000` stops there.
 
 #[path = "measure.rs"]
@@ -51,7 +51,7 @@ fn main() {
         "{:>5} {:>9} {:>9} {:>9} {:>10} {:>11}  target",
         "load", "jobs", "refused", "waited", "s", "jobs/s"
     );
-    for load in [0.8, 1.0] {
+    for load in [0.8, 1.0, 1.2] {
         for size in [125_000, 250_000, 500_000, 1_000_000].into_iter().filter(|size| *size <= most) {
             let workload = jobs(size, load);
             let mut outcome = None;
