@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use super::fits::Fits;
 use super::floor::Floor;
 use super::ordering::{JobView, Ordering};
-use super::placement::{NodeView, Placement, best};
+use super::placement::Placement;
 use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
 use super::shapes::{PoolShape, Shapes};
@@ -413,17 +413,11 @@ impl<'w> Classic<'w> {
         let mut chosen = Chosen::new();
         for (part, count) in &pool.groups {
             let ask = shapes.parts.get(*part).amounts;
-            fits.count(*part, floor.ledger());
-            let candidates = fits
-                .feasible(*part)
-                .filter(|node| !is_blocked(*node, &ask, avoid) && !chosen.iter().any(|(n, _)| n == node))
-                .map(|id| {
-                    let node = floor.ledger().node(id);
-                    NodeView { id, capacity: node.capacity, free: node.free }
-                });
-            let nodes = best(placement.as_ref(), &ask, candidates, *count as usize);
+            let usable =
+                |node| !is_blocked(node, &ask, avoid) && !chosen.iter().any(|(taken, _)| *taken == node);
+            let nodes = fits.choose(*part, *count as usize, placement.as_ref(), floor.ledger(), usable);
             let nodes = nodes.expect("has_room counted enough nodes");
-            chosen.extend(nodes.iter().map(|node| (node.id, ask)));
+            chosen.extend(nodes.into_iter().map(|node| (node, ask)));
         }
         chosen
     }

@@ -7,8 +7,10 @@
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
+use smallvec::{SmallVec, smallvec};
 
 use super::floor::Floor;
+use super::placement::{NodeView, Placement, Score};
 use super::shapes::Part;
 use crate::cluster::{Amounts, Ledger};
 use crate::ids::{Id, IdVec, NodeId, PartId, PoolId};
@@ -24,6 +26,7 @@ struct Fit {
     feasible: FixedBitSet,
     count: u32,
     ready: Option<Ready>,
+    scores: Option<Scores>,
 }
 
 #[derive(Debug)]
@@ -32,7 +35,17 @@ struct Ready {
     at: Vec<SimTime>,
 }
 
-/// Feasible nodes and ready times of every part.
+/// How well the part sits on each node now, as the placement says; [`NO_ROOM`] where it does not fit.
+#[derive(Debug)]
+struct Scores {
+    seen: usize,
+    at: Vec<Score>,
+}
+
+/// Worse than every score of a node that has room.
+const NO_ROOM: Score = Score::MAX;
+
+/// Feasible nodes, scores and ready times of every part.
 #[derive(Debug)]
 pub struct Fits {
     rows: IdVec<PartId, Fit>,
@@ -54,6 +67,7 @@ impl Fits {
                 feasible: FixedBitSet::new(),
                 count: 0,
                 ready: None,
+                scores: None,
             })
             .collect();
         Self { rows }
@@ -73,6 +87,41 @@ impl Fits {
     pub fn feasible(&self, part: PartId) -> impl Iterator<Item = NodeId> + '_ {
         let fit = &self.rows[part];
         fit.feasible.ones().map(|at| NodeId(fit.first + at as u32))
+    }
+
+    /// The `count` best nodes for `part` now among those that are `usable`, by score, then by lowest id;
+    /// `None` if there are fewer.
+    pub fn choose(
+        &mut self,
+        part: PartId,
+        count: usize,
+        placement: &dyn Placement,
+        ledger: &Ledger,
+        usable: impl Fn(NodeId) -> bool,
+    ) -> Option<SmallVec<[NodeId; 1]>> {
+        if placement.lowest_id_wins() {
+            self.count(part, ledger);
+            let nodes: SmallVec<[NodeId; 1]> =
+                self.feasible(part).filter(|node| usable(*node)).take(count).collect();
+            return (nodes.len() == count).then_some(nodes);
+        }
+        let fit = &mut self.rows[part];
+        let first = fit.first;
+        let scores = fit.follow_scores(placement, ledger);
+        let id = |at: usize| NodeId(first + at as u32);
+        if count == 1 {
+            let mut best = (NO_ROOM, None);
+            for (at, score) in scores.iter().enumerate() {
+                if *score < best.0 && usable(id(at)) {
+                    best = (*score, Some(id(at)));
+                }
+            }
+            return best.1.map(|node| smallvec![node]);
+        }
+        let room = scores.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(id(*at)));
+        let mut ranked: Vec<(Score, NodeId)> = room.map(|(at, score)| (*score, id(at))).collect();
+        ranked.sort_unstable();
+        (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, node)| *node).collect())
     }
 
     /// When each node of the part's pool is expected to have `part` free: (first node id, times).
@@ -113,6 +162,39 @@ impl Fit {
             }
         }
         self.seen = Some(ledger.version());
+    }
+
+    /// Scores that follow the ledger: a score depends on nothing but the part and the node.
+    fn follow_scores(&mut self, placement: &dyn Placement, ledger: &Ledger) -> &[Score] {
+        let (first, nodes, ask) = (self.first, self.nodes, self.amounts);
+        let score = |id: NodeId| {
+            let node = ledger.node(id);
+            if !node.free.holds(&ask) {
+                return NO_ROOM;
+            }
+            let view = NodeView { id, capacity: node.capacity, free: node.free };
+            placement.score(&ask, &view).min(NO_ROOM - 1)
+        };
+        let all = || (first..first + nodes).map(NodeId);
+        let version = ledger.version();
+        let scores =
+            self.scores.get_or_insert_with(|| Scores { seen: version, at: all().map(score).collect() });
+        match ledger.changed_since(scores.seen) {
+            Some(changed) if changed.len() < nodes as usize => {
+                for id in changed {
+                    let at = id.0.wrapping_sub(first);
+                    if at < nodes {
+                        scores.at[at as usize] = score(*id);
+                    }
+                }
+            }
+            _ => {
+                scores.at.clear();
+                scores.at.extend(all().map(score));
+            }
+        }
+        scores.seen = version;
+        &scores.at
     }
 
     fn follow_ready(&mut self, floor: &Floor) {

@@ -25,7 +25,8 @@ pub type Score = i128;
 
 /// A placement rule. Implement it in your own crate to try one of your own (`examples/my_policy.rs`).
 pub trait Placement: Send + Sync {
-    /// How well `ask` sits on `node`, which has room for it.
+    /// How well `ask` sits on `node`, which has room for it. Asked again only when the node has changed:
+    /// the answer must depend on nothing else.
     fn score(&self, ask: &Amounts, node: &NodeView) -> Score;
 
     /// Whether the lowest node id always wins, so that scores need not be computed.
