@@ -88,14 +88,14 @@ pub struct RunReport {
 }
 
 /// Runs `model` until nothing is left, the budget is used up, or `interrupted` says so (asked every
-/// few thousand instants).
+/// few dozen instants, so that long passes can be stopped too).
 pub fn run<M: Model>(
     model: &mut M,
     calendar: &mut Calendar<M::Timer>,
     budget: Budget,
     interrupted: &dyn Fn() -> bool,
 ) -> RunReport {
-    const INSTANTS_BETWEEN_CHECKS: u32 = 4_096;
+    const INSTANTS_BETWEEN_CHECKS: u32 = 64;
     let mut report = RunReport { end: RunEnd::Drained, now: SimTime::from_micros(i64::MIN), events: 0 };
     let mut until_check = INSTANTS_BETWEEN_CHECKS;
     while let Some(now) = next_instant(model, calendar) {

@@ -19,7 +19,7 @@ use crate::scenario::Scenario;
 
 pub use codes::{codes, meaning_of};
 pub use columns::file_schema;
-pub use files::{WriteError, held, write_results, write_whole};
+pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
 pub use manifest::{Manifest, ManifestInput};
 pub use rules::rules_toml;

@@ -25,7 +25,7 @@ pub mod template;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterSpec;
 use crate::cost::CostTerms;
@@ -146,7 +146,8 @@ pub struct CompareSpec {
 }
 
 /// A value that the scenario does not write and that was taken all the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DefaultUsed {
     /// Path of the setting, as for `--set`.
     pub path: String,

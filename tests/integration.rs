@@ -4,16 +4,24 @@
 
 mod integration {
     mod builders;
+    mod cli_bad_scenario;
+    mod cli_bad_trace;
+    mod cli_commands;
+    mod cli_output;
+    mod cli_repeat;
     mod differential;
     mod generator;
     mod goodness_of_fit;
     mod held_jobs;
     mod invariants;
+    mod my_policy;
     mod oracles;
+    mod readme;
     mod reference;
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
+    mod terminal;
     mod theory;
     mod trace_errors;
     mod trace_files;

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Exit;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render};
 use crate::experiment::ExperimentError;
+use crate::report::{WriteError, io_kind};
 use crate::simulation::RunError;
 
 /// Why a command did not finish.
@@ -44,7 +45,7 @@ impl Failure {
                 Exit::Failure
             }
             Self::Interrupted => {
-                let _ = writeln!(io::stderr(), "interrupted; nothing was left half-written");
+                tell_interrupted();
                 Exit::Interrupted
             }
             Self::ClosedPipe => Exit::Done,
@@ -84,10 +85,17 @@ impl From<ExperimentError> for Failure {
 /// Failures of writing to stdout: a closed pipe is no failure, a full disk is.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
+        if io_kind(&error) == io::ErrorKind::BrokenPipe {
             return Self::ClosedPipe;
         }
         Self::Inside(Diagnostic::error("W0302", format!("cannot write the output: {error}")))
+    }
+}
+
+/// A file that could not be written.
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
     }
 }
 
@@ -107,20 +115,51 @@ fn print_diagnostic(diagnostic: &Diagnostic) {
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static ORDERLY: AtomicUsize = AtomicUsize::new(0);
 
-/// The first interrupt asks the runs to stop, the second ends the process.
+/// While one lives, an interrupt only asks to stop: there is something to finish or to clean up.
+pub(super) struct Orderly;
+
+impl Orderly {
+    pub(super) fn begin() -> Self {
+        ORDERLY.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+
+    /// The end of the orderly part.
+    ///
+    /// # Errors
+    /// [`Failure::Interrupted`] if the user asked to stop meanwhile.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        if interrupted() { Err(Failure::Interrupted) } else { Ok(()) }
+    }
+}
+
+impl Drop for Orderly {
+    fn drop(&mut self) {
+        ORDERLY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An interrupt ends the process; in an [`Orderly`] part the first one only asks.
 pub(super) fn on_interrupt() {
     let armed = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        let is_second = INTERRUPTED.swap(true, Ordering::SeqCst);
+        if is_second || ORDERLY.load(Ordering::SeqCst) == 0 {
+            tell_interrupted();
             std::process::exit(Exit::Interrupted as i32);
         }
     });
     debug_assert!(armed.is_ok(), "the handler is set once");
 }
 
+fn tell_interrupted() {
+    let _ = writeln!(io::stderr(), "interrupted; every file that was written is whole");
+}
+
 /// Whether the user asked to stop.
 pub(super) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Wall time of a command, and a line on the terminal for whatever takes more than a second.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Common;
-use super::backstage::{Failure, Stopwatch};
+use super::backstage::{Failure, Orderly, Stopwatch};
 use super::output::{load, parse_set};
 use crate::diagnostic::Diagnostic;
 use crate::experiment;
@@ -77,8 +77,10 @@ fn explain_job(args: &ExplainArgs, path: &PathBuf, common: &Common) -> Result<()
     let options =
         RunOptions { keep_allocations: true, watch: Some(job), interrupted: &stop, ..RunOptions::default() };
     let policy = experiment::policy(&scenario.policy)?;
+    let orderly = Orderly::begin();
     let outcome = simulation::simulate(&loaded.workload, &design.cluster, policy, &options)
         .map_err(|error| experiment::ExperimentError::Run { design: design.name.clone(), error })?;
+    orderly.end()?;
     let story = report::story(&loaded.workload, &outcome, job);
     let mut out = io::stdout().lock();
     if common.json {

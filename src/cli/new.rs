@@ -62,9 +62,7 @@ pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
             Ok(())
         }
         Some(path) => {
-            write_whole(path, |out| out.write_all(text.as_bytes())).map_err(|error| {
-                Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
-            })?;
+            write_whole(path, |out| out.write_all(text.as_bytes()))?;
             if !common.quiet {
                 let path = path.display();
                 writeln!(io::stderr(), "written; try: windtunnel compare {path}")?;
@@ -88,12 +86,16 @@ fn facts(trace: &Path) -> Result<TraceFacts, Failure> {
     })
 }
 
-/// `path` as seen from the directory `base`: unchanged where absolute or base is here, else with `..`.
+/// `path` as seen from the directory `base`, with `..` as needed; both are there. A path that is absolute
+/// stays so.
 fn path_from(base: &Path, path: &Path) -> String {
-    let depth = base.components().filter(|part| matches!(part, Component::Normal(_))).count();
-    if path.is_absolute() || base.is_absolute() || depth == 0 {
+    let whole = |path: &Path| path.canonicalize().ok();
+    if path.is_absolute() || base.as_os_str().is_empty() {
         return path.display().to_string();
     }
-    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
-    up.join(path).display().to_string()
+    let (Some(base), Some(path)) = (whole(base), whole(path)) else { return path.display().to_string() };
+    let shared = base.components().zip(path.components()).take_while(|(a, b)| a == b).count();
+    let up = base.components().skip(shared).map(|_| Component::ParentDir);
+    let down = path.components().skip(shared);
+    up.chain(down).collect::<PathBuf>().display().to_string()
 }

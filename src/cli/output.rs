@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Common;
-use super::backstage::{Failure, Stopwatch, peak_rss_mib, tell};
+use super::backstage::{Failure, Orderly, Stopwatch, peak_rss_mib, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::experiment::{self, DesignResult, LoadedWorkload, hash_file};
 use crate::report::{self, Context, Manifest};
@@ -32,14 +32,15 @@ pub(super) struct Wish {
 pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common) -> Result<(), Failure> {
     let watch = Stopwatch::start("simulating", common.quiet);
     keep_design(&mut scenario, wish)?;
+    if let Some(out) = &wish.out {
+        report::try_directory(out)?;
+    }
     let loaded = experiment::load_workload(&scenario.workload, wish.strict)?;
     if !common.quiet {
         tell(&scenario.warnings, Severity::Warning);
         tell(&loaded.workload.warnings, Severity::Warning);
     }
-    if super::backstage::interrupted() {
-        return Err(Failure::Interrupted);
-    }
+    let orderly = Orderly::begin();
     let keep = wish.out.is_some() || wish.referee;
     let options = || RunOptions { keep_allocations: keep, ..RunOptions::default() };
     let results =
@@ -53,6 +54,7 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     if let Some(out) = &wish.out {
         write_files(&context, out)?;
     }
+    orderly.end()?;
     let engine = engine(&results, &watch);
     drop(watch);
     print(&context, wish, common, &engine)
@@ -88,8 +90,7 @@ fn check(results: &[DesignResult]) -> Result<(), Failure> {
 fn write_files(context: &Context<'_>, out: &Path) -> Result<(), Failure> {
     let input_hash = context.loaded.input.as_ref().map(|input| hash_file(&input.path)).transpose()?;
     let manifest = Manifest::new(context, input_hash);
-    report::write_results(context, &manifest, out)
-        .map_err(|error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())))
+    Ok(report::write_results(context, &manifest, out)?)
 }
 
 /// Facts of this execution, which are in no result file.

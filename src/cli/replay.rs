@@ -103,7 +103,19 @@ impl ClusterArgs {
             text += &format!("gpu = {}\n", quote(gpu));
         }
         let count = self.nodes.unwrap_or(1);
+        text += &format!("\n[design.main]\nlabel = {}\n", quote(&self.label(gpus, cpus)));
         text + &format!("\n[design.main.pool.main]\nnode = \"node\"\ncount = {count}\n")
+    }
+
+    /// The cluster in a few words, for the head of the table.
+    fn label(&self, gpus: u32, cpus: u32) -> String {
+        match (self.nodes, gpus) {
+            (None, _) => format!("{cpus} processors"),
+            (Some(nodes), 0) => format!("{nodes} nodes x {cpus} CPUs"),
+            (Some(nodes), _) => {
+                format!("{nodes} nodes x {gpus} {}", self.gpu.as_deref().unwrap_or("GPUs"))
+            }
+        }
     }
 }
 

@@ -85,7 +85,8 @@ fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
         return Err(Diagnostic::error("W0306", message).at(place()).help("use the same version").into());
     }
     let base = find_base(&manifest, path)?;
-    let scenario = scenario::load_text("manifest.json (scenario)", manifest.scenario, &base, &[])?;
+    let mut scenario = scenario::load_text("manifest.json (scenario)", manifest.scenario, &base, &[])?;
+    scenario.defaults_used = manifest.defaults_used;
     let only = match manifest.designs.as_slice() {
         [one] if scenario.designs.len() > 1 => Some(one.clone()),
         _ => None,

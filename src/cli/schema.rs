@@ -1,4 +1,4 @@
-//! `windtunnel schema`: what scenario files may say, and what result files hold.
+//! `windtunnel schema`: what scenario files and traces may say, and what result files hold.
 
 use std::io::{self, Write};
 
@@ -12,10 +12,11 @@ use crate::{report, scenario};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel schema > scenario.schema.json
+  windtunnel schema trace
   windtunnel schema jobs.csv")]
 pub(super) struct SchemaArgs {
-    /// scenario (JSON Schema), or a result file: every column or key with unit and definition.
-    #[arg(default_value = "scenario", value_parser = ["scenario", "summary.json", "jobs.csv", "timeline.csv", "ledger.csv"])]
+    /// scenario (JSON Schema); trace or a result file: every column or key with unit and definition.
+    #[arg(default_value = "scenario", value_parser = ["scenario", "trace", "summary.json", "jobs.csv", "timeline.csv", "ledger.csv"])]
     of: String,
 }
 

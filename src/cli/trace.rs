@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Common;
-use super::backstage::{Failure, tell};
+use super::backstage::{Failure, Orderly, tell};
 use super::output::parse_set;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Severity;
 use crate::report::{self, write_whole};
 use crate::workload::Workload;
 use crate::workload::anonymize::{Anonymizer, anonymize};
@@ -222,8 +222,9 @@ fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
 /// Writes the trace whole or not at all, in the dialect of the file's ending.
 fn write_trace(workload: &Workload, path: &Path) -> Result<(), Failure> {
     let swf = path.extension().is_some_and(|ending| ending == "swf");
-    write_whole(path, |out| if swf { write_swf(workload, out) } else { write_csv(workload, out) })
-        .map_err(|error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())))
+    let orderly = Orderly::begin();
+    write_whole(path, |out| if swf { write_swf(workload, out) } else { write_csv(workload, out) })?;
+    orderly.end()
 }
 
 fn note_written(workload: &Workload, path: &Path, common: &Common) -> Result<(), Failure> {

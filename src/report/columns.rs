@@ -1,10 +1,25 @@
-//! What result files hold: every column or key with unit and definition.
+//! What traces and result files hold: every column or key with unit and definition.
 
 use serde_json::{Value, json};
 
-/// The description of a result file; `None` for a file that is not ours.
+use crate::workload::read::trace_columns;
+
+/// The description of a trace (`trace`) or a result file; `None` for a file that is not ours.
 #[must_use]
 pub fn file_schema(file: &str) -> Option<Value> {
+    if file == "trace" {
+        let fields: Vec<Value> = trace_columns()
+            .map(|column| {
+                json!({
+                    "name": column.name,
+                    "meaning": column.meaning,
+                    "required": column.is_required,
+                    "has_effect": column.has_effect,
+                })
+            })
+            .collect();
+        return Some(json!({ "file": "trace (CSV)", "fields": fields }));
+    }
     let rows: &[(&str, &str)] = match file {
         "jobs.csv" => JOBS,
         "timeline.csv" => TIMELINE,

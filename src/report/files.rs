@@ -29,13 +29,33 @@ impl WriteError {
     /// What the user can do.
     #[must_use]
     pub fn cure(&self) -> String {
-        match self.error.kind() {
+        match io_kind(&self.error) {
             io::ErrorKind::StorageFull => "make room on the disk; nothing was left half-written".to_owned(),
             io::ErrorKind::PermissionDenied => "choose a directory that you may write to".to_owned(),
             io::ErrorKind::NotFound => "make the directory first, or choose another".to_owned(),
             _ => "nothing was left half-written".to_owned(),
         }
     }
+}
+
+/// The kind of an I/O error, also where the CSV writer has wrapped it.
+#[must_use]
+pub fn io_kind(error: &io::Error) -> io::ErrorKind {
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>());
+    match wrapped.map(csv::Error::kind) {
+        Some(csv::ErrorKind::Io(inner)) => inner.kind(),
+        _ => error.kind(),
+    }
+}
+
+/// Makes `dir` and tries it out, so that a run of an hour does not fail at its last step.
+///
+/// # Errors
+/// [`WriteError`] where no file can be made in it.
+pub fn try_directory(dir: &Path) -> Result<(), WriteError> {
+    let at = |error: io::Error| WriteError { path: dir.to_path_buf(), error };
+    std::fs::create_dir_all(dir).map_err(at)?;
+    tempfile::Builder::new().prefix(".windtunnel-").tempfile_in(dir).map_err(at)?.close().map_err(at)
 }
 
 /// Writes a file whole or not at all. Devices (`/dev/null`, pipes) are written to directly.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use crate::scenario::DefaultUsed;
 
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ pub struct Manifest {
     pub version: String,
     /// The scenario with every default written out.
     pub scenario: String,
+    /// Which of its values are defaults, with their sources: the report of a repeated run tells them too.
+    pub defaults_used: Vec<DefaultUsed>,
     /// Designs that were run.
     pub designs: Vec<String>,
     /// Seed.
@@ -38,6 +41,7 @@ impl Manifest {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: context.scenario.resolved_toml.clone(),
+            defaults_used: context.scenario.defaults_used.clone(),
             designs: context.results.iter().map(|result| result.design.name.clone()).collect(),
             seed: context.scenario.workload.seed,
             input: input.map(|(file, sha256)| ManifestInput { path: file.written.clone(), sha256 }),

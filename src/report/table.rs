@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Context;
 use crate::experiment::DesignResult;
 use crate::money::Money;
-use crate::workload::RepairLedger;
+use crate::workload::{JobFlags, RepairLedger};
 
 /// Width of a terminal table.
 const COLUMNS: u16 = 100;
@@ -91,6 +91,13 @@ fn remarks(context: &Context<'_>) -> String {
         count(workload.jobs.len() as u64),
         context.scenario.policy.name
     )];
+    let guessed = workload.jobs.iter().filter(|job| job.flags.has(JobFlags::LIMIT_UNKNOWN)).count();
+    if guessed > 0 {
+        lines.push(format!(
+            "{} jobs have no requested limit: their run time stands for it, a better estimate than users make.",
+            count(guessed as u64)
+        ));
+    }
     let (refused, changed) = context.loaded.repaired();
     if refused + changed > 0 {
         lines.push(format!(

@@ -211,8 +211,9 @@ pub struct ConservativeTable {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpressionTable {
-    /// Expression over the job, smallest value first, for instance `limit_s * gpus`; the variables are
-    /// age_s, limit_s, cpus, gpus, nodes, submit_s and priority.
+    /// Expression over the job; the largest value goes first, for instance `age_s / limit_s` (who has waited
+    /// longest for its size). Variables: age_s, limit_s, cpus, gpus, nodes, submit_s, priority. Operators:
+    /// + - * / ^ ( ), min(a, b), max(a, b), abs, floor, ceil, sqrt, exp, ln, log2, log10.
     pub order: String,
     /// What may pass a blocked head; default none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,12 +3,14 @@
 //! An [`Ordering`] gives each waiting job a key; the smallest key is first, equal keys go by submit
 //! order. Static orders are asked once per job; orders that change with time are asked before every pass.
 
-use std::fmt;
+mod expression;
 
 use super::policy::OrderSpec;
 use crate::ids::JobId;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Job, Workload};
+
+pub use expression::{EXPRESSION_VARIABLES, Expression, ExpressionError};
 
 /// Position in the queue: smaller is earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,106 +104,6 @@ impl Ordering for ByPriority {
     }
 }
 
-/// An order written as an expression, compiled once.
-pub struct Expression {
-    compiled: exmex::FlatEx<f64>,
-    variables: Vec<Variable>,
-    changes: bool,
-}
-
-/// What an expression may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Variable {
-    Age,
-    Limit,
-    Cpus,
-    Gpus,
-    Nodes,
-    Submit,
-    Priority,
-}
-
-/// Variables of `[policy.expression] order`, with their meaning.
-pub const EXPRESSION_VARIABLES: [(&str, &str); 7] = [
-    ("age_s", "seconds since submission"),
-    ("limit_s", "requested time limit in seconds"),
-    ("cpus", "CPUs asked for in all"),
-    ("gpus", "GPUs asked for in all"),
-    ("nodes", "nodes"),
-    ("submit_s", "submission in seconds of the trace"),
-    ("priority", "the trace's priority column"),
-];
-
-/// Why an expression cannot be an order.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExpressionError {
-    /// It is no expression.
-    #[error("{0}")]
-    Syntax(String),
-    /// It names something that jobs do not have.
-    #[error("unknown variable '{0}'")]
-    UnknownVariable(String),
-}
-
-impl fmt::Debug for Expression {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Expression({:?})", self.variables)
-    }
-}
-
-impl Expression {
-    /// Compiles `text`.
-    ///
-    /// # Errors
-    /// [`ExpressionError`] for syntax and unknown variables.
-    pub fn compile(text: &str) -> Result<Self, ExpressionError> {
-        use exmex::Express;
-        let compiled =
-            exmex::FlatEx::<f64>::parse(text).map_err(|e| ExpressionError::Syntax(e.to_string()))?;
-        let variables = compiled
-            .var_names()
-            .iter()
-            .map(|name| match name.as_str() {
-                "age_s" => Ok(Variable::Age),
-                "limit_s" => Ok(Variable::Limit),
-                "cpus" => Ok(Variable::Cpus),
-                "gpus" => Ok(Variable::Gpus),
-                "nodes" => Ok(Variable::Nodes),
-                "submit_s" => Ok(Variable::Submit),
-                "priority" => Ok(Variable::Priority),
-                other => Err(ExpressionError::UnknownVariable(other.to_owned())),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let changes = variables.contains(&Variable::Age);
-        Ok(Self { compiled, variables, changes })
-    }
-}
-
-impl Ordering for Expression {
-    fn key(&self, job: &JobView<'_>, now: SimTime) -> OrderKey {
-        use exmex::Express;
-        let values: Vec<f64> = self
-            .variables
-            .iter()
-            .map(|variable| match variable {
-                Variable::Age => job.age(now).as_s(),
-                Variable::Limit => job.job.limit.as_s(),
-                Variable::Cpus => f64::from(job.cpus),
-                Variable::Gpus => f64::from(job.gpus),
-                Variable::Nodes => f64::from(job.nodes),
-                Variable::Submit => job.job.submit.as_s(),
-                Variable::Priority => job.job.priority as f64,
-            })
-            .collect();
-        let value = self.compiled.eval(&values).expect("every variable has a value");
-        OrderKey::from_f64(value)
-    }
-
-    fn changes_with_time(&self) -> bool {
-        self.changes
-    }
-}
-
 /// The order that a specification names.
 ///
 /// # Errors
@@ -226,16 +128,5 @@ mod tests {
         let keys: Vec<OrderKey> = floats.iter().map(|f| OrderKey::from_f64(*f)).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
         assert_eq!(OrderKey::from_f64(-0.0), OrderKey::from_f64(0.0));
-    }
-
-    #[test]
-    fn expressions_say_what_is_wrong() {
-        assert!(Expression::compile("age_s / limit_s").unwrap().changes_with_time());
-        assert!(!Expression::compile("limit_s * gpus").unwrap().changes_with_time());
-        assert_eq!(
-            Expression::compile("age_s / limits").unwrap_err(),
-            ExpressionError::UnknownVariable("limits".into())
-        );
-        assert!(matches!(Expression::compile("age_s /").unwrap_err(), ExpressionError::Syntax(_)));
     }
 }

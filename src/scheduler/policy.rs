@@ -24,7 +24,7 @@ pub enum OrderSpec {
     LongestLimit,
     /// Highest static priority first (trace column `priority` minus `nice`).
     Priority,
-    /// Smallest value of an expression first; see `scheduler::ordering` for its variables.
+    /// Largest value of an expression first; see `scheduler::ordering` for its variables.
     Expression(String),
 }
 

@@ -1,16 +1,20 @@
 //! Jobs that may not start yet: dependencies, begin times, array limits.
 //!
-//! Only jobs with [`Extras`](crate::workload::Extras) come here; all others go straight to the queue.
+//! Only jobs with [`Extras`](crate::workload::Extras) come here; all others go straight to the queue
+//! (and are looked at by [`singletons`] where a trace has such dependencies).
+
+mod singletons;
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use self::singletons::Singletons;
 use super::{JobRecord, JobState};
 use crate::ids::{IdVec, JobId, TextId};
 use crate::scheduler::Pending;
 use crate::time::SimTime;
-use crate::workload::{DependencyKind, Extras};
+use crate::workload::{DependencyKind, Extras, Workload};
 
 /// What became of a dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +41,9 @@ struct Array {
 }
 
 /// All held jobs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Holds {
+    singletons: Singletons,
     unmet: FxHashMap<JobId, u32>,
     waiters: FxHashMap<JobId, Vec<(JobId, DependencyKind)>>,
     begin: FxHashMap<JobId, SimTime>,
@@ -46,6 +51,21 @@ pub(super) struct Holds {
 }
 
 impl Holds {
+    pub(super) fn new(workload: &Workload) -> Self {
+        Self {
+            singletons: Singletons::new(workload),
+            unmet: FxHashMap::default(),
+            waiters: FxHashMap::default(),
+            begin: FxHashMap::default(),
+            arrays: FxHashMap::default(),
+        }
+    }
+
+    /// A job was submitted; told of every job, before anything else is asked about it.
+    pub(super) fn submitted(&mut self, job: JobId) {
+        self.singletons.submitted(job);
+    }
+
     /// Jobs that are held now, for whatever reason.
     pub(super) fn len(&self) -> usize {
         self.unmet.len() + self.begin.len() + self.arrays.values().map(|a| a.waiting.len()).sum::<usize>()
@@ -82,6 +102,10 @@ impl Holds {
                 }
             }
         }
+        let is_singleton = extras.after.iter().any(|after| after.kind == DependencyKind::Singleton);
+        if is_singleton && self.singletons.must_wait(job) {
+            unmet += 1;
+        }
         if unmet > 0 {
             self.unmet.insert(job, unmet);
         }
@@ -90,6 +114,9 @@ impl Holds {
 
     /// A job has started or ended: what does that release?
     pub(super) fn changed(&mut self, job: JobId, record: &JobRecord, out: &mut VecDeque<Released>) {
+        if let Some(next) = self.singletons.changed(job, record) {
+            self.one_met(next, out);
+        }
         let Some(waiters) = self.waiters.get_mut(&job) else { return };
         let mut still = Vec::new();
         for (waiter, kind) in std::mem::take(waiters) {
@@ -100,21 +127,24 @@ impl Holds {
                         out.push_back(Released::Hopeless(waiter));
                     }
                 }
-                Met::Yes => {
-                    if let Some(left) = self.unmet.get_mut(&waiter) {
-                        *left -= 1;
-                        if *left == 0 {
-                            self.unmet.remove(&waiter);
-                            out.push_back(Released::Eligible(waiter));
-                        }
-                    }
-                }
+                Met::Yes => self.one_met(waiter, out),
             }
         }
         if still.is_empty() {
             self.waiters.remove(&job);
         } else {
             self.waiters.insert(job, still);
+        }
+    }
+
+    /// One of a job's conditions is met; the last one releases it.
+    fn one_met(&mut self, waiter: JobId, out: &mut VecDeque<Released>) {
+        if let Some(left) = self.unmet.get_mut(&waiter) {
+            *left -= 1;
+            if *left == 0 {
+                self.unmet.remove(&waiter);
+                out.push_back(Released::Eligible(waiter));
+            }
         }
     }
 
@@ -164,29 +194,30 @@ impl Holds {
     }
 }
 
+/// Whether a job is over, however it ended.
+fn is_over(record: &JobRecord) -> bool {
+    matches!(record.state, JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Refused)
+}
+
 /// Slurm's rules (sbatch manual, `--dependency`), on what is known of the other job now.
 fn is_met(kind: DependencyKind, on: &JobRecord) -> Met {
     let started = on.start != SimTime::NEVER;
-    let ended =
-        matches!(on.state, JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Refused);
+    let ended = is_over(on);
     let succeeded = on.state == JobState::Completed;
+    let if_ended = |good: bool| match (ended, good) {
+        (false, _) => Met::NotYet,
+        (true, true) => Met::Yes,
+        (true, false) => Met::Never,
+    };
     match kind {
-        DependencyKind::After if started || ended => Met::Yes,
-        DependencyKind::AfterAny if ended => Met::Yes,
-        DependencyKind::AfterOk if ended => {
-            if succeeded {
-                Met::Yes
-            } else {
-                Met::Never
-            }
-        }
-        DependencyKind::AfterNotOk if ended => {
-            if succeeded {
-                Met::Never
-            } else {
-                Met::Yes
-            }
-        }
-        _ => Met::NotYet,
+        DependencyKind::After if started => Met::Yes,
+        DependencyKind::After | DependencyKind::AfterAny => if_ended(true),
+        // The reader names the tasks of the same index.
+        DependencyKind::AfterOk | DependencyKind::AfterCorr => if_ended(succeeded),
+        DependencyKind::AfterNotOk => if_ended(!succeeded),
+        DependencyKind::Singleton => unreachable!("a singleton names no jobs"),
     }
 }
+
+#[cfg(test)]
+mod tests;

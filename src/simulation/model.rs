@@ -75,7 +75,7 @@ impl<'w> Batch<'w> {
             slots: Vec::new(),
             running: 0,
             next: 0,
-            holds: Holds::default(),
+            holds: Holds::new(workload),
             meter,
             cause: IdleCause::NoDemand,
             dirty: false,
@@ -105,6 +105,7 @@ impl<'w> Batch<'w> {
 
     fn submit(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.records[job].state = JobState::Pending;
+        self.holds.submitted(job);
         let row = &self.workload.jobs[job];
         if let Some(reason) = self.scheduler.shapes().refusal(row.request) {
             self.refused.push((job, reason.to_owned()));
@@ -384,7 +385,10 @@ impl Model for Batch<'_> {
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
         self.advance(now);
         match timer {
-            Timer::End(slot) => self.end(slot, JobState::Completed, now, calendar),
+            Timer::End(slot) => {
+                let job = self.slots[slot as usize].as_ref().expect("a timer of a running job").job;
+                self.end(slot, recorded_end(self.workload, job), now, calendar);
+            }
             Timer::Begin(job) => {
                 if self.holds.begun(job) {
                     self.when_admitted(job, now);
@@ -416,4 +420,28 @@ impl Model for Batch<'_> {
         self.watch(now);
         ControlFlow::Continue(())
     }
+}
+
+/// How a job ends that runs to its end: as recorded, completed where nothing is.
+fn recorded_end(workload: &Workload, job: JobId) -> JobState {
+    let state = workload.recorded.state(job).map_or("COMPLETED", |state| workload.texts.get(state));
+    if is_failure(state) { JobState::Failed } else { JobState::Completed }
+}
+
+/// Slurm's words for an end without success (sacct manual, job state codes), upper case; `CANCELLED by
+/// 1000` is one of them. A job that was withdrawn while it ran did not succeed either.
+fn is_failure(state: &str) -> bool {
+    const FAILURES: [&str; 9] = [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    ];
+    let word = state.split_ascii_whitespace().next().unwrap_or("").trim_end_matches('+');
+    FAILURES.iter().any(|failure| failure.eq_ignore_ascii_case(word))
 }

@@ -28,6 +28,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::columns::{ColumnFacts, trace_columns};
+
 use self::assembly::{Assembly, RowPlace};
 use self::lines::{Line, Lines};
 use self::problem::{Fatal, Problem, code};

@@ -109,6 +109,13 @@ impl RecordedColumns {
         }
     }
 
+    /// Slurm's state word of one job, if it was recorded.
+    #[inline]
+    #[must_use]
+    pub fn state(&self, job: JobId) -> Option<TextId> {
+        self.state.get(job.index())
+    }
+
     /// Sets what is known of one job.
     pub fn set(&mut self, job: JobId, row: &Recorded) {
         let at = job.index();

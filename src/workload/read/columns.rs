@@ -141,6 +141,62 @@ const WITHOUT_EFFECT: [Column; 11] = [
 ];
 
 impl Column {
+    /// What it says, with unit and default.
+    fn meaning(self) -> &'static str {
+        match self {
+            C::JobId => "id of the job: a number or any text, once in the file (an array shares it)",
+            C::Submit => "submission: seconds from any origin, or a timestamp (2026-03-01T08:00:00+01:00)",
+            C::Run => "run time in seconds on the hardware that the job ran on; more than 0",
+            C::Limit => "requested time limit in seconds; default the run time",
+            C::User => "user",
+            C::Account => "account or group that is charged",
+            C::Partition => "partition or queue",
+            C::Qos => "quality of service",
+            C::Name => "job name",
+            C::Nodes => "nodes; default 1, or as many as the GPUs need",
+            C::Tasks => "tasks in all; default 1, or tasks_per_node x nodes",
+            C::TasksPerNode => "tasks on each node",
+            C::Cpus => "CPUs in all; default cpus_per_task for each task",
+            C::CpusPerTask => "CPUs of each task; default 1",
+            C::MemMb => "memory of each node in MiB",
+            C::Gpus => "GPUs in all; default 0",
+            C::GpusPerNode => "GPUs of each node",
+            C::GpusPerTask => "GPUs of each task",
+            C::GpuType => "GPU types that will do, several with |; default any",
+            C::GpuMilli => "share of one GPU in thousandths; default 1000",
+            C::GpuMemMib => "memory needed on each GPU in MiB",
+            C::MigProfile => "MIG profile, for instance 1g.10gb",
+            C::Class => "job class; default from the scenario's class rules",
+            C::Kind => "work or session (interactive: wall time whatever the hardware); default work",
+            C::Priority => "static priority, higher first; default 0",
+            C::Nice => "taken from the priority; default 0",
+            C::After => "dependencies as in sbatch --dependency: type:id[:id]..., several with a comma",
+            C::Array => "task indices as in sbatch --array: 0-9%4",
+            C::Begin => "not to start before: seconds or timestamp as submit_s",
+            C::Deadline => "to end before: seconds or timestamp",
+            C::Features => "features that every node must have, joined by &",
+            C::Switches => "most leaf switches",
+            C::Reservation => "name of a reservation",
+            C::CheckpointGb => "size of a checkpoint in GB",
+            C::CheckpointInterval => "seconds between checkpoints",
+            C::Requeue => "whether it may be requeued: yes or no",
+            C::Exclusive => "whole nodes, nobody else on them: yes or no (1, 0, true, false)",
+            C::Tenant => "tenant",
+            C::Cancel => "withdrawn by the user at this time unless it has ended: seconds or timestamp",
+            C::Start => "recorded start: seconds or timestamp",
+            C::End => "recorded end: seconds or timestamp",
+            C::Eligible => "recorded end of holds: seconds or timestamp",
+            C::State => {
+                "recorded state, Slurm's word; a failure (FAILED, TIMEOUT, NODE_FAIL, CANCELLED, ...) ends as \
+                 FAILED here: it runs as long, counts in jobs.failed, delivers nothing, meets no afterok"
+            }
+            C::ExitCode => "recorded exit code",
+            C::RanGpuType => "GPU type that it ran on",
+            C::GpuUtil => "recorded mean GPU use, 0 to 1",
+            C::GpuMemPeak => "recorded peak GPU memory in MiB",
+        }
+    }
+
     /// Whether its values change no result in this version.
     pub fn is_without_effect(self) -> bool {
         WITHOUT_EFFECT.contains(&self)
@@ -188,6 +244,29 @@ impl Column {
             | C::GpuMemPeak => Part::Recorded,
         }
     }
+}
+
+/// A column of the native CSV, described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnFacts {
+    /// Its name in the header.
+    pub name: &'static str,
+    /// What it says, with unit and default.
+    pub meaning: &'static str,
+    /// Whether every trace must have it.
+    pub is_required: bool,
+    /// Whether its values change a result in this version.
+    pub has_effect: bool,
+}
+
+/// All columns of the native CSV.
+pub fn trace_columns() -> impl Iterator<Item = ColumnFacts> {
+    COLUMNS.iter().map(|(name, column)| ColumnFacts {
+        name,
+        meaning: column.meaning(),
+        is_required: REQUIRED.iter().any(|(required, _)| required == name),
+        has_effect: !column.is_without_effect(),
+    })
 }
 
 /// A column of this file: position, meaning, name.

@@ -46,7 +46,7 @@ impl Clock {
                 format!("{} is the timestamp '{}'; times are plain seconds here", cell.name, cell.str());
             return Err(Problem::new(code::TIMESTAMP_WITHOUT_ZONE, "a timestamp without time zone", message)
                 .at(cell.column)
-                .help("convert once: windtunnel trace convert --time-zone Europe/Paris IN OUT"));
+                .help("convert once: windtunnel trace convert IN --time-zone Europe/Paris --out OUT.csv"));
         };
         let micros = if let Ok(instant) = cell.str().parse::<jiff::Timestamp>() {
             instant.as_microsecond()
