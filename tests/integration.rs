@@ -11,6 +11,8 @@ mod integration {
     mod invariants;
     mod oracles;
     mod reference;
+    mod report_page;
+    mod result_schema;
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;

@@ -14,7 +14,7 @@ function stackedBars(where, bars, options) {
   for (const tick of ticks) {
     svg.append(shape('line', { class: 'grid', x1: x(tick), x2: x(tick), y1: top, y2: bottom }));
     const anchor = tick === 0 ? 'start' : x(tick) > right - 30 ? 'end' : 'middle';
-    svg.append(shape('text', { class: 'soft', x: x(tick), y: bottom + 14, 'text-anchor': anchor }, options.share ? percent(tick) : number(tick)));
+    svg.append(shape('text', { class: 'soft', x: x(tick), y: bottom + 14, 'text-anchor': anchor }, options.share ? Math.round(tick * 100) + ' %' : number(tick)));
   }
   svg.append(shape('text', { class: 'soft', x: (left + right) / 2, y: bottom + 32, 'text-anchor': 'middle' }, options.axis));
   bars.forEach((bar, at) => {

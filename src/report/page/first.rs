@@ -7,7 +7,7 @@ use super::markup::{described, escape, file_name};
 use crate::experiment::DesignResult;
 use crate::report::Context;
 use crate::report::figures::{Better, FIGURES, Figure, Unit, count, span};
-use crate::scenario::{Confidence, DefaultUsed, WorkloadSource};
+use crate::scenario::{Confidence, WorkloadSource};
 
 /// Assumptions on the first screen; all of them are further down.
 const ASSUMPTIONS: usize = 7;
@@ -155,36 +155,52 @@ fn marks(figure: &Figure, results: &[DesignResult]) -> Vec<&'static str> {
     texts.iter().map(mark).collect()
 }
 
-/// A default, with every path at which it was taken.
+/// Defaults from one source, with every path at which they were taken.
 pub(super) struct Assumption<'a> {
-    /// Last part of the path.
-    pub(super) name: &'a str,
+    /// Last part of the path and the value taken.
+    pub(super) settings: Vec<(&'a str, &'a str)>,
     /// What stands before it.
     pub(super) scopes: Vec<&'a str>,
-    /// The default.
-    pub(super) used: &'a DefaultUsed,
+    /// Where it comes from.
+    pub(super) source: &'a str,
+    /// How it is known.
+    pub(super) confidence: Option<Confidence>,
 }
 
-/// All defaults used, equal ones together, the least certain first.
+/// All defaults used, those of one place and source together, the least certain first.
 pub(super) fn assumed<'a>(context: &Context<'a>) -> Vec<Assumption<'a>> {
-    let mut rows: Vec<Assumption<'a>> = Vec::new();
+    let mut single: Vec<Assumption<'a>> = Vec::new();
     for used in &context.scenario.defaults_used {
         let (scope, name) = used.path.rsplit_once('.').unwrap_or(("", &used.path));
-        let same = rows
-            .iter_mut()
-            .find(|row| row.name == name && row.used.value == used.value && row.used.source == used.source);
-        match same {
+        let setting = (name, used.value.as_str());
+        match single.iter_mut().find(|row| row.settings[0] == setting && row.source == used.source) {
             Some(row) => row.scopes.push(scope),
-            None => rows.push(Assumption { name, scopes: vec![scope], used }),
+            None => single.push(Assumption {
+                settings: vec![setting],
+                scopes: vec![scope],
+                source: &used.source,
+                confidence: used.confidence,
+            }),
         }
     }
-    rows.sort_by_key(|row| match row.used.confidence {
-        Some(Confidence::Estimated) => 0,
-        Some(Confidence::Claimed) if row.name.contains("price") => 0,
-        Some(Confidence::Claimed) => 1,
-        Some(Confidence::Vendor) => 2,
-        Some(Confidence::Measured) => 3,
-        None => 4,
+    let mut rows: Vec<Assumption<'a>> = Vec::new();
+    for one in single {
+        let same = |row: &&mut Assumption<'a>| {
+            row.scopes == one.scopes && row.source == one.source && row.confidence == one.confidence
+        };
+        match rows.iter_mut().find(same) {
+            Some(row) => row.settings.extend(one.settings),
+            None => rows.push(one),
+        }
+    }
+    let price = |row: &Assumption<'_>| row.settings.iter().any(|(name, _)| name.contains("price"));
+    rows.sort_by_key(|row| match row.confidence {
+        Some(Confidence::Estimated | Confidence::Claimed) if price(row) => 0,
+        Some(Confidence::Estimated) => 1,
+        Some(Confidence::Claimed) => 2,
+        Some(Confidence::Vendor) => 3,
+        Some(Confidence::Measured) => 4,
+        None => 5,
     });
     rows
 }
@@ -192,32 +208,32 @@ pub(super) fn assumed<'a>(context: &Context<'a>) -> Vec<Assumption<'a>> {
 /// Rows of a table of assumptions.
 pub(super) fn assumption_rows(html: &mut String, rows: &[Assumption<'_>], all_scopes: bool) {
     for row in rows {
-        let shown = if all_scopes { row.scopes.join(", ") } else { row.scopes[0].to_owned() };
-        let more = match row.scopes.len() - 1 {
-            0 => String::new(),
-            _ if all_scopes => String::new(),
-            n => format!(" and {n} more"),
+        let scopes = match row.scopes.len() - 1 {
+            n if n > 0 && !all_scopes => format!("{} and {n} more", row.scopes[0]),
+            _ => row.scopes.join(", "),
         };
-        write!(
+        let settings: Vec<String> = row
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{} = {}", escape(name), escape(value)))
+            .collect();
+        writeln!(
             html,
-            "<tr><th scope=\"row\" title=\"{}\">{}<small>{}{more}</small></th><td class=\"number\">{}</td>\
-             <td>{}</td><td class=\"source\" title=\"{}\"><span>{}</span></td></tr>\n",
+            "<tr><th scope=\"row\" title=\"{}\">{}<small>{}</small></th><td>{}</td>\
+             <td class=\"source\" title=\"{source}\"><span>{source}</span></td></tr>",
             escape(&row.scopes.join(", ")),
-            escape(row.name),
-            escape(&shown),
-            escape(&row.used.value),
-            row.used.confidence.map_or("convention", |confidence| confidence.word()),
-            escape(&row.used.source),
-            escape(&row.used.source),
+            settings.join(", "),
+            escape(&scopes),
+            row.confidence.map_or("convention", |confidence| confidence.word()),
+            source = escape(row.source),
         )
         .expect("texts take writes");
     }
 }
 
 /// Head of a table of assumptions.
-pub(super) const ASSUMPTION_HEAD: &str = "<thead><tr><th scope=\"col\">Setting</th>\
-    <th scope=\"col\" class=\"number\">Value</th><th scope=\"col\">Confidence</th>\
-    <th scope=\"col\">Source</th></tr></thead>\n<tbody>\n";
+pub(super) const ASSUMPTION_HEAD: &str = "<thead><tr><th scope=\"col\">Setting = value</th>\
+    <th scope=\"col\">Confidence</th><th scope=\"col\">Source</th></tr></thead>\n<tbody>\n";
 
 fn assumptions(html: &mut String, context: &Context<'_>) {
     let rows = assumed(context);
@@ -232,12 +248,12 @@ fn assumptions(html: &mut String, context: &Context<'_>) {
     assumption_rows(html, shown, false);
     html.push_str("</tbody>\n</table>\n");
     if rows.len() > shown.len() {
+        let all: usize = rows.iter().map(|row| row.settings.len() * row.scopes.len()).sum();
         writeln!(
             html,
-            "<p class=\"note\">The least certain {} of <a href=\"#defaults\">{} defaults that were used</a>. \
+            "<p class=\"note\">The least certain of <a href=\"#defaults\">{} defaults that were used</a>. \
              A value written in the scenario replaces its default.</p>",
-            shown.len(),
-            rows.len()
+            all
         )
         .expect("texts take writes");
     }

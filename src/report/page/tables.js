@@ -55,7 +55,8 @@ document.querySelectorAll('table.sortable').forEach(makeSortable);
 
 const GROUP_FIGURES = [['Wait, mean', span], ['Wait, median', span], ['Wait, p95', span], ['Wait, p99', span], ['Wait, longest', span],
   ['Bounded slowdown, mean', (v) => v === null ? '-' : v.toFixed(2)], ['GPU-hours run', grouped], ['CPU-hours run', grouped], ['Jobs started', grouped]];
-let groupBy = Object.keys(data.groups)[0], groupFigure = 0;
+const ways = ['Class', 'Size', 'User', 'Account', 'Partition'].filter((way) => data.groups[way]);
+let groupBy = ways[0], groupFigure = 0;
 
 function drawGroups() {
   const where = fresh('groups');
@@ -84,7 +85,7 @@ function drawGroups() {
   if (left > 0) where.append(element('p', { class: 'note' }, `The ${found.rows.length} groups with the most jobs; ${grouped(left)} more are in summary.json.`));
 }
 if (groupBy) {
-  choice('groups', 'By', Object.keys(data.groups).map((g) => [g, g.toLowerCase()]), (value) => { groupBy = value; drawGroups(); });
+  choice('groups', 'By', ways.map((g) => [g, g.toLowerCase()]), (value) => { groupBy = value; drawGroups(); });
   const shown = GROUP_FIGURES.map(([name], at) => [at, name]).filter(([, name]) => data.device === 'GPU' || name !== 'GPU-hours run');
   choice('groups', 'Figure', shown, (value) => { groupFigure = Number(value); drawGroups(); });
 }

@@ -41,10 +41,11 @@ function seriesPlot(where, options) {
   svg.append(shape('text', { class: 'soft', x: (left + right) / 2, y: bottom + 36, 'text-anchor': 'middle' }, 'time since the first submission'));
   svg.append(shape('text', { class: 'soft', x: 14, y: (top + bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(top + bottom) / 2})` }, options.axis));
   lines.forEach((rows, at) => {
-    const path = (pick) => rows.map(([a, b, ...v]) => `${x(Math.max(a, from)).toFixed(1)} ${y(v[pick]).toFixed(1)}H${x(b).toFixed(1)}`);
     if (!rows.length) return;
-    const peaks = path(1), means = path(0);
-    svg.append(shape('path', { class: 'band', d: `M${x(Math.max(rows[0][0], from)).toFixed(1)} ${bottom}L${peaks.join('L')}V${bottom}Z`, fill: colour(at), opacity: lines.length > 1 ? 0.1 : 0.2 }));
+    const along = (pick) => rows.map(([a, b, ...v]) => `${x(Math.max(a, from)).toFixed(1)} ${y(v[pick]).toFixed(1)}H${x(b).toFixed(1)}`);
+    const back = rows.map(([a, b, mean]) => `${x(b).toFixed(1)} ${y(mean).toFixed(1)}H${x(Math.max(a, from)).toFixed(1)}`).reverse();
+    const means = along(0);
+    svg.append(shape('path', { class: 'band', d: `M${along(1).join('L')}L${back.join('L')}Z`, fill: colour(at), opacity: 0.28 }));
     svg.append(shape('path', { class: 'curve', d: 'M' + means.join('L'), fill: 'none', stroke: colour(at), 'stroke-width': 1.6, 'stroke-dasharray': DASHES[at % 8] || 'none' }));
   });
   drag(svg, { from, to, left, right, top, bottom, lines, options });
