@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use windtunnel::experiment::{self, DesignResult, LoadedWorkload};
 use windtunnel::report::{self, Context, Manifest};
@@ -78,7 +79,12 @@ fn hostile(directory: &Path) -> Compared {
 }
 
 /// A hundred thousand generated jobs on six designs with long labels, 60 days and more.
-fn large() -> Compared {
+fn large() -> &'static Compared {
+    static LARGE: LazyLock<Compared> = LazyLock::new(made_large);
+    &LARGE
+}
+
+fn made_large() -> Compared {
     let mut text = String::from(
         "[workload.generate.research]\npreset = \"training-cluster\"\njobs = 100000\n[policy.easy]\n",
     );
@@ -246,11 +252,8 @@ fn browse(page: &str, several: bool) {
         1,
     );
     std::fs::write(&file, driven).unwrap();
-    let output = Command::new(&browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+    let output = start(&browser, directory.path())
         .args(["--window-size=1280,2400", "--virtual-time-budget=10000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", directory.path().join("profile").display()))
         .arg(format!("file://{}", file.display()))
         .output()
         .unwrap();
@@ -277,6 +280,41 @@ fn browse(page: &str, several: bool) {
     if several {
         assert_eq!(found["designs_sorted"], true, "{found:#}");
     }
+}
+
+/// The browser without window, profile or network of its own.
+fn start(browser: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(browser);
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg(format!("--user-data-dir={}", directory.join("profile").display()));
+    command
+}
+
+/// Sheets of paper that the first screen takes.
+fn printed_sheets(page: &str, browser: &Path) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, pdf) = (directory.path().join("report.html"), directory.path().join("report.pdf"));
+    let alone = "<style>section:not(#answer) { display: none } #answer { break-after: auto !important }</style></head>";
+    std::fs::write(&file, page.replacen("</head>", alone, 1)).unwrap();
+    let output = start(browser, directory.path())
+        .arg(format!("--print-to-pdf={}", pdf.display()))
+        .arg(format!("file://{}", file.display()))
+        .output()
+        .unwrap();
+    let pdf = std::fs::read(&pdf).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let text = String::from_utf8_lossy(&pdf);
+    text.matches("/Type /Page").count() - text.matches("/Type /Pages").count()
+}
+
+#[test]
+fn the_first_screen_prints_on_one_sheet() {
+    let Some(browser) = browser() else { return };
+    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml"] {
+        assert_eq!(printed_sheets(&Compared::shipped(name).page(), &browser), 1, "{name}");
+    }
+    assert_eq!(printed_sheets(&large().page(), &browser), 1, "six designs");
 }
 
 /// The browser, or `None` after telling why the test does nothing.

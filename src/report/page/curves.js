@@ -10,7 +10,7 @@ function drawWaits() {
   if (!group) return nothing(where, 'No job started, so there are no waits.');
   designLegend(where);
   const svg = plot(where, 360, `Wait distribution of ${group.name}`);
-  const left = 66, right = svg.plotWidth - 24, top = 12, bottom = 304;
+  const left = 78, right = svg.plotWidth - 24, top = 12, bottom = 304;
   const longest = Math.max(...group.w.map((w) => w.length ? w[w.length - 1] : 0), 60);
   const zero = 34; // pixels for waits below one second
   const reach = Math.log10(Math.max(longest, 10)) * 1.02;

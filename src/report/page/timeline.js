@@ -17,16 +17,19 @@ function columns(mean, peak, from, to, width) {
   return found;
 }
 
-function seriesPlot(where, options) {
+// `only` is the one design to draw, or undefined for all of them.
+function seriesPlot(where, options, only) {
   const [from, to] = zoom || [0, lengthS];
   where.append(element('p', { class: 'title' }, options.title));
-  const svg = plot(where, 220, options.title);
-  const left = 66, right = svg.plotWidth - 24, top = 10, bottom = 176;
+  const low = only !== undefined, height = low ? 112 : 220;
+  const svg = plot(where, height, options.title);
+  const left = 78, right = svg.plotWidth - 24, top = 10, bottom = height - (low ? 24 : 44);
   const x = (s) => left + (s - from) / (to - from) * (right - left);
-  const lines = data.timeline.designs.map((d, at) => columns(d[options.mean], d[options.peak], from, to, Math.floor((right - left) / 1.5))
+  const lines = data.timeline.designs.map((d, at) => columns(d[options.mean], d[options.peak], from, to, Math.floor((right - left) / 2.5))
+    .filter(() => !low || at === only)
     .map(([a, b, mean, peak]) => [a, b, mean / options.whole(at), peak / options.whole(at)]));
   const most = Math.max(options.least, ...lines.flat().map((row) => row[3]));
-  const ticks = options.share ? [0, 0.25, 0.5, 0.75, 1] : steps(most, 4);
+  const ticks = low ? [0, 0.5, 1] : options.share ? [0, 0.25, 0.5, 0.75, 1] : steps(most, 4);
   const end = options.share ? 1 : ticks[ticks.length - 1];
   const y = (v) => bottom - Math.min(v, end) / end * (bottom - top);
   for (const tick of ticks) {
@@ -38,7 +41,7 @@ function seriesPlot(where, options) {
     svg.append(shape('text', { class: 'soft', x: x(s), y: bottom + 16, 'text-anchor': 'middle' }, label));
   }
   svg.append(shape('line', { class: 'axis', x1: left, x2: right, y1: bottom, y2: bottom }));
-  svg.append(shape('text', { class: 'soft', x: (left + right) / 2, y: bottom + 36, 'text-anchor': 'middle' }, 'time since the first submission'));
+  if (!low) svg.append(shape('text', { class: 'soft', x: (left + right) / 2, y: bottom + 36, 'text-anchor': 'middle' }, 'time since the first submission'));
   svg.append(shape('text', { class: 'soft', x: 14, y: (top + bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(top + bottom) / 2})` }, options.axis));
   lines.forEach((rows, at) => {
     if (!rows.length) return;
@@ -46,7 +49,7 @@ function seriesPlot(where, options) {
     const back = rows.map(([a, b, mean]) => `${x(b).toFixed(1)} ${y(mean).toFixed(1)}H${x(Math.max(a, from)).toFixed(1)}`).reverse();
     const means = along(0);
     svg.append(shape('path', { class: 'band', d: `M${along(1).join('L')}L${back.join('L')}Z`, fill: colour(at), opacity: 0.28 }));
-    svg.append(shape('path', { class: 'curve', d: 'M' + means.join('L'), fill: 'none', stroke: colour(at), 'stroke-width': 1.6, 'stroke-dasharray': DASHES[at % 8] || 'none' }));
+    svg.append(shape('path', { class: 'curve', d: 'M' + means.join('L'), fill: 'none', stroke: colour(at), 'stroke-width': 1.6, 'stroke-dasharray': (!low && DASHES[at % 8]) || 'none' }));
   });
   drag(svg, { from, to, left, right, top, bottom, lines, options });
 }
@@ -97,11 +100,14 @@ function drawTime() {
   zoomButtons.forEach((button) => { button.disabled = zoom === null && button.name !== 'in'; });
   if (!data.timeline.designs.some((d) => d.wait.length)) return nothing(where, 'Nothing was submitted.');
   designLegend(where);
-  seriesPlot(where, {
+  const used = {
     title: `Allocated ${data.device}s`, axis: `share of all ${data.device}s`, mean: 'used', peak: 'used_max', share: true, least: 1,
     whole: (at) => Math.max(1, data.designs[at].devices),
     text: (mean, peak) => `${percent(mean)}, peak ${percent(peak)}`,
-  });
+  };
+  // More than two such lines in one plot cannot be told apart: each design gets its own.
+  if (data.designs.length <= 2) seriesPlot(where, used);
+  else data.designs.forEach((d, at) => seriesPlot(where, { ...used, title: `Allocated ${data.device}s, ${d.label}`, axis: 'share' }, at));
   seriesPlot(where, {
     title: 'Waiting jobs', axis: 'jobs', mean: 'wait', peak: 'wait_max', share: false, least: 4, whole: () => 1,
     text: (mean, peak) => `${number(mean)} jobs, peak ${number(peak)}`,
