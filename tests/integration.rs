@@ -16,6 +16,7 @@ mod integration {
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
+    mod terminal_table;
     mod theory;
     mod trace_errors;
     mod trace_files;

@@ -31,7 +31,7 @@ impl Compared {
         Self { scenario, loaded, results }
     }
 
-    fn of_text(text: &str, directory: &Path) -> Self {
+    pub(super) fn of_text(text: &str, directory: &Path) -> Self {
         Self::of(scenario::load_text("test", text.to_owned(), directory, &[]).unwrap())
     }
 

@@ -296,10 +296,10 @@ fn inputs(html: &mut String, context: &Context<'_>) {
     let by_default = context.loaded.classified.by_default();
     if by_default.jobs > 0 {
         let text = format!(
-            "{} jobs with {:.1} GPU-hours and {:.1} CPU-hours matched no class rule",
+            "{} jobs with {} GPU-hours and {} CPU-hours matched no class rule",
             count(by_default.jobs),
-            by_default.gpu_hours(),
-            by_default.cpu_hours()
+            count(by_default.gpu_hours().round() as u64),
+            count(by_default.cpu_hours().round() as u64)
         );
         described(html, "Default class", &text);
     }
