@@ -50,7 +50,7 @@ try {
   seen.bar_tip = hover('[data-chart=hours] rect.bar');
   seen.wait_tip = hover('[data-chart=waits] svg.plot');
   seen.time_tip = hover('[data-chart=time] svg.plot');
-  seen.heat_tip = hover('[data-chart=nodes] svg.plot');
+  seen.heat_tip = hover('[data-chart=nodes] path.heat');
 
   const curve = () => (document.querySelector('[data-chart=time] path.curve') || { getAttribute: () => '' }).getAttribute('d');
   const before = curve();
