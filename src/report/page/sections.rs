@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use super::first::{ASSUMPTION_HEAD, assumed, assumption_rows};
 use super::markup::{described, escape, file_name};
 use super::{bill, ledger};
+use crate::cost::CostFigures;
 use crate::experiment::DesignResult;
+use crate::money::Money;
 use crate::report::figures::{FIGURES, count, percent};
 use crate::report::{Context, Manifest};
 
@@ -143,7 +145,8 @@ fn cost_table(html: &mut String, context: &Context<'_>) {
             html.push_str("</tr>\n");
         }
     }
-    let rows: [(&str, fn(&crate::cost::CostFigures) -> Option<crate::money::Money>, usize); 4] = [
+    type Pick = fn(&CostFigures) -> Option<Money>;
+    let rows: [(&str, Pick, usize); 4] = [
         ("Total", |cost| Some(cost.total), 0),
         ("per installed GPU-hour", |cost| cost.per_gpu_hour, 4),
         ("per useful GPU-hour", |cost| cost.per_useful_gpu_hour, 4),
@@ -153,7 +156,7 @@ fn cost_table(html: &mut String, context: &Context<'_>) {
         let class = if name == "Total" { " class=\"total\"" } else { "" };
         write!(html, "<tr{class}><th scope=\"row\">{name}</th>").expect("texts take writes");
         for result in context.results {
-            let amount = result.cost.as_ref().and_then(pick).map(crate::money::Money::as_units);
+            let amount = result.cost.as_ref().and_then(pick).map(Money::as_units);
             let code = result.cost.as_ref().map_or("", |cost| cost.currency.code());
             let text = match (amount, decimals) {
                 (None, _) => "-".to_owned(),

@@ -125,7 +125,8 @@ fn groups_json(context: &Context<'_>) -> Value {
         .iter()
         .map(|r| groups(&context.loaded.workload, &r.design.cluster, &r.outcome))
         .collect();
-    let dimensions: [(&str, fn(&Groups) -> &BTreeMap<String, Group>); 5] = [
+    type Pick = fn(&Groups) -> &BTreeMap<String, Group>;
+    let dimensions: [(&str, Pick); 5] = [
         ("User", |g| &g.user),
         ("Account", |g| &g.account),
         ("Partition", |g| &g.partition),
