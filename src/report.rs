@@ -6,9 +6,11 @@
 
 mod codes;
 mod columns;
+mod figures;
 mod files;
 mod json;
 mod manifest;
+mod page;
 mod rules;
 mod stats_text;
 mod story;
@@ -22,6 +24,7 @@ pub use columns::file_schema;
 pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
 pub use manifest::{Manifest, ManifestInput};
+pub use page::page;
 pub use rules::rules_toml;
 pub use stats_text::stats_text;
 pub use story::{Story, story};

@@ -18,10 +18,13 @@ mod integration {
     mod oracles;
     mod readme;
     mod reference;
+    mod report_page;
+    mod result_schema;
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
     mod terminal;
+    mod terminal_table;
     mod theory;
     mod trace_errors;
     mod trace_files;

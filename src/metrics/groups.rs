@@ -181,6 +181,14 @@ impl Gathered {
     }
 }
 
+/// Size class of every job of `workload` on `cluster`, in job order; [`size_name`] names it.
+#[must_use]
+pub fn size_classes(workload: &Workload, cluster: &ClusterSpec) -> Vec<usize> {
+    let shapes = Shapes::new(workload, cluster);
+    let asked = |request| shapes.get(shapes.of(request)).pools.first().map_or(Amounts::ZERO, |p| p.asked);
+    workload.jobs.iter().map(|job| size_class(&asked(job.request))).collect()
+}
+
 const SIZE_CLASSES: usize = 33;
 
 /// 0.. = GPUs 1, 2, 3-4, 5-8 ...; from `SIZE_CLASSES` on the same for CPUs of jobs without GPUs.
@@ -190,7 +198,8 @@ fn size_class(asked: &Amounts) -> usize {
 }
 
 /// `gpus 0005-0008`: zero-padded so that names sort as numbers.
-fn size_name(class: usize) -> String {
+#[must_use]
+pub fn size_name(class: usize) -> String {
     let (device, class) = if class < SIZE_CLASSES { ("gpus", class) } else { ("cpus", class - SIZE_CLASSES) };
     let last = 1u64 << class;
     let first = if class == 0 { 1 } else { (1u64 << (class - 1)) + 1 };

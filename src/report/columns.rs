@@ -76,6 +76,11 @@ const LEDGER: &[(&str, &str)] = &[
 ];
 
 const SUMMARY: &[(&str, &str)] = &[
+    ("title", "the question that the scenario asks; null without"),
+    ("policy", "name of the scheduling policy"),
+    ("baseline", "name of the design that the others are measured against"),
+    ("designs.<name>.label", "name of the design for people"),
+    ("designs.<name>.service", "request-level services: none in this version"),
     ("designs.<name>.jobs.read", "rows of the trace"),
     ("designs.<name>.jobs.repaired", "values that the reader changed"),
     ("designs.<name>.jobs.refused", "rows that the reader refused and jobs that no pool can ever hold"),

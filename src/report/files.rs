@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{Context, Manifest, designs_json};
+use super::{Context, Manifest, designs_json, page};
 use crate::cluster::Allocation;
 use crate::cluster::referee::Held;
 use crate::experiment::DesignResult;
@@ -106,6 +106,8 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
     write_whole(&dir.join("jobs.csv"), |out| jobs_csv(context, out))?;
     write_whole(&dir.join("timeline.csv"), |out| timeline_csv(context, out))?;
     write_whole(&dir.join("ledger.csv"), |out| ledger_csv(context, out))?;
+    let html = page(context, manifest);
+    write_whole(&dir.join("report.html"), |out| out.write_all(html.as_bytes()))?;
     write_whole(&dir.join("manifest.json"), |out| pretty(out, manifest))
 }
 

@@ -57,6 +57,12 @@ impl Scale {
     pub fn is_identity(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Factors on arrivals, run times and sizes, for reports.
+    #[must_use]
+    pub fn factors(&self) -> [f64; 3] {
+        [self.arrivals, self.run, self.size].map(|parts| parts as f64 / PARTS as f64)
+    }
 }
 
 /// The scaled workload.

@@ -1,0 +1,288 @@
+//! The figures of the first screen, one list for terminal and page: name, definition, what is better.
+
+use crate::experiment::DesignResult;
+use crate::metrics::HoursFigures;
+use crate::money::Money;
+
+/// Which end of a figure is the good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Better {
+    /// The smaller, the better.
+    Lower,
+    /// The larger, the better.
+    Higher,
+    /// Neither by itself.
+    Neither,
+}
+
+/// How a figure is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// A number of things.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// A share of 1.
+    Share,
+    /// A plain ratio.
+    Ratio,
+    /// Money, whole units.
+    Money,
+    /// Money, hundredths.
+    Price,
+}
+
+/// One figure of a design.
+#[derive(Debug)]
+pub(super) struct Figure {
+    /// Group of figures that it stands with.
+    pub(super) group: &'static str,
+    /// Name.
+    pub(super) name: &'static str,
+    /// What it is, in a sentence.
+    pub(super) definition: &'static str,
+    /// Unit.
+    pub(super) unit: Unit,
+    /// Which end is good.
+    pub(super) better: Better,
+    /// Left out where it is zero in every design.
+    pub(super) only_if_any: bool,
+    /// The value, if it is defined.
+    pub(super) value: fn(&DesignResult) -> Option<f64>,
+}
+
+impl Figure {
+    const fn new(
+        (group, name): (&'static str, &'static str),
+        unit: Unit,
+        better: Better,
+        value: fn(&DesignResult) -> Option<f64>,
+        definition: &'static str,
+    ) -> Self {
+        Self { group, name, definition, unit, better, only_if_any: false, value }
+    }
+
+    const fn if_any(self) -> Self {
+        Self { only_if_any: true, ..self }
+    }
+
+    /// The figure of `result` as text.
+    pub(super) fn text(&self, result: &DesignResult) -> Option<String> {
+        let value = (self.value)(result)?;
+        let currency = result.cost.as_ref().map_or("", |cost| cost.currency.code());
+        Some(match self.unit {
+            Unit::Count => count(value.round() as u64),
+            Unit::Seconds => span(value),
+            Unit::Share => percent(value),
+            Unit::Ratio => format!("{value:.2}"),
+            Unit::Money => format!("{} {currency}", count(value.round() as u64)),
+            Unit::Price => format!("{value:.2} {currency}"),
+        })
+    }
+
+    /// Whether there is anything to show.
+    pub(super) fn is_shown(&self, results: &[DesignResult]) -> bool {
+        let mut values = results.iter().filter_map(self.value);
+        if self.only_if_any { values.any(|value| value > 0.0) } else { values.next().is_some() }
+    }
+}
+
+/// The ledger that matters: GPUs, or CPUs where there is no GPU.
+pub(super) fn main_hours(result: &DesignResult) -> HoursFigures {
+    result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours)
+}
+
+fn idle_waiting(result: &DesignResult) -> Option<f64> {
+    let hours = main_hours(result);
+    (hours.installed > 0.0).then(|| hours.idle_waiting / hours.installed)
+}
+
+fn units(amount: Option<Money>) -> Option<f64> {
+    amount.map(Money::as_units)
+}
+
+use Better::{Higher, Lower, Neither};
+
+/// All of them, in the order of tables.
+pub(super) const FIGURES: &[Figure] = &[
+    Figure::new(
+        ("Jobs", "Jobs completed"),
+        Unit::Count,
+        Higher,
+        |r| Some(r.summary.jobs.completed as f64),
+        "Jobs that ran to their end.",
+    ),
+    Figure::new(
+        ("Jobs", "Jobs refused"),
+        Unit::Count,
+        Lower,
+        |r| Some(r.summary.jobs.refused as f64),
+        "Rows that the reader refused and jobs that no pool of the design can ever hold. They count in no wait.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Jobs", "Jobs failed or cancelled"),
+        Unit::Count,
+        Neither,
+        |r| Some((r.summary.jobs.failed + r.summary.jobs.cancelled) as f64),
+        "Jobs that ended without success or were withdrawn, as in the trace.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Jobs", "Jobs unfinished"),
+        Unit::Count,
+        Lower,
+        |r| Some(r.summary.jobs.unfinished as f64),
+        "Jobs that waited or ran when the run was cut.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Jobs", "Makespan"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.makespan_s,
+        "Last end - first submission.",
+    ),
+    Figure::new(
+        ("Waiting", "Wait, mean"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.wait_s.mean,
+        "First start - submission, arithmetic mean over the jobs that started.",
+    ),
+    Figure::new(
+        ("Waiting", "Wait, median"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.wait_s.p50,
+        "Half of the jobs that started waited no longer than this.",
+    ),
+    Figure::new(
+        ("Waiting", "Wait, p95"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.wait_s.p95,
+        "95th percentile: one job in twenty waited this long or longer.",
+    ),
+    Figure::new(
+        ("Waiting", "Wait, p99"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.wait_s.p99,
+        "99th percentile: one job in a hundred waited this long or longer.",
+    ),
+    Figure::new(
+        ("Waiting", "Wait, longest"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.wait_s.max,
+        "The longest wait of all jobs that started.",
+    ),
+    Figure::new(
+        ("Waiting", "Bounded slowdown, mean"),
+        Unit::Ratio,
+        Lower,
+        |r| r.summary.bounded_slowdown.mean,
+        "max(1, (wait + run) / max(run, 10 s)), arithmetic mean over the jobs that ran to an end. No unit: 1 is no wait.",
+    ),
+    Figure::new(
+        ("Use", "GPUs allocated"),
+        Unit::Share,
+        Neither,
+        |r| r.summary.utilization.gpu_allocated,
+        "Allocated GPU time / installed GPU time over the common horizon.",
+    ),
+    Figure::new(
+        ("Use", "CPUs allocated"),
+        Unit::Share,
+        Neither,
+        |r| r.summary.utilization.cpu,
+        "Allocated CPU time / installed CPU time over the common horizon.",
+    ),
+    Figure::new(
+        ("Use", "Idle while jobs waited"),
+        Unit::Share,
+        Lower,
+        idle_waiting,
+        "Share of the installed GPU time (CPU time where there is no GPU) that lay free while at least one job waited.",
+    ),
+    Figure::new(
+        ("Use", "GPU-hours delivered"),
+        Unit::Count,
+        Higher,
+        |r| r.summary.gpu_hours.map(|_| r.summary.delivered_gpu_hours),
+        "Reference GPU-hours of completed jobs: run time in the trace x GPUs asked for.",
+    ),
+    Figure::new(
+        ("Cost", "Cost"),
+        Unit::Money,
+        Lower,
+        |r| units(r.cost.as_ref().map(|cost| cost.total)),
+        "All pools over the common horizon, used or not. Owned: price spread over the lifetime, and electricity \
+         at busy power; rented: price per hour. Without financing, network, storage, staff and licences.",
+    ),
+    Figure::new(
+        ("Cost", "Cost per useful GPU-hour"),
+        Unit::Price,
+        Lower,
+        |r| units(r.cost.as_ref().and_then(|cost| cost.per_useful_gpu_hour)),
+        "Cost / GPU-hours delivered.",
+    ),
+    Figure::new(
+        ("Cost", "Cost per job"),
+        Unit::Price,
+        Lower,
+        |r| units(r.cost.as_ref().and_then(|cost| cost.per_job)),
+        "Cost / completed jobs.",
+    ),
+];
+
+/// `12,345`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.3 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// `45 s`, `12.3 min`, `5.1 h`, `13.2 d`.
+pub(super) fn span(s: f64) -> String {
+    match s {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.1} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.1} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(span(119.0), "119 s");
+        assert_eq!(span(5_400.0), "90.0 min");
+        assert_eq!(span(10_800.0), "3.0 h");
+        assert_eq!(span(864_000.0), "10.0 d");
+        assert_eq!(percent(0.1234), "12.3 %");
+    }
+
+    #[test]
+    fn every_figure_has_a_definition_that_ends() {
+        for figure in FIGURES {
+            assert!(figure.definition.ends_with('.'), "{}", figure.name);
+        }
+    }
+}
