@@ -22,8 +22,10 @@ pub mod floor;
 pub mod ordering;
 pub mod placement;
 pub mod policy;
+pub mod preemptive;
 pub mod queue;
 pub mod shapes;
+pub mod sharing;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;
