@@ -17,6 +17,7 @@
 
 pub mod blocks;
 pub mod classic;
+pub mod division;
 pub mod fits;
 pub mod floor;
 pub mod ordering;

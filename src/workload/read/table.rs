@@ -30,6 +30,7 @@ pub(crate) struct TableRows<T> {
 }
 
 /// Why a row is refused.
+#[derive(Debug)]
 pub(crate) struct RowProblem(Problem);
 
 /// One row, its cells by column name.
@@ -58,15 +59,20 @@ impl<'a> TableRow<'a> {
         self.cell(name).integer(low, high).map_err(RowProblem)
     }
 
+    /// A decimal number, in millionths; not below zero.
+    pub(crate) fn millionths(&self, name: &'static str) -> Result<i64, RowProblem> {
+        match parse_seconds_micros(self.cell(name).text) {
+            Ok(millionths) if millionths >= 0 => Ok(millionths),
+            Ok(_) | Err(SecondsError::OutOfRange) => Err(RowProblem(self.cell(name).out_of_range("at least 0"))),
+            Err(SecondsError::NotANumber) => Err(RowProblem(self.cell(name).wrong_type("a number"))),
+        }
+    }
+
     /// A decimal number above zero, in millionths.
     pub(crate) fn positive_millionths(&self, name: &'static str) -> Result<i64, RowProblem> {
-        let cell = self.cell(name);
-        match parse_seconds_micros(cell.text) {
-            Ok(millionths) if millionths > 0 => Ok(millionths),
-            Ok(_) | Err(SecondsError::OutOfRange) => {
-                Err(RowProblem(cell.out_of_range("above 0 and at most 10^12")))
-            }
-            Err(SecondsError::NotANumber) => Err(RowProblem(cell.wrong_type("a number"))),
+        match self.millionths(name)? {
+            0 => Err(RowProblem(self.cell(name).out_of_range("above 0"))),
+            millionths => Ok(millionths),
         }
     }
 
