@@ -100,7 +100,13 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         Some(Part::Fgd(FgdArgs { nodes: Some(nodes), pods: Some(pods), seeds, strict, .. })) => {
             return fgd_files(nodes, pods, *seeds, *strict, common);
         }
-        Some(Part::Muri(MuriArgs { trace: Some(trace), cluster: Some(cluster), restart_overhead, strict, .. })) => {
+        Some(Part::Muri(MuriArgs {
+            trace: Some(trace),
+            cluster: Some(cluster),
+            restart_overhead,
+            strict,
+            ..
+        })) => {
             return muri_files(trace, cluster, restart_overhead.as_deref(), *strict, common);
         }
         Some(Part::Fgd(part)) => (vec![fgd::validate(&shared, None)?], &part.held),
@@ -113,8 +119,9 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
     print(&sections, common)?;
     if let Some(path) = &args.write {
         let page = document::markdown(&sections);
-        write_whole(path, |out| out.write_all(page.as_bytes()))
-            .map_err(|error| Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure())))?;
+        write_whole(path, |out| out.write_all(page.as_bytes())).map_err(|error| {
+            Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
+        })?;
     }
     if held.check { check(&sections) } else { Ok(()) }
 }
@@ -195,8 +202,16 @@ fn fgd_files(nodes: &Path, pods: &Path, seeds: u64, strict: bool, common: &Commo
         writeln!(out)?;
         return Ok(());
     }
-    writeln!(out, "GPU given out and fragments, by load; mean over {seeds} seed(s) from {}", fgd::FIRST_SEED)?;
-    writeln!(out, "{:<15} {:>6} {:>12} {:>8} {:>16} {:>12}", "policy", "load %", "allocated %", "sd", "lost, % of free", "lost, % of all")?;
+    writeln!(
+        out,
+        "GPU given out and fragments, by load; mean over {seeds} seed(s) from {}",
+        fgd::FIRST_SEED
+    )?;
+    writeln!(
+        out,
+        "{:<15} {:>6} {:>12} {:>8} {:>16} {:>12}",
+        "policy", "load %", "allocated %", "sd", "lost, % of free", "lost, % of all"
+    )?;
     let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
     for result in &results {
         for at in [10, 16, 18, 19, 20, 22, 24, 26] {

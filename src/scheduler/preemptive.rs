@@ -109,8 +109,9 @@ impl Runner {
     pub fn pass(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
         match self.policy {
             PreemptivePolicy::Srtf => self.shortest_first(jobs, |job| i128::from(job.remaining.micros())),
-            PreemptivePolicy::Srsf => self
-                .shortest_first(jobs, |job| i128::from(job.remaining.micros()) * i128::from(job.gpus)),
+            PreemptivePolicy::Srsf => {
+                self.shortest_first(jobs, |job| i128::from(job.remaining.micros()) * i128::from(job.gpus))
+            }
             PreemptivePolicy::Tiresias => self.least_attained(jobs),
         }
     }
@@ -141,8 +142,12 @@ impl Runner {
     /// Moves the jobs that have reached their queue's limit to the end of the next one, in the order in
     /// which they stand.
     fn demote(&mut self, jobs: &IdVec<JobId, TrainingJob>) {
-        let standing: Vec<(usize, JobId)> =
-            self.queues.iter().enumerate().flat_map(|(at, queue)| queue.iter().map(move |id| (at, *id))).collect();
+        let standing: Vec<(usize, JobId)> = self
+            .queues
+            .iter()
+            .enumerate()
+            .flat_map(|(at, queue)| queue.iter().map(move |id| (at, *id)))
+            .collect();
         for (at, id) in standing {
             let job = &jobs[id];
             let service = i128::from(job.attained.micros()) * i128::from(job.gpus);

@@ -28,7 +28,8 @@ const HEADS: [&str; 6] = ["figure", "published", "ours", "difference", "toleranc
 #[must_use]
 pub fn verdict(section: &Section) -> String {
     let outside = section.outside().count();
-    let mut line = format!("{} of {} figures within tolerance", section.rows.len() - outside, section.rows.len());
+    let mut line =
+        format!("{} of {} figures within tolerance", section.rows.len() - outside, section.rows.len());
     if !section.absent.is_empty() {
         let _ = write!(line, "; {} file(s) not there, their figures were not computed", section.absent.len());
     }
@@ -49,7 +50,8 @@ pub fn text(section: &Section) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let width = widths[column];
-            let _ = if column == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
+            let _ =
+                if column == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 pub use compare::validate;
 pub use fill::{Curve, LOADS, arrivals, fill, typical};
-pub use lists::{Lists, read_lists};
+pub use lists::{Lists, Pod, read_lists};
 
 use crate::scheduler::sharing::SharingPolicy;
 

@@ -2,8 +2,8 @@
 
 use super::{Row, Section, Tolerance};
 use crate::scheduler::division::{Queue, divide};
-use crate::workload::checkpoint::daly_interval;
 use crate::time::SimDuration;
+use crate::workload::checkpoint::daly_interval;
 
 /// Evaluates them.
 #[must_use]
@@ -13,7 +13,9 @@ pub fn validate() -> Section {
         .map(|(mtbf_min, published, tolerance)| {
             let minutes = |n: i64| SimDuration::from_s(60 * n);
             Row {
-                what: format!("Daly's checkpoint interval (min), {mtbf_min} min between failures, 5 min dump"),
+                what: format!(
+                    "Daly's checkpoint interval (min), {mtbf_min} min between failures, 5 min dump"
+                ),
                 published,
                 ours: daly_interval(minutes(5), minutes(mtbf_min)).as_s() / 60.0,
                 tolerance: Tolerance::Absolute(tolerance),

@@ -128,9 +128,8 @@ impl List {
     fn best(&self, draw: Option<&mut Stream>) -> Option<usize> {
         let most = self.blocks.iter().map(|block| block.most).max().filter(|most| *most != INFEASIBLE)?;
         let equals = || self.blocks.iter().enumerate().filter(|(_, block)| block.most == most);
-        let mut left = draw.map_or(0, |draw| {
-            draw.below(equals().map(|(_, block)| u64::from(block.count)).sum())
-        });
+        let mut left =
+            draw.map_or(0, |draw| draw.below(equals().map(|(_, block)| u64::from(block.count)).sum()));
         for (at, block) in equals() {
             if left < u64::from(block.count) {
                 let first = at * BLOCK;

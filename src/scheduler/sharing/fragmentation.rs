@@ -44,28 +44,27 @@ struct Row {
 const MODELS: usize = 64;
 
 impl TypicalMix {
-    /// The most frequent of `demands` until `per_cent` of them are covered (ties: what came first).
+    /// The most frequent of `demands` until `per_cent` of them are covered; among equally frequent ones
+    /// the larger CPU request first, then what came first. The number beside a demand tells apart requests
+    /// that mean the same but were written differently.
     #[must_use]
-    pub fn most_frequent(demands: &[SharedDemand], per_cent: u64) -> Self {
-        let mut order: Vec<SharedDemand> = Vec::new();
-        let mut counts: rustc_hash::FxHashMap<SharedDemand, u64> = rustc_hash::FxHashMap::default();
+    pub fn most_frequent(demands: &[(SharedDemand, u32)], per_cent: u64) -> Self {
+        let mut counts: indexmap::IndexMap<(SharedDemand, u32), u64, rustc_hash::FxBuildHasher> =
+            indexmap::IndexMap::default();
         for demand in demands {
-            let count = counts.entry(*demand).or_insert(0);
-            if *count == 0 {
-                order.push(*demand);
-            }
-            *count += 1;
+            *counts.entry(*demand).or_insert(0) += 1;
         }
-        order.sort_by_key(|demand| std::cmp::Reverse(counts[demand]));
+        let mut order: Vec<(SharedDemand, u64)> =
+            counts.into_iter().map(|((demand, _), count)| (demand, count)).collect();
+        order.sort_by_key(|(demand, count)| std::cmp::Reverse((*count, demand.cpu_milli)));
         let enough = demands.len() as u64 * per_cent;
         let mut covered = 0;
-        let covering = order.into_iter().take_while(|demand| {
+        order.retain(|(_, count)| {
             let more = covered * 100 < enough;
-            covered += counts[demand];
+            covered += count;
             more
         });
-        let mix: Vec<(SharedDemand, u64)> = covering.map(|demand| (demand, counts[&demand])).collect();
-        Self::new(&mix)
+        Self::new(&order)
     }
 
     /// A mix of requests with their frequencies.
@@ -112,7 +111,13 @@ impl TypicalMix {
     /// By how much the fragmentation of `node` grows if `demand` takes a share of each single card that
     /// has room: (card, growth), for demands for a share of one card; one pair for all others, with the
     /// cards of the common rule. The node must hold the demand.
-    pub fn growth(&mut self, node: &SharedNode, before: i64, demand: &SharedDemand, mut tell: impl FnMut(u8, i64)) {
+    pub fn growth(
+        &mut self,
+        node: &SharedNode,
+        before: i64,
+        demand: &SharedDemand,
+        mut tell: impl FnMut(u8, i64),
+    ) {
         let row = self.row(node.model, node.cpu_milli - demand.cpu_milli, node.mem_mib - demand.mem_mib);
         if demand.is_sharing() && self.rows[row].as_ref().is_some_and(|row| row.fractions.is_empty()) {
             let free = i64::from(node.free_milli()) - i64::from(demand.card_milli);
@@ -182,7 +187,8 @@ impl TypicalMix {
                 fitting().filter(|(demand, _)| of(demand)).map(|(_, count)| count).sum::<i64>()
             };
             let one_card = (0..=self.milli_steps.len()).map(|class| {
-                let held = |d: &SharedDemand| d.cards == 1 && self.milli_steps[..class].contains(&d.card_milli);
+                let held =
+                    |d: &SharedDemand| d.cards == 1 && self.milli_steps[..class].contains(&d.card_milli);
                 sum(&held)
             });
             let whole_cards = (0..=self.most_cards).map(|whole| {
@@ -256,7 +262,11 @@ mod tests {
                 tables.growth(&node, before, &demand, |card, growth| grown.push((card, growth)));
                 for (card, growth) in grown {
                     let mut next = node.clone();
-                    let cards = if demand.is_sharing() { [card].into_iter().collect() } else { node.tightest(&demand) };
+                    let cards = if demand.is_sharing() {
+                        [card].into_iter().collect()
+                    } else {
+                        node.tightest(&demand)
+                    };
                     next.take(&demand, &cards);
                     assert_eq!(by_definition(&mix, &next) - before, growth, "{demand:?} on {node:?}");
                 }
@@ -271,7 +281,7 @@ mod tests {
         let of = |milli: u16, count: usize| {
             let demand =
                 SharedDemand { cpu_milli: 0, mem_mib: 0, cards: 1, card_milli: milli, models: ModelSet::ANY };
-            vec![demand; count]
+            vec![(demand, 0); count]
         };
         let demands = [of(100, 4), of(200, 90), of(300, 5), of(400, 1)].concat();
         let mix = TypicalMix::most_frequent(&demands, 95);

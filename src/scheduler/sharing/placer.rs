@@ -272,6 +272,10 @@ mod tests {
         )
     }
 
+    fn usual(demands: &[SharedDemand]) -> TypicalMix {
+        TypicalMix::most_frequent(&demands.iter().map(|demand| (*demand, 0)).collect::<Vec<_>>(), 95)
+    }
+
     proptest! {
         /// Every policy: nothing is taken twice or beyond what there is, a refusal means that no node has
         /// room, and what is given back restores the nodes.
@@ -283,7 +287,7 @@ mod tests {
         ) {
             let nodes: Vec<SharedNode> =
                 (0..6).map(|n| SharedNode::new(32_000, 400, n % 2, [1, 2, 4][n as usize % 3])).collect();
-            let mix = TypicalMix::most_frequent(&demands, 95);
+            let mix = usual(&demands);
             let tie = [TieRule::LowestId, TieRule::RandomPerDecision, TieRule::PermutedPerSeed][tie];
             let mut placer = Placer::new(&nodes, SharingPolicy::ALL[policy].0, tie, mix, 7);
             let mut held = Vec::new();
@@ -314,7 +318,7 @@ mod tests {
             let nodes: Vec<SharedNode> =
                 (0..9).map(|n| SharedNode::new(48_000, 400, n % 2, [1, 2, 4][n as usize % 3])).collect();
             let policy = SharingPolicy::ALL[policy].0;
-            let mix = TypicalMix::most_frequent(&demands, 95);
+            let mix = usual(&demands);
             let mut placer = Placer::new(&nodes, policy, TieRule::LowestId, mix.clone(), 0);
             let mut scorer = Scorer::new(policy, mix);
             for demand in &demands {

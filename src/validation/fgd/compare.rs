@@ -60,7 +60,8 @@ pub fn validate(shared: &Path, only: Option<&[&str]>) -> Result<Section, Diagnos
     let openb = shared.join("traces/gpu/alibaba-gpu-v2023");
     let fgd = shared.join("published/fgd");
     let nodes = openb.join("openb_node_list_gpu_node.csv");
-    let tables = ["expected_allocation.csv.gz", "expected_fragmentation_ratio.csv.gz"].map(|name| fgd.join(name));
+    let tables =
+        ["expected_allocation.csv.gz", "expected_fragmentation_ratio.csv.gz"].map(|name| fgd.join(name));
     let names: Vec<&str> =
         LISTS.into_iter().filter(|name| only.is_none_or(|only| only.contains(name))).collect();
     let file = |name: &&str| {
@@ -99,8 +100,36 @@ fn published<'a>(table: &'a Published, list: &str, policy: SharingPolicy) -> &'a
 const TABLE: Columns = Columns {
     what: "the published table by workload, policy and seed",
     required: &[
-        "workload", "sc_policy", "seed", "0", "5", "10", "15", "20", "25", "30", "35", "40", "45", "50", "55",
-        "60", "65", "70", "75", "80", "85", "90", "95", "100", "105", "110", "115", "120", "125", "130",
+        "workload",
+        "sc_policy",
+        "seed",
+        "0",
+        "5",
+        "10",
+        "15",
+        "20",
+        "25",
+        "30",
+        "35",
+        "40",
+        "45",
+        "50",
+        "55",
+        "60",
+        "65",
+        "70",
+        "75",
+        "80",
+        "85",
+        "90",
+        "95",
+        "100",
+        "105",
+        "110",
+        "115",
+        "120",
+        "125",
+        "130",
     ],
     optional: &[],
 };

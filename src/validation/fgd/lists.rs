@@ -18,13 +18,22 @@ const PODS: Columns = Columns {
     optional: &["gpu_spec"],
 };
 
+/// A request as the list has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// What it needs.
+    pub demand: SharedDemand,
+    /// The number of its `gpu_spec` as written: `A|B` and `A|B|B` mean the same and are told apart.
+    pub spec: u32,
+}
+
 /// Nodes and the pods that are drawn from.
 #[derive(Clone, Debug)]
 pub struct Lists {
     /// All nodes, empty, in file order.
     pub nodes: Vec<SharedNode>,
     /// All pods in file order.
-    pub pods: Vec<SharedDemand>,
+    pub pods: Vec<Pod>,
     /// Rows that were refused, with reasons.
     pub told: Diagnostics,
 }
@@ -51,8 +60,11 @@ pub fn read_lists(nodes: &Path, pods: &Path, strict: bool) -> Result<Lists, Diag
         return Err(told);
     }
     names.clear();
+    let mut specs = indexmap::IndexSet::<String, rustc_hash::FxBuildHasher>::default();
     let pod_table = read_table(pods, &PODS, strict, |row| {
-        let pod = read_pod(row, &mut models)?;
+        let demand = read_pod(row, &mut models)?;
+        let (spec, _) = specs.insert_full(row.text("gpu_spec").to_owned());
+        let pod = Pod { demand, spec: spec as u32 };
         if names.insert(row.text("name").to_owned()) { Ok(pod) } else { Err(row.duplicate("name")) }
     })?;
     Ok(Lists { nodes: node_table.rows, pods: pod_table.rows, told: pod_table.told })

@@ -63,7 +63,9 @@ impl<'a> TableRow<'a> {
     pub(crate) fn millionths(&self, name: &'static str) -> Result<i64, RowProblem> {
         match parse_seconds_micros(self.cell(name).text) {
             Ok(millionths) if millionths >= 0 => Ok(millionths),
-            Ok(_) | Err(SecondsError::OutOfRange) => Err(RowProblem(self.cell(name).out_of_range("at least 0"))),
+            Ok(_) | Err(SecondsError::OutOfRange) => {
+                Err(RowProblem(self.cell(name).out_of_range("at least 0")))
+            }
             Err(SecondsError::NotANumber) => Err(RowProblem(self.cell(name).wrong_type("a number"))),
         }
     }
@@ -194,7 +196,12 @@ struct Header {
 }
 
 impl Header {
-    fn new(columns: &Columns, line: &[u8], cells: &Cells, place: &LinePlace<'_>) -> Result<Self, Diagnostics> {
+    fn new(
+        columns: &Columns,
+        line: &[u8],
+        cells: &Cells,
+        place: &LinePlace<'_>,
+    ) -> Result<Self, Diagnostics> {
         let names: Vec<&str> =
             (0..cells.len()).map(|at| std::str::from_utf8(cells.text(line, at)).unwrap_or("")).collect();
         let mut placed = Vec::new();
