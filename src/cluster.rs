@@ -2,7 +2,8 @@
 //!
 //! [`ClusterSpec`] describes a design's nodes; [`Ledger`] is the only writer of capacity: it takes and
 //! gives back [`Allocation`]s and refuses an illegal grant. [`Referee`] checks the ledger's history
-//! independently of it (capacity, exclusivity, causality, conservation).
+//! independently of it (capacity, exclusivity, causality, conservation). [`mig`] is the geometry of a
+//! GPU that is cut into instances.
 //!
 //! This room knows nothing of queues, policies or time; it never decides, it only keeps count.
 //!
@@ -11,6 +12,7 @@
 
 pub mod amounts;
 pub mod ledger;
+pub mod mig;
 pub mod referee;
 pub mod spec;
 

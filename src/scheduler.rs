@@ -17,13 +17,16 @@
 
 pub mod blocks;
 pub mod classic;
+pub mod division;
 pub mod fits;
 pub mod floor;
 pub mod ordering;
 pub mod placement;
 pub mod policy;
+pub mod preemptive;
 pub mod queue;
 pub mod shapes;
+pub mod sharing;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;

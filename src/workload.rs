@@ -11,6 +11,7 @@
 //! refused or changed is in the [`RepairLedger`]; times and amounts are integers.
 
 pub mod anonymize;
+pub mod checkpoint;
 pub mod classify;
 pub mod generate;
 pub mod intern;

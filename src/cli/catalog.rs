@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Common;
 use super::backstage::Failure;
+use crate::cluster::mig;
 use crate::report::plain_table;
 use crate::scenario::catalogue;
 
@@ -17,7 +18,7 @@ use crate::scenario::catalogue;
   windtunnel catalog prices --json")]
 pub(super) struct CatalogArgs {
     /// Which part; default all.
-    #[arg(value_parser = ["gpus", "nodes", "prices"])]
+    #[arg(value_parser = ["gpus", "mig", "nodes", "prices"])]
     part: Option<String>,
 }
 
@@ -28,6 +29,9 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         let mut object = serde_json::Map::new();
         if wanted("gpus") {
             object.insert("gpus".to_owned(), json!(catalogue::gpus()));
+        }
+        if wanted("mig") {
+            object.insert("mig".to_owned(), json!(mig::rows()));
         }
         if wanted("nodes") {
             object.insert("nodes".to_owned(), json!(catalogue::nodes()));
@@ -41,6 +45,7 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
     }
     for (part, rows) in [
         ("gpus", json!(catalogue::gpus())),
+        ("mig", json!(mig::rows())),
         ("nodes", json!(catalogue::nodes())),
         ("prices", json!(catalogue::prices())),
     ] {

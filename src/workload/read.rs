@@ -9,6 +9,7 @@
 //! - `lines`: lines of bounded length
 //! - `csv`, `columns`, `cells`, `request`, `extras`, `timestamps`: the native CSV
 //! - `swf`: the Standard Workload Format
+//! - `table`: tables of others, by column name
 //! - `assembly`: duplicates, submit order, arrays; `dependencies`: names become jobs, circles are refused
 
 mod assembly;
@@ -22,6 +23,7 @@ mod problem;
 mod request;
 mod source;
 mod swf;
+pub(crate) mod table;
 mod timestamps;
 
 use std::io::{self, Read};

@@ -1,0 +1,224 @@
+//! Preemptive policies of training clusters, exactly as published simulators have them.
+//!
+//! - SRTF: shortest remaining time first
+//! - SRSF: shortest remaining service (time x GPUs) first
+//! - Tiresias: discretised two-dimensional least attained service (Gu et al., NSDI 2019)
+//!
+//! At each pass all placements are forgotten and made anew, in the policy's order; what does not fit is
+//! skipped, and running jobs that no longer fit are preempted. Remaining times are those of an oracle
+//! (SRTF, SRSF); Tiresias looks at attained service only.
+//!
+//! This room decides; when a pass takes place and what preemption costs is up to the caller.
+
+use std::collections::VecDeque;
+
+use crate::ids::{IdVec, JobId};
+use crate::time::{SimDuration, SimTime};
+
+/// A policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreemptivePolicy {
+    /// Shortest remaining time first.
+    Srtf,
+    /// Shortest remaining service first.
+    Srsf,
+    /// Discretised two-dimensional least attained service.
+    Tiresias,
+}
+
+impl PreemptivePolicy {
+    /// All of them, with their names.
+    pub const ALL: [(Self, &str); 3] =
+        [(Self::Srtf, "srtf"), (Self::Srsf, "srsf"), (Self::Tiresias, "tiresias")];
+}
+
+/// Attained service, in GPU seconds, at which a job leaves the first and the second queue of Tiresias.
+pub const QUEUE_LIMITS_GPU_S: [i64; 2] = [3250, 7200];
+
+/// A job as these policies see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrainingJob {
+    /// GPUs.
+    pub gpus: u32,
+    /// Run time that is left.
+    pub remaining: SimDuration,
+    /// Time that it has held its GPUs.
+    pub attained: SimDuration,
+    /// Whether it holds GPUs now; set by [`Runner::pass`].
+    pub running: bool,
+}
+
+/// Equal nodes with GPUs; these policies look at nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuCluster {
+    /// Nodes.
+    pub nodes: u32,
+    /// GPUs of each.
+    pub gpus_per_node: u32,
+}
+
+/// The runnable jobs in the policy's order, and the decision who runs.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    policy: PreemptivePolicy,
+    cluster: GpuCluster,
+    /// One queue, or the three of Tiresias.
+    queues: Vec<VecDeque<JobId>>,
+}
+
+impl Runner {
+    /// A runner without jobs.
+    #[must_use]
+    pub fn new(policy: PreemptivePolicy, cluster: GpuCluster) -> Self {
+        let queues = match policy {
+            PreemptivePolicy::Srtf | PreemptivePolicy::Srsf => 1,
+            PreemptivePolicy::Tiresias => QUEUE_LIMITS_GPU_S.len() + 1,
+        };
+        Self { policy, cluster, queues: vec![VecDeque::new(); queues] }
+    }
+
+    /// A job that can run from now on.
+    pub fn arrive(&mut self, job: JobId) {
+        self.queues[0].push_back(job);
+    }
+
+    /// A job that is done.
+    pub fn finish(&mut self, job: JobId) {
+        self.queues.iter_mut().for_each(|queue| queue.retain(|other| *other != job));
+    }
+
+    /// The jobs that are not done, waiting or running.
+    pub fn runnable(&self) -> impl Iterator<Item = JobId> {
+        self.queues.iter().flatten().copied()
+    }
+
+    /// When the next running job leaves its queue (Tiresias), if all stays as it is: in whole seconds
+    /// after its attained time.
+    #[must_use]
+    pub fn next_demotion(&self, jobs: &IdVec<JobId, TrainingJob>, now: SimTime) -> Option<SimTime> {
+        let due = |job: &TrainingJob, limit: i64| {
+            let whole_s = limit.unsigned_abs().div_ceil(u64::from(job.gpus)) as i64;
+            now + SimDuration::from_micros(SimDuration::from_s(whole_s).micros() - job.attained.micros())
+        };
+        let limited = self.queues.iter().zip(QUEUE_LIMITS_GPU_S).filter(|_| self.queues.len() > 1);
+        let running = limited.flat_map(|(queue, limit)| queue.iter().map(move |id| (jobs[*id], limit)));
+        running.filter(|(job, _)| job.running).map(|(job, limit)| due(&job, limit)).min()
+    }
+
+    /// Decides anew who runs.
+    pub fn pass(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
+        match self.policy {
+            PreemptivePolicy::Srtf => self.shortest_first(jobs, |job| i128::from(job.remaining.micros())),
+            PreemptivePolicy::Srsf => {
+                self.shortest_first(jobs, |job| i128::from(job.remaining.micros()) * i128::from(job.gpus))
+            }
+            PreemptivePolicy::Tiresias => self.least_attained(jobs),
+        }
+    }
+
+    fn shortest_first(&mut self, jobs: &mut IdVec<JobId, TrainingJob>, key: impl Fn(&TrainingJob) -> i128) {
+        let queue = self.queues[0].make_contiguous();
+        queue.sort_by_key(|id| key(&jobs[*id]));
+        let mut free = vec![self.cluster.gpus_per_node; self.cluster.nodes as usize];
+        for id in queue {
+            jobs[*id].running = place(&mut free, self.cluster.gpus_per_node, jobs[*id].gpus);
+        }
+    }
+
+    fn least_attained(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
+        self.demote(jobs);
+        let mut free = self.cluster.nodes * self.cluster.gpus_per_node;
+        for id in self.queues.iter().flatten() {
+            let job = &mut jobs[*id];
+            job.running = job.gpus <= free;
+            free -= if job.running { job.gpus } else { 0 };
+        }
+        // Running jobs stay ahead of waiting ones, so that the next pass does not swap equals.
+        for queue in &mut self.queues {
+            queue.make_contiguous().sort_by_key(|id| !jobs[*id].running);
+        }
+    }
+
+    /// Moves the jobs that have reached their queue's limit to the end of the next one, in the order in
+    /// which they stand.
+    fn demote(&mut self, jobs: &IdVec<JobId, TrainingJob>) {
+        let standing: Vec<(usize, JobId)> = self
+            .queues
+            .iter()
+            .enumerate()
+            .flat_map(|(at, queue)| queue.iter().map(move |id| (at, *id)))
+            .collect();
+        for (at, id) in standing {
+            let job = &jobs[id];
+            let service = i128::from(job.attained.micros()) * i128::from(job.gpus);
+            let limit = QUEUE_LIMITS_GPU_S.get(at);
+            if limit.is_some_and(|limit| service >= i128::from(SimDuration::from_s(*limit).micros())) {
+                self.queues[at].retain(|other| *other != id);
+                self.queues[at + 1].push_back(id);
+            }
+        }
+    }
+}
+
+/// Places a job on nodes with so much `free`: up to a node's GPUs on the first node with room, more on the
+/// first idle nodes and, for the remainder, the first other node with room. Whether it fits.
+fn place(free: &mut [u32], per_node: u32, gpus: u32) -> bool {
+    let (whole, rest) = if gpus <= per_node { (0, gpus) } else { (gpus / per_node, gpus % per_node) };
+    let mut taken: Vec<(usize, u32)> = Vec::new();
+    let idle = free.iter().enumerate().filter(|(_, free)| **free == per_node);
+    taken.extend(idle.map(|(node, _)| (node, per_node)).take(whole as usize));
+    if taken.len() < whole as usize {
+        return false;
+    }
+    if rest > 0 {
+        let other = |node: usize| taken.iter().all(|(used, _)| *used != node);
+        let Some(node) = (0..free.len()).find(|node| free[*node] >= rest && other(*node)) else {
+            return false;
+        };
+        taken.push((node, rest));
+    }
+    taken.into_iter().for_each(|(node, gpus)| free[node] -= gpus);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_jobs_take_idle_nodes_and_a_remainder() {
+        let mut free = [6, 8, 8, 8];
+        assert!(place(&mut free, 8, 20));
+        assert_eq!(free, [2, 0, 0, 8]);
+        assert!(!place(&mut free, 8, 16));
+        assert!(place(&mut free, 8, 3));
+        assert_eq!(free, [2, 0, 0, 5]);
+        assert!(!place(&mut free, 8, 6));
+    }
+
+    fn jobs(rows: &[(u32, i64)]) -> IdVec<JobId, TrainingJob> {
+        let job = |(gpus, remaining_s): &(u32, i64)| TrainingJob {
+            gpus: *gpus,
+            remaining: SimDuration::from_s(*remaining_s),
+            attained: SimDuration::ZERO,
+            running: false,
+        };
+        rows.iter().map(job).collect()
+    }
+
+    fn running(policy: PreemptivePolicy, rows: &[(u32, i64)]) -> Vec<u32> {
+        let mut jobs = jobs(rows);
+        let mut runner = Runner::new(policy, GpuCluster { nodes: 1, gpus_per_node: 8 });
+        jobs.ids().for_each(|id| runner.arrive(id));
+        runner.pass(&mut jobs);
+        jobs.iter_ids().filter(|(_, job)| job.running).map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn orders_by_time_by_service_by_arrival() {
+        let rows = [(4, 100), (8, 60), (1, 300), (4, 90)];
+        assert_eq!(running(PreemptivePolicy::Srtf, &rows), [1]);
+        assert_eq!(running(PreemptivePolicy::Srsf, &rows), [2, 3]);
+        assert_eq!(running(PreemptivePolicy::Tiresias, &rows), [0, 2]);
+    }
+}

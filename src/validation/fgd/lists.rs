@@ -1,0 +1,105 @@
+//! The openb files: nodes with cards, pods that ask for CPUs, memory and cards or parts of one.
+
+use std::path::Path;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::scheduler::sharing::node::MAX_CARDS;
+use crate::scheduler::sharing::{CARD_MILLI, Models, SharedDemand, SharedNode};
+use crate::workload::read::table::{Columns, RowProblem, TableRow, read_table};
+
+const NODES: Columns = Columns {
+    what: "an openb list of nodes",
+    required: &["sn", "cpu_milli", "memory_mib", "gpu", "model"],
+    optional: &[],
+};
+const PODS: Columns = Columns {
+    what: "an openb list of pods",
+    required: &["name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli"],
+    optional: &["gpu_spec"],
+};
+
+/// A request as the list has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// What it needs.
+    pub demand: SharedDemand,
+    /// The number of its `gpu_spec` as written: `A|B` and `A|B|B` mean the same and are told apart.
+    pub spec: u32,
+}
+
+/// Nodes and the pods that are drawn from.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// All nodes, empty, in file order.
+    pub nodes: Vec<SharedNode>,
+    /// All pods in file order.
+    pub pods: Vec<Pod>,
+    /// Rows that were refused, with reasons.
+    pub told: Diagnostics,
+}
+
+/// Reads a list of nodes and a list of pods.
+///
+/// # Errors
+/// What makes a file useless: any bad node, and with `strict` any bad pod.
+pub fn read_lists(nodes: &Path, pods: &Path, strict: bool) -> Result<Lists, Diagnostics> {
+    let mut models = Models::default();
+    let mut names = rustc_hash::FxHashSet::default();
+    let node_table = read_table(nodes, &NODES, true, |row| {
+        let node = read_node(row, &mut models)?;
+        if names.insert(row.text("sn").to_owned()) { Ok(node) } else { Err(row.duplicate("sn")) }
+    })?;
+    if node_table.rows.iter().all(|node| node.cards.is_empty()) {
+        let message = "no node of the list has a GPU";
+        let mut told = Diagnostics::default();
+        told.push(
+            Diagnostic::error("W0431", message)
+                .at(Place::File(nodes.display().to_string().into()))
+                .because("the figures are shares of the GPUs"),
+        );
+        return Err(told);
+    }
+    names.clear();
+    let mut specs = indexmap::IndexSet::<String, rustc_hash::FxBuildHasher>::default();
+    let pod_table = read_table(pods, &PODS, strict, |row| {
+        let demand = read_pod(row, &mut models)?;
+        let (spec, _) = specs.insert_full(row.text("gpu_spec").to_owned());
+        let pod = Pod { demand, spec: spec as u32 };
+        if names.insert(row.text("name").to_owned()) { Ok(pod) } else { Err(row.duplicate("name")) }
+    })?;
+    Ok(Lists { nodes: node_table.rows, pods: pod_table.rows, told: pod_table.told })
+}
+
+fn whole(row: &TableRow<'_>, name: &'static str) -> Result<u32, RowProblem> {
+    row.whole(name, 0, i64::from(i32::MAX)).map(|value| value as u32)
+}
+
+fn too_many_models(row: &TableRow<'_>, column: &'static str) -> RowProblem {
+    row.out_of_range(column, "one of at most 64 models", "the files name more GPU models than that")
+}
+
+fn read_node(row: &TableRow<'_>, models: &mut Models) -> Result<SharedNode, RowProblem> {
+    let cards = row.whole("gpu", 0, MAX_CARDS as i64)? as usize;
+    let model = models.number(row.text("model")).ok_or_else(|| too_many_models(row, "model"))?;
+    Ok(SharedNode::new(whole(row, "cpu_milli")?, whole(row, "memory_mib")?, model, cards))
+}
+
+fn read_pod(row: &TableRow<'_>, models: &mut Models) -> Result<SharedDemand, RowProblem> {
+    let cards = row.whole("num_gpu", 0, MAX_CARDS as i64)? as u8;
+    let milli = row.whole("gpu_milli", 0, i64::from(i32::MAX))?;
+    if milli > i64::from(CARD_MILLI) {
+        let help = "gpu_milli is the part of each GPU; ask for several GPUs with num_gpu";
+        return Err(row.out_of_range("gpu_milli", "at most 1000, a whole GPU", help));
+    }
+    if cards > 0 && milli == 0 {
+        let help = "write 1000 for whole GPUs";
+        return Err(row.out_of_range("gpu_milli", "above 0 where num_gpu is", help));
+    }
+    Ok(SharedDemand {
+        cpu_milli: whole(row, "cpu_milli")?,
+        mem_mib: whole(row, "memory_mib")?,
+        cards,
+        card_milli: if cards == 0 { 0 } else { milli as u16 },
+        models: models.set(row.text("gpu_spec")).ok_or_else(|| too_many_models(row, "gpu_spec"))?,
+    })
+}
