@@ -24,6 +24,7 @@ pub mod placement;
 pub mod policy;
 pub mod queue;
 pub mod shapes;
+pub mod slurm;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;

@@ -1,0 +1,146 @@
+//! When and where could a job start, if the running jobs ended at their limits?
+//!
+//! The job is tried on what is free now; then with every job gone that it may preempt; then running jobs
+//! are removed in order of their planned ends, in batches, with a test after each batch. The first
+//! window begins at the first end rounded up to a multiple of 30 s and reaches 30 s further, the next 60 s,
+//! then 120 s, and so on. The predicted start is the planned end of the job removed last.
+
+use super::NodeSet;
+use super::controller::Controller;
+use super::job::{Job, JobIx};
+
+/// Jobs removed at most before the search for a window's end is cut (recorded source: 200).
+const BATCH: u32 = 200;
+/// Length of the first window.
+const FIRST_WINDOW_S: i64 = 30;
+
+/// A predicted start.
+pub(super) struct Prediction {
+    pub start_s: i64,
+    pub nodes: Vec<usize>,
+}
+
+impl Controller<'_> {
+    /// Where the job can start, on nodes of `allowed`, and when; `now_only` asks for nothing later.
+    pub(super) fn will_run(&self, job: JobIx, allowed: &NodeSet, now_s: i64, now_only: bool) -> Option<Prediction> {
+        let ask = self.ask(job);
+        if let Some(nodes) = self.placement().choose(ask, allowed, &self.free) {
+            return Some(Prediction { start_s: now_s, nodes });
+        }
+        let candidates = self.preemption_candidates(job, now_s);
+        if candidates.is_empty() && now_only {
+            return None;
+        }
+        let mut free = self.free.clone();
+        if !candidates.is_empty() {
+            for victim in &candidates {
+                self.remove_from(&mut free, *victim);
+            }
+            if let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+                return Some(Prediction { start_s: now_s, nodes });
+            }
+            if now_only {
+                return None;
+            }
+        }
+        let ending = self.ends_on(allowed, &candidates);
+        let mut windows = Windows::new(self.config.backfill.window_linear_s);
+        let mut at = 0;
+        while at < ending.len() {
+            let (next, tested) = windows.batch(&ending, at);
+            for (_, victim) in &ending[at..next] {
+                self.remove_from(&mut free, *victim);
+            }
+            at = next;
+            if tested && let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+                let last = &self.jobs[ending[at - 1].1.at()];
+                return Some(Prediction { start_s: self.expected_end(last, now_s), nodes });
+            }
+        }
+        None
+    }
+
+    /// Running jobs with a node in `allowed` that are not `gone`, by planned end, then in list order.
+    fn ends_on(&self, allowed: &NodeSet, gone: &[JobIx]) -> Vec<(i64, JobIx)> {
+        let mut ending: Vec<(i64, u64, JobIx)> = self
+            .running
+            .iter()
+            .filter(|r| !gone.contains(r) && !self.jobs[r.at()].nodes.is_disjoint(allowed))
+            .map(|r| (self.jobs[r.at()].end_planned_s, self.jobs[r.at()].list_order, *r))
+            .collect();
+        ending.sort_unstable();
+        ending.into_iter().map(|(end, _, job)| (end, job)).collect()
+    }
+
+    /// The planned end, or a guess where it has passed.
+    fn expected_end(&self, job: &Job, now_s: i64) -> i64 {
+        if job.end_planned_s > now_s {
+            return job.end_planned_s;
+        }
+        let partition = self.config.partitions[job.partition].over_time_limit_min;
+        let kill_wait = self.config.controller.kill_wait_s;
+        let end = match partition.or(self.config.controller.over_time_limit_min) {
+            None => now_s + i64::from(job.limit_min) * 60,
+            Some(over_min) => job.end_planned_s + kill_wait + i64::from(over_min) * 60,
+        };
+        if end <= now_s { now_s + 1 } else { end }
+    }
+}
+
+/// The growing windows of one prediction.
+struct Windows {
+    anchor_s: Option<i64>,
+    length_s: i64,
+    linear_s: i64,
+}
+
+impl Windows {
+    fn new(linear_s: i64) -> Self {
+        Self { anchor_s: None, length_s: FIRST_WINDOW_S, linear_s }
+    }
+
+    /// How far the batch that begins at `from` reaches, and whether a test follows it.
+    fn batch(&mut self, ending: &[(i64, JobIx)], from: usize) -> (usize, bool) {
+        let first = ending[from].0;
+        let anchor = *self.anchor_s.get_or_insert(first + FIRST_WINDOW_S - first.rem_euclid(FIRST_WINDOW_S));
+        let mut removed = 0;
+        for at in from..ending.len() {
+            let Some((next, _)) = ending.get(at + 1) else { return (at + 1, true) };
+            if *next > anchor + self.length_s {
+                self.grow(anchor, *next);
+                return (at + 1, true);
+            }
+            if removed > BATCH {
+                return (at + 1, false);
+            }
+            removed += 1;
+        }
+        (ending.len(), true)
+    }
+
+    fn grow(&mut self, anchor: i64, next: i64) {
+        loop {
+            self.length_s = if self.linear_s > 0 { self.length_s + self.linear_s } else { self.length_s * 2 };
+            if next <= anchor + self.length_s {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_double_from_the_first_end_rounded_up() {
+        let ends: Vec<(i64, JobIx)> =
+            [100, 130, 150, 151, 180, 181, 240, 1_000].iter().map(|e| (*e, JobIx(0))).collect();
+        let mut windows = Windows::new(0);
+        // 100 rounds up to 120: the first batch holds ends up to 150, the next up to 180, then 240, ...
+        assert_eq!(windows.batch(&ends, 0), (3, true));
+        assert_eq!(windows.batch(&ends, 3), (5, true));
+        assert_eq!(windows.batch(&ends, 5), (7, true));
+        assert_eq!(windows.batch(&ends, 7), (8, true));
+    }
+}
