@@ -14,6 +14,7 @@
 //! cost        what a design costs over a horizon
 //! scenario    TOML -> spanned tree -> validated inputs
 //! experiment  designs side by side
+//! validation  published tables and recordings reproduced
 //! report      terminal table, CSV, HTML
 //! cli         one file per subcommand
 //! ```
@@ -33,4 +34,5 @@ pub mod scenario;
 pub mod scheduler;
 pub mod simulation;
 pub mod time;
+pub mod validation;
 pub mod workload;

@@ -40,6 +40,7 @@ mod submission;
 mod time_map;
 
 pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of};
+pub use lifecycle::NodeChange;
 pub use reservation::{Reservation, ReservationRequest};
 
 /// A set of nodes by index.

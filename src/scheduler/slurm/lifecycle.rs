@@ -221,6 +221,23 @@ impl Controller<'_> {
         self.note_change(now_s);
     }
 
+    /// `scancel` of a whole submission; tells whether anything of it was still pending.
+    pub fn cancel(&mut self, spec: usize, now_s: i64) -> bool {
+        let mut was_pending = false;
+        for at in 0..self.records[spec].len() {
+            let job = self.records[spec][at];
+            match self.jobs[job.at()].state {
+                State::Pending => {
+                    self.withdraw(job, now_s);
+                    was_pending = true;
+                }
+                State::Running => self.kill(job, State::Cancelled, false, now_s),
+                _ => {}
+            }
+        }
+        was_pending
+    }
+
     /// The 30-second timer: limits, reservations that have ended, reservations to forget.
     pub fn enforce_limits(&mut self, now_s: i64) {
         let mut due: Vec<JobIx> = self.running.clone();
