@@ -13,6 +13,7 @@ mod check;
 mod experiment;
 mod figures;
 mod observed;
+mod replay;
 mod report;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use crate::simulation::slurm::{Chance, SlurmOutcome, SlurmRun, run_slurm};
 pub use check::{Check, pooled_relative_sd};
 pub use experiment::Experiment;
 pub use figures::Figures;
+pub use replay::{ReplayScore, replay};
 pub use report::{ExperimentReport, SlurmValidation};
 
 /// Runs every experiment over `seeds` seeds (0, 1, ...) and compares.

@@ -51,7 +51,12 @@ impl Controller<'_> {
         }
         self.cycles.backfill += 1;
         let rules = &self.config.backfill;
-        let map = TimeMap::new(now_s, rules.window_s, rules.resolution_s, self.usable.clone());
+        let map = TimeMap::new(
+            self.floor(now_s),
+            self.floor(now_s + rules.window_s),
+            rules.resolution_s,
+            self.usable.clone(),
+        );
         let mut cycle = Cycle {
             window_end_s: map.slots[0].end_s,
             map,
@@ -249,8 +254,7 @@ impl Controller<'_> {
     }
 
     fn floor(&self, s: i64) -> i64 {
-        let step = self.config.backfill.resolution_s;
-        s.div_euclid(step) * step
+        self.floor_to(s, self.config.backfill.resolution_s)
     }
 
     fn set_of(&self, nodes: &[usize]) -> NodeSet {

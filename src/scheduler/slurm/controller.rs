@@ -69,7 +69,7 @@ pub(super) struct NodeState {
 }
 
 /// `slurmctld`: everything it knows, and what it decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Controller<'c> {
     pub(super) config: &'c SlurmConfig,
     pub(super) specs: &'c [JobSpec],
@@ -103,6 +103,8 @@ pub struct Controller<'c> {
     /// Last second in which job or node information changed.
     pub(super) last_update_s: i64,
     pub(super) cycles: Cycles,
+    /// Second of the Unix epoch at time zero: Slurm rounds times of the epoch.
+    pub(super) epoch_s: i64,
 }
 
 /// How often each scheduler ran, for comparison with `sdiag`.
@@ -157,7 +159,20 @@ impl<'c> Controller<'c> {
             decisions: Vec::new(),
             last_update_s: now_s,
             cycles: Cycles::default(),
+            epoch_s: 0,
         }
+    }
+
+    /// Says which second of the Unix epoch time zero is (0 where times are epoch seconds already).
+    #[must_use]
+    pub fn with_epoch(mut self, epoch_s: i64) -> Self {
+        self.epoch_s = epoch_s;
+        self
+    }
+
+    /// Rounds a second down to a multiple of `step_s` of the epoch.
+    pub(super) fn floor_to(&self, second: i64, step_s: i64) -> i64 {
+        second - (second + self.epoch_s).rem_euclid(step_s)
     }
 
     /// Takes what was decided since the last call, in order.

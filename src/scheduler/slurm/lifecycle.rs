@@ -274,13 +274,45 @@ impl Controller<'_> {
         }
     }
 
-    /// `scontrol update NodeName=... State=...`.
-    pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) {
+    /// Starts a job as a record says; `None` if that is not possible in this state.
+    pub fn start_as_recorded(
+        &mut self,
+        job: JobIx,
+        nodes: &[usize],
+        now: SimTime,
+        by: StartedBy,
+    ) -> Option<JobIx> {
+        let ask = self.ask(job);
+        let rule = self.placement();
+        let possible = self.jobs[job.at()].state == State::Pending
+            && self.pending.contains(&job)
+            && nodes.iter().all(|n| rule.fits(ask, *n, &self.free[*n]));
+        possible.then(|| self.start(job, nodes, now, by))
+    }
+
+    /// Ends a job as a record says; requeues what was preempted or lost its node.
+    pub fn end_as_recorded(&mut self, job: JobIx, state: State, now_s: i64) {
+        if matches!(state, State::Preempted | State::NodeFail) {
+            let requeue = self.may_requeue(job);
+            self.kill(job, state, requeue, now_s);
+        } else {
+            self.release(job, now_s);
+            self.jobs[job.at()].state = state;
+        }
+    }
+
+    /// The nodes' states alone: jobs there are not touched.
+    pub fn set_node_states(&mut self, nodes: &NodeSet, change: NodeChange) {
         for node in nodes.ones() {
             self.nodes[node].unusable = change != NodeChange::Resume;
             self.nodes[node].down = change == NodeChange::Down;
             self.usable.set(node, change == NodeChange::Resume);
         }
+    }
+
+    /// `scontrol update NodeName=... State=...`.
+    pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) {
+        self.set_node_states(nodes, change);
         if change == NodeChange::Down {
             let mut hit: Vec<JobIx> =
                 self.running.iter().copied().filter(|j| !self.jobs[j.at()].nodes.is_disjoint(nodes)).collect();

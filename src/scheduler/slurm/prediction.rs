@@ -2,7 +2,7 @@
 //!
 //! The job is tried on what is free now; then with every job gone that it may preempt; then running jobs
 //! are removed in order of their planned ends, in batches, with a test after each batch. The first
-//! window begins at the first end rounded up to a multiple of 30 s and reaches 30 s further, the next 60 s,
+//! window begins at the first end rounded up to a multiple of 30 s of the epoch and reaches 30 s further, the next 60 s,
 //! then 120 s, and so on. The predicted start is the planned end of the job removed last.
 
 use super::NodeSet;
@@ -43,29 +43,28 @@ impl Controller<'_> {
                 return None;
             }
         }
-        let ending = self.ends_on(allowed, &candidates);
-        let mut windows = Windows::new(self.config.backfill.window_linear_s);
+        let ending = self.ends(&candidates);
+        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
         let mut at = 0;
-        while at < ending.len() {
-            let (next, tested) = windows.batch(&ending, at);
-            for (_, victim) in &ending[at..next] {
-                self.remove_from(&mut free, *victim);
+        while let Some(batch) = windows.batch(&ending, at, &touches) {
+            for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
+                self.remove_from(&mut free, *gone);
             }
-            at = next;
-            if tested && let Some(nodes) = self.placement().choose(ask, allowed, &free) {
-                let last = &self.jobs[ending[at - 1].1.at()];
-                return Some(Prediction { start_s: self.expected_end(last, now_s), nodes });
+            at = batch.next;
+            if batch.tested && let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+                return Some(Prediction { start_s: self.expected_end(&self.jobs[batch.last.at()], now_s), nodes });
             }
         }
         None
     }
 
-    /// Running jobs with a node in `allowed` that are not `gone`, by planned end, then in list order.
-    fn ends_on(&self, allowed: &NodeSet, gone: &[JobIx]) -> Vec<(i64, JobIx)> {
+    /// Running jobs that are not `gone`, by planned end, then in list order.
+    fn ends(&self, gone: &[JobIx]) -> Vec<(i64, JobIx)> {
         let mut ending: Vec<(i64, u64, JobIx)> = self
             .running
             .iter()
-            .filter(|r| !gone.contains(r) && !self.jobs[r.at()].nodes.is_disjoint(allowed))
+            .filter(|r| !gone.contains(r))
             .map(|r| (self.jobs[r.at()].end_planned_s, self.jobs[r.at()].list_order, *r))
             .collect();
         ending.sort_unstable();
@@ -87,35 +86,57 @@ impl Controller<'_> {
     }
 }
 
+/// Jobs removed together.
+struct Batch {
+    /// Where the next batch begins.
+    next: usize,
+    /// The job removed last.
+    last: JobIx,
+    /// A test follows.
+    tested: bool,
+}
+
 /// The growing windows of one prediction.
 struct Windows {
     anchor_s: Option<i64>,
+    epoch_s: i64,
     length_s: i64,
     linear_s: i64,
 }
 
 impl Windows {
-    fn new(linear_s: i64) -> Self {
-        Self { anchor_s: None, length_s: FIRST_WINDOW_S, linear_s }
+    fn new(linear_s: i64, epoch_s: i64) -> Self {
+        Self { anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
     }
 
-    /// How far the batch that begins at `from` reaches, and whether a test follows it.
-    fn batch(&mut self, ending: &[(i64, JobIx)], from: usize) -> (usize, bool) {
-        let first = ending[from].0;
-        let anchor = *self.anchor_s.get_or_insert(first + FIRST_WINDOW_S - first.rem_euclid(FIRST_WINDOW_S));
+    /// The batch that begins at `from`: running jobs that touch the nodes in question, until the next
+    /// job of the whole list ends beyond the window. Jobs elsewhere are passed over without that look,
+    /// so a batch can reach far beyond its window (recorded: it decides who is backfilled).
+    fn batch(&mut self, ending: &[(i64, JobIx)], from: usize, touches: &dyn Fn(JobIx) -> bool) -> Option<Batch> {
         let mut removed = 0;
-        for at in from..ending.len() {
-            let Some((next, _)) = ending.get(at + 1) else { return (at + 1, true) };
-            if *next > anchor + self.length_s {
-                self.grow(anchor, *next);
-                return (at + 1, true);
+        let mut last = None;
+        for (at, (end, job)) in ending.iter().enumerate().skip(from) {
+            if !touches(*job) {
+                continue;
+            }
+            let past = (end + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
+            let anchor = *self.anchor_s.get_or_insert(end + FIRST_WINDOW_S - past);
+            last = Some(*job);
+            let next = at + 1;
+            let Some((next_end, _)) = ending.get(next) else {
+                return Some(Batch { next, last: *job, tested: true });
+            };
+            if *next_end > anchor + self.length_s {
+                self.grow(anchor, *next_end);
+                return Some(Batch { next, last: *job, tested: true });
             }
             if removed > BATCH {
-                return (at + 1, false);
+                return Some(Batch { next, last: *job, tested: false });
             }
             removed += 1;
         }
-        (ending.len(), true)
+        let next = ending.len();
+        last.map(|last| Batch { next, last, tested: true })
     }
 
     fn grow(&mut self, anchor: i64, next: i64) {
@@ -135,12 +156,24 @@ mod tests {
     #[test]
     fn windows_double_from_the_first_end_rounded_up() {
         let ends: Vec<(i64, JobIx)> =
-            [100, 130, 150, 151, 180, 181, 240, 1_000].iter().map(|e| (*e, JobIx(0))).collect();
-        let mut windows = Windows::new(0);
+            [100, 130, 150, 151, 180, 181, 240, 1_000].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let mut windows = Windows::new(0, 0);
         // 100 rounds up to 120: the first batch holds ends up to 150, the next up to 180, then 240, ...
-        assert_eq!(windows.batch(&ends, 0), (3, true));
-        assert_eq!(windows.batch(&ends, 3), (5, true));
-        assert_eq!(windows.batch(&ends, 5), (7, true));
-        assert_eq!(windows.batch(&ends, 7), (8, true));
+        let mut at = 0;
+        for want in [3, 5, 7, 8] {
+            let batch = windows.batch(&ends, at, &|_| true).unwrap();
+            assert_eq!((batch.next, batch.tested), (want, true));
+            at = batch.next;
+        }
+        assert!(windows.batch(&ends, at, &|_| true).is_none());
+    }
+
+    #[test]
+    fn a_batch_reaches_beyond_its_window_over_jobs_elsewhere() {
+        let ends: Vec<(i64, JobIx)> =
+            [217, 217, 241, 261, 381, 392].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let here = |job: JobIx| [0, 1, 4, 5].contains(&job.0);
+        let batch = Windows::new(0, 7).batch(&ends, 0, &here).unwrap();
+        assert_eq!((batch.next, batch.last), (5, JobIx(4)));
     }
 }

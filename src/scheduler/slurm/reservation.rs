@@ -175,7 +175,7 @@ impl Controller<'_> {
     /// The earliest end of any reservation that has not passed at `start_s`, rounded up.
     pub(super) fn next_reservation_end(&self, start_s: i64, resolution_s: i64) -> Option<i64> {
         let ends = self.reservations.iter().filter(|r| !r.gone && start_s <= r.end_s).map(|r| r.end_s);
-        ends.min().map(|end| (end + resolution_s - 1) / resolution_s * resolution_s)
+        ends.min().map(|end| self.floor_to(end + resolution_s - 1, resolution_s))
     }
 
     pub(super) fn all_nodes(&self) -> NodeSet {

@@ -29,10 +29,9 @@ pub(super) struct Window {
 }
 
 impl TimeMap {
-    /// One slot from now (rounded down) to the end of the window.
-    pub(super) fn new(now_s: i64, window_s: i64, resolution_s: i64, free: NodeSet) -> Self {
-        let floor = |s: i64| s.div_euclid(resolution_s) * resolution_s;
-        let slot = Slot { begin_s: floor(now_s), end_s: floor(now_s + window_s), free };
+    /// One slot from now to the end of the window, both rounded down already.
+    pub(super) fn new(begin_s: i64, end_s: i64, resolution_s: i64, free: NodeSet) -> Self {
+        let slot = Slot { begin_s, end_s, free };
         Self { slots: vec![slot], resolution_s }
     }
 
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_reservation_hides_whole_nodes_from_whoever_touches_it() {
-        let mut map = TimeMap::new(105, 1_000, 10, set(&[0, 1, 2, 3]));
+        let mut map = TimeMap::new(100, 1_100, 10, set(&[0, 1, 2, 3]));
         assert_eq!((map.slots[0].begin_s, map.slots[0].end_s), (100, 1_100));
         map.reserve(&set(&[0, 1]), 150, 200);
         assert_eq!(map.slots.len(), 3);

@@ -34,6 +34,11 @@ impl Chance {
         Stream::new(self.seed, purpose, a, b)
     }
 
+    /// Second of the epoch at time zero, as far as rounding to steps of up to an hour can tell.
+    pub(super) fn epoch_s(&self) -> i64 {
+        i64::try_from(self.stream("slurm-epoch", 0, 0).below(3_600)).expect("below an hour")
+    }
+
     /// Start of `slurmctld`.
     pub(super) fn started(&self) -> SimTime {
         let (from, to) = (self.phases.started_from.micros(), self.phases.started_to.micros());

@@ -82,7 +82,8 @@ impl<'a> Daemon<'a> {
         }
         let loop_start_s = whole_s(loop_start);
         Self {
-            controller: Controller::new(run.config, run.hardware, run.specs, started_s),
+            controller: Controller::new(run.config, run.hardware, run.specs, started_s)
+                .with_epoch(run.chance.epoch_s()),
             next_job: 0,
             commands_left: run.commands.len(),
             pass_wanted: false,

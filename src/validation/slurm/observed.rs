@@ -47,6 +47,8 @@ pub struct Observed {
     pub rows: Vec<ObservedRow>,
     /// `slurmctld_started_s` of `*.meta.txt`.
     pub controller_started: Option<SimTime>,
+    /// Second of the epoch at time zero, from `sdiag`'s "Data since" and the start of the controller.
+    pub epoch_s: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,7 +95,12 @@ fn read_run(dir: &Path, file: &str, config: &SlurmConfig) -> Result<Observed, Ve
     let started = meta.lines().find_map(|l| l.strip_prefix("slurmctld_started_s "));
     let controller_started =
         started.and_then(|s| parse_seconds_micros(s.trim().as_bytes()).ok()).map(SimTime::from_micros);
-    Ok(Observed { name, rows: raw.into_iter().map(|r| row_of(r, config)).collect(), controller_started })
+    let sdiag = std::fs::read_to_string(dir.join(format!("{name}.sdiag.txt"))).unwrap_or_default();
+    let since = sdiag.lines().find(|l| l.starts_with("Data since")).and_then(|l| l.split(['(', ')']).nth(1)?.parse::<i64>().ok());
+    // the statistics begin with the first turn of the 1-second loop
+    let first_turn_s = |at: SimTime| (at.micros() + 1_500_000).div_euclid(1_000_000);
+    let epoch_s = since.zip(controller_started).map(|(s, at)| s - first_turn_s(at));
+    Ok(Observed { epoch_s, name, rows: raw.into_iter().map(|r| row_of(r, config)).collect(), controller_started })
 }
 
 fn row_of(raw: Raw, config: &SlurmConfig) -> ObservedRow {
