@@ -3,8 +3,10 @@
 //! Ranges are those measured on the recorded clusters (../shared/slurm-reference): README "Time"
 //! (launch and clean-up 20-150 ms, median about 60 ms: drawn log-uniformly, whose median is 55 ms),
 //! "Main scheduler" (5-100 ms until the clean-up of an ended job is reported), "Backfill thread"
-//! (cycle = interval + 2-30 ms); the period of the 1-second loop (1.2-2.4 ms too long) and the start of
-//! the backfill thread (0.5-0.7 s after the controller's) from the grids of the recorded starts; the
+//! (cycle = interval + 2-30 ms); the period of the 1-second loop (1.2-3.1 ms too long), its start (0.70-0.95 s
+//! after the controller's) and that of the backfill thread (0.5-0.7 s) from the grids of the recorded starts
+//! (medians over 31 runs); the phase
+//! of the recalculation (0.93-1.03 s after) from the ages in the `sprio` snapshots of all nine runs; the
 //! share of ends reported by a message of their own from `sdiag` (650 of 13,300 completed jobs, most of
 //! them killed ones: 4 %).
 
@@ -49,7 +51,7 @@ impl Chance {
 
     /// Start of the 1-second loop after the controller's.
     pub(super) fn loop_offset(&self) -> SimDuration {
-        uniform(&mut self.stream("slurm-loop-offset", 0, 0), 0, 1_000_000)
+        uniform(&mut self.stream("slurm-loop-offset", 0, 0), 700_000, 950_000)
     }
 
     /// Start of the backfill thread after the controller's.
@@ -57,9 +59,14 @@ impl Chance {
         uniform(&mut self.stream("slurm-backfill-offset", 0, 0), 500_000, 700_000)
     }
 
+    /// First recalculation of priorities, beyond a period after the controller's start.
+    pub(super) fn priorities_offset(&self) -> SimDuration {
+        uniform(&mut self.stream("slurm-priorities-offset", 0, 0), 930_000, 1_030_000)
+    }
+
     /// How much longer than a second each turn of the loop takes in this run.
     pub(super) fn loop_drift(&self) -> SimDuration {
-        uniform(&mut self.stream("slurm-loop-drift", 0, 0), 1_200, 2_400)
+        uniform(&mut self.stream("slurm-loop-drift", 0, 0), 1_200, 3_100)
     }
 
     /// How much longer than `bf_interval` the `n`th sleep of the backfill thread is.

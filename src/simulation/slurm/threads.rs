@@ -73,7 +73,9 @@ impl<'a> Daemon<'a> {
         if run.config.priority.multifactor {
             calendar.set(
                 Timer::Priorities,
-                started + SimDuration::from_s(run.config.priority.calc_period_s),
+                started
+                    + run.chance.priorities_offset()
+                    + SimDuration::from_s(run.config.priority.calc_period_s),
                 Phase::Pass,
             );
         }

@@ -29,6 +29,7 @@ pub struct ReplayScore {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Command(usize),
+    Priorities(i64),
     End(usize),
     Cleaned(usize),
     Submit(usize),
@@ -37,6 +38,8 @@ enum Kind {
 
 /// Starts of one scheduler less than this apart are one pass.
 const GROUP_S: f64 = 0.25;
+/// Phase of the recalculation of priorities after the controller's start, as measured.
+const PRIORITIES_OFFSET_US: i64 = 980_000;
 /// Clean-up of an ended job, as measured (README "Main scheduler": 5-100 ms).
 const CLEAN_UP_S: f64 = 0.004;
 
@@ -69,6 +72,11 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
         let when = group.iter().filter_map(|r| run.rows[*r].start_s).fold(f64::INFINITY, f64::min);
         events.insert((micros(when), Kind::Group(at)), ());
     }
+    let period = experiment.config.priority.calc_period_s * 1_000_000;
+    let last = events.keys().next_back().map_or(0, |(when, _)| *when);
+    for n in 1..=(last - started.micros()).max(0) / period {
+        events.insert((started.micros() + PRIORITIES_OFFSET_US + n * period, Kind::Priorities(n)), ());
+    }
     let mut jobs: Vec<Option<JobIx>> = vec![None; run.rows.len()];
     let mut heads: Vec<Option<JobIx>> = vec![None; experiment.specs.len()];
     let mut scores = [ReplayScore::default(); 2];
@@ -88,6 +96,7 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
                     Command::Nothing => Ok(()),
                 };
             }
+            Kind::Priorities(_) => controller.recalculate_priorities(now_s),
             Kind::End(row) => {
                 let Some(job) = jobs[row] else { continue };
                 end(&mut controller, job, &run.rows[row], now_s);
