@@ -69,9 +69,10 @@ impl Chance {
         uniform(&mut self.stream("slurm-loop-drift", 0, 0), 1_200, 3_100)
     }
 
-    /// How much longer than `bf_interval` the `n`th sleep of the backfill thread is.
-    pub(super) fn backfill_drift(&self, n: u64) -> SimDuration {
-        uniform(&mut self.stream("slurm-backfill-drift", n, 0), 2_000, 30_000)
+    /// How much longer than `bf_interval` a sleep of the backfill thread is in this run: a property of the
+    /// host, nearly constant within a recorded run.
+    pub(super) fn backfill_drift(&self) -> SimDuration {
+        log_uniform(&mut self.stream("slurm-backfill-drift", 0, 0), 2_000.0, 30_000.0)
     }
 
     /// Launch and clean-up of an attempt.

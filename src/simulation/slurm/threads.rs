@@ -27,6 +27,10 @@ pub(super) enum Timer {
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
 const QUIET_S: i64 = 600;
 
+/// Nodes register with a controller that has just started for so long: until then the backfill thread finds
+/// changes (recorded: sixteen nodes, started 0.1 s apart, then an RPC each).
+const REGISTRATION_S: i64 = 3;
+
 const SECOND: SimDuration = SimDuration::from_s(1);
 
 /// The controller with its threads.
@@ -42,7 +46,7 @@ pub(super) struct Daemon<'a> {
     last_limits_s: i64,
     loop_turn: SimDuration,
     last_backfill_s: i64,
-    backfill_naps: u64,
+    backfill_drift: SimDuration,
     attempts: Vec<Attempt>,
     open: FxHashMap<JobIx, usize>,
     own_message: FxHashMap<JobIx, bool>,
@@ -68,7 +72,7 @@ impl<'a> Daemon<'a> {
         let backfill_start = started + run.chance.backfill_offset();
         if run.config.scheduler == SchedulerKind::Backfill {
             let first = backfill_start + SimDuration::from_s(run.config.backfill.interval_s);
-            calendar.set(Timer::Backfill, first + run.chance.backfill_drift(0), Phase::Pass);
+            calendar.set(Timer::Backfill, first + run.chance.backfill_drift(), Phase::Pass);
         }
         if run.config.priority.multifactor {
             calendar.set(
@@ -84,17 +88,17 @@ impl<'a> Daemon<'a> {
         }
         let loop_start_s = whole_s(loop_start);
         Self {
-            controller: Controller::new(run.config, run.hardware, run.specs, started_s)
+            controller: Controller::new(run.config, run.hardware, run.specs, started_s + REGISTRATION_S)
                 .with_epoch(run.chance.epoch_s()),
             next_job: 0,
             commands_left: run.commands.len(),
-            pass_wanted: false,
+            pass_wanted: true, // the nodes register, and ask for a pass
             last_pass_s: loop_start_s,
             last_full_pass_s: loop_start_s,
             last_limits_s: loop_start_s,
             loop_turn,
             last_backfill_s: whole_s(backfill_start),
-            backfill_naps: 0,
+            backfill_drift: run.chance.backfill_drift(),
             attempts: Vec::with_capacity(run.jobs.len()),
             open: FxHashMap::default(),
             own_message: FxHashMap::default(),
@@ -177,8 +181,7 @@ impl<'a> Daemon<'a> {
         } else {
             SECOND
         };
-        self.backfill_naps += 1;
-        calendar.set(Timer::Backfill, now + nap + self.run.chance.backfill_drift(self.backfill_naps), Phase::Pass);
+        calendar.set(Timer::Backfill, now + nap + self.backfill_drift, Phase::Pass);
     }
 
     /// Carries out what the controller has decided.
