@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod schema;
 mod trace;
+mod validate;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -78,6 +79,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Print the JSON Schema of scenario files, or what a result file holds.
     Schema(schema::SchemaArgs),
+    /// Recordings of the real thing reproduced, side by side.
+    Validate(validate::ValidateArgs),
     /// Tell why a job waited, or what a diagnostic code means.
     Explain(explain::ExplainArgs),
 }
@@ -99,6 +102,7 @@ pub fn main() -> std::process::ExitCode {
         Command::New(args) => new::new(args, &cli.common),
         Command::Catalog(args) => catalog::catalog(args, &cli.common),
         Command::Schema(args) => schema::schema(args, &cli.common),
+        Command::Validate(args) => validate::validate(args, &cli.common),
         Command::Explain(args) => explain::explain(args, &cli.common),
     };
     let exit = done.map_or_else(|failure| failure.tell(), |()| Exit::Done);

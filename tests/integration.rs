@@ -14,6 +14,7 @@ mod integration {
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
+    mod slurm_recordings;
     mod theory;
     mod trace_errors;
     mod trace_files;

@@ -16,6 +16,7 @@
 //! seed give the same records.
 
 mod chance;
+mod intake;
 mod threads;
 
 use crate::ids::Id;
@@ -27,6 +28,7 @@ use crate::scheduler::slurm::{Cycles, NodeChange, NodeSet, Refusal, ReservationR
 use crate::time::{SimDuration, SimTime};
 
 pub use chance::{Chance, Phases};
+pub use intake::Intake;
 
 /// One submission with what only the simulation knows.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,7 +27,7 @@ use crate::simulation::slurm::{Chance, SlurmOutcome, SlurmRun, run_slurm};
 pub use check::{Check, pooled_relative_sd};
 pub use experiment::Experiment;
 pub use figures::Figures;
-pub use replay::{ReplayScore, replay};
+pub use replay::{ReplayScore, replay, replay_run};
 pub use report::{ExperimentReport, SlurmValidation};
 
 /// Runs every experiment over `seeds` seeds (0, 1, ...) and compares.

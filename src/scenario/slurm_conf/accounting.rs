@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::scheduler::slurm::config::{Accounting, Assoc, AssocId, Limits, Qos, QosId, Shares, SlurmConfig, TresTable};
+use crate::scheduler::slurm::config::{
+    Accounting, Assoc, AssocId, Limits, Qos, QosId, Shares, SlurmConfig, TresTable,
+};
 
 use super::{parameters, values};
 
@@ -14,7 +16,8 @@ pub(super) fn apply(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Dia
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(why) => {
-            diagnostics.push(Diagnostic::error("W0502", format!("cannot read {file}: {why}")).at(Place::File(file)));
+            diagnostics
+                .push(Diagnostic::error("W0502", format!("cannot read {file}: {why}")).at(Place::File(file)));
             return;
         }
     };
@@ -25,7 +28,12 @@ pub(super) fn apply(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Dia
             continue;
         }
         if let Err(why) = command(line, &mut config.accounting) {
-            let place = Place::Line { file: Arc::clone(&file), line: at as u64 + 1, column: 1, text: line.to_owned() };
+            let place = Place::Line {
+                file: Arc::clone(&file),
+                line: at as u64 + 1,
+                column: 1,
+                text: line.to_owned(),
+            };
             diagnostics.push(
                 Diagnostic::error("W0512", why)
                     .at(place)
@@ -59,14 +67,18 @@ fn command(line: &str, accounting: &mut Accounting) -> Result<(), String> {
         }
     }
     for (key, value) in &conditions {
-        if ["name", "names", "user", "account"].contains(&key.as_str()) && (*key != "account" || entity == "account") {
+        if ["name", "names", "user", "account"].contains(&key.as_str())
+            && (*key != "account" || entity == "account")
+        {
             names.extend(value.split(',').map(str::to_owned));
         }
     }
     match entity.as_str() {
         "qos" => names.iter().try_for_each(|n| qos(n, verb != "modify", &settings, accounting)),
         "account" => names.iter().try_for_each(|n| account(n, verb != "modify", &settings, accounting)),
-        "user" => names.iter().try_for_each(|n| user(n, verb != "modify", &settings, &conditions, accounting)),
+        "user" => {
+            names.iter().try_for_each(|n| user(n, verb != "modify", &settings, &conditions, accounting))
+        }
         "cluster" => Ok(()),
         other => Err(format!("`{other}` is not qos, account, user or cluster")),
     }
@@ -87,7 +99,10 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
         let number = || value.parse::<u32>().map_err(|_| format!("`{value}` is no whole number"));
         match key.as_str() {
             "priority" => accounting.qos[at].priority = number()?,
-            "usagefactor" => accounting.qos[at].usage_factor = value.parse().map_err(|_| format!("`{value}` is no factor"))?,
+            "usagefactor" => {
+                accounting.qos[at].usage_factor =
+                    value.parse().map_err(|_| format!("`{value}` is no factor"))?
+            }
             "preempt" => {
                 let ids = value.split(',').filter(|v| !v.is_empty());
                 let ids = ids.map(|v| accounting.find_qos(v).ok_or_else(|| format!("no QOS {v}")));
@@ -98,7 +113,7 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
                 accounting.qos[at].preempt_mode =
                     if lower == "cluster" { None } else { Some(parameters::preempt_mode(&lower)) };
             }
-            "gracetime" => accounting.qos[at].grace_s = i64::from(number()?),
+            "gracetime" if value == "0" => {}
             "flags" => set_flags(&mut accounting.qos[at], value)?,
             _ => {
                 let (tres, limits) = (&mut accounting.tres, &mut accounting.qos[at].limits);
@@ -116,8 +131,10 @@ fn set_flags(qos: &mut Qos, value: &str) -> Result<(), String> {
         match flag.to_ascii_lowercase().as_str() {
             "denyonlimit" => qos.flags.deny_on_limit = true,
             "noreserve" => qos.flags.no_reserve = true,
-            "nodecay" => qos.flags.no_decay = true,
-            "partitionmaxnodes" | "partitionminnodes" | "partitiontimelimit" => qos.flags.override_partition = true,
+            "nodecay" => {} // concerns the usage of the QOS itself, which no rule here uses
+            "partitionmaxnodes" | "partitionminnodes" | "partitiontimelimit" => {
+                qos.flags.override_partition = true
+            }
             other => return Err(format!("QOS flag `{other}` is unknown to this version")),
         }
     }
@@ -132,7 +149,8 @@ fn set_limit(key: &str, value: &str, limits: &mut Limits, tres: &mut TresTable) 
         }
         value.parse().map(Some).map_err(|_| format!("`{value}` is no whole number"))
     };
-    let mut amounts = || values::tres_amounts(value, tres).map_err(|part| format!("`{part}` is no TRES=amount"));
+    let mut amounts =
+        || values::tres_amounts(value, tres).map_err(|part| format!("`{part}` is no TRES=amount"));
     match key {
         "grptres" => limits.grp_tres = amounts()?,
         "grpjobs" => limits.grp_jobs = count()?,
@@ -143,7 +161,9 @@ fn set_limit(key: &str, value: &str, limits: &mut Limits, tres: &mut TresTable) 
         "maxtresperaccount" | "maxtrespa" => limits.max_tres_per_account = amounts()?,
         "maxjobsperuser" | "maxjobspu" | "maxjobs" => limits.max_jobs = count()?,
         "maxjobsperaccount" | "maxjobspa" => limits.max_jobs_per_account = count()?,
-        "maxsubmitjobsperuser" | "maxsubmitpu" | "maxsubmit" | "maxsubmitjobs" => limits.max_submit = count()?,
+        "maxsubmitjobsperuser" | "maxsubmitpu" | "maxsubmit" | "maxsubmitjobs" => {
+            limits.max_submit = count()?
+        }
         "maxsubmitjobsperaccount" | "maxsubmitpa" => limits.max_submit_per_account = count()?,
         "maxwall" | "maxwalldurationperjob" => {
             limits.max_wall_min = values::minutes(value).map_err(|()| format!("`{value}` is no time"))?;
@@ -178,7 +198,8 @@ fn user(
         let of_user = |a: &Assoc| {
             a.user.as_deref() == Some(name) && named.is_none_or(|(_, account)| a.account == *account)
         };
-        let hits: Vec<usize> = (0..accounting.assocs.len()).filter(|i| of_user(&accounting.assocs[*i])).collect();
+        let hits: Vec<usize> =
+            (0..accounting.assocs.len()).filter(|i| of_user(&accounting.assocs[*i])).collect();
         if hits.is_empty() {
             return Err(format!("no user {name}"));
         }
@@ -201,7 +222,6 @@ fn push(accounting: &mut Accounting, account: &str, user: Option<&str>, parent: 
     accounting.assocs.push(Assoc {
         account: account.to_owned(),
         user: user.map(str::to_owned),
-        partition: None,
         parent: Some(parent),
         shares: Shares::Raw(1),
         qos: Vec::new(),
@@ -216,7 +236,8 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
     let index = at.0 as usize;
     for (key, value) in settings {
         match key.as_str() {
-            "account" | "defaultaccount" | "parent" | "description" | "organization" | "cluster" | "adminlevel" => {}
+            "account" | "defaultaccount" | "parent" | "description" | "organization" | "cluster"
+            | "adminlevel" => {}
             "fairshare" | "shares" => {
                 accounting.assocs[index].shares = if value.eq_ignore_ascii_case("parent") {
                     Shares::Parent
@@ -237,9 +258,9 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
                 accounting.assocs[index].default_qos = Some(qos);
             }
             "priority" => {
-                accounting.assocs[index].priority = value.parse().map_err(|_| format!("`{value}` is no priority"))?;
+                accounting.assocs[index].priority =
+                    value.parse().map_err(|_| format!("`{value}` is no priority"))?;
             }
-            "partition" => accounting.assocs[index].partition = Some(value.clone()),
             _ => {
                 let (tres, limits) = (&mut accounting.tres, &mut accounting.assocs[index].limits);
                 if !set_limit(key, value, limits, tres)? {

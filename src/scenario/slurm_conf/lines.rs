@@ -64,7 +64,10 @@ fn read_into(
 ) -> Result<(), Box<Diagnostic>> {
     let name: Arc<str> = path.display().to_string().into();
     let text = std::fs::read_to_string(path).map_err(|why| {
-        Box::new(Diagnostic::error("W0502", format!("cannot read {name}: {why}")).at(Place::File(Arc::clone(&name))))
+        Box::new(
+            Diagnostic::error("W0502", format!("cannot read {name}: {why}"))
+                .at(Place::File(Arc::clone(&name))),
+        )
     })?;
     for (number, logical) in logical_lines(&text) {
         let mut words = logical.split_whitespace();

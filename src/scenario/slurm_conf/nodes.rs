@@ -94,7 +94,9 @@ fn node_of(
 
 fn number(pair: &Pair, diagnostics: &mut Diagnostics) -> u32 {
     pair.value.parse().unwrap_or_else(|_| {
-        diagnostics.push(Diagnostic::error("W0507", format!("`{}` is no whole number", pair.value)).at(pair.place()));
+        diagnostics.push(
+            Diagnostic::error("W0507", format!("`{}` is no whole number", pair.value)).at(pair.place()),
+        );
         0
     })
 }
@@ -127,7 +129,8 @@ fn gres_of(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics)
     }
     if total > 64 {
         diagnostics.push(
-            Diagnostic::error("W0509", format!("{total} devices on a node; at most 64 are supported")).at(pair.place()),
+            Diagnostic::error("W0509", format!("{total} devices on a node; at most 64 are supported"))
+                .at(pair.place()),
         );
         out.clear();
     }
@@ -146,10 +149,15 @@ pub(super) fn check_gres(
             coverage.note(pair, gres_treatment(&pair.key));
         }
         let Some(kind) = line.get("Type") else { continue };
-        if line.get("Name").is_some_and(|n| n.value == "gpu") && config.find_device_type(&kind.value).is_none() {
+        if line.get("Name").is_some_and(|n| n.value == "gpu")
+            && config.find_device_type(&kind.value).is_none()
+        {
             diagnostics.push(
-                Diagnostic::warning("W0510", format!("type {} has no count in any Gres= of slurm.conf", kind.value))
-                    .at(kind.place()),
+                Diagnostic::warning(
+                    "W0510",
+                    format!("type {} has no count in any Gres= of slurm.conf", kind.value),
+                )
+                .at(kind.place()),
             );
         }
     }
@@ -201,7 +209,8 @@ fn set_partition(
     let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
     let mut minutes = || {
         values::minutes(&pair.value).unwrap_or_else(|()| {
-            diagnostics.push(Diagnostic::error("W0507", format!("`{}` is no time", pair.value)).at(pair.place()));
+            diagnostics
+                .push(Diagnostic::error("W0507", format!("`{}` is no time", pair.value)).at(pair.place()));
             None
         })
     };
@@ -213,7 +222,9 @@ fn set_partition(
         "overtimelimit" => partition.over_time_limit_min = minutes(),
         "minnodes" => partition.min_nodes = number(pair, diagnostics),
         "maxnodes" => partition.max_nodes = pair.value.parse().ok(),
-        "prioritytier" => partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX),
+        "prioritytier" => {
+            partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX)
+        }
         "priorityjobfactor" => partition.priority_job_factor = number(pair, diagnostics),
         "priority" => {
             partition.priority_job_factor = number(pair, diagnostics);
@@ -223,13 +234,12 @@ fn set_partition(
         "denyaccounts" => partition.deny_accounts = list().unwrap_or_default(),
         "allowqos" => partition.allow_qos = unless_all(),
         "denyqos" => partition.deny_qos = list().unwrap_or_default(),
-        "qos" => partition.qos = config.accounting.find_qos(&pair.value),
-        "oversubscribe" | "shared" => partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE"),
         "preemptmode" => partition.preempt_off = pair.value.eq_ignore_ascii_case("OFF"),
         "tresbillingweights" => match values::tres_weights(&pair.value, &mut config.accounting.tres) {
             Ok(weights) => partition.billing = weights,
             Err(part) => {
-                diagnostics.push(Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place()));
+                diagnostics
+                    .push(Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place()));
             }
         },
         "state" => {
@@ -265,7 +275,8 @@ fn set_partition_nodes(
         match config.nodes.iter().position(|n| n.name == host) {
             Some(at) => partition.nodes.insert(at),
             None => {
-                let message = format!("partition {} names node {host}, which no NodeName line defines", partition.name);
+                let message =
+                    format!("partition {} names node {host}, which no NodeName line defines", partition.name);
                 let mut told = Diagnostic::error("W0511", message).at(pair.place());
                 if let Some(near) = nearest(&host, config.nodes.iter().map(|n| n.name.as_str())) {
                     told = told.help(format!("did you mean {near}?"));
@@ -278,8 +289,8 @@ fn set_partition_nodes(
 
 fn node_treatment(key: &str) -> Treatment {
     match key.to_ascii_lowercase().as_str() {
-        "nodename" | "cpus" | "procs" | "sockets" | "corespersocket" | "threadspercore" | "realmemory" | "gres"
-        | "weight" | "feature" | "features" | "state" => Treatment::Honoured,
+        "nodename" | "cpus" | "procs" | "sockets" | "corespersocket" | "threadspercore" | "realmemory"
+        | "gres" | "weight" | "feature" | "features" | "state" => Treatment::Honoured,
         "nodehostname" | "nodeaddr" | "port" | "reason" | "tmpdisk" | "bcastaddr" => {
             Treatment::Ignored("no influence on scheduling")
         }
@@ -296,17 +307,23 @@ fn gres_treatment(key: &str) -> Treatment {
         "file" | "count" | "autodetect" | "flags" | "multiplefiles" => {
             Treatment::Ignored("devices are counted by Gres= of slurm.conf, numbered in its order")
         }
-        "cores" | "cpus" | "links" => Treatment::Approximated("locality of devices is not used in the choice"),
+        "cores" | "cpus" | "links" => {
+            Treatment::Approximated("locality of devices is not used in the choice")
+        }
         _ => Treatment::NotYet("unknown to this version"),
     }
 }
 
 fn partition_treatment(key: &str) -> Treatment {
     match key.to_ascii_lowercase().as_str() {
-        "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes" | "prioritytier"
-        | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts" | "allowqos" | "denyqos" | "state"
-        | "tresbillingweights" | "overtimelimit" | "preemptmode" => Treatment::Honoured,
-        "oversubscribe" | "shared" => Treatment::Approximated("EXCLUSIVE gives whole nodes; FORCE and YES do not share CPUs"),
+        "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes"
+        | "prioritytier" | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts"
+        | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode" => {
+            Treatment::Honoured
+        }
+        "oversubscribe" | "shared" => {
+            Treatment::NotYet("EXCLUSIVE, FORCE and YES: CPUs are never shared, nodes are")
+        }
         "qos" => Treatment::NotYet("limits of a partition's QOS"),
         "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" => {
             Treatment::Ignored("about who may see or submit, not about when jobs start")

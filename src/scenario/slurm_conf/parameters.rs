@@ -62,12 +62,17 @@ fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) 
     match key.as_str() {
         "clustername" => config.cluster_name = pair.value.clone(),
         "killwait" => controller.kill_wait_s = number(),
-        "completewait" => controller.complete_wait_s = number(),
+        "completewait" => {
+            controller.complete_wait_s = number();
+            if controller.complete_wait_s > 0 {
+                return Treatment::Approximated(
+                    "the main scheduler waits for every completing job, however long",
+                );
+            }
+        }
         "jobrequeue" => controller.job_requeue = number() != 0,
         "overtimelimit" => controller.over_time_limit_min = values::minutes(&pair.value).unwrap_or(Some(0)),
         "resvoverrun" => controller.resv_over_run_min = values::minutes(&pair.value).unwrap_or(Some(0)),
-        "defmempernode" => controller.default_mem_mb_per_node = Some(number().unsigned_abs()),
-        "maxarraysize" => controller.max_array_size = u32::try_from(number()).unwrap_or(u32::MAX),
         "dependencyparameters" => {
             controller.kill_invalid_depend = pair.value.to_ascii_lowercase().contains("kill_invalid_depend");
         }
@@ -85,27 +90,58 @@ fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) 
 /// Options that change no decision, and those that may.
 fn elsewhere(key: &str) -> Treatment {
     const PLUMBING: [&str; 14] = [
-        "slurmctld", "slurmd", "state", "log", "auth", "cred", "mpi", "proctrack", "task", "switch", "crypto",
-        "mail", "pidfile", "plugin",
+        "slurmctld",
+        "slurmd",
+        "state",
+        "log",
+        "auth",
+        "cred",
+        "mpi",
+        "proctrack",
+        "task",
+        "switch",
+        "crypto",
+        "mail",
+        "pidfile",
+        "plugin",
     ];
-    const RUN_TIME: [&str; 8] =
-        ["epilog", "prolog", "healthcheck", "tmpfs", "jobcomp", "accountingstoragehost", "accountingstorageuser", "rebootprogram"];
+    const RUN_TIME: [&str; 8] = [
+        "epilog",
+        "prolog",
+        "healthcheck",
+        "tmpfs",
+        "jobcomp",
+        "accountingstoragehost",
+        "accountingstorageuser",
+        "rebootprogram",
+    ];
     if PLUMBING.iter().chain(&RUN_TIME).any(|p| key.starts_with(p)) || key.starts_with("jobacctgather") {
         return Treatment::Ignored("plumbing: no influence on scheduling decisions");
     }
     match key {
         "returntoservice" => Treatment::Ignored("node states come from recorded events"),
-        "inactivelimit" | "waittime" | "minjobage" | "messagetimeout" | "grestypes" | "fastschedule" | "srunportrange"
-        | "maxjobcount" | "firstjobid" | "accountingstoragetres" | "accountingstorageport" | "propagateresourcelimits"
-        | "disablerootjobs" | "unkillablesteptimeout" | "batchstarttimeout" | "treewidth" => {
-            Treatment::Ignored("no influence on when or where jobs start")
-        }
+        "inactivelimit"
+        | "waittime"
+        | "minjobage"
+        | "messagetimeout"
+        | "grestypes"
+        | "fastschedule"
+        | "srunportrange"
+        | "maxjobcount"
+        | "firstjobid"
+        | "accountingstoragetres"
+        | "accountingstorageport"
+        | "propagateresourcelimits"
+        | "disablerootjobs"
+        | "unkillablesteptimeout"
+        | "batchstarttimeout"
+        | "treewidth" => Treatment::Ignored("no influence on when or where jobs start"),
         "topologyplugin" => Treatment::NotYet("nodes are chosen without topology"),
         "licenses" => Treatment::NotYet("licences are not counted"),
         "enforcepartlimits" => Treatment::Approximated("jobs over a partition's limits pend, as with NO"),
-        "defmempercpu" | "maxmempernode" | "maxmempercpu" | "defcpupergpu" | "defmempergpu" => {
-            Treatment::NotYet("jobs ask for memory and CPUs as recorded")
-        }
+        "maxarraysize" => Treatment::Ignored("arrays come from the trace"),
+        "defmempernode" | "defmempercpu" | "maxmempernode" | "maxmempercpu" | "defcpupergpu"
+        | "defmempergpu" => Treatment::NotYet("jobs ask for memory and CPUs as recorded"),
         _ => Treatment::NotYet("unknown to this version"),
     }
 }
@@ -120,17 +156,18 @@ fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Tre
             _ => return Some(Treatment::NotYet("unknown scheduler; sched/backfill is used")),
         },
         "selecttype" => {
-            config.select.linear = lower == "select/linear";
-            if config.select.linear {
-                return Some(Treatment::Approximated("whole nodes, chosen by the rule of cons_tres"));
+            if lower != "select/cons_tres" && lower != "select/cons_res" {
+                return Some(Treatment::NotYet("nodes are shared and chosen by the rule of cons_tres"));
             }
         }
         "selecttypeparameters" => {
             config.select.memory = lower.contains("memory");
             config.select.least_loaded = has("cr_lln");
-            config.select.pack_nodes = has("cr_pack_nodes");
             if lower.contains("cr_socket") {
                 return Some(Treatment::Approximated("CPUs are counted singly, not by socket"));
+            }
+            if has("cr_pack_nodes") {
+                return Some(Treatment::NotYet("CR_Pack_Nodes"));
             }
         }
         "preempttype" => {
@@ -221,7 +258,9 @@ fn priority_option(
                 _ => None,
             };
             if priority.usage_reset_s.is_some() {
-                return Some(Treatment::Approximated("counted from the start of the run, not from the calendar"));
+                return Some(Treatment::Approximated(
+                    "counted from the start of the run, not from the calendar",
+                ));
             }
         }
         "priorityflags" => {
@@ -234,8 +273,13 @@ fn priority_option(
             let all = has("no_normal_all");
             priority.no_normal_part = all || has("no_normal_part");
             priority.no_normal_qos = all || has("no_normal_qos");
-            if ["depth_oblivious", "calculate_running", "max_tres_gres", "no_normal_assoc"].iter().any(|w| has(w)) {
-                return Some(Treatment::NotYet("depth_oblivious, calculate_running, max_tres_gres, no_normal_assoc"));
+            if ["depth_oblivious", "calculate_running", "max_tres_gres", "no_normal_assoc"]
+                .iter()
+                .any(|w| has(w))
+            {
+                return Some(Treatment::NotYet(
+                    "depth_oblivious, calculate_running, max_tres_gres, no_normal_assoc",
+                ));
             }
         }
         _ => return None,
@@ -243,7 +287,12 @@ fn priority_option(
     Some(Treatment::Honoured)
 }
 
-fn scheduler_parameters(pair: &Pair, config: &mut SlurmConfig, coverage: &mut Coverage, diagnostics: &mut Diagnostics) {
+fn scheduler_parameters(
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
     for word in pair.value.split(',').map(str::trim).filter(|w| !w.is_empty()) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let mut one = pair.clone();
@@ -289,12 +338,14 @@ fn scheduler_parameter(name: &str, value: &str, config: &mut SlurmConfig) -> Res
         "bf_node_space_size" => bf.node_space_size = Some(count()?),
         "bf_one_resv_per_job" => bf.one_resv_per_job = true,
         "bf_window_linear" => bf.window_linear_s = positive()?,
-        "bf_continue" => {
-            bf.continue_after_yield = true;
-            return Ok(Treatment::Approximated("a simulated cycle takes no time, so it never yields"));
-        }
-        "bf_max_time" | "bf_yield_interval" | "bf_yield_sleep" | "max_rpc_cnt" | "max_sched_time"
-        | "sched_min_interval" | "build_queue_timeout" => {
+        "bf_continue"
+        | "bf_max_time"
+        | "bf_yield_interval"
+        | "bf_yield_sleep"
+        | "max_rpc_cnt"
+        | "max_sched_time"
+        | "sched_min_interval"
+        | "build_queue_timeout" => {
             return Ok(Treatment::Approximated("a simulated pass takes no time"));
         }
         "preempt_youngest_first" => config.preempt.youngest_first = true,

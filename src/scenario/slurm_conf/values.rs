@@ -63,7 +63,9 @@ fn split_suffix(text: &str) -> (&str, u64) {
 pub(super) fn mem_mb(text: &str) -> Result<u64, ()> {
     match split_suffix(text) {
         (digits, 1) => digits.parse().map_err(|_| ()),
-        (digits, factor) => digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map(|b| b >> 20).ok_or(()),
+        (digits, factor) => {
+            digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map(|b| b >> 20).ok_or(())
+        }
     }
 }
 
@@ -125,7 +127,10 @@ mod tests {
     fn tres_lists() {
         let mut table = TresTable::default();
         assert_eq!(tres_amounts("cpu=4,mem=2G,gres/gpu=8", &mut table), Ok(vec![(0, 4), (1, 2_048), (4, 8)]));
-        assert_eq!(tres_weights("CPU=0.5,Mem=0.25G,GRES/gpu=4.0", &mut table), Ok(vec![(0, 0.5), (1, 0.25 / 1_024.0), (4, 4.0)]));
+        assert_eq!(
+            tres_weights("CPU=0.5,Mem=0.25G,GRES/gpu=4.0", &mut table),
+            Ok(vec![(0, 0.5), (1, 0.25 / 1_024.0), (4, 4.0)])
+        );
         assert_eq!(tres_amounts("gres/gpu", &mut table), Err("gres/gpu".into()));
     }
 }

@@ -125,7 +125,10 @@ impl Controller<'_> {
         let rules = &self.config.backfill;
         let assoc = record.assoc.map_or(u32::MAX, |a| a.0);
         let counts = [
-            (rules.max_job_user_part, cycle.per_user_partition.entry((record.user, record.partition)).or_default()),
+            (
+                rules.max_job_user_part,
+                cycle.per_user_partition.entry((record.user, record.partition)).or_default(),
+            ),
             (rules.max_job_part, cycle.per_partition.entry(record.partition).or_default()),
             (rules.max_job_assoc, cycle.per_assoc.entry(assoc).or_default()),
             (rules.max_job_user, cycle.per_user.entry(record.user).or_default()),
@@ -145,7 +148,8 @@ impl Controller<'_> {
         let mut later_s = Some(cycle.now_s);
         while let Some(tried_s) = later_s.take() {
             let mut start_s = tried_s;
-            let Reserved::Nodes(mut usable, overlap) = self.unreserved(job, &mut start_s, cycle.now_s, true) else {
+            let Reserved::Nodes(mut usable, overlap) = self.unreserved(job, &mut start_s, cycle.now_s, true)
+            else {
                 return Outcome::Passed;
             };
             let end_s = start_s.max(cycle.now_s) + limit_s;
@@ -153,7 +157,9 @@ impl Controller<'_> {
             usable.intersect_with(&self.usable);
             let window = cycle.map.window(&usable, start_s, end_s);
             later_s = window.later_s;
-            if overlap && let Some(end) = self.next_reservation_end(start_s, self.config.backfill.resolution_s) {
+            if overlap
+                && let Some(end) = self.next_reservation_end(start_s, self.config.backfill.resolution_s)
+            {
                 let after = end + 1;
                 if after < cycle.window_end_s && later_s.is_none_or(|later| after < later) {
                     later_s = Some(after);
@@ -222,7 +228,13 @@ impl Controller<'_> {
 
     /// Takes the nodes out of the map, unless the job starts beyond the window, a limit keeps it out
     /// then, or an earlier reservation stands in the way (`Err`: try again from there).
-    fn reserve(&mut self, job: JobIx, start_s: i64, nodes: &NodeSet, cycle: &mut Cycle) -> Result<Outcome, i64> {
+    fn reserve(
+        &mut self,
+        job: JobIx,
+        start_s: i64,
+        nodes: &NodeSet,
+        cycle: &mut Cycle,
+    ) -> Result<Outcome, i64> {
         let record = &self.jobs[job.at()];
         let partition = record.partition;
         let from_s = self.floor(start_s);

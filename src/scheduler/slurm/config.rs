@@ -68,10 +68,6 @@ pub struct ControllerParameters {
     pub job_requeue: bool,
     /// The timer that enforces limits and reservation ends, in seconds (recorded: 30, not settable).
     pub time_limit_timer_s: i64,
-    /// `DefMemPerNode` in MiB; `None` = the whole node's memory (man).
-    pub default_mem_mb_per_node: Option<u64>,
-    /// `MaxArraySize` (man: 1001).
-    pub max_array_size: u32,
 }
 
 impl Default for ControllerParameters {
@@ -85,8 +81,6 @@ impl Default for ControllerParameters {
             kill_invalid_depend: false,
             job_requeue: true,
             time_limit_timer_s: 30,
-            default_mem_mb_per_node: None,
-            max_array_size: 1001,
         }
     }
 }
@@ -135,7 +129,11 @@ impl SlurmConfig {
     /// The id of a device type by name.
     #[must_use]
     pub fn find_device_type(&self, name: &str) -> Option<DeviceTypeId> {
-        self.device_types.iter().position(|t| t == name).and_then(|at| u16::try_from(at).ok()).map(DeviceTypeId)
+        self.device_types
+            .iter()
+            .position(|t| t == name)
+            .and_then(|at| u16::try_from(at).ok())
+            .map(DeviceTypeId)
     }
 
     /// CPUs of all nodes together.

@@ -105,6 +105,23 @@ pub struct Controller<'c> {
     pub(super) cycles: Cycles,
     /// Second of the Unix epoch at time zero: Slurm rounds times of the epoch.
     pub(super) epoch_s: i64,
+    /// Grows with everything that a pass of the main scheduler depends on, except time.
+    pub(super) version: u64,
+    /// The last main pass, if it would do nothing but the same again: see [`QuietPass`].
+    pub(super) quiet_pass: Option<QuietPass>,
+    /// Requests that fit on the empty nodes of a partition, or do not.
+    pub(super) possible: FxHashMap<(Ask, usize), bool>,
+    /// CPUs free on all nodes together.
+    pub(super) free_cpus: u64,
+}
+
+/// A main pass that started nothing and met neither begin times nor reservations: as long as the version
+/// stays, another pass over the same part of the queue ends alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuietPass {
+    pub version: u64,
+    pub full_queue: bool,
+    pub noted_change: bool,
 }
 
 /// How often each scheduler ran, for comparison with `sdiag`.
@@ -155,11 +172,20 @@ impl<'c> Controller<'c> {
             next_job_id: 1,
             next_list_order: 0,
             largest_qos_priority: config.accounting.qos.iter().map(|q| q.priority).max().unwrap_or(0),
-            largest_partition_factor: config.partitions.iter().map(|p| p.priority_job_factor).max().unwrap_or(0),
+            largest_partition_factor: config
+                .partitions
+                .iter()
+                .map(|p| p.priority_job_factor)
+                .max()
+                .unwrap_or(0),
             decisions: Vec::new(),
             last_update_s: now_s,
             cycles: Cycles::default(),
             epoch_s: 0,
+            version: 0,
+            quiet_pass: None,
+            possible: FxHashMap::default(),
+            free_cpus: config.total_cpus(),
         }
     }
 

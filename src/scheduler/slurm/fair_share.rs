@@ -76,8 +76,15 @@ impl FairShare {
     }
 
     /// One level of the tree: siblings by level fair share, tied accounts merged.
-    fn rank_level(&mut self, accounting: &Accounting, siblings: &[AssocId], ranking: &mut Ranking, parent_tied: bool) {
-        let mut rows: Vec<(f64, AssocId)> = siblings.iter().map(|a| (self.level(accounting, *a), *a)).collect();
+    fn rank_level(
+        &mut self,
+        accounting: &Accounting,
+        siblings: &[AssocId],
+        ranking: &mut Ranking,
+        parent_tied: bool,
+    ) {
+        let mut rows: Vec<(f64, AssocId)> =
+            siblings.iter().map(|a| (self.level(accounting, *a), *a)).collect();
         let is_user = |a: AssocId| accounting.assoc(a).user.is_some();
         rows.sort_by(|(x, a), (y, b)| y.total_cmp(x).then(is_user(*b).cmp(&is_user(*a))));
         let mut previous = None;
@@ -179,6 +186,7 @@ impl Controller<'_> {
         for at in 0..self.pending.len() {
             self.reprioritize(self.pending[at], now_s);
         }
+        self.version += 1;
         self.note_change(now_s);
     }
 

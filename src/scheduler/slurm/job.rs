@@ -26,7 +26,7 @@ pub struct Ask {
     pub gres: SmallVec<[GresCount; 1]>,
     /// `--ntasks-per-node` was given: each node gives `cpus_per_node` and no more.
     pub fixed_per_node: bool,
-    /// `--exclusive`, or a partition with `OverSubscribe=EXCLUSIVE`.
+    /// `--exclusive`.
     pub exclusive: bool,
     /// `--constraint`: every feature is needed.
     pub features: SmallVec<[Box<str>; 1]>,
@@ -72,6 +72,8 @@ pub struct ArraySpec {
 pub struct JobSpec {
     /// Name for reports.
     pub name: String,
+    /// `--job-name`, which `singleton` compares.
+    pub job_name: String,
     /// Submitting user.
     pub user: String,
     /// `--account`; `None` = the user's default.
@@ -166,6 +168,10 @@ pub enum Reason {
     PartitionTimeLimit,
     /// It asks for more (or fewer) nodes than the partition gives.
     PartitionNodeLimit,
+    /// The partition does not allow its account.
+    AccountNotAllowed,
+    /// The partition does not allow its QOS.
+    QosNotAllowed,
     /// The partition is not up.
     PartitionDown,
     /// Held by its user.
@@ -197,6 +203,8 @@ impl Reason {
             Self::ReqNodeNotAvail => "ReqNodeNotAvail",
             Self::PartitionTimeLimit => "PartitionTimeLimit",
             Self::PartitionNodeLimit => "PartitionNodeLimit",
+            Self::AccountNotAllowed => "AccountNotAllowed",
+            Self::QosNotAllowed => "QOSNotAllowed",
             Self::PartitionDown => "PartitionDown",
             Self::JobHeldUser => "JobHeldUser",
             Self::JobHeldAdmin => "JobHeldAdmin",

@@ -118,8 +118,11 @@ impl Controller<'_> {
 
     fn sync_free(&mut self, node: usize) {
         let now = self.ledger.node(NodeId(u32::try_from(node).expect("few nodes")));
+        let before = u64::from(self.free[node].cpus);
+        self.free_cpus = self.free_cpus + u64::from(now.free.cpus) - before;
         self.free[node] =
             super::placement::Free { cpus: now.free.cpus, mem_mb: now.free.mem_mb, gpus: now.free_gpus };
+        self.version += 1;
     }
 
     /// The job's script has ended. Its nodes are being cleaned up until [`Controller::cleaned`].
@@ -170,6 +173,7 @@ impl Controller<'_> {
     pub fn cleaned(&mut self, job: JobIx, now_s: i64) {
         let nodes = std::mem::take(&mut self.jobs[job.at()].nodes);
         self.jobs[job.at()].completing = false;
+        self.version += 1;
         for node in nodes.ones() {
             let state = &mut self.nodes[node];
             state.completing -= 1;
@@ -217,6 +221,7 @@ impl Controller<'_> {
         self.count_submitted(job, -1);
         let record = &mut self.jobs[job.at()];
         record.state = State::Cancelled;
+        self.version += 1;
         self.pending.retain(|p| *p != job);
         self.note_change(now_s);
     }
@@ -245,9 +250,10 @@ impl Controller<'_> {
         for job in due {
             let record = &self.jobs[job.at()];
             let reservation_over = record.reservation.is_some_and(|at| {
-                self.config.controller.resv_over_run_min.is_some_and(|over_min| {
-                    self.reservations[at].end_s + i64::from(over_min) * 60 < now_s
-                })
+                self.config
+                    .controller
+                    .resv_over_run_min
+                    .is_some_and(|over_min| self.reservations[at].end_s + i64::from(over_min) * 60 < now_s)
             });
             if self.overdue(record, now_s) || reservation_over {
                 self.kill(job, State::Timeout, false, now_s);
@@ -303,6 +309,7 @@ impl Controller<'_> {
 
     /// The nodes' states alone: jobs there are not touched.
     pub fn set_node_states(&mut self, nodes: &NodeSet, change: NodeChange) {
+        self.version += 1;
         for node in nodes.ones() {
             self.nodes[node].unusable = change != NodeChange::Resume;
             self.nodes[node].down = change == NodeChange::Down;
@@ -314,8 +321,12 @@ impl Controller<'_> {
     pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) {
         self.set_node_states(nodes, change);
         if change == NodeChange::Down {
-            let mut hit: Vec<JobIx> =
-                self.running.iter().copied().filter(|j| !self.jobs[j.at()].nodes.is_disjoint(nodes)).collect();
+            let mut hit: Vec<JobIx> = self
+                .running
+                .iter()
+                .copied()
+                .filter(|j| !self.jobs[j.at()].nodes.is_disjoint(nodes))
+                .collect();
             hit.sort_by_key(|job| self.jobs[job.at()].list_order);
             for job in hit {
                 let requeue = self.may_requeue(job);

@@ -31,7 +31,9 @@ pub(super) struct Usage {
 impl Usage {
     pub(super) fn new(accounting: &Accounting) -> Self {
         let per_account = |l: &Limits| {
-            !l.max_tres_per_account.is_empty() || l.max_jobs_per_account.is_some() || l.max_submit_per_account.is_some()
+            !l.max_tres_per_account.is_empty()
+                || l.max_jobs_per_account.is_some()
+                || l.max_submit_per_account.is_some()
         };
         Self {
             assocs: vec![Counts::default(); accounting.assocs.len()],
@@ -58,14 +60,31 @@ impl Names {
     }
 }
 
-const QOS_GRP: Names = Names(["QOSGrpCpuLimit", "QOSGrpMemLimit", "QOSGrpNodeLimit", "QOSGrpGRES", "QOSGrpBilling"]);
-const QOS_PER_JOB: Names =
-    Names(["QOSMaxCpuPerJobLimit", "QOSMaxMemoryPerJob", "QOSMaxNodePerJobLimit", "QOSMaxGRESPerJob", "QOSMaxBillingPerJob"]);
-const QOS_PER_USER: Names =
-    Names(["QOSMaxCpuPerUserLimit", "QOSMaxMemoryPerUser", "QOSMaxNodePerUserLimit", "QOSMaxGRESPerUser", "QOSMaxBillingPerUser"]);
-const QOS_PER_ACCOUNT: Names =
-    Names(["MaxCpuPerAccount", "MaxMemoryPerAccount", "MaxNodePerAccount", "MaxGRESPerAccount", "MaxBillingPerAccount"]);
-const QOS_MIN: Names = Names(["QOSMinCpuNotSatisfied", "QOSMinMemory", "QOSMinNode", "QOSMinGRES", "QOSMinBilling"]);
+const QOS_GRP: Names =
+    Names(["QOSGrpCpuLimit", "QOSGrpMemLimit", "QOSGrpNodeLimit", "QOSGrpGRES", "QOSGrpBilling"]);
+const QOS_PER_JOB: Names = Names([
+    "QOSMaxCpuPerJobLimit",
+    "QOSMaxMemoryPerJob",
+    "QOSMaxNodePerJobLimit",
+    "QOSMaxGRESPerJob",
+    "QOSMaxBillingPerJob",
+]);
+const QOS_PER_USER: Names = Names([
+    "QOSMaxCpuPerUserLimit",
+    "QOSMaxMemoryPerUser",
+    "QOSMaxNodePerUserLimit",
+    "QOSMaxGRESPerUser",
+    "QOSMaxBillingPerUser",
+]);
+const QOS_PER_ACCOUNT: Names = Names([
+    "MaxCpuPerAccount",
+    "MaxMemoryPerAccount",
+    "MaxNodePerAccount",
+    "MaxGRESPerAccount",
+    "MaxBillingPerAccount",
+]);
+const QOS_MIN: Names =
+    Names(["QOSMinCpuNotSatisfied", "QOSMinMemory", "QOSMinNode", "QOSMinGRES", "QOSMinBilling"]);
 const ASSOC_GRP: Names =
     Names(["AssocGrpCpuLimit", "AssocGrpMemLimit", "AssocGrpNodeLimit", "AssocGrpGRES", "AssocGrpBilling"]);
 const ASSOC_PER_JOB: Names = Names([
@@ -161,7 +180,8 @@ impl Controller<'_> {
         let group = &self.usage.qos[record.qos.0 as usize].tres;
         let user = self.usage.qos_users.get(&(record.qos, record.user)).map(|c| &c.tres);
         let account = self.account_counts(record.qos, record.assoc).map(|c| &c.tres);
-        let short = limits.min_tres_per_job.iter().find(|(at, least)| tres.get(*at) < *least).map(|(at, _)| *at);
+        let short =
+            limits.min_tres_per_job.iter().find(|(at, least)| tres.get(*at) < *least).map(|(at, _)| *at);
         over(&limits.grp_tres, Some(group), tres)
             .map(|at| QOS_GRP.of(at))
             .or_else(|| over(&limits.max_tres_per_job, None, tres).map(|at| QOS_PER_JOB.of(at)))
@@ -169,6 +189,23 @@ impl Controller<'_> {
             .or_else(|| over(&limits.max_tres_per_account, account, tres).map(|at| QOS_PER_ACCOUNT.of(at)))
             .or_else(|| over(&limits.max_tres_per_user, user, tres).map(|at| QOS_PER_USER.of(at)))
             .or_else(|| self.assoc_amount_limit(record.assoc?, tres))
+    }
+
+    /// The first limit of its QOS that a job of this size exceeds even if nothing else runs.
+    pub(super) fn own_limit(&self, job: JobIx, tres: &Tres) -> Option<&'static str> {
+        if !self.usage.enforced {
+            return None;
+        }
+        let record = &self.jobs[job.at()];
+        let limits = &self.config.accounting.qos(record.qos).limits;
+        if limits.max_wall_min.is_some_and(|most| record.limit_min > most) {
+            return Some("QOSMaxWallDurationPerJobLimit");
+        }
+        over(&limits.grp_tres, None, tres)
+            .map(|at| QOS_GRP.of(at))
+            .or_else(|| over(&limits.max_tres_per_job, None, tres).map(|at| QOS_PER_JOB.of(at)))
+            .or_else(|| over(&limits.max_tres_per_user, None, tres).map(|at| QOS_PER_USER.of(at)))
+            .or_else(|| over(&limits.max_tres_per_account, None, tres).map(|at| QOS_PER_ACCOUNT.of(at)))
     }
 
     fn assoc_amount_limit(&self, assoc: AssocId, tres: &Tres) -> Option<&'static str> {

@@ -52,6 +52,35 @@ impl Controller<'_> {
         if self.config.controller.complete_wait_s > 0 && !self.completing.is_clear() {
             return;
         }
+        if self.repeats_quiet_pass(now_s, full_queue) {
+            return;
+        }
+        let (version, update_s) = (self.version, self.last_update_s);
+        self.last_update_s = i64::MIN;
+        self.walk_queue(now, now_s, full_queue);
+        let noted_change = self.last_update_s > i64::MIN;
+        self.last_update_s = self.last_update_s.max(update_s);
+        let waits_for_time = self.has_reservations()
+            || self.pending.iter().any(|job| self.jobs[job.at()].begin_s.is_some_and(|begin| begin > now_s))
+            || self.preemption_enabled()
+            || self.config.backfill.min_age_reserve_s > 0;
+        let quiet = version == self.version && !waits_for_time;
+        self.quiet_pass = quiet.then_some(super::controller::QuietPass { version, full_queue, noted_change });
+    }
+
+    /// Whether the last pass would only be repeated; then all that is left of it is the noted change.
+    fn repeats_quiet_pass(&mut self, now_s: i64, full_queue: bool) -> bool {
+        let Some(quiet) = self.quiet_pass.filter(|q| q.version == self.version) else { return false };
+        if full_queue && !quiet.full_queue {
+            return false;
+        }
+        if quiet.noted_change {
+            self.note_change(now_s);
+        }
+        true
+    }
+
+    fn walk_queue(&mut self, now: SimTime, now_s: i64, full_queue: bool) {
         let queue = self.build_queue(now_s, false);
         let mut pass = Pass {
             open: self.usable.clone(),
@@ -106,7 +135,7 @@ impl Controller<'_> {
         }
         let open = pass.open.clone();
         let attempt = self.try_start(job, &open, now, StartedBy::Main);
-        self.after_attempt(job, &attempt, pass)
+        self.after_attempt(job, &attempt, pass, now_s)
     }
 
     fn is_closed(&mut self, job: JobIx, pass: &Pass, now_s: i64) -> bool {
@@ -124,7 +153,7 @@ impl Controller<'_> {
         closed
     }
 
-    fn after_attempt(&mut self, job: JobIx, attempt: &Attempt, pass: &mut Pass) -> Next {
+    fn after_attempt(&mut self, job: JobIx, attempt: &Attempt, pass: &mut Pass, now_s: i64) -> Next {
         let record = &self.jobs[job.at()];
         let (partition, reservation) = (record.partition, record.reservation);
         let mut close = false;
@@ -144,15 +173,17 @@ impl Controller<'_> {
         }
         if close && let Some(own) = reservation {
             pass.closed_reservations.push(own);
-        } else if close && self.may_reserve(job) {
+        } else if close && self.may_reserve(job, now_s) {
             self.close_partition(partition, pass);
         }
         Next::Job
     }
 
     /// `bf_min_prio_reserve` and `bf_min_age_reserve` let jobs below them block nobody.
-    fn may_reserve(&self, job: JobIx) -> bool {
-        self.jobs[job.at()].priority >= self.config.backfill.min_prio_reserve
+    fn may_reserve(&self, job: JobIx, now_s: i64) -> bool {
+        let (record, rules) = (&self.jobs[job.at()], &self.config.backfill);
+        let old = record.begin_s.is_some_and(|begin| now_s - begin >= rules.min_age_reserve_s);
+        record.priority >= rules.min_prio_reserve && (old || rules.min_age_reserve_s == 0)
     }
 
     fn close_partition(&self, partition: usize, pass: &mut Pass) {
@@ -191,8 +222,12 @@ impl Controller<'_> {
             }
         }
         let mut victims = Vec::new();
-        let mut nodes = self.placement().choose(ask, &allowed, &self.free);
-        if nodes.is_none() && !candidates.is_empty() && let Some(plan) = self.preemption_plan(job, &allowed, &candidates) {
+        let enough = self.free_cpus >= u64::from(ask.cpus);
+        let mut nodes = if enough { self.placement().choose(ask, &allowed, &self.free) } else { None };
+        if nodes.is_none()
+            && !candidates.is_empty()
+            && let Some(plan) = self.preemption_plan(job, &allowed, &candidates)
+        {
             nodes = Some(plan.0);
             victims = plan.1;
         }

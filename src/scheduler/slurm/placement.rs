@@ -111,7 +111,11 @@ fn mask_of(n: u32) -> u64 {
 
 /// CPUs that the job could use on a node with so much free.
 fn avail(ask: &Ask, free: &Free) -> u64 {
-    if ask.fixed_per_node && !ask.gres.is_empty() { u64::from(ask.cpus_per_node) } else { u64::from(free.cpus) }
+    if ask.fixed_per_node && !ask.gres.is_empty() {
+        u64::from(ask.cpus_per_node)
+    } else {
+        u64::from(free.cpus)
+    }
 }
 
 /// A run of consecutive feasible nodes: positions in the list of feasible nodes.
@@ -169,7 +173,9 @@ impl<'c> Placement<'c> {
         while !need.met() && !runs.is_empty() {
             let run = runs.remove(best_run(&runs, &need));
             let nodes = &feasible[run.from..run.to];
-            if need.nodes <= 1 && let Some(one) = tightest(nodes, need.cpus) {
+            if need.nodes <= 1
+                && let Some(one) = tightest(nodes, need.cpus)
+            {
                 need.take(ask, one);
                 continue;
             }
@@ -255,7 +261,11 @@ fn best_run(runs: &[Run], need: &Need) -> usize {
         let better = match best {
             None => true,
             Some((_, sum, was_enough)) => {
-                (enough && !was_enough) || (enough && run.avail < sum) || (!enough && run.avail > sum)
+                if enough {
+                    !was_enough || run.avail < sum
+                } else {
+                    run.avail > sum
+                }
             }
         };
         if better {
@@ -330,7 +340,14 @@ mod tests {
         free[1].cpus = 10;
         let mut allowed = NodeSet::with_capacity(3);
         allowed.insert_range(..);
-        let ask = Ask { min_nodes: 1, max_nodes: Some(1), cpus: 8, cpus_per_node: 8, fixed_per_node: true, ..Ask::default() };
+        let ask = Ask {
+            min_nodes: 1,
+            max_nodes: Some(1),
+            cpus: 8,
+            cpus_per_node: 8,
+            fixed_per_node: true,
+            ..Ask::default()
+        };
         let rule = Placement { hardware: &hardware, memory: true, least_loaded: false };
         assert_eq!(rule.choose(&ask, &allowed, &free), Some(vec![1]));
     }
@@ -350,7 +367,10 @@ mod tests {
             unusable: false,
         };
         let hardware = Hardware::of(&node);
-        let any = |count| Ask { gres: smallvec::smallvec![GresCount { device_type: None, count }], ..Ask::default() };
+        let any = |count| Ask {
+            gres: smallvec::smallvec![GresCount { device_type: None, count }],
+            ..Ask::default()
+        };
         assert_eq!(hardware.pick_devices(&any(8), &hardware.empty), Some(0xff));
         let slices = Ask {
             gres: smallvec::smallvec![GresCount { device_type: Some(DeviceTypeId(1)), count: 2 }],

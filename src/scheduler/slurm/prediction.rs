@@ -22,9 +22,17 @@ pub(super) struct Prediction {
 
 impl Controller<'_> {
     /// Where the job can start, on nodes of `allowed`, and when; `now_only` asks for nothing later.
-    pub(super) fn will_run(&self, job: JobIx, allowed: &NodeSet, now_s: i64, now_only: bool) -> Option<Prediction> {
+    pub(super) fn will_run(
+        &self,
+        job: JobIx,
+        allowed: &NodeSet,
+        now_s: i64,
+        now_only: bool,
+    ) -> Option<Prediction> {
         let ask = self.ask(job);
-        if let Some(nodes) = self.placement().choose(ask, allowed, &self.free) {
+        if self.free_cpus >= u64::from(ask.cpus)
+            && let Some(nodes) = self.placement().choose(ask, allowed, &self.free)
+        {
             return Some(Prediction { start_s: now_s, nodes });
         }
         let candidates = self.preemption_candidates(job, now_s);
@@ -52,8 +60,13 @@ impl Controller<'_> {
                 self.remove_from(&mut free, *gone);
             }
             at = batch.next;
-            if batch.tested && let Some(nodes) = self.placement().choose(ask, allowed, &free) {
-                return Some(Prediction { start_s: self.expected_end(&self.jobs[batch.last.at()], now_s), nodes });
+            if batch.tested
+                && let Some(nodes) = self.placement().choose(ask, allowed, &free)
+            {
+                return Some(Prediction {
+                    start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),
+                    nodes,
+                });
             }
         }
         None
@@ -112,7 +125,12 @@ impl Windows {
     /// The batch that begins at `from`: running jobs that touch the nodes in question, until the next
     /// job of the whole list ends beyond the window. Jobs elsewhere are passed over without that look,
     /// so a batch can reach far beyond its window (recorded: it decides who is backfilled).
-    fn batch(&mut self, ending: &[(i64, JobIx)], from: usize, touches: &dyn Fn(JobIx) -> bool) -> Option<Batch> {
+    fn batch(
+        &mut self,
+        ending: &[(i64, JobIx)],
+        from: usize,
+        touches: &dyn Fn(JobIx) -> bool,
+    ) -> Option<Batch> {
         let mut removed = 0;
         let mut last = None;
         for (at, (end, job)) in ending.iter().enumerate().skip(from) {

@@ -51,7 +51,8 @@ impl Controller<'_> {
             (false, 0) => 0.0,
             (false, largest) => f64::from(value) / f64::from(largest),
         };
-        let partition_factor = share(partition.priority_job_factor, self.largest_partition_factor, rules.no_normal_part);
+        let partition_factor =
+            share(partition.priority_job_factor, self.largest_partition_factor, rules.no_normal_part);
         let qos_factor = share(qos.priority, self.largest_qos_priority, rules.no_normal_qos);
         let sum = age * f64::from(weights.age)
             + assoc * f64::from(weights.assoc)

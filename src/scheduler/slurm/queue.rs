@@ -51,8 +51,17 @@ impl Controller<'_> {
         let record = &mut self.jobs[job.at()];
         let partition = &self.config.partitions[record.partition];
         let overrides = self.config.accounting.qos(record.qos).flags.override_partition;
+        let accounting = &self.config.accounting;
+        let account = record.assoc.map(|a| accounting.assoc(a).account.as_str());
+        let qos = accounting.qos(record.qos).name.as_str();
         let reason = if !partition.state.schedule {
             Some(Reason::PartitionDown)
+        } else if account
+            .is_some_and(|name| !allowed(name, partition.allow_accounts.as_deref(), &partition.deny_accounts))
+        {
+            Some(Reason::AccountNotAllowed)
+        } else if !allowed(qos, partition.allow_qos.as_deref(), &partition.deny_qos) {
+            Some(Reason::QosNotAllowed)
         } else if !overrides && partition.max_time_min.is_some_and(|most| record.limit_min > most) {
             Some(Reason::PartitionTimeLimit)
         } else if !overrides
@@ -74,8 +83,11 @@ impl Controller<'_> {
         let record = &self.jobs[job.at()];
         let stuck = matches!(
             record.reason,
-            Reason::JobHeldUser | Reason::JobHeldAdmin | Reason::ReservationDeleted
-                | Reason::DependencyNeverSatisfied | Reason::BadConstraints
+            Reason::JobHeldUser
+                | Reason::JobHeldAdmin
+                | Reason::ReservationDeleted
+                | Reason::DependencyNeverSatisfied
+                | Reason::BadConstraints
         );
         if stuck || !self.dependencies_met(job, now_s) || !self.array_lets(job, now_s) {
             return false;
@@ -185,12 +197,12 @@ impl Controller<'_> {
 
     fn singleton_standing(&self, job: JobIx) -> Standing {
         let me = &self.jobs[job.at()];
-        let name = &self.specs[me.spec].name;
+        let name = &self.specs[me.spec].job_name;
         let earlier = self.pending.iter().chain(&self.running).any(|other| {
             let other_record = &self.jobs[other.at()];
             *other != job
                 && other_record.user == me.user
-                && self.specs[other_record.spec].name == *name
+                && self.specs[other_record.spec].job_name == *name
                 && (other_record.id < me.id || other_record.state == State::Running)
         });
         if earlier { Standing::Waiting } else { Standing::Met }
@@ -206,7 +218,11 @@ impl Controller<'_> {
             .collect();
         if records.is_empty() {
             // refused at submission, or unknown: Slurm takes an unknown job as ended, and its success as unmet
-            return if matches!(kind, DependencyKind::AfterOk | DependencyKind::AfterCorr) { Standing::Never } else { Standing::Met };
+            return if matches!(kind, DependencyKind::AfterOk | DependencyKind::AfterCorr) {
+                Standing::Never
+            } else {
+                Standing::Met
+            };
         }
         let pending = records.iter().any(|r| r.state == State::Pending);
         let running = records.iter().any(|r| r.state == State::Running || r.completing);
@@ -216,8 +232,20 @@ impl Controller<'_> {
             DependencyKind::After => Standing::Met,
             _ if pending || running => Standing::Waiting,
             DependencyKind::AfterAny | DependencyKind::Singleton => Standing::Met,
-            DependencyKind::AfterOk | DependencyKind::AfterCorr => if good { Standing::Met } else { Standing::Never },
-            DependencyKind::AfterNotOk => if good { Standing::Never } else { Standing::Met },
+            DependencyKind::AfterOk | DependencyKind::AfterCorr => {
+                if good {
+                    Standing::Met
+                } else {
+                    Standing::Never
+                }
+            }
+            DependencyKind::AfterNotOk => {
+                if good {
+                    Standing::Never
+                } else {
+                    Standing::Met
+                }
+            }
         }
     }
 
@@ -254,6 +282,11 @@ impl Controller<'_> {
         }
         self.static_key(a).cmp(&self.static_key(b))
     }
+}
+
+/// `Allow*` where it is given, else `Deny*` (slurm.conf(5)).
+fn allowed(name: &str, allow: Option<&[String]>, deny: &[String]) -> bool {
+    allow.map_or_else(|| !deny.iter().any(|d| d == name), |list| list.iter().any(|a| a == name))
 }
 
 /// A top-down stable merge sort that asks nothing of the order.

@@ -70,7 +70,10 @@ impl Controller<'_> {
         let others = self.reservations.iter().filter(|r| !r.gone);
         if !new.maint && !new.overlap {
             for other in others {
-                if other.start_s < new.end_s && new.start_s < other.end_s && !other.nodes.is_disjoint(&new.nodes) {
+                if other.start_s < new.end_s
+                    && new.start_s < other.end_s
+                    && !other.nodes.is_disjoint(&new.nodes)
+                {
                     return Err("Requested nodes are busy");
                 }
             }
@@ -85,6 +88,12 @@ impl Controller<'_> {
         self.reservations.push(asked.reservation);
         self.note_change(now_s);
         Ok(())
+    }
+
+    /// Whether any reservation is still known.
+    #[must_use]
+    pub fn has_reservations(&self) -> bool {
+        self.reservations.iter().any(|r| !r.gone)
     }
 
     /// Changes the end of a reservation.
@@ -163,7 +172,8 @@ impl Controller<'_> {
         let mut overlap = false;
         for (at, other) in self.reservations.iter().enumerate() {
             let apart = other.start_s >= *when_s + length_s || other.end_s <= *when_s;
-            if at == own || other.gone || apart || reservation.maint || (reservation.overlap && !other.maint) {
+            if at == own || other.gone || apart || reservation.maint || (reservation.overlap && !other.maint)
+            {
                 continue;
             }
             overlap |= !nodes.is_disjoint(&other.nodes);

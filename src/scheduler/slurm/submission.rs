@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::NodeSet;
+use super::config::Tres;
 use super::config::{AssocId, QosId, TresTable};
 use super::controller::{ArrayState, Controller, Refusal};
 use super::job::{Ask, Dependency, Job, JobIx, JobSpec, Reason, StartedBy, State};
-use super::NodeSet;
-use super::config::Tres;
 use crate::cluster::Allocation;
 use crate::time::SimTime;
 
@@ -26,15 +26,20 @@ impl Controller<'_> {
         let assoc = self.association(asked, user)?;
         let qos = self.qos_of(asked, assoc)?;
         let reservation = self.reservation_of(asked)?;
-        if !self.possible(&asked.ask, partition) {
+        if !self.is_possible(&asked.ask, partition) {
             return Err(Refusal::NodeConfiguration);
         }
         self.check_submit_limits(asked, assoc, qos, user)?;
         let job = self.new_record(spec, user, assoc, qos, partition, reservation, now_s);
+        if let Some(limit) = self.denied(job) {
+            self.forget_record(job);
+            return Err(Refusal::Limit(limit));
+        }
         self.count_submitted(job, 1);
         self.settle_independence(job, now_s);
         self.jobs[job.at()].priority = self.first_priority(job, now_s);
         self.note_change(now_s);
+        self.version += 1;
         Ok(job)
     }
 
@@ -81,17 +86,47 @@ impl Controller<'_> {
 
     fn reservation_of(&self, asked: &JobSpec) -> Result<Option<usize>, Refusal> {
         let Some(name) = &asked.reservation else { return Ok(None) };
-        let at = self
-            .reservations
-            .iter()
-            .rposition(|r| r.name == *name && !r.gone)
-            .ok_or(Refusal::Reservation)?;
+        let at =
+            self.reservations.iter().rposition(|r| r.name == *name && !r.gone).ok_or(Refusal::Reservation)?;
         let account = asked.account.as_deref().unwrap_or("");
-        if self.reservations[at].admits(&asked.user, account) { Ok(Some(at)) } else { Err(Refusal::ReservationAccess) }
+        if self.reservations[at].admits(&asked.user, account) {
+            Ok(Some(at))
+        } else {
+            Err(Refusal::ReservationAccess)
+        }
+    }
+
+    /// The limit of a QOS with `DenyOnLimit` that the job exceeds by itself.
+    fn denied(&self, job: JobIx) -> Option<&'static str> {
+        let qos = self.config.accounting.qos(self.jobs[job.at()].qos);
+        if !qos.flags.deny_on_limit {
+            return None;
+        }
+        let ask = self.ask(job);
+        self.own_limit(job, &self.tres_of(job, ask.min_nodes, u64::from(ask.cpus)))
+    }
+
+    /// Takes the record made last back.
+    fn forget_record(&mut self, job: JobIx) {
+        let record = self.jobs.pop().expect("it was made just now");
+        self.records[record.spec].retain(|r| *r != job);
+        self.pending.retain(|p| *p != job);
+        if record.array.is_some() {
+            self.arrays.pop();
+        }
+    }
+
+    fn is_possible(&mut self, ask: &Ask, partition: usize) -> bool {
+        if let Some(known) = self.possible.get(&(ask.clone(), partition)) {
+            return *known;
+        }
+        let possible = self.fits_when_empty(ask, partition);
+        self.possible.insert((ask.clone(), partition), possible);
+        possible
     }
 
     /// Whether the job fits on the partition's nodes if all were empty and up.
-    fn possible(&self, ask: &Ask, partition: usize) -> bool {
+    fn fits_when_empty(&self, ask: &Ask, partition: usize) -> bool {
         let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
         let partition = &self.config.partitions[partition];
         self.placement().choose(ask, &partition.nodes, &empty).is_some()

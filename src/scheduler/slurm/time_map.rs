@@ -43,7 +43,9 @@ impl TimeMap {
             if slot.end_s <= start_s {
                 continue;
             }
-            if later_s.is_none() && let Some(next) = self.slots.get(at + 1) {
+            if later_s.is_none()
+                && let Some(next) = self.slots.get(at + 1)
+            {
                 let mut then = usable.clone();
                 then.intersect_with(&next.free);
                 let mut now = free.clone();

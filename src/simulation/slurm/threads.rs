@@ -22,6 +22,7 @@ pub(super) enum Timer {
     Loop,
     Backfill,
     Priorities,
+    Overdue,
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -56,6 +57,8 @@ pub(super) struct Daemon<'a> {
     decisions: Vec<Decision>,
     last_event: SimTime,
     finished: bool,
+    /// Last turn of the loop, while nothing is pending and the loop need not turn.
+    parked: Option<SimTime>,
 }
 
 fn whole_s(at: SimTime) -> i64 {
@@ -108,6 +111,7 @@ impl<'a> Daemon<'a> {
             decisions: Vec::new(),
             last_event: started,
             finished: false,
+            parked: None,
             run,
         }
     }
@@ -150,9 +154,47 @@ impl<'a> Daemon<'a> {
             self.carry_out(now, calendar);
         }
         self.finished = self.nothing_left(now);
-        if !self.finished {
+        if !self.finished && !self.park(now, calendar) {
             calendar.set(Timer::Loop, now + self.loop_turn, Phase::Pass);
         }
+    }
+
+    /// Lets the loop rest while its turns could do nothing: nothing pending, no pass wanted, no limit
+    /// reached before the earliest planned end.
+    fn park(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> bool {
+        let asleep = self.controller.pending().is_empty() && !self.controller.has_reservations();
+        if self.pass_wanted || !asleep || self.open.is_empty() {
+            return false;
+        }
+        let ends = self.controller.running().iter().map(|job| self.controller.job(*job).end_planned_s);
+        let Some(first) = ends.min().filter(|end| *end > whole_s(now) + 1) else { return false };
+        calendar.set(Timer::Overdue, SimTime::from_s(first), Phase::Epoch);
+        self.parked = Some(now);
+        true
+    }
+
+    /// Sets the loop going again in its old rhythm, with its clocks as if it had turned all along.
+    fn unpark(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let Some(mut last) = self.parked.take() else { return };
+        calendar.cancel(Timer::Overdue);
+        while last + self.loop_turn < now {
+            last = last + self.loop_turn;
+            let now_s = whole_s(last);
+            if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
+                self.last_limits_s = now_s;
+            }
+            if self
+                .run
+                .config
+                .main
+                .sched_interval_s
+                .is_some_and(|every| now_s - self.last_full_pass_s >= every)
+            {
+                self.last_full_pass_s = now_s;
+                self.last_pass_s = now_s;
+            }
+        }
+        calendar.set(Timer::Loop, last + self.loop_turn, Phase::Pass);
     }
 
     fn nothing_left(&self, now: SimTime) -> bool {
@@ -217,7 +259,10 @@ impl<'a> Daemon<'a> {
             priority: record.priority,
         });
         self.open.insert(job, self.attempts.len() - 1);
-        let overhead = self.run.chance.overhead(u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), record.attempt);
+        let overhead = self
+            .run
+            .chance
+            .overhead(u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), record.attempt);
         calendar.set(Timer::End(timer_of(job)), now + known.run + overhead, Phase::Release);
     }
 
@@ -243,7 +288,11 @@ impl<'a> Daemon<'a> {
         let state = self.controller.complete(job, exit_ok, whole_s(now));
         let (key, attempt) = self.close(job, state, now);
         self.own_message.insert(job, self.run.chance.own_message(key, attempt));
-        calendar.set(Timer::Cleaned(timer_of(job)), now + self.run.chance.clean_up(key, attempt), Phase::Release);
+        calendar.set(
+            Timer::Cleaned(timer_of(job)),
+            now + self.run.chance.clean_up(key, attempt),
+            Phase::Release,
+        );
     }
 
     fn cleaned(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -270,7 +319,9 @@ impl<'a> Daemon<'a> {
         self.commands_left -= 1;
         let done = match &self.run.commands[at].1 {
             Command::CreateReservation(asked) => self.controller.create_reservation(asked.clone(), now_s),
-            Command::SetReservationEnd(name, end_s) => self.controller.set_reservation_end(name, *end_s, now_s),
+            Command::SetReservationEnd(name, end_s) => {
+                self.controller.set_reservation_end(name, *end_s, now_s)
+            }
             Command::DeleteReservation(name) => self.controller.delete_reservation(name, now_s),
             Command::ChangeNodes(nodes, change) => {
                 self.controller.change_nodes(nodes, *change, now_s);
@@ -293,6 +344,7 @@ impl Model for Daemon<'_> {
     }
 
     fn arrive(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.unpark(now, calendar);
         while self.next_arrival() == Some(now) {
             let spec = self.next_job;
             self.next_job += 1;
@@ -311,7 +363,11 @@ impl Model for Daemon<'_> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
+        if !matches!(timer, Timer::Backfill | Timer::Loop | Timer::Priorities) {
+            self.unpark(now, calendar);
+        }
         match timer {
+            Timer::Overdue => {}
             Timer::Command(at) => self.command(at as usize, now, calendar),
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),

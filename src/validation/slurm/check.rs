@@ -70,7 +70,10 @@ pub(super) fn checks_of(report: &ExperimentReport, pooled: Option<f64>) -> Vec<C
     let real_wait = mean(&report.real.iter().map(|f| f.wait_s.mean).collect::<Vec<_>>());
     match kind_of(&report.name) {
         Kind::StaticBuiltin => {
-            vec![at_least("same_start", report.same_start, 1.0), at_least("same_nodes", report.same_nodes, 1.0)]
+            vec![
+                at_least("same_start", report.same_start, 1.0),
+                at_least("same_nodes", report.same_nodes, 1.0),
+            ]
         }
         Kind::Static => vec![
             within("wait_s.mean", report.ours.wait_s.mean, real_wait, 0.02 * real_wait),

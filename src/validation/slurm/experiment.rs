@@ -81,7 +81,8 @@ fn problem(file: &Path, message: impl Into<String>) -> Problems {
 /// A type of MIG slice: its name has a profile such as `1g.10gb` in it.
 fn is_slice(device_type: &str) -> bool {
     device_type.split('_').any(|part| {
-        part.split_once("g.").is_some_and(|(n, rest)| n.bytes().all(|b| b.is_ascii_digit()) && rest.ends_with("gb"))
+        part.split_once("g.")
+            .is_some_and(|(n, rest)| n.bytes().all(|b| b.is_ascii_digit()) && rest.ends_with("gb"))
     })
 }
 
@@ -107,11 +108,13 @@ impl Experiment {
         let mut config = site.config;
         let mut rows: Vec<JobRow> = read_csv(&dir.join("jobs.csv"))?;
         sort_rows(&mut rows);
-        let index: FxHashMap<&str, usize> = rows.iter().enumerate().map(|(i, r)| (r.job_id.as_str(), i)).collect();
+        let index: FxHashMap<&str, usize> =
+            rows.iter().enumerate().map(|(i, r)| (r.job_id.as_str(), i)).collect();
         let mut specs = Vec::with_capacity(rows.len());
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (spec, job) = job_of(row, &index, &mut config).map_err(|why| problem(&dir.join("jobs.csv"), why))?;
+            let (spec, job) =
+                job_of(row, &index, &mut config).map_err(|why| problem(&dir.join("jobs.csv"), why))?;
             specs.push(spec);
             jobs.push(job);
         }
@@ -167,6 +170,7 @@ fn job_of(
     };
     let spec = JobSpec {
         name: row.job_id.clone(),
+        job_name: format!("j{}", row.job_id),
         user: row.user.clone(),
         account: some(&row.account),
         partition: some(&row.partition),
@@ -211,7 +215,8 @@ fn dependencies_of(text: &str, index: &FxHashMap<&str, usize>) -> Result<Vec<Dep
             "singleton" => DependencyKind::Singleton,
             other => return Err(format!("`{other}` is no type of dependency")),
         };
-        let on = words.map(|id| index.get(id).copied().ok_or_else(|| format!("dependency on unknown job {id}")));
+        let on =
+            words.map(|id| index.get(id).copied().ok_or_else(|| format!("dependency on unknown job {id}")));
         Ok(Dependency { kind, on: on.collect::<Result<_, _>>()? })
     };
     text.split(',').filter(|p| !p.is_empty()).map(one).collect()
@@ -248,7 +253,10 @@ fn phases_of(observed: &[Observed]) -> Phases {
     let started = || observed.iter().filter_map(|run| run.controller_started);
     match (started().min(), started().max()) {
         (Some(first), Some(last)) => Phases { started_from: first - half, started_to: last + half },
-        _ => Phases { started_from: SimTime::from_micros(-7_500_000), started_to: SimTime::from_micros(-4_500_000) },
+        _ => Phases {
+            started_from: SimTime::from_micros(-7_500_000),
+            started_to: SimTime::from_micros(-4_500_000),
+        },
     }
 }
 
@@ -260,7 +268,8 @@ fn commands_of(dir: &Path, config: &SlurmConfig) -> Result<Vec<(SimTime, Command
     let rows: Vec<EventRow> = read_csv(&path)?;
     let mut commands = Vec::new();
     for row in rows {
-        let at = parse_seconds_micros(row.time_s.as_bytes()).map_err(|why| problem(&path, why.to_string()))?;
+        let at =
+            parse_seconds_micros(row.time_s.as_bytes()).map_err(|why| problem(&path, why.to_string()))?;
         let command = command_of(&row.command, config).map_err(|why| problem(&path, why))?;
         commands.push((SimTime::from_micros(at), command));
     }
@@ -272,7 +281,9 @@ fn commands_of(dir: &Path, config: &SlurmConfig) -> Result<Vec<(SimTime, Command
 fn command_of(text: &str, config: &SlurmConfig) -> Result<Command, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let get = |key: &str| {
-        words.iter().find_map(|w| w.split_once('=').filter(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v))
+        words
+            .iter()
+            .find_map(|w| w.split_once('=').filter(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v))
     };
     let verb = words.first().copied().unwrap_or("").to_ascii_lowercase();
     match (verb.as_str(), get("NodeName"), get("ReservationName")) {
@@ -304,7 +315,8 @@ fn create_reservation<'a>(
     let start_s = moment(get("StartTime").ok_or("a reservation needs StartTime")?)?;
     let end_s = match (get("Duration"), get("EndTime")) {
         (Some(minutes), _) => {
-            start_s + 60 * minutes.parse::<i64>().map_err(|_| format!("`{minutes}` is no duration in minutes"))?
+            start_s
+                + 60 * minutes.parse::<i64>().map_err(|_| format!("`{minutes}` is no duration in minutes"))?
         }
         (None, Some(end)) => moment(end)?,
         (None, None) => return Err("a reservation needs Duration or EndTime".to_owned()),

@@ -92,7 +92,8 @@ impl Figures {
     fn of(rows: &[Row], gpu_capacity: u64) -> Self {
         let ran: Vec<(&Row, f64, f64)> =
             rows.iter().filter_map(|r| Some((r, r.start_s?, r.end_s?))).collect();
-        let mut waits: Vec<f64> = ran.iter().filter(|(r, _, _)| r.first).map(|(r, s, _)| s - r.submit_s).collect();
+        let mut waits: Vec<f64> =
+            ran.iter().filter(|(r, _, _)| r.first).map(|(r, s, _)| s - r.submit_s).collect();
         waits.sort_by(f64::total_cmp);
         let makespan_s = ran.iter().map(|(_, _, e)| *e).fold(0.0, f64::max);
         let last_submit = rows.iter().filter(|r| r.first).map(|r| r.submit_s).fold(0.0, f64::max);
@@ -103,9 +104,16 @@ impl Figures {
             wait_s: Waits {
                 mean: mean(&waits),
                 p50: median(&waits),
-                p95: waits.get((waits.len() * 95 / 100).min(waits.len().saturating_sub(1))).copied().unwrap_or(0.0),
+                p95: waits
+                    .get((waits.len() * 95 / 100).min(waits.len().saturating_sub(1)))
+                    .copied()
+                    .unwrap_or(0.0),
             },
-            gpu_utilization: if gpu_capacity == 0 { 0.0 } else { used / (gpu_capacity as f64 * (until - 60.0)) },
+            gpu_utilization: if gpu_capacity == 0 {
+                0.0
+            } else {
+                used / (gpu_capacity as f64 * (until - 60.0))
+            },
             makespan_s,
             backfill_share: backfilled as f64 / ran.len().max(1) as f64,
         }

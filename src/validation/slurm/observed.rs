@@ -73,9 +73,8 @@ struct Raw {
 /// All recorded runs of a folder, in order of their names.
 pub(super) fn observed_runs(dir: &Path, config: &SlurmConfig) -> Result<Vec<Observed>, Vec<Diagnostic>> {
     let named = |n: &str| n == "observed.csv" || is_numbered(n);
-    let entries = std::fs::read_dir(dir).map_err(|why| {
-        vec![Diagnostic::error("W0520", format!("cannot read {}: {why}", dir.display()))]
-    })?;
+    let entries = std::fs::read_dir(dir)
+        .map_err(|why| vec![Diagnostic::error("W0520", format!("cannot read {}: {why}", dir.display()))])?;
     let mut names: Vec<String> =
         entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).filter(|n| named(n)).collect();
     names.sort_by_key(|n| (n.len(), n.clone()));
@@ -96,16 +95,25 @@ fn read_run(dir: &Path, file: &str, config: &SlurmConfig) -> Result<Observed, Ve
     let controller_started =
         started.and_then(|s| parse_seconds_micros(s.trim().as_bytes()).ok()).map(SimTime::from_micros);
     let sdiag = std::fs::read_to_string(dir.join(format!("{name}.sdiag.txt"))).unwrap_or_default();
-    let since = sdiag.lines().find(|l| l.starts_with("Data since")).and_then(|l| l.split(['(', ')']).nth(1)?.parse::<i64>().ok());
+    let since = sdiag
+        .lines()
+        .find(|l| l.starts_with("Data since"))
+        .and_then(|l| l.split(['(', ')']).nth(1)?.parse::<i64>().ok());
     // the statistics begin with the first turn of the 1-second loop
     let first_turn_s = |at: SimTime| (at.micros() + 1_500_000).div_euclid(1_000_000);
     let epoch_s = since.zip(controller_started).map(|(s, at)| s - first_turn_s(at));
-    Ok(Observed { epoch_s, name, rows: raw.into_iter().map(|r| row_of(r, config)).collect(), controller_started })
+    Ok(Observed {
+        epoch_s,
+        name,
+        rows: raw.into_iter().map(|r| row_of(r, config)).collect(),
+        controller_started,
+    })
 }
 
 fn row_of(raw: Raw, config: &SlurmConfig) -> ObservedRow {
     let submit = if raw.attempt > 1 { raw.submit } else { raw.submit_ms.or(raw.submit) };
-    let gpus = raw.alloc_tres.split(',').find_map(|t| t.strip_prefix("gres/gpu=")).and_then(|n| n.parse().ok());
+    let gpus =
+        raw.alloc_tres.split(',').find_map(|t| t.strip_prefix("gres/gpu=")).and_then(|n| n.parse().ok());
     ObservedRow {
         job_id: raw.job_id,
         task: raw.array_task.parse().ok(),

@@ -41,16 +41,34 @@ const GROUP_S: f64 = 0.25;
 /// Phase of the recalculation of priorities after the controller's start, as measured.
 const PRIORITIES_OFFSET_US: i64 = 980_000;
 /// Clean-up of an ended job, as measured (README "Main scheduler": 5-100 ms).
-const CLEAN_UP_S: f64 = 0.004;
+const CLEAN_UP_S: f64 = 0.002;
+
+/// Replays a recorded run with the epoch that agrees best among the seconds that `sdiag` leaves open (the
+/// statistics' start and the controller's are rounded apart by up to one).
+#[must_use]
+pub fn replay_run(experiment: &Experiment, run: &Observed) -> [ReplayScore; 2] {
+    let base = run.epoch_s.unwrap_or(0);
+    let scores = [-1, 0, 1].map(|off| {
+        let run = Observed { epoch_s: Some(base + off), ..run.clone() };
+        replay(experiment, &run, &mut |_| {})
+    });
+    let best =
+        scores.into_iter().max_by_key(|s| (s[1].same_nodes + s[0].same_nodes, std::cmp::Reverse(s[1].more)));
+    best.expect("three were tried")
+}
 
 /// Replays a recorded run; scores of the main scheduler and of the backfill thread. `tell` hears of
 /// every group that differs.
 pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(String)) -> [ReplayScore; 2] {
     let hardware = hardware_of(&experiment.config);
     let started = run.controller_started.unwrap_or(SimTime::ZERO);
-    let mut controller =
-        Controller::new(&experiment.config, &hardware, &experiment.specs, started.micros().div_euclid(1_000_000))
-            .with_epoch(run.epoch_s.unwrap_or(0));
+    let mut controller = Controller::new(
+        &experiment.config,
+        &hardware,
+        &experiment.specs,
+        started.micros().div_euclid(1_000_000),
+    )
+    .with_epoch(run.epoch_s.unwrap_or(0));
     let groups = groups_of(run);
     let mut events: BTreeMap<(i64, Kind), ()> = BTreeMap::new();
     let micros = |s: f64| (s * 1e6) as i64;
@@ -87,7 +105,9 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
             Kind::Command(at) => {
                 let _ = match &experiment.commands[at].1 {
                     Command::CreateReservation(asked) => controller.create_reservation(asked.clone(), now_s),
-                    Command::SetReservationEnd(name, end) => controller.set_reservation_end(name, *end, now_s),
+                    Command::SetReservationEnd(name, end) => {
+                        controller.set_reservation_end(name, *end, now_s)
+                    }
                     Command::DeleteReservation(name) => controller.delete_reservation(name, now_s),
                     Command::ChangeNodes(nodes, change) => {
                         controller.set_node_states(nodes, *change);
@@ -190,7 +210,8 @@ fn score_group(
     let recorded: Vec<(String, Vec<usize>)> =
         group.iter().map(|r| (run.rows[*r].job_id.clone(), run.rows[*r].nodes.clone())).collect();
     let mut left = started.clone();
-    let mut score = ReplayScore { starts: u32::try_from(recorded.len()).unwrap_or(u32::MAX), ..ReplayScore::default() };
+    let mut score =
+        ReplayScore { starts: u32::try_from(recorded.len()).unwrap_or(u32::MAX), ..ReplayScore::default() };
     for (name, nodes) in &recorded {
         let found = left.iter().position(|(n, on)| n == name && on == nodes);
         if let Some(at) = found.or_else(|| left.iter().position(|(n, _)| n == name)) {

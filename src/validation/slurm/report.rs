@@ -32,8 +32,10 @@ pub struct ExperimentReport {
     /// Share of attempts on the same nodes as that run, in the seed nearest to it.
     pub same_nodes: f64,
     /// Number of seeds.
+    #[serde(skip)]
     pub seeds: u64,
     /// Checks against the tolerances.
+    #[serde(skip)]
     pub checks: Vec<Check>,
 }
 
@@ -71,7 +73,14 @@ impl SlurmValidation {
         let _ = writeln!(
             out,
             "{:<24} {:>16} {:>24} {:>15} {:>15} {:>13} {:>6} {:>6}",
-            "experiment", "mean wait (sd)", "real", "p95 / real", "makespan/real", "gpu/real", "bf/real", "start nodes"
+            "experiment",
+            "mean wait (sd)",
+            "real",
+            "p95 / real",
+            "makespan/real",
+            "gpu/real",
+            "bf/real",
+            "start nodes"
         );
         for e in &self.experiments {
             let real = Figures::fold(&e.real, &mean);
@@ -95,7 +104,11 @@ impl SlurmValidation {
                 100.0 * e.same_nodes
             );
             for c in e.checks.iter().filter(|c| !c.passed) {
-                let _ = writeln!(out, "    FAILS {}: ours {:.4}, real {:.4}, limit {:.4}", c.what, c.ours, c.real, c.limit);
+                let _ = writeln!(
+                    out,
+                    "    FAILS {}: ours {:.4}, real {:.4}, limit {:.4}",
+                    c.what, c.ours, c.real, c.limit
+                );
             }
         }
         out
@@ -156,15 +169,20 @@ fn agreement(experiment: &Experiment, runs: &[SlurmOutcome]) -> (f64, f64) {
     let near = |a: &&Vec<(Key, f64, Vec<usize>)>, b: &&Vec<(Key, f64, Vec<usize>)>| {
         distance(a, &medians).total_cmp(&distance(b, &medians))
     };
-    let Some(nearest) = recorded_runs.iter().min_by(near).filter(|r| !r.is_empty()) else { return (0.0, 0.0) };
+    let Some(nearest) = recorded_runs.iter().min_by(near).filter(|r| !r.is_empty()) else {
+        return (0.0, 0.0);
+    };
     let count = nearest.len() as f64;
-    let same = |(key, start, _): &&(Key, f64, Vec<usize>)| medians.get(key).is_some_and(|m| (m - start).abs() <= 2.0);
+    let same = |(key, start, _): &&(Key, f64, Vec<usize>)| {
+        medians.get(key).is_some_and(|m| (m - start).abs() <= 2.0)
+    };
     let same_start = nearest.iter().filter(same).count() as f64 / count;
     let seed = (0..runs.len())
         .min_by(|a, b| distance(nearest, &per_run[*a]).total_cmp(&distance(nearest, &per_run[*b])));
     let Some(seed) = seed else { return (same_start, 0.0) };
     let nodes: FxHashMap<Key, &[usize]> =
         runs[seed].attempts.iter().map(|a| ((a.spec, a.task, a.number), a.nodes.as_slice())).collect();
-    let alike = nearest.iter().filter(|(key, _, on)| nodes.get(key).is_some_and(|n| *n == on.as_slice())).count();
+    let alike =
+        nearest.iter().filter(|(key, _, on)| nodes.get(key).is_some_and(|n| *n == on.as_slice())).count();
     (same_start, alike as f64 / count)
 }

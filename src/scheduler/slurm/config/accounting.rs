@@ -123,8 +123,6 @@ pub struct QosFlags {
     pub deny_on_limit: bool,
     /// `NoReserve`: no backfill reservation.
     pub no_reserve: bool,
-    /// `NoDecay`: the QOS's usage does not decay.
-    pub no_decay: bool,
     /// `PartitionMaxNodes`, `PartitionMinNodes`, `PartitionTimeLimit`: override the partition's limits.
     pub override_partition: bool,
 }
@@ -142,8 +140,6 @@ pub struct Qos {
     pub preempt: Vec<QosId>,
     /// `PreemptMode` of the QOS; `None` = the cluster's.
     pub preempt_mode: Option<super::PreemptMode>,
-    /// `GraceTime` in seconds (man: 0).
-    pub grace_s: i64,
     /// `Flags`.
     pub flags: QosFlags,
     /// Limits.
@@ -166,8 +162,6 @@ pub struct Assoc {
     pub account: String,
     /// User; `None` for the account itself.
     pub user: Option<String>,
-    /// `Partition` that the association is for.
-    pub partition: Option<String>,
     /// Parent account's association; `None` for the root.
     pub parent: Option<AssocId>,
     /// `Fairshare`.
@@ -215,7 +209,6 @@ impl Default for Accounting {
         let root = Assoc {
             account: "root".to_owned(),
             user: None,
-            partition: None,
             parent: None,
             shares: Shares::Raw(1),
             qos: vec![QosId(0)],
@@ -247,7 +240,6 @@ impl Qos {
             usage_factor: 1.0,
             preempt: Vec::new(),
             preempt_mode: None,
-            grace_s: 0,
             flags: QosFlags::default(),
             limits: Limits::default(),
         }
@@ -289,6 +281,9 @@ impl Accounting {
     /// Whether an association may use a QOS: its own list, else the nearest ancestor's.
     #[must_use]
     pub fn allows_qos(&self, id: AssocId, qos: QosId) -> bool {
-        self.chain(id).map(|at| &self.assoc(at).qos).find(|list| !list.is_empty()).is_some_and(|l| l.contains(&qos))
+        self.chain(id)
+            .map(|at| &self.assoc(at).qos)
+            .find(|list| !list.is_empty())
+            .is_some_and(|l| l.contains(&qos))
     }
 }

@@ -1,7 +1,6 @@
 //! Nodes and partitions.
 
 use super::super::NodeSet;
-use super::QosId;
 
 /// A type of `gres/gpu` device, an index into [`super::SlurmConfig::device_types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,10 +72,6 @@ pub struct PartitionConf {
     pub allow_qos: Option<Vec<String>>,
     /// `DenyQos`.
     pub deny_qos: Vec<String>,
-    /// `QOS` of the partition.
-    pub qos: Option<QosId>,
-    /// `OverSubscribe=EXCLUSIVE`: whole nodes.
-    pub exclusive: bool,
     /// `OverTimeLimit` of the partition in minutes.
     pub over_time_limit_min: Option<u32>,
     /// `PreemptMode=OFF` of the partition under `preempt/partition_prio`.
@@ -105,8 +100,6 @@ impl PartitionConf {
             deny_accounts: Vec::new(),
             allow_qos: None,
             deny_qos: Vec::new(),
-            qos: None,
-            exclusive: false,
             over_time_limit_min: None,
             preempt_off: false,
             billing: Vec::new(),

@@ -77,10 +77,6 @@ pub struct BackfillParameters {
     pub one_resv_per_job: bool,
     /// `bf_window_linear` in seconds (man: 0 = windows double).
     pub window_linear_s: i64,
-    /// `bf_busy_nodes` (man: off).
-    pub busy_nodes: bool,
-    /// `bf_continue` (man: off). Matters only when a cycle is longer than `bf_yield_interval`.
-    pub continue_after_yield: bool,
 }
 
 impl Default for BackfillParameters {
@@ -102,8 +98,6 @@ impl Default for BackfillParameters {
             node_space_size: None,
             one_resv_per_job: false,
             window_linear_s: 0,
-            busy_nodes: false,
-            continue_after_yield: false,
         }
     }
 }
@@ -236,21 +230,11 @@ impl Default for PreemptParameters {
     }
 }
 
-/// `SelectType` and `SelectTypeParameters`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `SelectTypeParameters` of `select/cons_tres`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SelectParameters {
-    /// Whole nodes only: `select/linear` (man, 22.05: not the default any more).
-    pub linear: bool,
     /// `CR_*_Memory`: memory is consumed.
     pub memory: bool,
     /// `CR_LLN`: least loaded nodes first.
     pub least_loaded: bool,
-    /// `CR_Pack_Nodes`.
-    pub pack_nodes: bool,
-}
-
-impl Default for SelectParameters {
-    fn default() -> Self {
-        Self { linear: false, memory: false, least_loaded: false, pack_nodes: false }
-    }
 }
