@@ -25,6 +25,7 @@
 mod backfill;
 pub mod config;
 mod controller;
+mod dependency;
 mod fair_share;
 pub mod job;
 mod lifecycle;
@@ -38,8 +39,11 @@ mod queue;
 mod reservation;
 mod submission;
 mod time_map;
+#[cfg(test)]
+mod worked_examples;
 
 pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of};
+pub use dependency::dependency_cycle;
 pub use lifecycle::NodeChange;
 pub use reservation::{Reservation, ReservationRequest};
 

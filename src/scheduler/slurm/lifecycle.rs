@@ -127,7 +127,8 @@ impl Controller<'_> {
 
     /// The job's script has ended. Its nodes are being cleaned up until [`Controller::cleaned`].
     pub fn complete(&mut self, job: JobIx, exit_ok: bool, now_s: i64) -> State {
-        let late = self.overdue(&self.jobs[job.at()], now_s);
+        // an end in the last second of the limit is in time, while the timer kills from that second on
+        let late = self.overdue(&self.jobs[job.at()], now_s - 1);
         let state = match (late, exit_ok) {
             (true, _) => State::Timeout,
             (false, true) => State::Completed,

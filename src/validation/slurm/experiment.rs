@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::scenario::slurm_conf::{SiteFiles, expand_hosts, read_site};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, JobSpec};
-use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest};
+use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest, dependency_cycle};
 use crate::simulation::slurm::{Command, Phases, SlurmJob};
 use crate::time::{SimDuration, SimTime, parse_seconds_micros};
 
@@ -117,6 +117,11 @@ impl Experiment {
                 job_of(row, &index, &mut config).map_err(|why| problem(&dir.join("jobs.csv"), why))?;
             specs.push(spec);
             jobs.push(job);
+        }
+        if let Some(circle) = dependency_cycle(&specs) {
+            let names: Vec<&str> = circle.iter().map(|at| specs[*at].name.as_str()).collect();
+            let message = format!("jobs {} wait for each other", names.join(", "));
+            return Err(problem(&dir.join("jobs.csv"), message));
         }
         let whole = |r: &JobRow| if is_slice(&r.gpu_type) { 0 } else { r.gpus_per_node * r.nodes };
         let observed = observed_runs(dir, &config)?;
