@@ -79,7 +79,11 @@ fn jobs_of_an_ended_reservation_are_held() {
     let Some(experiment) = experiment("V_reservations") else { return };
     for run in run_seeds(&experiment, 3) {
         assert_eq!(run.refused_commands.len(), 2, "over busy nodes; in use");
-        assert!(run.pending.iter().all(|(_, _, reason)| *reason == "ReservationDeleted"), "{:?}", run.pending);
+        assert!(
+            run.pending.iter().all(|(_, _, reason)| *reason == "ReservationDeleted"),
+            "{:?}",
+            run.pending
+        );
         assert_eq!(run.pending.len() + run.attempts.len(), 208);
     }
 }

@@ -3,7 +3,8 @@
 use smallvec::smallvec;
 
 use super::config::{
-    Accounting, Assoc, AssocId, DeviceTypeId, GresCount, Limits, NodeConf, PartitionConf, Shares, SlurmConfig, TresTable,
+    Accounting, Assoc, AssocId, DeviceTypeId, GresCount, Limits, NodeConf, PartitionConf, Shares,
+    SlurmConfig, TresTable,
 };
 use super::job::{Ask, Dependency, DependencyKind, JobIx, JobSpec, Reason, State};
 use super::{Controller, Decision, dependency_cycle, hardware_of};
