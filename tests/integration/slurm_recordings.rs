@@ -78,7 +78,7 @@ fn failed_dependencies_and_limits_end_as_recorded() {
 fn jobs_of_an_ended_reservation_are_held() {
     let Some(experiment) = experiment("V_reservations") else { return };
     for run in run_seeds(&experiment, 3) {
-        assert_eq!(run.refused_commands.len(), 2, "over busy nodes; in use");
+        assert_eq!(run.refused_commands.len(), 1, "over busy nodes");
         assert!(
             run.pending.iter().all(|(_, _, reason)| *reason == "ReservationDeleted"),
             "{:?}",
