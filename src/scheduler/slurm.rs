@@ -27,6 +27,7 @@ pub mod config;
 mod controller;
 mod dependency;
 mod fair_share;
+mod fits;
 pub mod job;
 mod lifecycle;
 mod limits;

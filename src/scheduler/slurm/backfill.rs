@@ -175,6 +175,8 @@ impl Controller<'_> {
                 cycle.tried += 1;
                 counted = true;
             }
+            self.refresh_fits(job);
+            self.refresh_ends();
             let Some(mut found) = self.will_run(job, &window.free, cycle.now_s, now_only) else { continue };
             if start_s > found.start_s {
                 found.start_s = start_s;

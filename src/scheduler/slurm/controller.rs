@@ -5,9 +5,11 @@ use rustc_hash::FxHashMap;
 use super::NodeSet;
 use super::config::{AssocId, SlurmConfig};
 use super::fair_share::FairShare;
+use super::fits::Fits;
 use super::job::{Ask, Job, JobIx, JobSpec, StartedBy, State};
 use super::limits::Usage;
 use super::placement::{Free, Hardware, Placement};
+use super::prediction::Ends;
 use super::reservation::Reservation;
 use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
 
@@ -113,6 +115,10 @@ pub struct Controller<'c> {
     pub(super) possible: FxHashMap<(Ask, usize), bool>,
     /// CPUs free on all nodes together.
     pub(super) free_cpus: u64,
+    /// Feasible nodes by request.
+    pub(super) fits: Fits,
+    /// Running jobs by planned end.
+    pub(super) ends: Ends,
 }
 
 /// A main pass that started nothing and met neither begin times nor reservations: as long as the version
@@ -186,6 +192,8 @@ impl<'c> Controller<'c> {
             quiet_pass: None,
             possible: FxHashMap::default(),
             free_cpus: config.total_cpus(),
+            fits: Fits::new(specs, &config.no_nodes()),
+            ends: Ends::default(),
         }
     }
 

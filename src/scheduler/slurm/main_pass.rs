@@ -223,7 +223,9 @@ impl Controller<'_> {
         }
         let mut victims = Vec::new();
         let enough = self.free_cpus >= u64::from(ask.cpus);
-        let mut nodes = if enough { self.placement().choose(ask, &allowed, &self.free) } else { None };
+        self.refresh_fits(job);
+        let fitting = self.fitting(job);
+        let mut nodes = if enough { self.choose_fitting(job, &allowed, fitting, &self.free) } else { None };
         if nodes.is_none()
             && !candidates.is_empty()
             && let Some(plan) = self.preemption_plan(job, &allowed, &candidates)
@@ -252,7 +254,10 @@ impl Controller<'_> {
     fn why_not(&mut self, job: JobIx, base: &NodeSet) -> Attempt {
         let ask = self.ask(job);
         let completing_there = !base.is_disjoint(&self.completing);
-        let fits_empty = completing_there || {
+        let partition = &self.config.partitions[self.jobs[job.at()].partition];
+        // on all of the partition it fits: that was asked at submission
+        let whole = base.count_ones(..) == partition.nodes.count_ones(..);
+        let fits_empty = completing_there || whole || {
             let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
             self.placement().choose(ask, base, &empty).is_some()
         };

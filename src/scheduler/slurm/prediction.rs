@@ -14,6 +14,14 @@ const BATCH: u32 = 200;
 /// Length of the first window.
 const FIRST_WINDOW_S: i64 = 30;
 
+/// Running jobs by planned end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    /// The controller's version that the rows belong to; `None` = never made.
+    version: Option<u64>,
+    rows: Vec<(i64, JobIx)>,
+}
+
 /// A predicted start.
 pub(super) struct Prediction {
     pub start_s: i64,
@@ -31,7 +39,7 @@ impl Controller<'_> {
     ) -> Option<Prediction> {
         let ask = self.ask(job);
         if self.free_cpus >= u64::from(ask.cpus)
-            && let Some(nodes) = self.placement().choose(ask, allowed, &self.free)
+            && let Some(nodes) = self.choose_fitting(job, allowed, self.fitting(job), &self.free)
         {
             return Some(Prediction { start_s: now_s, nodes });
         }
@@ -51,17 +59,32 @@ impl Controller<'_> {
                 return None;
             }
         }
-        let ending = self.ends(&candidates);
+        let mut ending = std::borrow::Cow::Borrowed(&self.ends.rows);
+        if !candidates.is_empty() {
+            ending.to_mut().retain(|(_, job)| !candidates.contains(job));
+        }
+        let rule = self.placement();
+        let mut fitting = self.fitting(job).clone();
+        for victim in &candidates {
+            for grant in &self.jobs[victim.at()].grants {
+                let n = grant.node.0 as usize;
+                fitting.set(n, rule.fits(ask, n, &free[n]));
+            }
+        }
         let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
         let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
             for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
                 self.remove_from(&mut free, *gone);
+                for grant in &self.jobs[gone.at()].grants {
+                    let n = grant.node.0 as usize;
+                    fitting.set(n, rule.fits(ask, n, &free[n]));
+                }
             }
             at = batch.next;
             if batch.tested
-                && let Some(nodes) = self.placement().choose(ask, allowed, &free)
+                && let Some(nodes) = self.choose_fitting(job, allowed, &fitting, &free)
             {
                 return Some(Prediction {
                     start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),
@@ -72,16 +95,17 @@ impl Controller<'_> {
         None
     }
 
-    /// Running jobs that are not `gone`, by planned end, then in list order.
-    fn ends(&self, gone: &[JobIx]) -> Vec<(i64, JobIx)> {
-        let mut ending: Vec<(i64, u64, JobIx)> = self
-            .running
-            .iter()
-            .filter(|r| !gone.contains(r))
-            .map(|r| (self.jobs[r.at()].end_planned_s, self.jobs[r.at()].list_order, *r))
-            .collect();
+    /// Brings the list of running jobs by planned end (ties in list order) up to date.
+    pub(super) fn refresh_ends(&mut self) {
+        if self.ends.version == Some(self.version) {
+            return;
+        }
+        let key = |job: &JobIx| (self.jobs[job.at()].end_planned_s, self.jobs[job.at()].list_order, *job);
+        let mut ending: Vec<(i64, u64, JobIx)> = self.running.iter().map(key).collect();
         ending.sort_unstable();
-        ending.into_iter().map(|(end, _, job)| (end, job)).collect()
+        self.ends.rows.clear();
+        self.ends.rows.extend(ending.into_iter().map(|(end, _, job)| (end, job)));
+        self.ends.version = Some(self.version);
     }
 
     /// The planned end, or a guess where it has passed.
