@@ -77,8 +77,15 @@ fn failed_dependencies_and_limits_end_as_recorded() {
 #[test]
 fn jobs_of_an_ended_reservation_are_held() {
     let Some(experiment) = experiment("V_reservations") else { return };
-    for run in run_seeds(&experiment, 3) {
-        assert_eq!(run.refused_commands.len(), 1, "over busy nodes");
+    let runs = run_seeds(&experiment, 12);
+    // the fourth command asks for nodes 15 and 16 at t = 120: refused while jobs there may run longer,
+    // as they did in both recordings, and do in most runs
+    let refused =
+        |at: usize| runs.iter().filter(|r| r.refused_commands.iter().any(|(c, _)| *c == at)).count();
+    assert!(refused(3) >= 8, "{}", refused(3));
+    assert_eq!(runs.iter().map(|r| r.refused_commands.len()).sum::<usize>(), refused(3));
+    for run in &runs {
+        assert_eq!(run.pending.len(), 5, "as recorded");
         assert!(
             run.pending.iter().all(|(_, _, reason)| *reason == "ReservationDeleted"),
             "{:?}",
