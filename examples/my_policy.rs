@@ -35,6 +35,7 @@ impl Placement for KeepPairs {
     }
 }
 
+/// Runs it on a shipped trace.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workload = read_trace("traces/research-team.csv".as_ref(), &ReadOptions::default())?;
     let node = NodeSpec {

@@ -79,7 +79,7 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Print the JSON Schema of scenario files, or what a result file holds.
     Schema(schema::SchemaArgs),
-    /// Published results reproduced, side by side.
+    /// Published results and recordings reproduced, side by side.
     Validate(validate::ValidateArgs),
     /// Tell why a job waited, or what a diagnostic code means.
     Explain(explain::ExplainArgs),

@@ -19,6 +19,7 @@ mod document;
 pub mod file;
 mod resolve;
 mod set;
+pub mod slurm_conf;
 mod structure;
 pub mod template;
 

@@ -27,6 +27,7 @@ pub mod preemptive;
 pub mod queue;
 pub mod shapes;
 pub mod sharing;
+pub mod slurm;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;

@@ -18,6 +18,7 @@
 mod holds;
 pub mod meter;
 mod model;
+pub mod slurm;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};

@@ -3,6 +3,7 @@
 //! - [`fgd`]: placement of shared GPUs on the Alibaba openb trace (allocation, fragmentation)
 //! - [`muri`]: SRTF, SRSF and Tiresias on the Muri traces and testbed
 //! - [`mig`]: numbers of MIG layouts
+//! - [`slurm`]: recorded experiments on real Slurm
 //! - [`theory`]: formulas with known values
 //! - [`document`]: all of it as VALIDATION.md
 //!
@@ -16,6 +17,7 @@ pub mod document;
 pub mod fgd;
 pub mod mig;
 pub mod muri;
+pub mod slurm;
 pub mod theory;
 
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("workload", &["time", "ids", "random", "diagnostic"]),
     ("cluster", &["time", "ids"]),
     ("scheduler", &["time", "ids", "workload", "cluster"]),
-    ("simulation", &["time", "ids", "kernel", "workload", "cluster", "scheduler"]),
+    ("simulation", &["time", "ids", "random", "kernel", "workload", "cluster", "scheduler"]),
     ("metrics", &["time", "ids", "workload", "cluster", "scheduler", "simulation"]),
     ("cost", &["time", "money"]),
     ("scenario", &["time", "money", "ids", "diagnostic", "workload", "cluster", "scheduler", "cost"]),

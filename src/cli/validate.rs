@@ -1,5 +1,7 @@
 //! `windtunnel validate`: published results beside ours.
 
+mod slurm;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,8 @@ enum Part {
     Fgd(FgdArgs),
     /// SRTF, SRSF and Tiresias: the Muri traces, or any files of that dialect.
     Muri(MuriArgs),
+    /// Experiments recorded on real Slurm, run again over many seeds.
+    Slurm(slurm::SlurmArgs),
     /// Numbers of MIG layouts.
     Mig(Held),
     /// Formulas with known values.
@@ -111,6 +115,7 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         }
         Some(Part::Fgd(part)) => (vec![fgd::validate(&shared, None)?], &part.held),
         Some(Part::Muri(part)) => (vec![muri_section(&shared)?], &part.held),
+        Some(Part::Slurm(part)) => return slurm::validate(part, common),
         Some(Part::Mig(held)) => (vec![validation::mig::validate()], held),
         Some(Part::Theory(held)) => (vec![validation::theory::validate()], held),
         None => (all(&shared)?, &args.held),

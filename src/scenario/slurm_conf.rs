@@ -1,0 +1,83 @@
+//! A Slurm site's own files, read as Slurm reads them: `slurm.conf`, `gres.conf`, and the accounting
+//! database as the arguments of `sacctmgr -i`.
+//!
+//! ```text
+//!   files ─> lines (Include, continuation, comments) ─> Key=Value with places
+//!        ─> nodes, partitions (DEFAULT lines, n[01-16,20]) and parameters ─> SlurmConfig
+//!        └> Coverage: every option honoured, approximated, ignored (why) or not yet
+//! ```
+//!
+//! Unknown keys never stop the import: they are in the [`Coverage`]. What cannot be read at all (a range
+//! that does not parse, a partition with unknown nodes) is a diagnostic with file, line and column.
+
+mod accounting;
+mod coverage;
+mod hostlist;
+mod lines;
+mod nodes;
+mod parameters;
+mod values;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::scheduler::slurm::config::SlurmConfig;
+
+pub use coverage::{Coverage, Covered, Treatment};
+pub use hostlist::{HostListError, expand_hosts};
+
+/// A site as imported.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The typed configuration.
+    pub config: SlurmConfig,
+    /// What became of every option.
+    pub coverage: Coverage,
+    /// What is wrong; with errors the configuration must not be used.
+    pub diagnostics: Diagnostics,
+}
+
+/// Which files to read.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteFiles<'a> {
+    /// `slurm.conf`.
+    pub slurm_conf: &'a Path,
+    /// `gres.conf`, if there is one.
+    pub gres_conf: Option<&'a Path>,
+    /// Arguments of `sacctmgr -i`, a command a line, if there is an accounting database.
+    pub accounting: Option<&'a Path>,
+}
+
+/// Reads a site's files.
+///
+/// # Errors
+/// A diagnostic where `slurm.conf` cannot be read at all.
+pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
+    let mut diagnostics = Diagnostics::default();
+    let mut coverage = Coverage::default();
+    let mut config = SlurmConfig::empty();
+    let lines = lines::read(files.slurm_conf, &mut diagnostics)?;
+    parameters::apply(&lines, &mut config, &mut coverage, &mut diagnostics);
+    nodes::apply_nodes(&lines, &mut config, &mut coverage, &mut diagnostics);
+    if let Some(path) = files.gres_conf {
+        match lines::read(path, &mut diagnostics) {
+            Ok(gres) => nodes::check_gres(&gres, &config, &mut coverage, &mut diagnostics),
+            Err(problem) => diagnostics.push(*problem),
+        }
+    }
+    if let Some(path) = files.accounting {
+        accounting::apply(path, &mut config, &mut diagnostics);
+    }
+    nodes::apply_partitions(&lines, &mut config, &mut coverage, &mut diagnostics);
+    parameters::apply_tres_weights(&lines, &mut config, &mut diagnostics);
+    if config.nodes.is_empty() {
+        let file: Arc<str> = files.slurm_conf.display().to_string().into();
+        diagnostics.push(
+            Diagnostic::error("W0501", "no NodeName line")
+                .at(Place::File(file))
+                .help("give the slurm.conf of the controller, with its NodeName and PartitionName lines"),
+        );
+    }
+    Ok(Site { config, coverage, diagnostics })
+}

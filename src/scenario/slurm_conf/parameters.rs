@@ -1,0 +1,361 @@
+//! All other options: `SchedulerParameters`, `Priority*`, `Preempt*`, times.
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scheduler::slurm::config::{PreemptMode, PreemptType, SchedulerKind, SlurmConfig};
+
+use super::coverage::{Coverage, Treatment};
+use super::lines::{Line, Pair};
+use super::values;
+
+/// Applies every line that is no node, partition or set.
+pub(super) fn apply(
+    lines: &[Line],
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
+    for line in lines {
+        let first = &line.pairs[0];
+        if ["NodeName", "PartitionName", "NodeSet", "DownNodes", "FrontendName"].iter().any(|k| first.is(k)) {
+            continue;
+        }
+        for pair in &line.pairs {
+            if pair.is("SchedulerParameters") {
+                scheduler_parameters(pair, config, coverage, diagnostics);
+            } else {
+                let treatment = option(pair, config, diagnostics);
+                coverage.note(pair, treatment);
+            }
+        }
+    }
+}
+
+/// `PriorityWeightTRES` needs the TRES that partitions and limits name.
+pub(super) fn apply_tres_weights(lines: &[Line], config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
+    for pair in lines.iter().filter_map(|l| l.get("PriorityWeightTRES")) {
+        match values::tres_weights(&pair.value, &mut config.accounting.tres) {
+            Ok(weights) => config.priority.weights.tres = weights,
+            Err(part) => bad(pair, &format!("`{part}` is no weight"), diagnostics),
+        }
+    }
+}
+
+fn bad(pair: &Pair, message: &str, diagnostics: &mut Diagnostics) {
+    diagnostics.push(Diagnostic::error("W0507", message).at(pair.place()));
+}
+
+fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
+    let key = pair.key.to_ascii_lowercase();
+    if let Some(treatment) = priority_option(&key, pair, config, diagnostics) {
+        return treatment;
+    }
+    if let Some(treatment) = plugin_option(&key, pair, config) {
+        return treatment;
+    }
+    let mut number = || {
+        pair.value.parse::<i64>().unwrap_or_else(|_| {
+            bad(pair, &format!("`{}` is no whole number", pair.value), diagnostics);
+            0
+        })
+    };
+    let controller = &mut config.controller;
+    match key.as_str() {
+        "clustername" => config.cluster_name = pair.value.clone(),
+        "killwait" => controller.kill_wait_s = number(),
+        "completewait" => {
+            controller.complete_wait_s = number();
+            if controller.complete_wait_s > 0 {
+                return Treatment::Approximated(
+                    "the main scheduler waits for every completing job, however long",
+                );
+            }
+        }
+        "jobrequeue" => controller.job_requeue = number() != 0,
+        "overtimelimit" => controller.over_time_limit_min = values::minutes(&pair.value).unwrap_or(Some(0)),
+        "resvoverrun" => controller.resv_over_run_min = values::minutes(&pair.value).unwrap_or(Some(0)),
+        "dependencyparameters" => {
+            controller.kill_invalid_depend = pair.value.to_ascii_lowercase().contains("kill_invalid_depend");
+        }
+        "authinfo" => {
+            let expire = pair.value.split(',').find_map(|p| p.strip_prefix("cred_expire="));
+            if let Some(seconds) = expire.and_then(|v| v.parse().ok()) {
+                controller.cred_expire_s = seconds;
+            }
+        }
+        _ => return elsewhere(&key),
+    }
+    Treatment::Honoured
+}
+
+/// Options that change no decision, and those that may.
+fn elsewhere(key: &str) -> Treatment {
+    const PLUMBING: [&str; 14] = [
+        "slurmctld",
+        "slurmd",
+        "state",
+        "log",
+        "auth",
+        "cred",
+        "mpi",
+        "proctrack",
+        "task",
+        "switch",
+        "crypto",
+        "mail",
+        "pidfile",
+        "plugin",
+    ];
+    const RUN_TIME: [&str; 8] = [
+        "epilog",
+        "prolog",
+        "healthcheck",
+        "tmpfs",
+        "jobcomp",
+        "accountingstoragehost",
+        "accountingstorageuser",
+        "rebootprogram",
+    ];
+    if PLUMBING.iter().chain(&RUN_TIME).any(|p| key.starts_with(p)) || key.starts_with("jobacctgather") {
+        return Treatment::Ignored("plumbing: no influence on scheduling decisions");
+    }
+    match key {
+        "returntoservice" => Treatment::Ignored("node states come from recorded events"),
+        "inactivelimit"
+        | "waittime"
+        | "minjobage"
+        | "messagetimeout"
+        | "grestypes"
+        | "fastschedule"
+        | "srunportrange"
+        | "maxjobcount"
+        | "firstjobid"
+        | "accountingstoragetres"
+        | "accountingstorageport"
+        | "propagateresourcelimits"
+        | "disablerootjobs"
+        | "unkillablesteptimeout"
+        | "batchstarttimeout"
+        | "treewidth" => Treatment::Ignored("no influence on when or where jobs start"),
+        "topologyplugin" => Treatment::NotYet("nodes are chosen without topology"),
+        "licenses" => Treatment::NotYet("licences are not counted"),
+        "enforcepartlimits" => Treatment::Approximated("jobs over a partition's limits pend, as with NO"),
+        "maxarraysize" => Treatment::Ignored("arrays come from the trace"),
+        "defmempernode" | "defmempercpu" | "maxmempernode" | "maxmempercpu" | "defcpupergpu"
+        | "defmempergpu" => Treatment::NotYet("jobs ask for memory and CPUs as recorded"),
+        _ => Treatment::NotYet("unknown to this version"),
+    }
+}
+
+fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Treatment> {
+    let lower = pair.value.to_ascii_lowercase();
+    let has = |word: &str| lower.split(',').any(|w| w.trim() == word);
+    match key {
+        "schedulertype" => match lower.as_str() {
+            "sched/backfill" => config.scheduler = SchedulerKind::Backfill,
+            "sched/builtin" => config.scheduler = SchedulerKind::Builtin,
+            _ => return Some(Treatment::NotYet("unknown scheduler; sched/backfill is used")),
+        },
+        "selecttype" => {
+            if lower != "select/cons_tres" && lower != "select/cons_res" {
+                return Some(Treatment::NotYet("nodes are shared and chosen by the rule of cons_tres"));
+            }
+        }
+        "selecttypeparameters" => {
+            config.select.memory = lower.contains("memory");
+            config.select.least_loaded = has("cr_lln");
+            if lower.contains("cr_socket") {
+                return Some(Treatment::Approximated("CPUs are counted singly, not by socket"));
+            }
+            if has("cr_pack_nodes") {
+                return Some(Treatment::NotYet("CR_Pack_Nodes"));
+            }
+        }
+        "preempttype" => {
+            config.preempt.kind = match lower.as_str() {
+                "preempt/qos" => PreemptType::Qos,
+                "preempt/partition_prio" => PreemptType::PartitionPrio,
+                _ => PreemptType::None,
+            };
+        }
+        "preemptmode" => {
+            config.preempt.mode = preempt_mode(&lower);
+            if has("suspend") || has("gang") {
+                return Some(Treatment::NotYet("suspend and gang"));
+            }
+        }
+        "preemptparameters" => {
+            config.preempt.youngest_first |= has("youngest_first");
+            config.preempt.strict_order |= has("strict_order");
+            let count = lower.split(',').find_map(|p| p.strip_prefix("reorder_count="));
+            if let Some(count) = count.and_then(|v| v.parse().ok()) {
+                config.preempt.reorder_count = count;
+            }
+        }
+        "preemptexempttime" => config.preempt.exempt_s = values::duration_s(&lower, 60).unwrap_or(0),
+        "accountingstoragetype" => config.accounting.present = !lower.ends_with("/none"),
+        "accountingstorageenforce" => {
+            let enforce = &mut config.accounting.enforce;
+            let any = lower.contains("all");
+            enforce.limits = any || has("limits") || has("safe");
+            enforce.qos = any || has("qos");
+            enforce.associations = enforce.limits || enforce.qos || has("associations") || has("1");
+            if has("safe") || has("wckeys") {
+                return Some(Treatment::Approximated("safe counts as limits; wckeys are not modelled"));
+            }
+        }
+        _ => return None,
+    }
+    Some(Treatment::Honoured)
+}
+
+/// The first word that says what happens to a preempted job.
+pub(super) fn preempt_mode(lower: &str) -> PreemptMode {
+    let word = lower.split(',').find(|w| ["requeue", "cancel", "off"].contains(w));
+    match word {
+        Some("requeue") => PreemptMode::Requeue,
+        Some("cancel") => PreemptMode::Cancel,
+        _ => PreemptMode::Off,
+    }
+}
+
+fn priority_option(
+    key: &str,
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) -> Option<Treatment> {
+    let priority = &mut config.priority;
+    let lower = pair.value.to_ascii_lowercase();
+    let mut time_s = |unit: i64| {
+        values::duration_s(&lower, unit).unwrap_or_else(|()| {
+            bad(pair, &format!("`{}` is no time", pair.value), diagnostics);
+            0
+        })
+    };
+    let weight = || pair.value.parse().unwrap_or(0);
+    match key {
+        "prioritytype" => priority.multifactor = lower == "priority/multifactor",
+        "prioritydecayhalflife" => priority.decay_half_life_s = time_s(60),
+        "prioritycalcperiod" => priority.calc_period_s = time_s(60).max(1),
+        "prioritymaxage" => priority.max_age_s = time_s(60),
+        "priorityfavorsmall" => priority.favor_small = values::yes(&lower).unwrap_or(false),
+        "priorityweightage" => priority.weights.age = weight(),
+        "priorityweightassoc" => priority.weights.assoc = weight(),
+        "priorityweightfairshare" => priority.weights.fair_share = weight(),
+        "priorityweightjobsize" => priority.weights.job_size = weight(),
+        "priorityweightpartition" => priority.weights.partition = weight(),
+        "priorityweightqos" => priority.weights.qos = weight(),
+        "priorityweighttres" => {}
+        "fairsharedampeningfactor" => priority.dampening = weight().max(1),
+        "priorityusageresetperiod" => {
+            let day = 86_400;
+            priority.usage_reset_s = match lower.as_str() {
+                "daily" => Some(day),
+                "weekly" => Some(7 * day),
+                "monthly" => Some(30 * day),
+                "quarterly" => Some(91 * day),
+                "yearly" => Some(365 * day),
+                _ => None,
+            };
+            if priority.usage_reset_s.is_some() {
+                return Some(Treatment::Approximated(
+                    "counted from the start of the run, not from the calendar",
+                ));
+            }
+        }
+        "priorityflags" => {
+            let has = |word: &str| lower.split(',').any(|w| w.trim() == word);
+            priority.small_relative_to_time = has("small_relative_to_time");
+            priority.accrue_always = has("accrue_always");
+            priority.max_tres = has("max_tres");
+            priority.increase_only = has("incr_only");
+            priority.no_fair_tree = has("no_fair_tree");
+            let all = has("no_normal_all");
+            priority.no_normal_part = all || has("no_normal_part");
+            priority.no_normal_qos = all || has("no_normal_qos");
+            if ["depth_oblivious", "calculate_running", "max_tres_gres", "no_normal_assoc"]
+                .iter()
+                .any(|w| has(w))
+            {
+                return Some(Treatment::NotYet(
+                    "depth_oblivious, calculate_running, max_tres_gres, no_normal_assoc",
+                ));
+            }
+        }
+        _ => return None,
+    }
+    Some(Treatment::Honoured)
+}
+
+fn scheduler_parameters(
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
+    for word in pair.value.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let mut one = pair.clone();
+        one.key = format!("SchedulerParameters:{name}");
+        value.clone_into(&mut one.value);
+        let treatment = match scheduler_parameter(&name.to_ascii_lowercase(), value, config) {
+            Ok(treatment) => treatment,
+            Err(()) => {
+                bad(&one, &format!("`{value}` is no whole number in the range of {name}"), diagnostics);
+                Treatment::NotYet("unreadable value")
+            }
+        };
+        coverage.note(&one, treatment);
+    }
+}
+
+fn scheduler_parameter(name: &str, value: &str, config: &mut SlurmConfig) -> Result<Treatment, ()> {
+    let signed = || value.parse::<i64>().map_err(|_| ());
+    let count = || value.parse::<u32>().map_err(|_| ());
+    let positive = || signed().and_then(|n| if n > 0 { Ok(n) } else { Err(()) });
+    let (main, bf) = (&mut config.main, &mut config.backfill);
+    match name {
+        "batch_sched_delay" => main.batch_sched_delay_s = signed()?,
+        "sched_interval" => main.sched_interval_s = Some(signed()?).filter(|s| *s >= 0),
+        "default_queue_depth" => main.default_queue_depth = count()?,
+        "partition_job_depth" => main.partition_job_depth = count()?,
+        "sched_max_job_start" => main.sched_max_job_start = count()?,
+        "assoc_limit_stop" => main.assoc_limit_stop = true,
+        "defer" | "defer_batch" => main.defer = true,
+        "bf_interval" => bf.interval_s = positive()?,
+        "bf_window" => bf.window_s = positive()? * 60,
+        "bf_resolution" => bf.resolution_s = positive()?,
+        "bf_max_job_test" => bf.max_job_test = count()?.max(1),
+        "bf_max_job_part" => bf.max_job_part = count()?,
+        "bf_max_job_user" => bf.max_job_user = count()?,
+        "bf_max_job_user_part" => bf.max_job_user_part = count()?,
+        "bf_max_job_assoc" => bf.max_job_assoc = count()?,
+        "bf_max_job_start" => bf.max_job_start = count()?,
+        "bf_max_job_array_resv" => bf.max_job_array_resv = count()?,
+        "bf_min_prio_reserve" => bf.min_prio_reserve = count()?,
+        "bf_min_age_reserve" => bf.min_age_reserve_s = signed()?,
+        "bf_job_part_count_reserve" => bf.job_part_count_reserve = count()?,
+        "bf_node_space_size" => bf.node_space_size = Some(count()?),
+        "bf_one_resv_per_job" => bf.one_resv_per_job = true,
+        "bf_window_linear" => bf.window_linear_s = positive()?,
+        "bf_continue"
+        | "bf_max_time"
+        | "bf_yield_interval"
+        | "bf_yield_sleep"
+        | "max_rpc_cnt"
+        | "max_sched_time"
+        | "sched_min_interval"
+        | "build_queue_timeout" => {
+            return Ok(Treatment::Approximated("a simulated pass takes no time"));
+        }
+        "preempt_youngest_first" => config.preempt.youngest_first = true,
+        "preempt_strict_order" => config.preempt.strict_order = true,
+        "preempt_reorder_count" => config.preempt.reorder_count = count()?,
+        "bf_busy_nodes" => return Ok(Treatment::NotYet("bf_busy_nodes")),
+        "bf_running_job_reserve" | "bf_licenses" | "bf_hetjob_prio" | "bf_hetjob_immediate" => {
+            return Ok(Treatment::NotYet("licences and heterogeneous jobs"));
+        }
+        _ => return Ok(Treatment::NotYet("unknown to this version")),
+    }
+    Ok(Treatment::Honoured)
+}

@@ -1,0 +1,52 @@
+//! Slurm as Slurm does it: the decisions of `slurmctld` 22.05 over its own state.
+//!
+//! ```text
+//!   config      what slurm.conf, gres.conf and the accounting database say, with 22.05's defaults
+//!   job         submissions, records, states, pending reasons by Slurm's names
+//!   controller  the state: jobs, nodes, reservations, usage; submission, start, end, requeue
+//!   queue       who is eligible, and in which order
+//!   main_pass   the main scheduler: the first job that does not fit closes its partition
+//!   backfill    the backfill thread: every job tested starts now or gets a reservation of whole nodes
+//!   prediction  when could it start, if the running jobs ended at their limits
+//!   placement   which nodes
+//!   preemption  which jobs must go
+//!   limits      associations and QOS
+//!   priority    basic and multifactor; fair_share keeps usage and ranks
+//!   reservation advance reservations and maintenance
+//! ```
+//!
+//! It decides when it is told to ([`Controller::main_pass`], [`Controller::backfill_cycle`]); when that
+//! happens, and how long jobs run, is the simulation's business. It knows no randomness.
+//!
+//! Decisions are taken on whole seconds, as `time()` gives them. Semantics: recorded on 22.05.8
+//! (../shared/slurm-reference/README.md) and slurm.conf(5), sacctmgr(1), sbatch(1) of that version.
+//! Not modelled: heterogeneous jobs, licences, floating reservations, suspend and gang, topology.
+
+mod backfill;
+pub mod config;
+mod controller;
+mod dependency;
+mod fair_share;
+mod fits;
+pub mod job;
+mod lifecycle;
+mod limits;
+mod main_pass;
+pub mod placement;
+mod prediction;
+mod preemption;
+mod priority;
+mod queue;
+mod reservation;
+mod submission;
+mod time_map;
+#[cfg(test)]
+mod worked_examples;
+
+pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of};
+pub use dependency::dependency_cycle;
+pub use lifecycle::NodeChange;
+pub use reservation::{Reservation, ReservationRequest};
+
+/// A set of nodes by index.
+pub type NodeSet = fixedbitset::FixedBitSet;

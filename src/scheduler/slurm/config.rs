@@ -1,0 +1,150 @@
+//! What `slurm.conf`, `gres.conf` and the accounting database say, typed, with the defaults of 22.05.
+//!
+//! Every default carries its source: "man" is the slurm.conf(5) page of 22.05, "recorded" is observed
+//! on a running 22.05.8. Other versions differ (each difference that matters is named at its field).
+//! Instants are whole seconds, because Slurm decides on `time()`; limits are whole minutes.
+
+mod accounting;
+mod hardware;
+mod parameters;
+
+pub use accounting::{
+    Accounting, Assoc, AssocId, Enforce, Limits, Qos, QosFlags, QosId, Shares, Tres, TresTable,
+};
+pub use hardware::{DeviceTypeId, GresCount, NodeConf, PartitionConf, PartitionState};
+pub use parameters::{
+    BackfillParameters, MainParameters, PreemptMode, PreemptParameters, PreemptType, PriorityParameters,
+    PriorityWeights, SchedulerKind, SelectParameters,
+};
+
+use super::NodeSet;
+
+/// All that the engine needs to know of a site.
+#[derive(Clone, Debug)]
+pub struct SlurmConfig {
+    /// `ClusterName`.
+    pub cluster_name: String,
+    /// Nodes in the order of their `NodeName` lines: the index order of all node choices.
+    pub nodes: Vec<NodeConf>,
+    /// Device types of `gres/gpu`, in order of first appearance.
+    pub device_types: Vec<String>,
+    /// Partitions in the order of their `PartitionName` lines.
+    pub partitions: Vec<PartitionConf>,
+    /// `SchedulerType`.
+    pub scheduler: SchedulerKind,
+    /// The event-driven and periodic main scheduler.
+    pub main: MainParameters,
+    /// The backfill thread.
+    pub backfill: BackfillParameters,
+    /// `PriorityType` and its factors.
+    pub priority: PriorityParameters,
+    /// `PreemptType`, `PreemptMode` and their parameters.
+    pub preempt: PreemptParameters,
+    /// `SelectTypeParameters`.
+    pub select: SelectParameters,
+    /// Accounts, users, QOS and their limits.
+    pub accounting: Accounting,
+    /// Times and flags that belong to no plugin.
+    pub controller: ControllerParameters,
+}
+
+/// Settings of `slurmctld` itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControllerParameters {
+    /// `KillWait` in seconds (man: 30).
+    pub kill_wait_s: i64,
+    /// `OverTimeLimit` in minutes (man: 0); `None` = UNLIMITED.
+    pub over_time_limit_min: Option<u32>,
+    /// `ResvOverRun` in minutes (man: 0); `None` = UNLIMITED.
+    pub resv_over_run_min: Option<u32>,
+    /// `CompleteWait` in seconds (man: 0).
+    pub complete_wait_s: i64,
+    /// `AuthInfo=cred_expire` in seconds (man: 120). A requeued job becomes eligible one second later
+    /// than that (recorded).
+    pub cred_expire_s: i64,
+    /// `DependencyParameters=kill_invalid_depend` (man: off).
+    pub kill_invalid_depend: bool,
+    /// `JobRequeue` (man: 1).
+    pub job_requeue: bool,
+    /// The timer that enforces limits and reservation ends, in seconds (recorded: 30, not settable).
+    pub time_limit_timer_s: i64,
+}
+
+impl Default for ControllerParameters {
+    fn default() -> Self {
+        Self {
+            kill_wait_s: 30,
+            over_time_limit_min: Some(0),
+            resv_over_run_min: Some(0),
+            complete_wait_s: 0,
+            cred_expire_s: 120,
+            kill_invalid_depend: false,
+            job_requeue: true,
+            time_limit_timer_s: 30,
+        }
+    }
+}
+
+impl SlurmConfig {
+    /// A site with nothing but defaults.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            cluster_name: String::new(),
+            nodes: Vec::new(),
+            device_types: Vec::new(),
+            partitions: Vec::new(),
+            scheduler: SchedulerKind::Backfill,
+            main: MainParameters::default(),
+            backfill: BackfillParameters::default(),
+            priority: PriorityParameters::default(),
+            preempt: PreemptParameters::default(),
+            select: SelectParameters::default(),
+            accounting: Accounting::default(),
+            controller: ControllerParameters::default(),
+        }
+    }
+
+    /// Index of a partition by name.
+    #[must_use]
+    pub fn partition(&self, name: &str) -> Option<usize> {
+        self.partitions.iter().position(|p| p.name == name)
+    }
+
+    /// The partition marked `Default=YES`, if any.
+    #[must_use]
+    pub fn default_partition(&self) -> Option<usize> {
+        self.partitions.iter().position(|p| p.default)
+    }
+
+    /// The id of a device type by name, which is added if it is new.
+    pub fn device_type(&mut self, name: &str) -> DeviceTypeId {
+        let at = self.device_types.iter().position(|t| t == name).unwrap_or_else(|| {
+            self.device_types.push(name.to_owned());
+            self.device_types.len() - 1
+        });
+        DeviceTypeId(u16::try_from(at).expect("fewer than 65,536 device types"))
+    }
+
+    /// The id of a device type by name.
+    #[must_use]
+    pub fn find_device_type(&self, name: &str) -> Option<DeviceTypeId> {
+        self.device_types
+            .iter()
+            .position(|t| t == name)
+            .and_then(|at| u16::try_from(at).ok())
+            .map(DeviceTypeId)
+    }
+
+    /// CPUs of all nodes together.
+    #[must_use]
+    pub fn total_cpus(&self) -> u64 {
+        self.nodes.iter().map(|n| u64::from(n.cpus)).sum()
+    }
+
+    /// A set with room for every node, empty.
+    #[must_use]
+    pub fn no_nodes(&self) -> NodeSet {
+        NodeSet::with_capacity(self.nodes.len())
+    }
+}

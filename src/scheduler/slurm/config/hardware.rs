@@ -1,0 +1,109 @@
+//! Nodes and partitions.
+
+use super::super::NodeSet;
+
+/// A type of `gres/gpu` device, an index into [`super::SlurmConfig::device_types`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceTypeId(pub u16);
+
+/// So many devices of one type on a node, or asked of a node (`None` = any type).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GresCount {
+    /// Type; on a node always named (an untyped `Gres=gpu:4` has the type "").
+    pub device_type: Option<DeviceTypeId>,
+    /// Number of devices.
+    pub count: u32,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeConf {
+    /// `NodeName`.
+    pub name: String,
+    /// `CPUs`, else sockets x cores x threads, else 1 (man).
+    pub cpus: u32,
+    /// `RealMemory` in MiB (man: 1).
+    pub mem_mb: u64,
+    /// `Gres=gpu:...`, in the order of the line: devices are numbered through it.
+    pub gres: Vec<GresCount>,
+    /// `Weight`: lighter nodes are used first (man: 1).
+    pub weight: u32,
+    /// `Features`.
+    pub features: Vec<String>,
+    /// `State=DOWN|DRAIN|FAIL`: not usable from the start.
+    pub unusable: bool,
+}
+
+/// `State` of a partition: whether jobs may be submitted, and whether they may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Submission is allowed (UP, DOWN).
+    pub submit: bool,
+    /// Jobs are scheduled (UP, DRAIN).
+    pub schedule: bool,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionConf {
+    /// `PartitionName`.
+    pub name: String,
+    /// `Nodes`.
+    pub nodes: NodeSet,
+    /// `Default=YES`.
+    pub default: bool,
+    /// `MaxTime` in minutes; `None` = UNLIMITED (man).
+    pub max_time_min: Option<u32>,
+    /// `DefaultTime` in minutes; `None` = `MaxTime` (man).
+    pub default_time_min: Option<u32>,
+    /// `MinNodes` (man: 0).
+    pub min_nodes: u32,
+    /// `MaxNodes`; `None` = UNLIMITED (man).
+    pub max_nodes: Option<u32>,
+    /// `PriorityTier` (man: 1).
+    pub priority_tier: u16,
+    /// `PriorityJobFactor` (man: 1).
+    pub priority_job_factor: u32,
+    /// `AllowAccounts`; `None` = ALL.
+    pub allow_accounts: Option<Vec<String>>,
+    /// `DenyAccounts`.
+    pub deny_accounts: Vec<String>,
+    /// `AllowQos`; `None` = ALL.
+    pub allow_qos: Option<Vec<String>>,
+    /// `DenyQos`.
+    pub deny_qos: Vec<String>,
+    /// `OverTimeLimit` of the partition in minutes.
+    pub over_time_limit_min: Option<u32>,
+    /// `PreemptMode=OFF` of the partition under `preempt/partition_prio`.
+    pub preempt_off: bool,
+    /// `TRESBillingWeights`; empty = one unit per CPU (man).
+    pub billing: Vec<(usize, f64)>,
+    /// `State`.
+    pub state: PartitionState,
+}
+
+impl PartitionConf {
+    /// A partition with every setting at its default.
+    #[must_use]
+    pub fn new(name: &str, nodes: NodeSet) -> Self {
+        Self {
+            name: name.to_owned(),
+            nodes,
+            default: false,
+            max_time_min: None,
+            default_time_min: None,
+            min_nodes: 0,
+            max_nodes: None,
+            priority_tier: 1,
+            priority_job_factor: 1,
+            allow_accounts: None,
+            deny_accounts: Vec::new(),
+            allow_qos: None,
+            deny_qos: Vec::new(),
+            over_time_limit_min: None,
+            preempt_off: false,
+            billing: Vec::new(),
+            state: PartitionState { submit: true, schedule: true },
+        }
+    }
+}

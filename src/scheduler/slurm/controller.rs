@@ -1,0 +1,321 @@
+//! The controller's state.
+
+use rustc_hash::FxHashMap;
+
+use super::NodeSet;
+use super::config::{AssocId, SlurmConfig};
+use super::fair_share::FairShare;
+use super::fits::Fits;
+use super::job::{Ask, Job, JobIx, JobSpec, StartedBy, State};
+use super::limits::Usage;
+use super::placement::{Free, Hardware, Placement};
+use super::prediction::Ends;
+use super::reservation::Reservation;
+use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
+
+/// What the controller decided; the simulation carries it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The job has been given its nodes.
+    Started(JobIx),
+    /// The job was killed in this state; its nodes are being cleaned up, and it is pending again or not.
+    Killed(JobIx, State),
+    /// A pending job was withdrawn by the controller (a dependency that can never be met).
+    Withdrawn(JobIx),
+}
+
+/// Why a submission is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such partition, and no default.
+    #[error("invalid partition name specified")]
+    Partition,
+    /// The account and user have no association.
+    #[error("invalid account or account/partition combination specified")]
+    Association,
+    /// No such QOS, or not allowed.
+    #[error("invalid qos specification")]
+    Qos,
+    /// No node, even empty, can satisfy it.
+    #[error("requested node configuration is not available")]
+    NodeConfiguration,
+    /// No such reservation.
+    #[error("requested reservation is invalid")]
+    Reservation,
+    /// The reservation is for others.
+    #[error("access denied to requested reservation")]
+    ReservationAccess,
+    /// A submit limit or a `DenyOnLimit` limit.
+    #[error("job violates accounting/QOS policy ({0})")]
+    Limit(&'static str),
+}
+
+/// Tasks of an array together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArrayState {
+    /// `%k`.
+    pub limit: Option<u32>,
+    /// Tasks running.
+    pub running: u32,
+}
+
+/// One node beside what is free on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NodeState {
+    /// DOWN, DRAIN or FAIL: nothing starts.
+    pub unusable: bool,
+    /// DOWN.
+    pub down: bool,
+    /// Jobs being cleaned up on it.
+    pub completing: u32,
+}
+
+/// `slurmctld`: everything it knows, and what it decides.
+#[derive(Clone, Debug)]
+pub struct Controller<'c> {
+    pub(super) config: &'c SlurmConfig,
+    pub(super) specs: &'c [JobSpec],
+    pub(super) hardware: &'c [Hardware],
+    pub(super) ledger: Ledger,
+    pub(super) free: Vec<Free>,
+    pub(super) nodes: Vec<NodeState>,
+    /// Nodes that are neither down, drained nor failed.
+    pub(super) usable: NodeSet,
+    /// Nodes on which a job is being cleaned up.
+    pub(super) completing: NodeSet,
+    pub(super) jobs: Vec<Job>,
+    pub(super) arrays: Vec<ArrayState>,
+    /// Pending records in no particular order.
+    pub(super) pending: Vec<JobIx>,
+    /// Running records in no particular order.
+    pub(super) running: Vec<JobIx>,
+    /// All records of a submission.
+    pub(super) records: Vec<Vec<JobIx>>,
+    pub(super) users: FxHashMap<String, u32>,
+    pub(super) user_assocs: FxHashMap<(u32, Option<String>), AssocId>,
+    pub(super) reservations: Vec<Reservation>,
+    pub(super) usage: Usage,
+    pub(super) fair_share: FairShare,
+    pub(super) lowest_priority: u32,
+    pub(super) next_job_id: u32,
+    pub(super) next_list_order: u64,
+    pub(super) largest_qos_priority: u32,
+    pub(super) largest_partition_factor: u32,
+    pub(super) decisions: Vec<Decision>,
+    /// Last second in which job or node information changed.
+    pub(super) last_update_s: i64,
+    pub(super) cycles: Cycles,
+    /// Second of the Unix epoch at time zero: Slurm rounds times of the epoch.
+    pub(super) epoch_s: i64,
+    /// Grows with everything that a pass of the main scheduler depends on, except time.
+    pub(super) version: u64,
+    /// The last main pass, if it would do nothing but the same again: see [`QuietPass`].
+    pub(super) quiet_pass: Option<QuietPass>,
+    /// Requests that fit on the empty nodes of a partition, or do not.
+    pub(super) possible: FxHashMap<(Ask, usize), bool>,
+    /// CPUs free on all nodes together.
+    pub(super) free_cpus: u64,
+    /// Feasible nodes by request.
+    pub(super) fits: Fits,
+    /// Running jobs by planned end.
+    pub(super) ends: Ends,
+}
+
+/// A main pass that started nothing and met neither begin times nor reservations: as long as the version
+/// stays, another pass over the same part of the queue ends alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuietPass {
+    pub version: u64,
+    pub full_queue: bool,
+    pub noted_change: bool,
+}
+
+/// How often each scheduler ran, for comparison with `sdiag`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cycles {
+    /// Passes of the main scheduler.
+    pub main: u64,
+    /// Cycles of the backfill thread.
+    pub backfill: u64,
+    /// Jobs tested by the backfill thread.
+    pub backfill_tests: u64,
+}
+
+impl<'c> Controller<'c> {
+    /// A controller that has just started, at second `now_s`, with nothing submitted. `hardware` is
+    /// [`hardware_of`] the same configuration.
+    #[must_use]
+    pub fn new(config: &'c SlurmConfig, hardware: &'c [Hardware], specs: &'c [JobSpec], now_s: i64) -> Self {
+        let mut usable = config.no_nodes();
+        for (n, node) in config.nodes.iter().enumerate() {
+            usable.set(n, !node.unusable);
+        }
+        let nodes = config
+            .nodes
+            .iter()
+            .map(|n| NodeState { unusable: n.unusable, down: n.unusable, completing: 0 })
+            .collect();
+        Self {
+            config,
+            specs,
+            hardware,
+            ledger: Ledger::new(&cluster_of(config)),
+            free: hardware.iter().map(|h| h.empty).collect(),
+            nodes,
+            usable,
+            completing: config.no_nodes(),
+            jobs: Vec::with_capacity(specs.len()),
+            arrays: Vec::new(),
+            pending: Vec::new(),
+            running: Vec::new(),
+            records: vec![Vec::new(); specs.len()],
+            users: FxHashMap::default(),
+            user_assocs: FxHashMap::default(),
+            reservations: Vec::new(),
+            usage: Usage::new(&config.accounting),
+            fair_share: FairShare::new(config, now_s),
+            lowest_priority: FIRST_BASIC_PRIORITY + 1,
+            next_job_id: 1,
+            next_list_order: 0,
+            largest_qos_priority: config.accounting.qos.iter().map(|q| q.priority).max().unwrap_or(0),
+            largest_partition_factor: config
+                .partitions
+                .iter()
+                .map(|p| p.priority_job_factor)
+                .max()
+                .unwrap_or(0),
+            decisions: Vec::new(),
+            last_update_s: now_s,
+            cycles: Cycles::default(),
+            epoch_s: 0,
+            version: 0,
+            quiet_pass: None,
+            possible: FxHashMap::default(),
+            free_cpus: config.total_cpus(),
+            fits: Fits::new(specs, &config.no_nodes()),
+            ends: Ends::default(),
+        }
+    }
+
+    /// Says which second of the Unix epoch time zero is (0 where times are epoch seconds already).
+    #[must_use]
+    pub fn with_epoch(mut self, epoch_s: i64) -> Self {
+        self.epoch_s = epoch_s;
+        self
+    }
+
+    /// Rounds a second down to a multiple of `step_s` of the epoch.
+    pub(super) fn floor_to(&self, second: i64, step_s: i64) -> i64 {
+        second - (second + self.epoch_s).rem_euclid(step_s)
+    }
+
+    /// Takes what was decided since the last call, in order.
+    pub fn take_decisions(&mut self, into: &mut Vec<Decision>) {
+        into.append(&mut self.decisions);
+    }
+
+    /// One record.
+    #[must_use]
+    pub fn job(&self, job: JobIx) -> &Job {
+        &self.jobs[job.at()]
+    }
+
+    /// All records in order of creation.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Number of pending records.
+    #[must_use]
+    pub fn pending(&self) -> &[JobIx] {
+        &self.pending
+    }
+
+    /// Running records.
+    #[must_use]
+    pub fn running(&self) -> &[JobIx] {
+        &self.running
+    }
+
+    /// How often each scheduler ran.
+    #[must_use]
+    pub fn cycles(&self) -> Cycles {
+        self.cycles
+    }
+
+    /// Whether anything changed in the second `since_s` or later, as the backfill thread asks.
+    #[must_use]
+    pub fn changed_since(&self, since_s: i64) -> bool {
+        self.last_update_s >= since_s
+    }
+
+    pub(super) fn note_change(&mut self, now_s: i64) {
+        self.last_update_s = self.last_update_s.max(now_s);
+    }
+
+    pub(super) fn placement(&self) -> Placement<'c> {
+        Placement::new(self.config, self.hardware)
+    }
+
+    pub(super) fn spec(&self, job: JobIx) -> &'c JobSpec {
+        &self.specs[self.jobs[job.at()].spec]
+    }
+
+    pub(super) fn ask(&self, job: JobIx) -> &'c Ask {
+        &self.spec(job).ask
+    }
+
+    /// Interns a user.
+    pub(super) fn user(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.users.get(name) {
+            return *id;
+        }
+        let id = u32::try_from(self.users.len()).expect("fewer than 2^32 users");
+        self.users.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(super) fn next_list_order(&mut self) -> u64 {
+        self.next_list_order += 1;
+        self.next_list_order
+    }
+
+    /// Who started a record last.
+    #[must_use]
+    pub fn started_by(&self, job: JobIx) -> StartedBy {
+        self.jobs[job.at()].started_by
+    }
+}
+
+/// `priority/basic` gives the first job this priority (recorded: 4294901759), each later one less.
+pub(super) const FIRST_BASIC_PRIORITY: u32 = 4_294_901_759;
+
+/// What the placement rule needs to know of the nodes.
+#[must_use]
+pub fn hardware_of(config: &SlurmConfig) -> Vec<Hardware> {
+    config.nodes.iter().map(Hardware::of).collect()
+}
+
+/// The ledger's view of the nodes: each is a pool of its own, so that indices are the configuration's.
+fn cluster_of(config: &SlurmConfig) -> ClusterSpec {
+    let pools = config
+        .nodes
+        .iter()
+        .map(|node| PoolSpec {
+            name: node.name.clone(),
+            node: NodeSpec {
+                name: node.name.clone(),
+                capacity: Amounts {
+                    cpus: node.cpus,
+                    gpus: node.gres.iter().map(|g| g.count).sum(),
+                    mem_mb: node.mem_mb,
+                },
+                gpu_type: None,
+                features: node.features.clone(),
+            },
+            count: 1,
+        })
+        .collect();
+    ClusterSpec { pools }
+}

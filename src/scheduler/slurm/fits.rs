@@ -1,0 +1,89 @@
+//! Which nodes have enough free for a request: kept per distinct request, brought up to date from the
+//! ledger's changes. Only a sieve in front of the placement rule, which looks at every node itself: with
+//! and without it the choice is the same.
+
+use rustc_hash::FxHashMap;
+
+use super::NodeSet;
+use super::controller::Controller;
+use super::job::{Ask, JobIx, JobSpec};
+use super::placement::Free;
+
+/// Feasible nodes of one request.
+#[derive(Clone, Debug)]
+struct Fit {
+    /// The ledger's version that `nodes` belongs to; `None` = never looked.
+    version: Option<usize>,
+    nodes: NodeSet,
+}
+
+/// Feasible nodes of every distinct request.
+#[derive(Clone, Debug)]
+pub(super) struct Fits {
+    of_spec: Vec<u32>,
+    fits: Vec<Fit>,
+}
+
+impl Fits {
+    pub(super) fn new(specs: &[JobSpec], no_nodes: &NodeSet) -> Self {
+        let mut ids: FxHashMap<&Ask, u32> = FxHashMap::default();
+        let mut fits = Vec::new();
+        let mut of_spec = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let next = u32::try_from(fits.len()).expect("fewer than 2^32 requests");
+            let id = *ids.entry(&spec.ask).or_insert(next);
+            if id == next {
+                fits.push(Fit { version: None, nodes: no_nodes.clone() });
+            }
+            of_spec.push(id);
+        }
+        Self { of_spec, fits }
+    }
+}
+
+impl Controller<'_> {
+    /// Brings the feasible nodes of a job's request up to date.
+    pub(super) fn refresh_fits(&mut self, job: JobIx) {
+        let ask = self.ask(job);
+        let rule = self.placement();
+        let at = self.fits.of_spec[self.jobs[job.at()].spec] as usize;
+        let fit = &mut self.fits.fits[at];
+        let version = self.ledger.version();
+        if fit.version == Some(version) {
+            return;
+        }
+        let free = &self.free;
+        match fit.version.and_then(|since| self.ledger.changed_since(since)) {
+            Some(changed) => {
+                for node in changed {
+                    let node = node.0 as usize;
+                    fit.nodes.set(node, rule.fits(ask, node, &free[node]));
+                }
+            }
+            None => (0..free.len()).for_each(|n| fit.nodes.set(n, rule.fits(ask, n, &free[n]))),
+        }
+        fit.version = Some(version);
+    }
+
+    /// Feasible nodes of a job's request as of [`Controller::refresh_fits`].
+    pub(super) fn fitting(&self, job: JobIx) -> &NodeSet {
+        &self.fits.fits[self.fits.of_spec[self.jobs[job.at()].spec] as usize].nodes
+    }
+
+    /// The nodes that the job gets out of `allowed`, given which nodes are `fitting` with `free`.
+    pub(super) fn choose_fitting(
+        &self,
+        job: JobIx,
+        allowed: &NodeSet,
+        fitting: &NodeSet,
+        free: &[Free],
+    ) -> Option<Vec<usize>> {
+        let ask = self.ask(job);
+        if allowed.intersection_count(fitting) < ask.min_nodes as usize {
+            return None;
+        }
+        let mut candidates = allowed.clone();
+        candidates.intersect_with(fitting);
+        self.placement().choose(ask, &candidates, free)
+    }
+}

@@ -1,0 +1,339 @@
+//! From start to end: what is taken and given back, requeue, time limits, nodes that go and come.
+//!
+//! An ending job gives its resources back at once; its nodes stay "completing" until their clean-up is
+//! reported, and the main scheduler avoids them that long. A requeued job keeps its id and priority and
+//! becomes eligible `cred_expire` + 1 s later.
+
+use super::NodeSet;
+use super::config::PreemptMode;
+use super::controller::{Controller, Decision};
+use super::job::{Job, JobIx, Reason, StartedBy, State};
+use crate::cluster::{Allocation, Grant};
+use crate::ids::NodeId;
+use crate::time::SimTime;
+
+/// What `scontrol update NodeName=... State=` can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeChange {
+    /// DOWN: jobs there end.
+    Down,
+    /// DRAIN or FAIL: jobs there finish, nothing new starts.
+    Drain,
+    /// RESUME, UNDRAIN, IDLE.
+    Resume,
+}
+
+impl Controller<'_> {
+    /// Gives `nodes` to a pending job; an array's record gives its next task away. Tells which record runs.
+    pub(super) fn start(&mut self, job: JobIx, nodes: &[usize], now: SimTime, by: StartedBy) -> JobIx {
+        let grants = self.grants_of(job, nodes);
+        self.ledger.take(&grants).expect("the placement rule chooses free resources");
+        for grant in &grants {
+            self.sync_free(grant.node.0 as usize);
+        }
+        let runs = self.split_task(job);
+        let now_s = now.micros().div_euclid(1_000_000);
+        let cpus = grants.iter().map(|g| u64::from(g.cpus)).sum();
+        let tres = self.tres_of(runs, u32::try_from(nodes.len()).expect("few nodes"), cpus);
+        let billing = self.billing_of(runs, &tres);
+        let mut set = self.config.no_nodes();
+        nodes.iter().for_each(|n| set.insert(*n));
+        let record = &mut self.jobs[runs.at()];
+        record.state = State::Running;
+        record.reason = Reason::None;
+        record.start = now;
+        record.start_s = now_s;
+        record.end_planned_s = now_s + i64::from(record.limit_min) * 60;
+        record.usage_to_s = now_s;
+        record.grants = grants;
+        record.nodes = set;
+        record.tres = tres;
+        record.billing = billing;
+        record.started_by = by;
+        if let Some(array) = record.array {
+            self.arrays[array].running += 1;
+        }
+        self.running.push(runs);
+        self.count_started(runs);
+        self.note_change(now_s);
+        self.decisions.push(Decision::Started(runs));
+        runs
+    }
+
+    /// Takes the next task out of an array's record; its last task is the record itself.
+    fn split_task(&mut self, job: JobIx) -> JobIx {
+        let Some(task) = self.jobs[job.at()].pending_tasks.pop_front() else {
+            self.pending.retain(|p| *p != job);
+            return job;
+        };
+        if self.jobs[job.at()].pending_tasks.is_empty() {
+            self.jobs[job.at()].task = Some(task);
+            self.pending.retain(|p| *p != job);
+            return job;
+        }
+        let order = self.next_list_order();
+        let head = &mut self.jobs[job.at()];
+        let split = Job {
+            task: Some(task),
+            pending_tasks: std::collections::VecDeque::new(),
+            waiting_for: Vec::new(),
+            ..head.clone()
+        };
+        head.list_order = order;
+        head.start_s = 0;
+        let at = JobIx(u32::try_from(self.jobs.len()).expect("fewer than 2^32 records"));
+        self.records[split.spec].push(at);
+        self.jobs.push(split);
+        at
+    }
+
+    fn grants_of(&self, job: JobIx, nodes: &[usize]) -> Allocation {
+        let ask = self.ask(job);
+        let mut left = ask.cpus;
+        let mut after = u32::try_from(nodes.len()).expect("few nodes");
+        nodes
+            .iter()
+            .map(|n| {
+                let (hardware, free) = (&self.hardware[*n], &self.free[*n]);
+                after -= 1;
+                let cpus = if ask.exclusive {
+                    hardware.empty.cpus
+                } else if ask.fixed_per_node {
+                    ask.cpus_per_node
+                } else {
+                    let spare = left.saturating_sub(after * ask.cpus_per_node);
+                    spare.max(ask.cpus_per_node).min(free.cpus)
+                };
+                left = left.saturating_sub(cpus);
+                let gpus = if ask.exclusive {
+                    hardware.empty.gpus
+                } else {
+                    hardware.pick_devices(ask, free).expect("the node is feasible")
+                };
+                let mem_mb = if self.config.select.memory { ask.mem_mb_per_node } else { 0 };
+                Grant { node: NodeId(u32::try_from(*n).expect("few nodes")), cpus, mem_mb, gpus }
+            })
+            .collect()
+    }
+
+    fn sync_free(&mut self, node: usize) {
+        let now = self.ledger.node(NodeId(u32::try_from(node).expect("few nodes")));
+        let before = u64::from(self.free[node].cpus);
+        self.free_cpus = self.free_cpus + u64::from(now.free.cpus) - before;
+        self.free[node] =
+            super::placement::Free { cpus: now.free.cpus, mem_mb: now.free.mem_mb, gpus: now.free_gpus };
+        self.version += 1;
+    }
+
+    /// The job's script has ended. Its nodes are being cleaned up until [`Controller::cleaned`].
+    pub fn complete(&mut self, job: JobIx, exit_ok: bool, now_s: i64) -> State {
+        // an end in the last second of the limit is in time, while the timer kills from that second on
+        let late = self.overdue(&self.jobs[job.at()], now_s - 1);
+        let state = match (late, exit_ok) {
+            (true, _) => State::Timeout,
+            (false, true) => State::Completed,
+            (false, false) => State::Failed,
+        };
+        self.release(job, now_s);
+        self.jobs[job.at()].state = state;
+        state
+    }
+
+    /// Whether a running job's limit (with `OverTimeLimit`) has passed.
+    fn overdue(&self, record: &Job, now_s: i64) -> bool {
+        let partition = self.config.partitions[record.partition].over_time_limit_min;
+        match partition.or(self.config.controller.over_time_limit_min) {
+            Some(over_min) => record.end_planned_s + i64::from(over_min) * 60 <= now_s,
+            None => false,
+        }
+    }
+
+    fn release(&mut self, job: JobIx, now_s: i64) {
+        self.account_usage(job, now_s);
+        self.count_ended(job);
+        self.count_submitted(job, -1);
+        let record = &mut self.jobs[job.at()];
+        let grants = std::mem::take(&mut record.grants);
+        record.completing = true;
+        if let Some(array) = record.array {
+            self.arrays[array].running -= 1;
+        }
+        self.ledger.give_back(&grants).expect("a job gives back what it took");
+        for grant in &grants {
+            let node = grant.node.0 as usize;
+            self.sync_free(node);
+            self.nodes[node].completing += 1;
+            self.completing.insert(node);
+        }
+        let at = self.running.iter().position(|r| *r == job).expect("a running job is listed");
+        self.running.swap_remove(at);
+        self.note_change(now_s);
+    }
+
+    /// The clean-up of an ended job is reported by all its nodes.
+    pub fn cleaned(&mut self, job: JobIx, now_s: i64) {
+        let nodes = std::mem::take(&mut self.jobs[job.at()].nodes);
+        self.jobs[job.at()].completing = false;
+        self.version += 1;
+        for node in nodes.ones() {
+            let state = &mut self.nodes[node];
+            state.completing -= 1;
+            if state.completing == 0 {
+                self.completing.set(node, false);
+            }
+        }
+        self.note_change(now_s);
+    }
+
+    /// Ends a running job; requeues it if `requeue`.
+    pub(super) fn kill(&mut self, job: JobIx, state: State, requeue: bool, now_s: i64) {
+        self.release(job, now_s);
+        self.jobs[job.at()].state = state;
+        self.decisions.push(Decision::Killed(job, state));
+        if !requeue {
+            return;
+        }
+        let record = &mut self.jobs[job.at()];
+        record.state = State::Pending;
+        record.reason = Reason::BeginTime;
+        record.attempt += 1;
+        record.submit_s = now_s;
+        record.begin_s = Some(now_s + self.config.controller.cred_expire_s + 1);
+        record.accrue_s = None;
+        record.start_s = 0;
+        record.preempt_start_s = i64::MIN;
+        self.pending.push(job);
+        self.count_submitted(job, 1);
+    }
+
+    /// Whether `--requeue`, `--no-requeue` or `JobRequeue` lets a job be requeued.
+    pub(super) fn may_requeue(&self, job: JobIx) -> bool {
+        self.spec(job).requeue.unwrap_or(self.config.controller.job_requeue)
+    }
+
+    /// Ends a running job for one of higher rank.
+    pub(super) fn preempt(&mut self, job: JobIx, now_s: i64) {
+        let requeue = self.preempt_mode_of(job) == PreemptMode::Requeue && self.may_requeue(job);
+        self.kill(job, State::Preempted, requeue, now_s);
+    }
+
+    /// Withdraws a pending record with all its pending tasks.
+    pub fn withdraw(&mut self, job: JobIx, now_s: i64) {
+        self.count_submitted(job, -1);
+        let record = &mut self.jobs[job.at()];
+        record.state = State::Cancelled;
+        self.version += 1;
+        self.pending.retain(|p| *p != job);
+        self.note_change(now_s);
+    }
+
+    /// `scancel` of a whole submission; tells whether anything of it was still pending.
+    pub fn cancel(&mut self, spec: usize, now_s: i64) -> bool {
+        let mut was_pending = false;
+        for at in 0..self.records[spec].len() {
+            let job = self.records[spec][at];
+            match self.jobs[job.at()].state {
+                State::Pending => {
+                    self.withdraw(job, now_s);
+                    was_pending = true;
+                }
+                State::Running => self.kill(job, State::Cancelled, false, now_s),
+                _ => {}
+            }
+        }
+        was_pending
+    }
+
+    /// The 30-second timer: limits, reservations that have ended, reservations to forget.
+    pub fn enforce_limits(&mut self, now_s: i64) {
+        let mut due: Vec<JobIx> = self.running.clone();
+        due.sort_by_key(|job| self.jobs[job.at()].list_order);
+        for job in due {
+            let record = &self.jobs[job.at()];
+            let reservation_over = record.reservation.is_some_and(|at| {
+                self.config
+                    .controller
+                    .resv_over_run_min
+                    .is_some_and(|over_min| self.reservations[at].end_s + i64::from(over_min) * 60 < now_s)
+            });
+            if self.overdue(record, now_s) || reservation_over {
+                self.kill(job, State::Timeout, false, now_s);
+            }
+        }
+        self.forget_reservations(now_s);
+    }
+
+    fn forget_reservations(&mut self, now_s: i64) {
+        for at in 0..self.reservations.len() {
+            let ended = !self.reservations[at].gone && self.reservations[at].end_s <= now_s;
+            if !ended || self.running.iter().any(|job| self.jobs[job.at()].reservation == Some(at)) {
+                continue;
+            }
+            self.reservations[at].gone = true;
+            for job in &self.pending {
+                let record = &mut self.jobs[job.at()];
+                if record.reservation == Some(at) {
+                    record.reason = Reason::ReservationDeleted;
+                    record.priority = 0;
+                }
+            }
+            self.note_change(now_s);
+        }
+    }
+
+    /// Starts a job as a record says; `None` if that is not possible in this state.
+    pub fn start_as_recorded(
+        &mut self,
+        job: JobIx,
+        nodes: &[usize],
+        now: SimTime,
+        by: StartedBy,
+    ) -> Option<JobIx> {
+        let ask = self.ask(job);
+        let rule = self.placement();
+        let possible = self.jobs[job.at()].state == State::Pending
+            && self.pending.contains(&job)
+            && nodes.iter().all(|n| rule.fits(ask, *n, &self.free[*n]));
+        possible.then(|| self.start(job, nodes, now, by))
+    }
+
+    /// Ends a job as a record says; requeues what was preempted or lost its node.
+    pub fn end_as_recorded(&mut self, job: JobIx, state: State, now_s: i64) {
+        if matches!(state, State::Preempted | State::NodeFail) {
+            let requeue = self.may_requeue(job);
+            self.kill(job, state, requeue, now_s);
+        } else {
+            self.release(job, now_s);
+            self.jobs[job.at()].state = state;
+        }
+    }
+
+    /// The nodes' states alone: jobs there are not touched.
+    pub fn set_node_states(&mut self, nodes: &NodeSet, change: NodeChange) {
+        self.version += 1;
+        for node in nodes.ones() {
+            self.nodes[node].unusable = change != NodeChange::Resume;
+            self.nodes[node].down = change == NodeChange::Down;
+            self.usable.set(node, change == NodeChange::Resume);
+        }
+    }
+
+    /// `scontrol update NodeName=... State=...`.
+    pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) {
+        self.set_node_states(nodes, change);
+        if change == NodeChange::Down {
+            let mut hit: Vec<JobIx> = self
+                .running
+                .iter()
+                .copied()
+                .filter(|j| !self.jobs[j.at()].nodes.is_disjoint(nodes))
+                .collect();
+            hit.sort_by_key(|job| self.jobs[job.at()].list_order);
+            for job in hit {
+                let requeue = self.may_requeue(job);
+                self.kill(job, State::NodeFail, requeue, now_s);
+            }
+        }
+        self.note_change(now_s);
+    }
+}

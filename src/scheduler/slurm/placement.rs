@@ -1,0 +1,382 @@
+//! Which nodes a job gets: the rule of `select/cons_tres` without topology.
+//!
+//! 1. Feasible = enough free CPUs, memory and devices. `avail` = CPUs that the job could use there.
+//! 2. Feasible nodes fall into runs of consecutive indices (and equal weight). A run suffices if its
+//!    nodes and the sum of its `avail` cover what is still needed. Take the sufficient run with the
+//!    smallest sum; if there is none, the run with the largest; ties go to the lowest index.
+//! 3. If one node is still needed, take the run's node with the smallest `avail` that suffices (lowest
+//!    index on ties); else nodes in index order until the job is served; then the next run.
+//!
+//! The rule and its ties are those of ../shared/slurm-reference (README "Node selection"), reproduced
+//! there for every main-scheduler start; both schedulers use it on the nodes that each of them sees.
+
+use super::NodeSet;
+use super::config::{NodeConf, SlurmConfig};
+use super::job::Ask;
+
+/// What is free on one node now, or will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Free {
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub mem_mb: u64,
+    /// Devices, one bit each.
+    pub gpus: u64,
+}
+
+/// What the rule needs to know of a node besides what is free.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    /// Nothing used.
+    pub empty: Free,
+    /// `Weight`.
+    pub weight: u32,
+    /// Devices by type: (type, one bit each).
+    pub devices: Vec<(super::config::DeviceTypeId, u64)>,
+    /// Features.
+    pub features: Vec<String>,
+}
+
+impl Hardware {
+    /// Of a configured node; devices are numbered in the order of its `Gres`.
+    #[must_use]
+    pub fn of(node: &NodeConf) -> Self {
+        let mut next = 0;
+        let mut devices = Vec::new();
+        for gres in &node.gres {
+            let mask = mask_of(gres.count) << next;
+            next += gres.count;
+            if let Some(kind) = gres.device_type {
+                devices.push((kind, mask));
+            }
+        }
+        Self {
+            empty: Free { cpus: node.cpus, mem_mb: node.mem_mb, gpus: mask_of(next) },
+            weight: node.weight,
+            devices,
+            features: node.features.clone(),
+        }
+    }
+
+    /// Devices of a type, or all.
+    fn mask(&self, kind: Option<super::config::DeviceTypeId>) -> u64 {
+        match kind {
+            None => self.empty.gpus,
+            Some(kind) => self.devices.iter().filter(|(k, _)| *k == kind).fold(0, |m, (_, bits)| m | bits),
+        }
+    }
+
+    /// The devices that a job gets: of each type asked for the free ones with the lowest indices.
+    #[must_use]
+    pub fn pick_devices(&self, ask: &Ask, free: &Free) -> Option<u64> {
+        let mut picked = 0u64;
+        for gres in &ask.gres {
+            let mut left = free.gpus & self.mask(gres.device_type) & !picked;
+            for _ in 0..gres.count {
+                if left == 0 {
+                    return None;
+                }
+                let lowest = left & left.wrapping_neg();
+                picked |= lowest;
+                left ^= lowest;
+            }
+        }
+        Some(picked)
+    }
+
+    /// Whether a job's share fits into what is free.
+    #[inline]
+    #[must_use]
+    pub fn fits(&self, ask: &Ask, free: &Free, memory: bool) -> bool {
+        if free.cpus < ask.cpus_per_node || (memory && free.mem_mb < ask.mem_mb_per_node) {
+            return false;
+        }
+        if ask.exclusive && *free != self.empty {
+            return false;
+        }
+        let devices = match ask.gres.as_slice() {
+            [] => true,
+            [one] => (free.gpus & self.mask(one.device_type)).count_ones() >= one.count,
+            _ => self.pick_devices(ask, free).is_some(),
+        };
+        devices && ask.features.iter().all(|f| self.features.iter().any(|g| **g == **f))
+    }
+}
+
+/// `n` ones.
+fn mask_of(n: u32) -> u64 {
+    if n >= 64 { u64::MAX } else { (1 << n) - 1 }
+}
+
+/// CPUs that the job could use on a node with so much free.
+fn avail(ask: &Ask, free: &Free) -> u64 {
+    if ask.fixed_per_node && !ask.gres.is_empty() {
+        u64::from(ask.cpus_per_node)
+    } else {
+        u64::from(free.cpus)
+    }
+}
+
+/// A run of consecutive feasible nodes: positions in the list of feasible nodes.
+#[derive(Clone, Copy)]
+struct Run {
+    from: usize,
+    to: usize,
+    avail: u64,
+    weight: u32,
+}
+
+/// The rule, bound to a site.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement<'c> {
+    /// Nodes.
+    pub hardware: &'c [Hardware],
+    /// Memory is consumed.
+    pub memory: bool,
+    /// `CR_LLN`.
+    pub least_loaded: bool,
+}
+
+impl<'c> Placement<'c> {
+    /// The rule for a site.
+    #[must_use]
+    pub fn new(config: &SlurmConfig, hardware: &'c [Hardware]) -> Self {
+        Self { hardware, memory: config.select.memory, least_loaded: config.select.least_loaded }
+    }
+
+    /// Whether the job fits on one node with so much free.
+    #[inline]
+    #[must_use]
+    pub fn fits(&self, ask: &Ask, node: usize, free: &Free) -> bool {
+        self.hardware[node].fits(ask, free, self.memory)
+    }
+
+    /// The nodes that the job gets out of `allowed`, in the order of choice; `None` if it does not fit.
+    #[must_use]
+    pub fn choose(&self, ask: &Ask, allowed: &NodeSet, free: &[Free]) -> Option<Vec<usize>> {
+        let feasible: Vec<(usize, u64)> = allowed
+            .ones()
+            .filter(|n| self.fits(ask, *n, &free[*n]))
+            .map(|n| (n, avail(ask, &free[n])))
+            .collect();
+        let total: u64 = feasible.iter().map(|(_, cpus)| cpus).sum();
+        if (feasible.len() as u64) < u64::from(ask.min_nodes) || total < u64::from(ask.cpus) {
+            return None;
+        }
+        if self.least_loaded { self.spread(ask, feasible) } else { self.consecutive(ask, &feasible) }
+    }
+
+    fn consecutive(&self, ask: &Ask, feasible: &[(usize, u64)]) -> Option<Vec<usize>> {
+        let mut runs = self.runs(feasible);
+        let mut need = Need::of(ask);
+        while !need.met() && !runs.is_empty() {
+            let run = runs.remove(best_run(&runs, &need));
+            let nodes = &feasible[run.from..run.to];
+            if need.nodes <= 1
+                && let Some(one) = tightest(nodes, need.cpus)
+            {
+                need.take(ask, one);
+                continue;
+            }
+            for node in nodes {
+                if need.met() || need.full() {
+                    break;
+                }
+                need.take(ask, *node);
+            }
+        }
+        need.met().then_some(need.picked)
+    }
+
+    fn runs(&self, feasible: &[(usize, u64)]) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for (at, (node, cpus)) in feasible.iter().enumerate() {
+            let weight = self.hardware[*node].weight;
+            match runs.last_mut() {
+                Some(run) if feasible[at - 1].0 + 1 == *node && run.weight == weight => {
+                    run.to = at + 1;
+                    run.avail += cpus;
+                }
+                _ => runs.push(Run { from: at, to: at + 1, avail: *cpus, weight }),
+            }
+        }
+        runs
+    }
+
+    /// `CR_LLN`: the nodes with the most CPUs free first.
+    fn spread(&self, ask: &Ask, mut feasible: Vec<(usize, u64)>) -> Option<Vec<usize>> {
+        feasible.sort_by_key(|(node, cpus)| (self.hardware[*node].weight, std::cmp::Reverse(*cpus), *node));
+        let mut need = Need::of(ask);
+        for node in feasible {
+            if need.met() || need.full() {
+                break;
+            }
+            need.take(ask, node);
+        }
+        need.met().then_some(need.picked)
+    }
+}
+
+/// What is still needed while nodes are taken.
+struct Need {
+    nodes: u32,
+    cpus: u64,
+    max_nodes: usize,
+    picked: Vec<usize>,
+}
+
+impl Need {
+    fn of(ask: &Ask) -> Self {
+        Self {
+            nodes: ask.min_nodes,
+            cpus: u64::from(ask.cpus),
+            max_nodes: ask.max_nodes.map_or(usize::MAX, |n| n as usize),
+            picked: Vec::new(),
+        }
+    }
+
+    fn met(&self) -> bool {
+        self.nodes == 0 && self.cpus == 0
+    }
+
+    fn full(&self) -> bool {
+        self.picked.len() >= self.max_nodes
+    }
+
+    fn take(&mut self, ask: &Ask, (node, cpus): (usize, u64)) {
+        let used = if ask.fixed_per_node { u64::from(ask.cpus_per_node) } else { cpus };
+        self.cpus = self.cpus.saturating_sub(used);
+        self.nodes = self.nodes.saturating_sub(1);
+        self.picked.push(node);
+    }
+}
+
+/// Of the lightest runs the sufficient one with the smallest sum, else the one with the largest.
+fn best_run(runs: &[Run], need: &Need) -> usize {
+    let lightest = runs.iter().map(|r| r.weight).min().expect("there is a run");
+    let mut best: Option<(usize, u64, bool)> = None;
+    for (at, run) in runs.iter().enumerate().filter(|(_, r)| r.weight == lightest) {
+        let enough = run.avail >= need.cpus && (run.to - run.from) as u64 >= u64::from(need.nodes);
+        let better = match best {
+            None => true,
+            Some((_, sum, was_enough)) => {
+                if enough {
+                    !was_enough || run.avail < sum
+                } else {
+                    run.avail > sum
+                }
+            }
+        };
+        if better {
+            best = Some((at, run.avail, enough));
+        }
+    }
+    best.expect("there is a lightest run").0
+}
+
+/// The node with the smallest `avail` that suffices.
+fn tightest(nodes: &[(usize, u64)], cpus: u64) -> Option<(usize, u64)> {
+    nodes.iter().copied().filter(|(_, a)| *a >= cpus).min_by_key(|(node, a)| (*a, *node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::slurm::config::{DeviceTypeId, GresCount};
+
+    fn nodes(n: usize) -> Vec<Hardware> {
+        let gres = vec![GresCount { device_type: Some(DeviceTypeId(0)), count: 8 }];
+        let node = NodeConf {
+            name: "n".into(),
+            cpus: 64,
+            mem_mb: 512_000,
+            gres,
+            weight: 1,
+            features: vec![],
+            unusable: false,
+        };
+        vec![Hardware::of(&node); n]
+    }
+
+    fn gpu_job(nodes: u32, gpus: u32) -> Ask {
+        Ask {
+            min_nodes: nodes,
+            max_nodes: Some(nodes),
+            cpus: 8 * nodes,
+            cpus_per_node: 8,
+            mem_mb_per_node: 1_000,
+            gres: smallvec::smallvec![GresCount { device_type: None, count: gpus }],
+            fixed_per_node: true,
+            ..Ask::default()
+        }
+    }
+
+    fn chosen(ask: &Ask, busy: &[usize]) -> Option<Vec<usize>> {
+        let hardware = nodes(8);
+        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty).collect();
+        for n in busy {
+            free[*n] = Free { cpus: 0, mem_mb: 0, gpus: 0 };
+        }
+        let mut allowed = NodeSet::with_capacity(8);
+        allowed.insert_range(..);
+        Placement { hardware: &hardware, memory: true, least_loaded: false }.choose(ask, &allowed, &free)
+    }
+
+    #[test]
+    fn gpu_jobs_go_to_the_shortest_sufficient_run() {
+        // free: 0, 2-4, 6-7
+        assert_eq!(chosen(&gpu_job(1, 8), &[1, 5]), Some(vec![0]));
+        assert_eq!(chosen(&gpu_job(2, 8), &[1, 5]), Some(vec![6, 7]));
+        assert_eq!(chosen(&gpu_job(3, 8), &[1, 5]), Some(vec![2, 3, 4]));
+        assert_eq!(chosen(&gpu_job(4, 8), &[1, 5]), Some(vec![2, 3, 4, 0]));
+        assert_eq!(chosen(&gpu_job(7, 8), &[1, 5]), None);
+    }
+
+    #[test]
+    fn cpu_jobs_take_the_tightest_node() {
+        let hardware = nodes(3);
+        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty).collect();
+        free[1].cpus = 10;
+        let mut allowed = NodeSet::with_capacity(3);
+        allowed.insert_range(..);
+        let ask = Ask {
+            min_nodes: 1,
+            max_nodes: Some(1),
+            cpus: 8,
+            cpus_per_node: 8,
+            fixed_per_node: true,
+            ..Ask::default()
+        };
+        let rule = Placement { hardware: &hardware, memory: true, least_loaded: false };
+        assert_eq!(rule.choose(&ask, &allowed, &free), Some(vec![1]));
+    }
+
+    #[test]
+    fn an_untyped_request_takes_the_lowest_free_indices_of_any_type() {
+        let node = NodeConf {
+            name: "n15".into(),
+            cpus: 64,
+            mem_mb: 1,
+            gres: vec![
+                GresCount { device_type: Some(DeviceTypeId(0)), count: 4 },
+                GresCount { device_type: Some(DeviceTypeId(1)), count: 28 },
+            ],
+            weight: 1,
+            features: vec![],
+            unusable: false,
+        };
+        let hardware = Hardware::of(&node);
+        let any = |count| Ask {
+            gres: smallvec::smallvec![GresCount { device_type: None, count }],
+            ..Ask::default()
+        };
+        assert_eq!(hardware.pick_devices(&any(8), &hardware.empty), Some(0xff));
+        let slices = Ask {
+            gres: smallvec::smallvec![GresCount { device_type: Some(DeviceTypeId(1)), count: 2 }],
+            ..Ask::default()
+        };
+        assert_eq!(hardware.pick_devices(&slices, &hardware.empty), Some(0b11_0000));
+        assert_eq!(hardware.pick_devices(&any(33), &hardware.empty), None);
+    }
+}

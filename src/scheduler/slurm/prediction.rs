@@ -1,0 +1,221 @@
+//! When and where could a job start, if the running jobs ended at their limits?
+//!
+//! The job is tried on what is free now; then with every job gone that it may preempt; then running jobs
+//! are removed in order of their planned ends, in batches, with a test after each batch. The first
+//! window begins at the first end rounded up to a multiple of 30 s of the epoch and reaches 30 s further, the next 60 s,
+//! then 120 s, and so on. The predicted start is the planned end of the job removed last.
+
+use super::NodeSet;
+use super::controller::Controller;
+use super::job::{Job, JobIx};
+
+/// Jobs removed at most before the search for a window's end is cut (recorded source: 200).
+const BATCH: u32 = 200;
+/// Length of the first window.
+const FIRST_WINDOW_S: i64 = 30;
+
+/// Running jobs by planned end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    /// The controller's version that the rows belong to; `None` = never made.
+    version: Option<u64>,
+    rows: Vec<(i64, JobIx)>,
+}
+
+/// A predicted start.
+pub(super) struct Prediction {
+    pub start_s: i64,
+    pub nodes: Vec<usize>,
+}
+
+impl Controller<'_> {
+    /// Where the job can start, on nodes of `allowed`, and when; `now_only` asks for nothing later.
+    pub(super) fn will_run(
+        &self,
+        job: JobIx,
+        allowed: &NodeSet,
+        now_s: i64,
+        now_only: bool,
+    ) -> Option<Prediction> {
+        let ask = self.ask(job);
+        if self.free_cpus >= u64::from(ask.cpus)
+            && let Some(nodes) = self.choose_fitting(job, allowed, self.fitting(job), &self.free)
+        {
+            return Some(Prediction { start_s: now_s, nodes });
+        }
+        let candidates = self.preemption_candidates(job, now_s);
+        if candidates.is_empty() && now_only {
+            return None;
+        }
+        let mut free = self.free.clone();
+        if !candidates.is_empty() {
+            for victim in &candidates {
+                self.remove_from(&mut free, *victim);
+            }
+            if let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+                return Some(Prediction { start_s: now_s, nodes });
+            }
+            if now_only {
+                return None;
+            }
+        }
+        let mut ending = std::borrow::Cow::Borrowed(&self.ends.rows);
+        if !candidates.is_empty() {
+            ending.to_mut().retain(|(_, job)| !candidates.contains(job));
+        }
+        let rule = self.placement();
+        let mut fitting = self.fitting(job).clone();
+        for victim in &candidates {
+            for grant in &self.jobs[victim.at()].grants {
+                let n = grant.node.0 as usize;
+                fitting.set(n, rule.fits(ask, n, &free[n]));
+            }
+        }
+        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
+        let mut at = 0;
+        while let Some(batch) = windows.batch(&ending, at, &touches) {
+            for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
+                self.remove_from(&mut free, *gone);
+                for grant in &self.jobs[gone.at()].grants {
+                    let n = grant.node.0 as usize;
+                    fitting.set(n, rule.fits(ask, n, &free[n]));
+                }
+            }
+            at = batch.next;
+            if batch.tested
+                && let Some(nodes) = self.choose_fitting(job, allowed, &fitting, &free)
+            {
+                return Some(Prediction {
+                    start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),
+                    nodes,
+                });
+            }
+        }
+        None
+    }
+
+    /// Brings the list of running jobs by planned end (ties in list order) up to date.
+    pub(super) fn refresh_ends(&mut self) {
+        if self.ends.version == Some(self.version) {
+            return;
+        }
+        let key = |job: &JobIx| (self.jobs[job.at()].end_planned_s, self.jobs[job.at()].list_order, *job);
+        let mut ending: Vec<(i64, u64, JobIx)> = self.running.iter().map(key).collect();
+        ending.sort_unstable();
+        self.ends.rows.clear();
+        self.ends.rows.extend(ending.into_iter().map(|(end, _, job)| (end, job)));
+        self.ends.version = Some(self.version);
+    }
+
+    /// The planned end, or a guess where it has passed.
+    fn expected_end(&self, job: &Job, now_s: i64) -> i64 {
+        if job.end_planned_s > now_s {
+            return job.end_planned_s;
+        }
+        let partition = self.config.partitions[job.partition].over_time_limit_min;
+        let kill_wait = self.config.controller.kill_wait_s;
+        let end = match partition.or(self.config.controller.over_time_limit_min) {
+            None => now_s + i64::from(job.limit_min) * 60,
+            Some(over_min) => job.end_planned_s + kill_wait + i64::from(over_min) * 60,
+        };
+        if end <= now_s { now_s + 1 } else { end }
+    }
+}
+
+/// Jobs removed together.
+struct Batch {
+    /// Where the next batch begins.
+    next: usize,
+    /// The job removed last.
+    last: JobIx,
+    /// A test follows.
+    tested: bool,
+}
+
+/// The growing windows of one prediction.
+struct Windows {
+    anchor_s: Option<i64>,
+    epoch_s: i64,
+    length_s: i64,
+    linear_s: i64,
+}
+
+impl Windows {
+    fn new(linear_s: i64, epoch_s: i64) -> Self {
+        Self { anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
+    }
+
+    /// The batch that begins at `from`: running jobs that touch the nodes in question, until the next
+    /// job of the whole list ends beyond the window. Jobs elsewhere are passed over without that look,
+    /// so a batch can reach far beyond its window (recorded: it decides who is backfilled).
+    fn batch(
+        &mut self,
+        ending: &[(i64, JobIx)],
+        from: usize,
+        touches: &dyn Fn(JobIx) -> bool,
+    ) -> Option<Batch> {
+        let mut removed = 0;
+        let mut last = None;
+        for (at, (end, job)) in ending.iter().enumerate().skip(from) {
+            if !touches(*job) {
+                continue;
+            }
+            let past = (end + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
+            let anchor = *self.anchor_s.get_or_insert(end + FIRST_WINDOW_S - past);
+            last = Some(*job);
+            let next = at + 1;
+            let Some((next_end, _)) = ending.get(next) else {
+                return Some(Batch { next, last: *job, tested: true });
+            };
+            if *next_end > anchor + self.length_s {
+                self.grow(anchor, *next_end);
+                return Some(Batch { next, last: *job, tested: true });
+            }
+            if removed > BATCH {
+                return Some(Batch { next, last: *job, tested: false });
+            }
+            removed += 1;
+        }
+        let next = ending.len();
+        last.map(|last| Batch { next, last, tested: true })
+    }
+
+    fn grow(&mut self, anchor: i64, next: i64) {
+        loop {
+            self.length_s = if self.linear_s > 0 { self.length_s + self.linear_s } else { self.length_s * 2 };
+            if next <= anchor + self.length_s {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_double_from_the_first_end_rounded_up() {
+        let ends: Vec<(i64, JobIx)> =
+            [100, 130, 150, 151, 180, 181, 240, 1_000].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let mut windows = Windows::new(0, 0);
+        // 100 rounds up to 120: the first batch holds ends up to 150, the next up to 180, then 240, ...
+        let mut at = 0;
+        for want in [3, 5, 7, 8] {
+            let batch = windows.batch(&ends, at, &|_| true).unwrap();
+            assert_eq!((batch.next, batch.tested), (want, true));
+            at = batch.next;
+        }
+        assert!(windows.batch(&ends, at, &|_| true).is_none());
+    }
+
+    #[test]
+    fn a_batch_reaches_beyond_its_window_over_jobs_elsewhere() {
+        let ends: Vec<(i64, JobIx)> =
+            [217, 217, 241, 261, 381, 392].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let here = |job: JobIx| [0, 1, 4, 5].contains(&job.0);
+        let batch = Windows::new(0, 7).batch(&ends, 0, &here).unwrap();
+        assert_eq!((batch.next, batch.last), (5, JobIx(4)));
+    }
+}

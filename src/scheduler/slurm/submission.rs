@@ -1,0 +1,235 @@
+//! Submission: what `sbatch` is answered, and the record that it makes.
+
+use std::collections::VecDeque;
+
+use super::NodeSet;
+use super::config::Tres;
+use super::config::{AssocId, QosId, TresTable};
+use super::controller::{ArrayState, Controller, Refusal};
+use super::job::{Ask, Dependency, Job, JobIx, JobSpec, Reason, StartedBy, State};
+use crate::cluster::Allocation;
+use crate::time::SimTime;
+
+impl Controller<'_> {
+    /// Takes in submission `spec` at second `now_s`.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the job is not queued at all.
+    pub fn submit(&mut self, spec: usize, now_s: i64) -> Result<JobIx, Refusal> {
+        let asked = &self.specs[spec];
+        let user = self.user(&asked.user);
+        let partition = match &asked.partition {
+            Some(name) => self.config.partition(name),
+            None => self.config.default_partition(),
+        }
+        .ok_or(Refusal::Partition)?;
+        let assoc = self.association(asked, user)?;
+        let qos = self.qos_of(asked, assoc)?;
+        let reservation = self.reservation_of(asked)?;
+        if !self.is_possible(&asked.ask, partition) {
+            return Err(Refusal::NodeConfiguration);
+        }
+        self.check_submit_limits(asked, assoc, qos, user)?;
+        let job = self.new_record(spec, user, assoc, qos, partition, reservation, now_s);
+        if let Some(limit) = self.denied(job) {
+            self.forget_record(job);
+            return Err(Refusal::Limit(limit));
+        }
+        self.count_submitted(job, 1);
+        self.settle_independence(job, now_s);
+        self.jobs[job.at()].priority = self.first_priority(job, now_s);
+        self.note_change(now_s);
+        self.version += 1;
+        Ok(job)
+    }
+
+    fn association(&mut self, asked: &JobSpec, user: u32) -> Result<Option<AssocId>, Refusal> {
+        if !self.config.accounting.present {
+            return Ok(None);
+        }
+        let key = (user, asked.account.clone());
+        if let Some(known) = self.user_assocs.get(&key) {
+            return Ok(Some(*known));
+        }
+        let found = match &asked.account {
+            Some(account) => self.config.accounting.find_assoc(account, Some(&asked.user)),
+            None => self
+                .config
+                .accounting
+                .assocs
+                .iter()
+                .position(|a| a.user.as_deref() == Some(&asked.user))
+                .and_then(|at| u32::try_from(at).ok())
+                .map(AssocId),
+        };
+        match found {
+            Some(assoc) => {
+                self.user_assocs.insert(key, assoc);
+                Ok(Some(assoc))
+            }
+            None if self.config.accounting.enforce.associations => Err(Refusal::Association),
+            None => Ok(None),
+        }
+    }
+
+    fn qos_of(&self, asked: &JobSpec, assoc: Option<AssocId>) -> Result<QosId, Refusal> {
+        let accounting = &self.config.accounting;
+        let qos = match &asked.qos {
+            Some(name) => accounting.find_qos(name).ok_or(Refusal::Qos)?,
+            None => assoc
+                .and_then(|a| accounting.chain(a).find_map(|at| accounting.assoc(at).default_qos))
+                .unwrap_or(QosId(0)),
+        };
+        let allowed = !accounting.enforce.qos || assoc.is_none_or(|a| accounting.allows_qos(a, qos));
+        if allowed { Ok(qos) } else { Err(Refusal::Qos) }
+    }
+
+    fn reservation_of(&self, asked: &JobSpec) -> Result<Option<usize>, Refusal> {
+        let Some(name) = &asked.reservation else { return Ok(None) };
+        let at =
+            self.reservations.iter().rposition(|r| r.name == *name && !r.gone).ok_or(Refusal::Reservation)?;
+        let account = asked.account.as_deref().unwrap_or("");
+        if self.reservations[at].admits(&asked.user, account) {
+            Ok(Some(at))
+        } else {
+            Err(Refusal::ReservationAccess)
+        }
+    }
+
+    /// The limit of a QOS with `DenyOnLimit` that the job exceeds by itself.
+    fn denied(&self, job: JobIx) -> Option<&'static str> {
+        let qos = self.config.accounting.qos(self.jobs[job.at()].qos);
+        if !qos.flags.deny_on_limit {
+            return None;
+        }
+        let ask = self.ask(job);
+        self.own_limit(job, &self.tres_of(job, ask.min_nodes, u64::from(ask.cpus)))
+    }
+
+    /// Takes the record made last back.
+    fn forget_record(&mut self, job: JobIx) {
+        let record = self.jobs.pop().expect("it was made just now");
+        self.records[record.spec].retain(|r| *r != job);
+        self.pending.retain(|p| *p != job);
+        if record.array.is_some() {
+            self.arrays.pop();
+        }
+    }
+
+    fn is_possible(&mut self, ask: &Ask, partition: usize) -> bool {
+        if let Some(known) = self.possible.get(&(ask.clone(), partition)) {
+            return *known;
+        }
+        let possible = self.fits_when_empty(ask, partition);
+        self.possible.insert((ask.clone(), partition), possible);
+        possible
+    }
+
+    /// Whether the job fits on the partition's nodes if all were empty and up.
+    fn fits_when_empty(&self, ask: &Ask, partition: usize) -> bool {
+        let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
+        let partition = &self.config.partitions[partition];
+        self.placement().choose(ask, &partition.nodes, &empty).is_some()
+            || partition.max_nodes.is_some_and(|most| ask.min_nodes > most)
+    }
+
+    #[allow(clippy::too_many_arguments)] // each is a fact of the submission, looked up one by one above
+    fn new_record(
+        &mut self,
+        spec: usize,
+        user: u32,
+        assoc: Option<AssocId>,
+        qos: QosId,
+        partition: usize,
+        reservation: Option<usize>,
+        now_s: i64,
+    ) -> JobIx {
+        let asked = &self.specs[spec];
+        let conf = &self.config.partitions[partition];
+        let id = self.next_job_id;
+        let tasks: VecDeque<u32> = asked.array.iter().flat_map(|a| a.tasks.iter().copied()).collect();
+        self.next_job_id += u32::try_from(tasks.len().max(1)).expect("arrays are small");
+        let array = asked.array.as_ref().map(|a| {
+            self.arrays.push(ArrayState { limit: a.limit, running: 0 });
+            self.arrays.len() - 1
+        });
+        let job = Job {
+            spec,
+            id,
+            task: None,
+            array,
+            pending_tasks: tasks,
+            list_order: self.next_list_order(),
+            state: State::Pending,
+            reason: if asked.hold { Reason::JobHeldUser } else { Reason::None },
+            priority: 0,
+            user,
+            assoc,
+            qos,
+            partition,
+            reservation,
+            limit_min: asked.limit_min.or(conf.default_time_min).or(conf.max_time_min).unwrap_or(YEAR_MIN),
+            submit_s: now_s,
+            begin_s: asked.begin_s,
+            accrue_s: None,
+            start: SimTime::ZERO,
+            start_s: 0,
+            end_planned_s: 0,
+            attempt: 1,
+            waiting_for: known_dependencies(asked),
+            grants: Allocation::new(),
+            nodes: NodeSet::new(),
+            tres: Tres::default(),
+            billing: 0.0,
+            usage_to_s: 0,
+            completing: false,
+            preempt_start_s: i64::MIN,
+            preempt_in_progress: false,
+            started_by: StartedBy::Main,
+        };
+        let at = JobIx(u32::try_from(self.jobs.len()).expect("fewer than 2^32 records"));
+        self.jobs.push(job);
+        self.records[spec].push(at);
+        self.pending.push(at);
+        at
+    }
+
+    /// What a job will hold on `nodes` nodes, for limits and billing.
+    pub(super) fn tres_of(&self, job: JobIx, nodes: u32, cpus: u64) -> Tres {
+        let ask = self.ask(job);
+        let mut tres = Tres::default();
+        tres.set(TresTable::CPU, cpus);
+        tres.set(TresTable::MEM, ask.mem_mb_per_node * u64::from(nodes));
+        tres.set(TresTable::NODE, u64::from(nodes));
+        for gres in &ask.gres {
+            let count = u64::from(gres.count) * u64::from(nodes);
+            tres.set(TresTable::GPU, tres.get(TresTable::GPU) + count);
+            if let Some(kind) = gres.device_type {
+                let name = format!("gres/gpu:{}", self.config.device_types[kind.0 as usize]);
+                if let Some(at) = self.config.accounting.tres.names.iter().position(|n| *n == name) {
+                    tres.set(at, tres.get(at) + count);
+                }
+            }
+        }
+        tres.set(TresTable::BILLING, self.billing_of(job, &tres) as u64);
+        tres
+    }
+
+    /// Billing units per second of what a job holds.
+    pub(super) fn billing_of(&self, job: JobIx, tres: &Tres) -> f64 {
+        let partition = &self.config.partitions[self.jobs[job.at()].partition];
+        if partition.billing.is_empty() {
+            return tres.get(TresTable::CPU) as f64;
+        }
+        let parts = partition.billing.iter().map(|(at, weight)| tres.get(*at) as f64 * weight);
+        if self.config.priority.max_tres { parts.fold(0.0, f64::max) } else { parts.sum() }
+    }
+}
+
+/// `YEAR_MINUTES`: a limit where neither job nor partition has one.
+const YEAR_MIN: u32 = 365 * 24 * 60;
+
+/// Dependencies as submitted.
+fn known_dependencies(asked: &JobSpec) -> Vec<Dependency> {
+    asked.after.clone()
+}

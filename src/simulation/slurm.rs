@@ -1,0 +1,138 @@
+//! A run of [`crate::scheduler::slurm`]: when `slurmctld`'s threads wake, and how long jobs take.
+//!
+//! ```text
+//!   submission ─> queue flag ─┐                       ┌─> main pass (default_queue_depth)
+//!   end reported by the agent ┴─> 1-second loop ──────┤     at least batch_sched_delay apart
+//!   sched_interval ───────────────────┘               └─> main pass (whole queue)
+//!   end reported by its own message ─────────────────────> main pass at once
+//!   backfill thread: sleeps bf_interval, runs if something changed, else looks again after 1 s
+//!   30-second timer: limits, reservations          PriorityCalcPeriod: usage, ranks, priorities
+//! ```
+//!
+//! What a real controller leaves to chance is in [`Chance`]: phases of the threads, their drift, and the
+//! milliseconds that launch and clean-up take. Every draw is keyed by the seed and what it is for.
+//!
+//! Invariants: a job's attempts do not overlap; the ledger refuses what is not free; the same inputs and
+//! seed give the same records.
+
+mod chance;
+mod intake;
+mod threads;
+
+use crate::ids::Id;
+use crate::kernel::{self, Budget, Calendar, RunEnd};
+use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::job::{JobIx, JobSpec, StartedBy, State};
+use crate::scheduler::slurm::placement::Hardware;
+use crate::scheduler::slurm::{Cycles, NodeChange, NodeSet, Refusal, ReservationRequest};
+use crate::time::{SimDuration, SimTime};
+
+pub use chance::{Chance, Phases};
+pub use intake::Intake;
+
+/// One submission with what only the simulation knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlurmJob {
+    /// When `sbatch` is called.
+    pub submit: SimTime,
+    /// How long its script runs.
+    pub run: SimDuration,
+    /// Whether its script ends with exit code 0.
+    pub exit_ok: bool,
+    /// Withdrawn by its user then, if it has not ended.
+    pub cancel: Option<SimTime>,
+}
+
+/// A command of an administrator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// `scontrol create reservation`.
+    CreateReservation(ReservationRequest),
+    /// `scontrol update ReservationName= EndTime=`, seconds.
+    SetReservationEnd(String, i64),
+    /// `scontrol delete ReservationName=`.
+    DeleteReservation(String),
+    /// `scontrol update NodeName= State=`.
+    ChangeNodes(NodeSet, NodeChange),
+    /// Read-only commands change nothing.
+    Nothing,
+}
+
+/// Everything that a run needs.
+#[derive(Clone, Copy, Debug)]
+pub struct SlurmRun<'a> {
+    /// The site.
+    pub config: &'a SlurmConfig,
+    /// What [`crate::scheduler::slurm::hardware_of`] makes of it.
+    pub hardware: &'a [Hardware],
+    /// Submissions in order of submission.
+    pub specs: &'a [JobSpec],
+    /// The same submissions, what only the simulation knows.
+    pub jobs: &'a [SlurmJob],
+    /// Commands in order of time.
+    pub commands: &'a [(SimTime, Command)],
+    /// What is left to chance.
+    pub chance: Chance,
+}
+
+/// One attempt of a job, as `sacct` would show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Submission, by index.
+    pub spec: usize,
+    /// Task of an array.
+    pub task: Option<u32>,
+    /// 1, 2, ... counting requeues.
+    pub number: u32,
+    /// Submission of this attempt (first: exact; later: the second of the requeue).
+    pub submit: SimTime,
+    /// Eligible since, whole seconds.
+    pub eligible_s: i64,
+    /// Decision to start.
+    pub start: SimTime,
+    /// End as the controller knows it.
+    pub end: SimTime,
+    /// How it ended.
+    pub state: State,
+    /// Nodes by index, ascending.
+    pub nodes: Vec<usize>,
+    /// Who started it.
+    pub started_by: StartedBy,
+    /// Priority at the start.
+    pub priority: u32,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct SlurmOutcome {
+    /// Attempts in order of their starts.
+    pub attempts: Vec<Attempt>,
+    /// Submissions refused, with the reason.
+    pub refused: Vec<(usize, Refusal)>,
+    /// Submissions (and array tasks left) still pending at the end: (submission, pending tasks, reason).
+    pub pending: Vec<(usize, usize, &'static str)>,
+    /// Submissions withdrawn by the controller or their user before they started.
+    pub withdrawn: Vec<usize>,
+    /// Answers to refused commands: (position, answer).
+    pub refused_commands: Vec<(usize, &'static str)>,
+    /// How often each scheduler ran.
+    pub cycles: Cycles,
+    /// Events handled.
+    pub events: u64,
+    /// Why the run ended.
+    pub end: RunEnd,
+}
+
+/// Runs until nothing more can happen.
+#[must_use]
+pub fn run_slurm(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutcome {
+    let mut calendar = Calendar::new();
+    let mut daemon = threads::Daemon::new(run, &mut calendar);
+    let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), interrupted);
+    daemon.into_outcome(report)
+}
+
+/// A record of the controller names a timer by its position.
+fn timer_of(job: JobIx) -> u32 {
+    crate::ids::JobId::new(job.at()).0
+}

@@ -1,0 +1,155 @@
+//! A trace's jobs as submissions to a Slurm site.
+//!
+//! Limits become whole minutes, rounded up; jobs without one get the partition's. A request in CPUs
+//! alone asks for as many nodes as its CPUs fill; whole multiples of a node's CPUs ask for whole nodes'
+//! worth on each. Labels become user, account, partition and QOS where the site knows them, else the
+//! site's defaults; what was not known is counted in [`Intake::unknown`].
+
+use std::collections::BTreeMap;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::SlurmJob;
+use crate::ids::{Id, JobId, TextId};
+use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
+use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::{self, JobFlags, Request, Workload};
+
+/// Submissions made from a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intake {
+    /// What the scheduler sees, by job of the trace.
+    pub specs: Vec<JobSpec>,
+    /// What only the simulation knows.
+    pub jobs: Vec<SlurmJob>,
+    /// What could not be carried over, with the number of jobs.
+    pub unknown: BTreeMap<&'static str, u64>,
+}
+
+impl Intake {
+    /// Makes submissions of all jobs of `trace`.
+    #[must_use]
+    pub fn new(trace: &Workload, config: &SlurmConfig) -> Self {
+        let mut intake = Self {
+            specs: Vec::with_capacity(trace.jobs.len()),
+            jobs: Vec::with_capacity(trace.jobs.len()),
+            unknown: BTreeMap::new(),
+        };
+        for (id, job) in trace.jobs.iter_ids() {
+            let spec = intake.spec(trace, config, id, job);
+            intake.specs.push(spec);
+            intake.jobs.push(SlurmJob {
+                submit: job.submit,
+                run: job.run,
+                exit_ok: true,
+                cancel: trace.extras_of(id).and_then(|e| e.cancel),
+            });
+        }
+        intake
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.unknown.entry(what).or_insert(0) += 1;
+    }
+
+    fn spec(&mut self, trace: &Workload, config: &SlurmConfig, id: JobId, job: &workload::Job) -> JobSpec {
+        let labels = trace.labels.get(job.labels);
+        let text = |t: Option<TextId>| t.map(|t| trace.texts.get(t).to_owned());
+        let partition = text(labels.partition).filter(|name| config.partition(name).is_some());
+        if labels.partition.is_some() && partition.is_none() {
+            self.note("partition unknown to the site: its default");
+        }
+        let qos = text(labels.qos).filter(|name| config.accounting.find_qos(name).is_some());
+        if labels.qos.is_some() && qos.is_none() {
+            self.note("QOS unknown to the site: its default");
+        }
+        let extras = trace.extras_of(id);
+        if extras.is_some_and(|e| e.array_limit.is_some()) {
+            self.note("array limit: tasks are submitted as jobs of their own");
+        }
+        let ask = self.ask(trace, config, trace.requests.get(job.request));
+        let limit_known = !job.flags.has(JobFlags::LIMIT_UNKNOWN);
+        JobSpec {
+            name: trace.job_name(id),
+            job_name: text(labels.name).unwrap_or_default(),
+            user: text(labels.user).unwrap_or_default(),
+            account: text(labels.account).filter(|a| config.accounting.find_assoc(a, None).is_some()),
+            partition,
+            qos,
+            ask,
+            limit_min: limit_known.then(|| whole_minutes(job.limit)),
+            nice: extras.map_or(0, |e| e.nice),
+            after: extras.map_or_else(Vec::new, |e| e.after.iter().map(dependency_of).collect()),
+            array: None,
+            reservation: None,
+            requeue: None,
+            begin_s: extras.and_then(|e| e.begin).map(whole_seconds),
+            hold: false,
+        }
+    }
+
+    fn ask(&mut self, trace: &Workload, config: &SlurmConfig, request: &Request) -> Ask {
+        let node_cpus = config.nodes.iter().map(|n| n.cpus).max().unwrap_or(1).max(1);
+        let node_gpus: u32 =
+            config.nodes.iter().map(|n| n.gres.iter().map(|g| g.count).sum()).max().unwrap_or(0);
+        let tasks = request.tasks.unwrap_or(1).max(1);
+        let cpus = request.cpus.unwrap_or_else(|| tasks * request.cpus_per_task.unwrap_or(1)).max(1);
+        let gpus = request
+            .gpus
+            .or_else(|| request.gpus_per_task.map(|g| g * tasks))
+            .or_else(|| request.gpus_per_node.map(|g| g * request.nodes.unwrap_or(1)))
+            .unwrap_or(0);
+        let by_gpus = if node_gpus > 0 { gpus.div_ceil(node_gpus) } else { u32::from(gpus > 0) };
+        let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
+        let even = cpus.is_multiple_of(nodes)
+            && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
+        if request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some() {
+            self.note("part of a GPU: a whole one");
+        }
+        let wanted: SmallVec<[&str; 1]> = request.gpu_types.iter().map(|t| trace.texts.get(*t)).collect();
+        let device_type = match wanted.as_slice() {
+            [one] => config.find_device_type(one),
+            _ => None,
+        };
+        if !wanted.is_empty() && device_type.is_none() {
+            self.note("GPU type unknown to the site, or alternatives: any type");
+        }
+        let gres = match gpus.div_ceil(nodes) {
+            0 => smallvec![],
+            count => smallvec![GresCount { device_type, count }],
+        };
+        Ask {
+            min_nodes: nodes,
+            max_nodes: even.then_some(nodes),
+            cpus,
+            cpus_per_node: if even { cpus / nodes } else { 1 },
+            mem_mb_per_node: request.mem_mb_per_node.unwrap_or(0),
+            gres,
+            fixed_per_node: even,
+            exclusive: request.exclusive,
+            features: request.features.iter().map(|f| trace.texts.get(*f).into()).collect(),
+        }
+    }
+}
+
+fn dependency_of(dependency: &workload::Dependency) -> Dependency {
+    let kind = match dependency.kind {
+        workload::DependencyKind::After => DependencyKind::After,
+        workload::DependencyKind::AfterAny => DependencyKind::AfterAny,
+        workload::DependencyKind::AfterOk => DependencyKind::AfterOk,
+        workload::DependencyKind::AfterNotOk => DependencyKind::AfterNotOk,
+        // the trace names the very tasks
+        workload::DependencyKind::AfterCorr => DependencyKind::AfterOk,
+        workload::DependencyKind::Singleton => DependencyKind::Singleton,
+    };
+    Dependency { kind, on: dependency.jobs.iter().map(|j| j.index()).collect() }
+}
+
+fn whole_minutes(span: SimDuration) -> u32 {
+    u32::try_from((span.micros() + 59_999_999) / 60_000_000).unwrap_or(u32::MAX).max(1)
+}
+
+fn whole_seconds(at: SimTime) -> i64 {
+    (at.micros() + 999_999).div_euclid(1_000_000)
+}

@@ -1,0 +1,393 @@
+//! `slurmctld`'s threads over the kernel's calendar.
+
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashMap;
+
+use super::{Attempt, Command, SlurmOutcome, SlurmRun, timer_of};
+use crate::kernel::{Calendar, Model, Phase, RunReport};
+use crate::scheduler::slurm::config::SchedulerKind;
+use crate::scheduler::slurm::job::{JobIx, State};
+use crate::scheduler::slurm::{Controller, Decision, Refusal};
+use crate::time::{SimDuration, SimTime};
+
+/// What wakes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Timer {
+    Command(u32),
+    End(u32),
+    Cancel(u32),
+    Cleaned(u32),
+    Pass,
+    Loop,
+    Backfill,
+    Priorities,
+    Overdue,
+}
+
+/// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
+const QUIET_S: i64 = 600;
+
+/// Nodes register with a controller that has just started for so long: until then the backfill thread finds
+/// changes (recorded: sixteen nodes, started 0.1 s apart, then an RPC each).
+const REGISTRATION_S: i64 = 3;
+
+const SECOND: SimDuration = SimDuration::from_s(1);
+
+/// The controller with its threads.
+pub(super) struct Daemon<'a> {
+    run: SlurmRun<'a>,
+    controller: Controller<'a>,
+    next_job: usize,
+    commands_left: usize,
+    /// A pass was asked for by a submission or an end reported through the agent.
+    pass_wanted: bool,
+    last_pass_s: i64,
+    last_full_pass_s: i64,
+    last_limits_s: i64,
+    loop_turn: SimDuration,
+    last_backfill_s: i64,
+    backfill_drift: SimDuration,
+    attempts: Vec<Attempt>,
+    open: FxHashMap<JobIx, usize>,
+    own_message: FxHashMap<JobIx, bool>,
+    refused: Vec<(usize, Refusal)>,
+    withdrawn: Vec<usize>,
+    refused_commands: Vec<(usize, &'static str)>,
+    decisions: Vec<Decision>,
+    last_event: SimTime,
+    finished: bool,
+    /// Last turn of the loop, while nothing is pending and the loop need not turn.
+    parked: Option<SimTime>,
+}
+
+fn whole_s(at: SimTime) -> i64 {
+    at.micros().div_euclid(1_000_000)
+}
+
+impl<'a> Daemon<'a> {
+    pub(super) fn new(run: SlurmRun<'a>, calendar: &mut Calendar<Timer>) -> Self {
+        let started = run.chance.started();
+        let started_s = whole_s(started);
+        let loop_start = started + run.chance.loop_offset();
+        let loop_turn = SECOND + run.chance.loop_drift();
+        calendar.set(Timer::Loop, loop_start + loop_turn, Phase::Pass);
+        let backfill_start = started + run.chance.backfill_offset();
+        if run.config.scheduler == SchedulerKind::Backfill {
+            let first = backfill_start + SimDuration::from_s(run.config.backfill.interval_s);
+            calendar.set(Timer::Backfill, first + run.chance.backfill_drift(), Phase::Pass);
+        }
+        if run.config.priority.multifactor {
+            calendar.set(
+                Timer::Priorities,
+                started
+                    + run.chance.priorities_offset()
+                    + SimDuration::from_s(run.config.priority.calc_period_s),
+                Phase::Pass,
+            );
+        }
+        for (at, (when, _)) in run.commands.iter().enumerate() {
+            calendar.set(Timer::Command(u32::try_from(at).expect("few commands")), *when, Phase::Release);
+        }
+        let loop_start_s = whole_s(loop_start);
+        Self {
+            controller: Controller::new(run.config, run.hardware, run.specs, started_s + REGISTRATION_S)
+                .with_epoch(run.chance.epoch_s()),
+            next_job: 0,
+            commands_left: run.commands.len(),
+            pass_wanted: true, // the nodes register, and ask for a pass
+            last_pass_s: loop_start_s,
+            last_full_pass_s: loop_start_s,
+            last_limits_s: loop_start_s,
+            loop_turn,
+            last_backfill_s: whole_s(backfill_start),
+            backfill_drift: run.chance.backfill_drift(),
+            attempts: Vec::with_capacity(run.jobs.len()),
+            open: FxHashMap::default(),
+            own_message: FxHashMap::default(),
+            refused: Vec::new(),
+            withdrawn: Vec::new(),
+            refused_commands: Vec::new(),
+            decisions: Vec::new(),
+            last_event: started,
+            finished: false,
+            parked: None,
+            run,
+        }
+    }
+
+    pub(super) fn into_outcome(self, report: RunReport) -> SlurmOutcome {
+        let pending = self.controller.pending().iter().map(|job| {
+            let record = self.controller.job(*job);
+            (record.spec, record.pending_tasks.len().max(1), record.reason.name())
+        });
+        SlurmOutcome {
+            pending: pending.collect(),
+            cycles: self.controller.cycles(),
+            attempts: self.attempts,
+            refused: self.refused,
+            withdrawn: self.withdrawn,
+            refused_commands: self.refused_commands,
+            events: report.events,
+            end: report.end,
+        }
+    }
+
+    /// One turn of the 1-second loop.
+    fn turn(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let now_s = whole_s(now);
+        if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
+            self.last_limits_s = now_s;
+            self.controller.enforce_limits(now_s);
+            self.carry_out(now, calendar);
+        }
+        let main = &self.run.config.main;
+        let full = main.sched_interval_s.is_some_and(|every| now_s - self.last_full_pass_s >= every);
+        let wanted = self.pass_wanted && now_s - self.last_pass_s >= main.batch_sched_delay_s;
+        if full {
+            self.last_full_pass_s = now_s;
+        }
+        if full || wanted {
+            self.pass_wanted = false;
+            self.last_pass_s = now_s;
+            self.controller.main_pass(now, full);
+            self.carry_out(now, calendar);
+        }
+        self.finished = self.nothing_left(now);
+        if !self.finished && !self.park(now, calendar) {
+            calendar.set(Timer::Loop, now + self.loop_turn, Phase::Pass);
+        }
+    }
+
+    /// Lets the loop rest while its turns could do nothing: nothing pending, no pass wanted, no limit
+    /// reached before the earliest planned end.
+    fn park(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> bool {
+        let asleep = self.controller.pending().is_empty() && !self.controller.has_reservations();
+        if self.pass_wanted || !asleep || self.open.is_empty() {
+            return false;
+        }
+        let ends = self.controller.running().iter().map(|job| self.controller.job(*job).end_planned_s);
+        let Some(first) = ends.min().filter(|end| *end > whole_s(now) + 1) else { return false };
+        calendar.set(Timer::Overdue, SimTime::from_s(first), Phase::Epoch);
+        self.parked = Some(now);
+        true
+    }
+
+    /// Sets the loop going again in its old rhythm, with its clocks as if it had turned all along.
+    fn unpark(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let Some(mut last) = self.parked.take() else { return };
+        calendar.cancel(Timer::Overdue);
+        while last + self.loop_turn < now {
+            last = last + self.loop_turn;
+            let now_s = whole_s(last);
+            if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
+                self.last_limits_s = now_s;
+            }
+            if self
+                .run
+                .config
+                .main
+                .sched_interval_s
+                .is_some_and(|every| now_s - self.last_full_pass_s >= every)
+            {
+                self.last_full_pass_s = now_s;
+                self.last_pass_s = now_s;
+            }
+        }
+        calendar.set(Timer::Loop, last + self.loop_turn, Phase::Pass);
+    }
+
+    fn nothing_left(&self, now: SimTime) -> bool {
+        if self.next_job < self.run.jobs.len() || self.commands_left > 0 || !self.open.is_empty() {
+            return false;
+        }
+        let pending = self.controller.pending();
+        let begins = pending.iter().filter_map(|job| self.controller.job(*job).begin_s).max();
+        let quiet_since_s = whole_s(self.last_event).max(begins.unwrap_or(i64::MIN));
+        pending.is_empty() || whole_s(now) > quiet_since_s + QUIET_S
+    }
+
+    /// The backfill thread wakes.
+    fn wake_backfill(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if self.finished {
+            return;
+        }
+        let now_s = whole_s(now);
+        let interval_s = self.run.config.backfill.interval_s;
+        let due = now_s - self.last_backfill_s >= interval_s;
+        let nap = if due && self.controller.changed_since(self.last_backfill_s) {
+            self.controller.backfill_cycle(now);
+            self.carry_out(now, calendar);
+            self.last_backfill_s = now_s;
+            SimDuration::from_s(interval_s)
+        } else {
+            SECOND
+        };
+        calendar.set(Timer::Backfill, now + nap + self.backfill_drift, Phase::Pass);
+    }
+
+    /// Carries out what the controller has decided.
+    fn carry_out(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.controller.take_decisions(&mut decisions);
+        for decision in decisions.drain(..) {
+            self.last_event = now;
+            match decision {
+                Decision::Started(job) => self.started(job, now, calendar),
+                Decision::Killed(job, state) => self.killed(job, state, now, calendar),
+                Decision::Withdrawn(job) => self.withdrawn.push(self.controller.job(job).spec),
+            }
+        }
+        self.decisions = decisions;
+    }
+
+    fn started(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let record = self.controller.job(job);
+        let known = &self.run.jobs[record.spec];
+        let submit = if record.attempt == 1 { known.submit } else { SimTime::from_s(record.submit_s) };
+        self.attempts.push(Attempt {
+            spec: record.spec,
+            task: record.task,
+            number: record.attempt,
+            submit,
+            eligible_s: record.begin_s.unwrap_or(record.submit_s),
+            start: now,
+            end: SimTime::NEVER,
+            state: State::Running,
+            nodes: record.nodes.ones().collect(),
+            started_by: record.started_by,
+            priority: record.priority,
+        });
+        self.open.insert(job, self.attempts.len() - 1);
+        let overhead = self
+            .run
+            .chance
+            .overhead(u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), record.attempt);
+        calendar.set(Timer::End(timer_of(job)), now + known.run + overhead, Phase::Release);
+    }
+
+    fn close(&mut self, job: JobIx, state: State, now: SimTime) -> (u64, u32) {
+        let at = self.open.remove(&job).expect("an ending job has an open attempt");
+        let attempt = &mut self.attempts[at];
+        attempt.end = now;
+        attempt.state = state;
+        let record = self.controller.job(job);
+        (u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), attempt.number)
+    }
+
+    fn killed(&mut self, job: JobIx, state: State, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (key, attempt) = self.close(job, state, now);
+        calendar.cancel(Timer::End(timer_of(job)));
+        self.own_message.insert(job, true);
+        calendar.set(Timer::Cleaned(timer_of(job)), now + self.run.chance.kill(key, attempt), Phase::Release);
+    }
+
+    fn ended(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.last_event = now;
+        let exit_ok = self.run.jobs[self.controller.job(job).spec].exit_ok;
+        let state = self.controller.complete(job, exit_ok, whole_s(now));
+        let (key, attempt) = self.close(job, state, now);
+        self.own_message.insert(job, self.run.chance.own_message(key, attempt));
+        calendar.set(
+            Timer::Cleaned(timer_of(job)),
+            now + self.run.chance.clean_up(key, attempt),
+            Phase::Release,
+        );
+    }
+
+    fn cleaned(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.controller.cleaned(job, whole_s(now));
+        let own_message = self.own_message.remove(&job).unwrap_or(false);
+        if own_message && !self.run.config.main.defer {
+            calendar.set(Timer::Pass, now, Phase::Pass);
+        } else {
+            self.pass_wanted = true;
+        }
+    }
+
+    fn cancel(&mut self, spec: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let now_s = whole_s(now);
+        if self.controller.cancel(spec, now_s) {
+            self.withdrawn.push(spec);
+        }
+        self.carry_out(now, calendar);
+        self.pass_wanted = true;
+    }
+
+    fn command(&mut self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let now_s = whole_s(now);
+        self.commands_left -= 1;
+        let done = match &self.run.commands[at].1 {
+            Command::CreateReservation(asked) => self.controller.create_reservation(asked.clone(), now_s),
+            Command::SetReservationEnd(name, end_s) => {
+                self.controller.set_reservation_end(name, *end_s, now_s)
+            }
+            Command::DeleteReservation(name) => self.controller.delete_reservation(name, now_s),
+            Command::ChangeNodes(nodes, change) => {
+                self.controller.change_nodes(nodes, *change, now_s);
+                Ok(())
+            }
+            Command::Nothing => Ok(()),
+        };
+        if let Err(answer) = done {
+            self.refused_commands.push((at, answer));
+        }
+        self.carry_out(now, calendar);
+    }
+}
+
+impl Model for Daemon<'_> {
+    type Timer = Timer;
+
+    fn next_arrival(&self) -> Option<SimTime> {
+        self.run.jobs.get(self.next_job).map(|job| job.submit)
+    }
+
+    fn arrive(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.unpark(now, calendar);
+        while self.next_arrival() == Some(now) {
+            let spec = self.next_job;
+            self.next_job += 1;
+            self.last_event = now;
+            match self.controller.submit(spec, whole_s(now)) {
+                Ok(_) => {
+                    self.pass_wanted = true;
+                    if let Some(cancel) = self.run.jobs[spec].cancel {
+                        let timer = Timer::Cancel(u32::try_from(spec).expect("fewer than 2^32 jobs"));
+                        calendar.set(timer, cancel.max(now), Phase::Release);
+                    }
+                }
+                Err(refusal) => self.refused.push((spec, refusal)),
+            }
+        }
+    }
+
+    fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
+        if !matches!(timer, Timer::Backfill | Timer::Loop | Timer::Priorities) {
+            self.unpark(now, calendar);
+        }
+        match timer {
+            Timer::Overdue => {}
+            Timer::Command(at) => self.command(at as usize, now, calendar),
+            Timer::End(job) => self.ended(JobIx(job), now, calendar),
+            Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
+            Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),
+            Timer::Pass => {
+                self.controller.main_pass(now, false);
+                self.carry_out(now, calendar);
+            }
+            Timer::Loop => self.turn(now, calendar),
+            Timer::Backfill => self.wake_backfill(now, calendar),
+            Timer::Priorities if !self.finished => {
+                self.controller.recalculate_priorities(whole_s(now));
+                let period = SimDuration::from_s(self.run.config.priority.calc_period_s);
+                calendar.set(Timer::Priorities, now + period, Phase::Pass);
+            }
+            Timer::Priorities => {}
+        }
+    }
+
+    fn settle(&mut self, _: SimTime, _: &mut Calendar<Timer>) -> ControlFlow<()> {
+        if self.finished { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

@@ -1,0 +1,64 @@
+//! Recorded experiments on real Slurm against the simulator.
+//!
+//! ```text
+//!   folder ─> experiment (slurm.conf, gres.conf, accounting.txt, jobs.csv, events.csv, observed*.csv)
+//!          ─> a run for every seed ─> figures, as ../shared/slurm-reference/analyze.py defines them
+//!          ─> agreement with the recorded runs ─> checks against the tolerances
+//! ```
+//!
+//! The simulator sees nothing of the recorded runs but when the controller started (`*.meta.txt`, the
+//! phase of its timers); what remains of chance is drawn anew for every seed.
+
+mod check;
+mod experiment;
+mod figures;
+mod observed;
+mod replay;
+mod report;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::diagnostic::Diagnostic;
+use crate::scheduler::slurm::hardware_of;
+use crate::simulation::slurm::{Chance, SlurmOutcome, SlurmRun, run_slurm};
+
+pub use check::{Check, pooled_relative_sd};
+pub use experiment::Experiment;
+pub use figures::Figures;
+pub use replay::{ReplayScore, replay, replay_run};
+pub use report::{ExperimentReport, SlurmValidation};
+
+/// Runs every experiment over `seeds` seeds (0, 1, ...) and compares.
+///
+/// # Errors
+/// The first folder that cannot be read, with all that is wrong in it.
+pub fn validate_slurm(dirs: &[&Path], seeds: u64) -> Result<SlurmValidation, Vec<Diagnostic>> {
+    let experiments = dirs.iter().map(|dir| Experiment::read(dir)).collect::<Result<Vec<_>, _>>()?;
+    let reports = experiments.iter().map(|e| ExperimentReport::new(e, &run_seeds(e, seeds))).collect();
+    Ok(SlurmValidation::new(reports))
+}
+
+/// The runs of one experiment, by seed.
+#[must_use]
+pub fn run_seeds(experiment: &Experiment, seeds: u64) -> Vec<SlurmOutcome> {
+    (0..seeds).into_par_iter().map(|seed| run_once(experiment, seed)).collect()
+}
+
+/// One run of an experiment.
+#[must_use]
+pub fn run_once(experiment: &Experiment, seed: u64) -> SlurmOutcome {
+    let hardware = hardware_of(&experiment.config);
+    run_slurm(
+        SlurmRun {
+            config: &experiment.config,
+            hardware: &hardware,
+            specs: &experiment.specs,
+            jobs: &experiment.jobs,
+            commands: &experiment.commands,
+            chance: Chance { seed, phases: experiment.phases },
+        },
+        &|| false,
+    )
+}
