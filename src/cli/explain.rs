@@ -1,7 +1,7 @@
 //! `windtunnel explain`: why a job waited, or what a diagnostic code means.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -58,7 +58,7 @@ fn explain_code(code: &str, common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-fn explain_job(args: &ExplainArgs, path: &PathBuf, common: &Common) -> Result<(), Failure> {
+fn explain_job(args: &ExplainArgs, path: &Path, common: &Common) -> Result<(), Failure> {
     let scenario = scenario::load(path, &args.set)?;
     let wanted = args.design.as_deref().unwrap_or(&scenario.compare.baseline);
     let Some(design) = scenario.designs.iter().find(|design| design.name == wanted) else {

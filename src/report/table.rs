@@ -103,7 +103,12 @@ fn remarks(context: &Context<'_>) -> String {
         lines
             .push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
     }
-    let priced = context.scenario.defaults_used.iter().filter(|used| used.path.contains(".cost")).count();
+    let priced = context
+        .scenario
+        .defaults_used
+        .iter()
+        .filter(|used| used.path.contains(".cost") && !used.path.ends_with(".currency"))
+        .count();
     if priced > 0 {
         lines.push(format!(
             "{priced} prices are catalogue defaults (windtunnel catalog prices); yours go into the scenario."

@@ -134,7 +134,7 @@ fn an_endless_line_takes_bounded_memory() {
     let desk = Desk::new();
     let file = std::fs::File::create(desk.path("jobs.csv")).unwrap();
     let mut out = std::io::BufWriter::new(file);
-    write!(out, "{HEADER}1,0,10,20,1\n").unwrap();
+    writeln!(out, "{HEADER}1,0,10,20,1").unwrap();
     out.flush().unwrap();
     let file = out.into_inner().unwrap();
     let start = file.metadata().unwrap().len();

@@ -108,7 +108,7 @@ pub fn orders() -> impl Strategy<Value = OrderSpec> {
         OrderSpec::ShortestLimit,
         OrderSpec::LongestLimit,
         OrderSpec::Priority,
-        OrderSpec::Expression("-age_s / limit_s".to_owned()),
+        OrderSpec::Expression("age_s / limit_s".to_owned()),
         OrderSpec::Expression("limit_s * 2 - submit_s".to_owned()),
     ])
 }

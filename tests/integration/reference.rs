@@ -359,12 +359,13 @@ impl<'a> Reference<'a> {
                     let seconds = |us: i64| us as f64 / 1e6;
                     let limit = seconds(rows[*j].limit_or_run_us());
                     match text.as_str() {
-                        "-age_s / limit_s" => -seconds(now - rows[*j].submit_us) / limit,
+                        "age_s / limit_s" => seconds(now - rows[*j].submit_us) / limit,
                         "limit_s * 2 - submit_s" => limit * 2.0 - seconds(rows[*j].submit_us),
                         other => panic!("the reference does not know '{other}'"),
                     }
                 };
-                self.waiting.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
+                // The largest value goes first.
+                self.waiting.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
             }
         }
     }

@@ -153,7 +153,7 @@ proptest! {
             })
             .collect();
         expected.sort_by_key(|(submit, _)| *submit);
-        prop_assert_eq!(names.drain(..).collect::<Vec<_>>(), expected.into_iter().flat_map(|(_, n)| n).collect::<Vec<_>>());
+        prop_assert_eq!(std::mem::take(&mut names), expected.into_iter().flat_map(|(_, n)| n).collect::<Vec<_>>());
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn priority_is_the_column_minus_nice_and_ties_go_by_submission() {
 #[test]
 fn an_expression_orders_by_its_value_now() {
     // At 10: waited / limit is 9/20 for A, 5/4 for B, 2/1 for C; the largest share first.
-    let order = OrderSpec::Expression("-age_s / limit_s".to_owned());
+    let order = OrderSpec::Expression("age_s / limit_s".to_owned());
     let workload = trace()
         .job(named("first").cpus(1).run_s(10))
         .job(named("A").at_s(1).cpus(1).run_s(20))

@@ -176,7 +176,7 @@ mod tests {
         let mut board = Board::new(130);
         let mut hits = [0; 130];
         for _ in 0..13_000 {
-            let feasible = |node: usize| (node % 13 == 0).then_some(0);
+            let feasible = |node: usize| node.is_multiple_of(13).then_some(0);
             hits[board.best(0, feasible, Some(&mut draw)).unwrap()] += 1;
         }
         assert!(hits.iter().enumerate().all(|(node, n)| if node % 13 == 0 { *n > 1100 } else { *n == 0 }));
