@@ -1,6 +1,7 @@
 //! A million GPU jobs on 1,250 nodes of 8 GPUs under EASY with best fit, on one core.
 //!
-//! Generated research-cluster jobs, at loads where hardly anybody, some and nearly everybody waits; measured: `simulate` alone, without reading and statistics.
+//! Generated research-cluster jobs, below, at and above what the cluster can carry; measured:
+//! `simulate` alone, without reading and statistics.
 //! Smaller traces first show the growth. `cargo bench --bench gpu_million -- 250000` stops there.
 
 #[path = "measure.rs"]
