@@ -74,6 +74,8 @@ pub fn write_whole(
         return write(&mut out).and_then(|()| out.flush()).map_err(at);
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Asked first for its plain error: the temporary file's would name a path that the user does not know.
+    std::fs::metadata(dir).map_err(at)?;
     let file = tempfile::Builder::new().prefix(".windtunnel-").permissions(readable()).tempfile_in(dir);
     let mut out = BufWriter::with_capacity(1 << 16, file.map_err(at)?);
     write(&mut out).map_err(at)?;
