@@ -16,8 +16,8 @@ const BASE: [&str; 5] = ["time", "money", "ids", "random", "diagnostic"];
 const EDGES: &[(&str, &[&str])] = &[
     ("kernel", &["time"]),
     ("workload", &["time", "ids", "random", "diagnostic"]),
-    ("cluster", &["time", "ids"]),
-    ("scheduler", &["time", "ids", "workload", "cluster"]),
+    ("cluster", &["time", "ids", "diagnostic"]),
+    ("scheduler", &["time", "ids", "random", "workload", "cluster"]),
     ("simulation", &["time", "ids", "random", "kernel", "workload", "cluster", "scheduler"]),
     ("metrics", &["time", "ids", "workload", "cluster", "scheduler", "simulation"]),
     ("cost", &["time", "money"]),
@@ -305,7 +305,11 @@ fn functions(text: &str) -> Vec<(usize, usize, String)> {
     for (at, line) in lines.iter().enumerate() {
         let body = line.trim_start();
         let indent = &line[..line.len() - body.len()];
-        let is_function = body.split('(').next().is_some_and(|head| head.split(' ').any(|w| w == "fn"));
+        // A type such as `fn(&T) -> U` has no name behind `fn`.
+        let is_function = body
+            .split('(')
+            .next()
+            .is_some_and(|head| head.split(' ').any(|w| w == "fn") && !head.ends_with("fn"));
         if !is_function || body.starts_with("//") || body.ends_with(';') || body.ends_with('}') {
             continue;
         }
