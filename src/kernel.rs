@@ -98,7 +98,8 @@ pub fn run<M: Model>(
     const INSTANTS_BETWEEN_CHECKS: u32 = 64;
     let mut report = RunReport { end: RunEnd::Drained, now: SimTime::from_micros(i64::MIN), events: 0 };
     let mut until_check = INSTANTS_BETWEEN_CHECKS;
-    while let Some(now) = next_instant(model, calendar) {
+    let mut next = next_instant(model, calendar);
+    while let Some(now) = next {
         assert!(now >= report.now, "time goes back from {} to {now}", report.now);
         report.end = if now > budget.until {
             RunEnd::Horizon
@@ -120,7 +121,7 @@ pub fn run<M: Model>(
         }
         report.now = now;
         let mut rounds = 0;
-        while next_instant(model, calendar) == Some(now) {
+        while next == Some(now) {
             rounds += 1;
             if rounds > budget.rounds {
                 report.end = RunEnd::Stalled(now);
@@ -132,6 +133,7 @@ pub fn run<M: Model>(
                 report.end = RunEnd::Broken;
                 return report;
             }
+            next = next_instant(model, calendar);
         }
     }
     report

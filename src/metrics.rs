@@ -17,9 +17,9 @@ use serde::Serialize;
 use crate::cluster::ClusterSpec;
 use crate::ids::{Id, JobId};
 use crate::simulation::meter::{DeviceHours, UNITS_PER_DEVICE};
-use crate::simulation::{JobState, Outcome};
+use crate::simulation::{JobRecord, JobState, Outcome};
 use crate::time::{MICROS_PER_S, SimDuration};
-use crate::workload::{RepairKind, Workload};
+use crate::workload::{Job, RepairKind, Workload};
 
 pub use groups::{Group, Groups};
 pub use quantiles::Spread;
@@ -257,9 +257,8 @@ fn makespan(outcome: &Outcome) -> Option<SimDuration> {
 fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
     let asked = groups::asked_by_request(workload, cluster);
     let (mut gpu_us, mut cpu_us) = (0i128, 0i128);
-    for (job, record) in outcome.records.iter_ids() {
+    for (row, record) in workload.jobs.iter().zip(outcome.records.iter()) {
         if record.state == JobState::Completed {
-            let row = &workload.jobs[job];
             let asked = asked[row.request.index()];
             gpu_us += i128::from(row.run.micros()) * i128::from(asked.gpus);
             cpu_us += i128::from(row.run.micros()) * i128::from(asked.cpus);
@@ -283,8 +282,8 @@ impl Samples {
             turnaround_us: Vec::with_capacity(n),
             slowdown: Vec::with_capacity(n),
         };
-        for (job, record) in outcome.records.iter_ids() {
-            let Some(wait) = wait_us(workload, outcome, job) else { continue };
+        for (job, record) in workload.jobs.iter().zip(outcome.records.iter()) {
+            let Some(wait) = wait_of(job, record) else { continue };
             samples.wait_us.push(wait);
             if matches!(record.state, JobState::Completed | JobState::Failed) {
                 let run = record.end.since(record.start).micros();
@@ -299,9 +298,13 @@ impl Samples {
 /// First start - submit in microseconds, of a job that started.
 #[must_use]
 pub fn wait_us(workload: &Workload, outcome: &Outcome, job: JobId) -> Option<i64> {
-    let record = &outcome.records[job];
+    wait_of(&workload.jobs[job], &outcome.records[job])
+}
+
+/// The same of a job and its record.
+fn wait_of(job: &Job, record: &JobRecord) -> Option<i64> {
     let started = record.start != crate::time::SimTime::NEVER;
-    started.then(|| record.start.since(workload.jobs[job].submit).micros())
+    started.then(|| record.start.since(job.submit).micros())
 }
 
 /// max(1, (wait + run) / max(run, 10 s)), both in microseconds.

@@ -106,7 +106,7 @@ fn engine(results: &[DesignResult], watch: &Stopwatch) -> Value {
 }
 
 fn print(context: &Context<'_>, wish: &Wish, common: &Common, engine: &Value) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if common.json {
         let mut object =
             if wish.single { report::single_json(context) } else { report::designs_json(context) };

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::quantiles::Spread;
-use super::{bounded_slowdown, device_hours, wait_us};
+use super::{bounded_slowdown, device_hours, wait_of};
 use crate::cluster::{Amounts, ClusterSpec};
-use crate::ids::{Id, JobId, TextId};
+use crate::ids::{Id, TextId};
 use crate::scheduler::Shapes;
 use crate::simulation::meter::UNITS_PER_DEVICE;
 use crate::simulation::{JobRecord, JobState, Outcome};
-use crate::workload::{Labels, Workload};
+use crate::workload::{Job, Labels, Workload};
 
 /// Figures of one group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -56,10 +56,9 @@ pub struct Groups {
 #[must_use]
 pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Groups {
     let asked = asked_by_request(workload, cluster);
-    let of = |job: JobId| asked[workload.jobs[job].request.index()];
-    let by_label =
-        gather(workload, outcome, &of, workload.labels.len(), |job, _| workload.jobs[job].labels.index());
-    let by_size = gather(workload, outcome, &of, 2 * SIZE_CLASSES, |_, asked| size_class(asked));
+    let size: Vec<usize> = asked.iter().map(size_class).collect();
+    let by_label = gather(workload, outcome, &asked, workload.labels.len(), |job| job.labels.index());
+    let by_size = gather(workload, outcome, &asked, 2 * SIZE_CLASSES, |job| size[job.request.index()]);
     let by_text = |pick: fn(&Labels) -> Option<TextId>| -> BTreeMap<String, Group> {
         let mut members: BTreeMap<TextId, Vec<usize>> = BTreeMap::new();
         for (at, (_, labels)) in workload.labels.iter().enumerate() {
@@ -109,21 +108,18 @@ struct Totals {
 fn gather(
     workload: &Workload,
     outcome: &Outcome,
-    asked: &dyn Fn(JobId) -> Amounts,
+    asked: &[Amounts],
     keys: usize,
-    key: impl Fn(JobId, &Amounts) -> usize,
+    key: impl Fn(&Job) -> usize,
 ) -> Gathered {
     let mut totals = vec![Totals::default(); keys];
-    let mut rows: Vec<(u32, i64)> = Vec::with_capacity(outcome.records.len());
-    for (job, record) in outcome.records.iter_ids() {
-        let asked = asked(job);
-        let at = key(job, &asked);
-        let row = &mut totals[at];
+    let rows = || workload.jobs.iter().zip(outcome.records.iter());
+    for (job, record) in rows() {
+        let row = &mut totals[key(job)];
         row.jobs += 1;
-        if let Some(wait) = wait_us(workload, outcome, job) {
+        if let Some(wait) = wait_of(job, record) {
             row.started += 1;
-            rows.push((at as u32, wait));
-            row.add_run(record, wait, &asked);
+            row.add_run(record, wait, &asked[job.request.index()]);
         }
     }
     let mut first = 0;
@@ -132,11 +128,13 @@ fn gather(
         first += row.started;
     }
     let mut next: Vec<usize> = totals.iter().map(|row| row.first).collect();
-    let mut waits = vec![0; rows.len()];
-    for (at, wait) in rows {
-        let slot = &mut next[at as usize];
-        waits[*slot] = wait;
-        *slot += 1;
+    let mut waits = vec![0; first];
+    for (job, record) in rows() {
+        if let Some(wait) = wait_of(job, record) {
+            let slot = &mut next[key(job)];
+            waits[*slot] = wait;
+            *slot += 1;
+        }
     }
     Gathered { totals, waits }
 }

@@ -23,6 +23,39 @@ impl<V> Summary<V> for () {
     }
 }
 
+/// A number, then a smaller one that tells equals apart: compared in one step, without a branch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SortKey(i128);
+
+impl SortKey {
+    /// `first` decides, `second` among equals.
+    #[inline]
+    #[must_use]
+    pub fn new(first: i64, second: u32) -> Self {
+        Self(i128::from(first) << 32 | i128::from(second))
+    }
+
+    /// The number that decides.
+    #[inline]
+    #[must_use]
+    pub fn first(self) -> i64 {
+        (self.0 >> 32) as i64
+    }
+
+    /// The number that tells equals apart.
+    #[inline]
+    #[must_use]
+    pub fn second(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl std::fmt::Debug for SortKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "({}, {})", self.first(), self.second())
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Block<K, V, S> {
     rows: Vec<(K, V)>,
@@ -181,6 +214,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sort_keys_are_ordered_like_pairs(a in any::<(i64, u32)>(), b in any::<(i64, u32)>()) {
+            let key = |(first, second)| SortKey::new(first, second);
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+            prop_assert_eq!((key(a).first(), key(a).second()), a);
+        }
+
         #[test]
         fn behaves_like_a_sorted_map(steps in prop::collection::vec((0u32..400, 0u32..50, any::<bool>()), 1..800)) {
             let mut blocks: Blocks<u32, u32, Least> = Blocks::default();

@@ -23,7 +23,7 @@ use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
 use super::shapes::{PoolShape, Shapes};
 use crate::cluster::{Allocation, Amounts, Conflict, Grant};
-use crate::ids::{Id, JobId, NodeId, PartId, PoolId, ShapeId};
+use crate::ids::{JobId, NodeId, PartId, PoolId, ShapeId};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -187,9 +187,8 @@ impl<'w> Classic<'w> {
         self.fresh.push(job);
     }
 
-    fn push(&mut self, job: JobId, now: SimTime) {
-        let position = self.position(job, now);
-        let row = &self.workload.jobs[job];
+    fn push(&mut self, position: Position) {
+        let row = &self.workload.jobs[position.job()];
         self.queue.push(position, self.shapes.of(row.request), row.limit);
     }
 
@@ -216,10 +215,11 @@ impl<'w> Classic<'w> {
         if self.start_only_job(now, floor, starts)? {
             return Ok(());
         }
-        let fresh = self.take_in_fresh(now);
-        if self.only_fresh_may_start(now, floor) {
+        let fresh = self.fresh_positions(now);
+        if self.only_fresh_may_start(&fresh, now, floor) {
             return self.let_fresh_pass(&fresh, now, floor, starts);
         }
+        self.take_in(&fresh, now);
         self.settled = None;
         self.reservation = None;
         if let BackfillSpec::Conservative { depth } = self.backfill {
@@ -230,7 +230,8 @@ impl<'w> Classic<'w> {
                 self.settled = Some((position, floor.ledger().version()));
                 break;
             }
-            self.start(position, shape, None, now, floor, starts)?;
+            self.queue.remove(&position);
+            self.start_beside(position.job(), shape, None, now, floor, starts)?;
         }
         match self.backfill {
             BackfillSpec::None | BackfillSpec::Conservative { .. } => Ok(()),
@@ -242,11 +243,11 @@ impl<'w> Classic<'w> {
     /// Why the first waiting job waits.
     #[must_use]
     pub fn head_reason(&self, floor: &Floor) -> Option<(JobId, Pending)> {
-        let ((_, job), shape) = self.queue.head()?;
+        let (position, shape) = self.queue.head()?;
         let free = floor.ledger();
         let enough =
             self.shapes.get(shape).pools.iter().any(|pool| free.pool_free(pool.pool).holds(&pool.total));
-        Some((job, if enough { Pending::Fragmentation } else { Pending::Resources }))
+        Some((position.job(), if enough { Pending::Fragmentation } else { Pending::Resources }))
     }
 
     fn position(&self, job: JobId, now: SimTime) -> Position {
@@ -255,7 +256,7 @@ impl<'w> Classic<'w> {
         let (asked, nodes) = shape.pools.first().map_or((Amounts::ZERO, 0), |p| (p.asked, p.nodes));
         let view =
             JobView { id: job, job: row, cpus: asked.cpus, gpus: asked.gpus, nodes, workload: self.workload };
-        (self.ordering.key(&view, now), job)
+        Position::new(self.ordering.key(&view, now), job)
     }
 
     /// The usual case on a machine that is not full: one job comes, nobody waits, it fits. Every policy
@@ -280,55 +281,71 @@ impl<'w> Classic<'w> {
         Ok(true)
     }
 
+    /// The places of the jobs that came since the last pass, in queue order.
+    fn fresh_positions(&mut self, now: SimTime) -> SmallVec<[Position; 4]> {
+        let mut fresh: SmallVec<[Position; 4]> =
+            self.fresh.iter().map(|job| self.position(*job, now)).collect();
+        self.fresh.clear();
+        if fresh.len() > 1 {
+            fresh.sort_unstable();
+        }
+        fresh
+    }
+
     /// Whether nothing changed since a pass in which nobody could pass the head: same head, same floor,
     /// same reservation, less time until the shadow. Whoever could not start then cannot start now.
-    fn only_fresh_may_start(&self, now: SimTime, floor: &Floor) -> bool {
+    fn only_fresh_may_start(&self, fresh: &[Position], now: SimTime, floor: &Floor) -> bool {
         let head = self.queue.head().map(|(position, _)| (position, floor.ledger().version()));
-        self.settled.is_some()
+        self.settled.is_some_and(|settled| fresh.first().is_none_or(|first| *first > settled.0))
             && self.settled == head
             && !self.ordering.changes_with_time()
             && self.reservation.as_ref().is_none_or(|r| r.shadow > now)
     }
 
-    /// Lets the jobs that came since the last pass pass the head, if the rule allows.
+    /// Starts those of the jobs that came since the last pass that may pass the head; the others queue.
     fn let_fresh_pass(
         &mut self,
-        fresh: &[JobId],
+        fresh: &[Position],
         now: SimTime,
         floor: &mut Floor,
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
-        if self.backfill == BackfillSpec::None {
-            return Ok(());
-        }
-        let mut positions: SmallVec<[Position; 4]> =
-            fresh.iter().map(|job| self.position(*job, now)).collect();
-        positions.sort_unstable();
         let mut reservation = self.reservation.take();
-        for position in positions {
-            let shape = self.shapes.of(self.workload.jobs[position.1].request);
-            let found = Candidate { position, shape };
-            if self.candidate(shape, &position, now, reservation.as_ref(), floor) == Some(found) {
-                self.start_behind(found, now, reservation.as_mut(), floor, starts)?;
+        for position in fresh {
+            let row = &self.workload.jobs[position.job()];
+            let shape = self.shapes.of(row.request);
+            let fit = match self.backfill {
+                BackfillSpec::None => Fit::Nowhere,
+                _ => self.fit(shape, reservation.as_ref(), floor),
+            };
+            let in_time = reservation.as_ref().is_none_or(|r| now + row.limit <= r.shadow);
+            if fit == Fit::Beside || (fit == Fit::UntilShadow && in_time) {
+                let beyond = reservation.as_mut().filter(|_| !in_time);
+                self.start_beside(position.job(), shape, beyond, now, floor, starts)?;
+            } else {
+                self.queue.push(*position, shape, row.limit);
             }
         }
         self.reservation = reservation;
+        // On one node the head's reservation stays as it is: what was started gives back by the shadow time
+        // or was free beside it. On more nodes the placement may now prefer others.
+        if floor.ledger().nodes().len() == 1 {
+            self.settled = self.settled.map(|(head, _)| (head, floor.ledger().version()));
+        }
         Ok(())
     }
 
-    /// Gives every job its place; orders that change with time are made anew. Tells who is new.
-    fn take_in_fresh(&mut self, now: SimTime) -> SmallVec<[JobId; 4]> {
+    /// Gives every job its place; orders that change with time are made anew.
+    fn take_in(&mut self, fresh: &[Position], now: SimTime) {
         if self.ordering.changes_with_time() {
             self.rekeyed_at = Some(now);
             for job in self.queue.drain() {
-                self.push(job, now);
+                self.push(self.position(job, now));
             }
         }
-        let fresh: SmallVec<[JobId; 4]> = self.fresh.drain(..).collect();
-        for job in &fresh {
-            self.push(*job, now);
+        for position in fresh {
+            self.push(*position);
         }
-        fresh
     }
 
     /// The first pool with room for `shape` now; with `avoid`, room beside the reserved part.
@@ -343,32 +360,15 @@ impl<'w> Classic<'w> {
         let Self { shapes, fits, .. } = self;
         let mut best = Fit::Nowhere;
         for pool in &shapes.get(shape).pools {
-            if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
+            if !has_room(fits, shapes, pool, None, floor) {
                 continue;
             }
-            if has_room(fits, shapes, pool, reservation, floor) {
+            if reservation.is_none() || has_room(fits, shapes, pool, reservation, floor) {
                 return Fit::Beside;
             }
-            if reservation.is_some() && has_room(fits, shapes, pool, None, floor) {
-                best = Fit::UntilShadow;
-            }
+            best = Fit::UntilShadow;
         }
         best
-    }
-
-    /// Starts a job that has room.
-    fn start(
-        &mut self,
-        position: Position,
-        shape: ShapeId,
-        avoid: Option<&Reservation>,
-        now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
-    ) -> Result<(), Conflict> {
-        let pool = self.room(shape, avoid, floor).expect("the caller found room");
-        let nodes = self.choose(shape, pool, avoid, floor);
-        self.commit(position, &nodes, now, floor, starts)
     }
 
     /// Takes a job out of the queue and its nodes from the floor.
@@ -381,7 +381,7 @@ impl<'w> Classic<'w> {
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
         self.queue.remove(&position);
-        self.grant(position.1, nodes, now, floor, starts)
+        self.grant(position.job(), nodes, now, floor, starts)
     }
 
     /// Takes the nodes from the floor for a job that is no longer queued.
@@ -446,7 +446,7 @@ impl<'w> Classic<'w> {
     ) -> Result<(), Conflict> {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        let from = next_after(&head);
+        let from = head.next();
         for at in 0..self.queue.occupied().len() {
             let lane = self.queue.occupied()[at];
             if floor.ledger().free().holds(&lane.least) {
@@ -455,15 +455,18 @@ impl<'w> Classic<'w> {
         }
         // Kept in falling order, so that the last is the first in queue order.
         candidates.sort_unstable_by(|a, b| b.cmp(a));
+        let mut shrunk = false;
         while let Some(found) = candidates.pop() {
-            // Room may have shrunk since the candidate was found: look again from its position.
-            let again = self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor);
-            if again != Some(found) {
-                again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
-                continue;
+            if std::mem::replace(&mut shrunk, true) {
+                // There is less room than when the candidate was found: look again from its position.
+                let again = self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor);
+                if again != Some(found) {
+                    again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
+                    continue;
+                }
             }
             self.start_behind(found, now, reservation.as_deref_mut(), floor, starts)?;
-            let from = next_after(&found.position);
+            let from = found.position.next();
             let next = self.candidate(found.shape, &from, now, reservation.as_deref(), floor);
             next.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
         }
@@ -471,7 +474,7 @@ impl<'w> Classic<'w> {
         Ok(())
     }
 
-    /// Starts a job behind the head; one that runs beyond the shadow time keeps off the reserved part.
+    /// Starts a queued job behind the head.
     fn start_behind(
         &mut self,
         found: Candidate,
@@ -480,17 +483,30 @@ impl<'w> Classic<'w> {
         floor: &mut Floor,
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
-        let limit = self.workload.jobs[found.position.1].limit;
-        match reservation.filter(|r| now + limit > r.shadow) {
-            None => self.start(found.position, found.shape, None, now, floor, starts),
-            Some(reservation) => {
-                self.start(found.position, found.shape, Some(reservation), now, floor, starts)?;
-                if let Some(start) = starts.last() {
-                    reservation.use_spare(&start.allocation);
-                }
-                Ok(())
-            }
+        let limit = self.workload.jobs[found.position.job()].limit;
+        let beyond = reservation.filter(|r| now + limit > r.shadow);
+        self.queue.remove(&found.position);
+        self.start_beside(found.position.job(), found.shape, beyond, now, floor, starts)
+    }
+
+    /// Starts a job that is not queued (any more); one that runs `beyond` the shadow time of a reservation
+    /// keeps off the reserved part.
+    fn start_beside(
+        &mut self,
+        job: JobId,
+        shape: ShapeId,
+        beyond: Option<&mut Reservation>,
+        now: SimTime,
+        floor: &mut Floor,
+        starts: &mut Vec<Start>,
+    ) -> Result<(), Conflict> {
+        let pool = self.room(shape, beyond.as_deref(), floor).expect("the caller found room");
+        let nodes = self.choose(shape, pool, beyond.as_deref(), floor);
+        self.grant(job, &nodes, now, floor, starts)?;
+        if let (Some(reservation), Some(start)) = (beyond, starts.last()) {
+            reservation.use_spare(&start.allocation);
         }
+        Ok(())
     }
 
     /// The first job of a lane at or behind `from` that may start now.
@@ -521,11 +537,6 @@ impl Reservation {
             }
         }
     }
-}
-
-/// The first position that can follow `position`.
-fn next_after(position: &Position) -> Position {
-    (position.0, JobId::new(position.1.index() + 1))
 }
 
 /// Keeps the candidates in falling order of position.

@@ -5,7 +5,7 @@
 
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Ledger};
 use crate::ids::{IdVec, NodeId};
-use crate::scheduler::blocks::{Blocks, Summary};
+use crate::scheduler::blocks::{Blocks, SortKey, Summary};
 use crate::time::SimTime;
 
 /// Sum of the amounts of a block.
@@ -24,7 +24,24 @@ impl Summary<Amounts> for Released {
 }
 
 /// Expected releases of one node, by (expected end, slot of the holder).
-pub type Releases = Blocks<(SimTime, u32), Amounts, Released>;
+pub type Releases = Blocks<Release, Amounts, Released>;
+
+/// An expected end, and the slot of the holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(SortKey);
+
+impl Release {
+    fn new(end: SimTime, slot: u32) -> Self {
+        Self(SortKey::new(end.micros(), slot))
+    }
+
+    /// When it is expected.
+    #[inline]
+    #[must_use]
+    pub fn end(self) -> SimTime {
+        SimTime::from_micros(self.0.first())
+    }
+}
 
 /// Ledger and expected releases.
 #[derive(Debug)]
@@ -61,7 +78,7 @@ impl Floor {
     ) -> Result<(), Conflict> {
         self.ledger.take(allocation)?;
         for grant in allocation {
-            self.releases[grant.node].insert((expected_end, slot), grant.amounts());
+            self.releases[grant.node].insert(Release::new(expected_end, slot), grant.amounts());
         }
         Ok(())
     }
@@ -73,7 +90,7 @@ impl Floor {
     pub fn end(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) -> Result<(), Conflict> {
         self.ledger.give_back(allocation)?;
         for grant in allocation {
-            self.releases[grant.node].remove(&(expected_end, slot));
+            self.releases[grant.node].remove(&Release::new(expected_end, slot));
         }
         Ok(())
     }
@@ -98,10 +115,10 @@ impl Floor {
                 free = with_block;
                 continue;
             }
-            for ((end, _), amounts) in rows {
+            for (release, amounts) in rows {
                 free = free.plus(amounts);
                 if free.holds(part) {
-                    return *end;
+                    return release.end();
                 }
             }
         }
@@ -113,11 +130,11 @@ impl Floor {
     pub fn expected_free(&self, node: NodeId, at: SimTime) -> Amounts {
         let mut free = self.ledger.node(node).free;
         for (sum, rows) in self.releases[node].blocks() {
-            if rows[rows.len() - 1].0.0 <= at {
+            if rows[rows.len() - 1].0.end() <= at {
                 free = free.plus(&sum.0);
                 continue;
             }
-            for (_, amounts) in rows.iter().take_while(|((end, _), _)| *end <= at) {
+            for (_, amounts) in rows.iter().take_while(|(release, _)| release.end() <= at) {
                 free = free.plus(amounts);
             }
             break;

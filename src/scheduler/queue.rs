@@ -4,14 +4,36 @@
 //! so the queue keeps a lane per shape, each searchable for "first job after here whose limit is at
 //! most ...". The price of a pass is then the number of distinct shapes waiting, not of jobs.
 
-use super::blocks::{Blocks, Summary};
+use super::blocks::{Blocks, SortKey, Summary};
 use super::ordering::OrderKey;
 use crate::cluster::Amounts;
 use crate::ids::{IdVec, JobId, ShapeId};
 use crate::time::SimDuration;
 
 /// Where a job stands: its key, then submit order.
-pub type Position = (OrderKey, JobId);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(SortKey);
+
+impl Position {
+    /// The place of `job` under an order that gives it `key`.
+    #[must_use]
+    pub fn new(key: OrderKey, job: JobId) -> Self {
+        Self(SortKey::new(key.0, job.0))
+    }
+
+    /// The job.
+    #[inline]
+    #[must_use]
+    pub fn job(self) -> JobId {
+        JobId(self.0.second())
+    }
+
+    /// The first place that can follow this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(SortKey::new(self.0.first(), self.0.second() + 1))
+    }
+}
 
 /// Smallest limit in a block.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +114,7 @@ impl Queue {
 
     /// Takes all jobs out, in order.
     pub fn drain(&mut self) -> Vec<JobId> {
-        let jobs = self.order.iter().map(|((_, job), _)| job).collect();
+        let jobs = self.order.iter().map(|(position, _)| position.job()).collect();
         self.order.clear();
         for lane in self.occupied.drain(..) {
             self.lanes[lane.shape].jobs.clear();
@@ -145,7 +167,7 @@ mod tests {
     #[test]
     fn lanes_are_searched_by_limit() {
         let mut queue = Queue::new([Amounts::ZERO; 2].into_iter());
-        let at = |n| (OrderKey(0), JobId(n));
+        let at = |n| Position::new(OrderKey(0), JobId(n));
         let s = SimDuration::from_s;
         queue.push(at(0), ShapeId(0), s(100));
         queue.push(at(1), ShapeId(1), s(5));

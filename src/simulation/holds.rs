@@ -48,6 +48,8 @@ pub(super) struct Holds {
     waiters: FxHashMap<JobId, Vec<(JobId, DependencyKind)>>,
     begin: FxHashMap<JobId, SimTime>,
     arrays: FxHashMap<TextId, Array>,
+    /// Tasks that wait in `arrays`.
+    tasks: usize,
 }
 
 impl Holds {
@@ -58,6 +60,7 @@ impl Holds {
             waiters: FxHashMap::default(),
             begin: FxHashMap::default(),
             arrays: FxHashMap::default(),
+            tasks: 0,
         }
     }
 
@@ -68,7 +71,7 @@ impl Holds {
 
     /// Jobs that are held now, for whatever reason.
     pub(super) fn len(&self) -> usize {
-        self.unmet.len() + self.begin.len() + self.arrays.values().map(|a| a.waiting.len()).sum::<usize>()
+        self.unmet.len() + self.begin.len() + self.tasks
     }
 
     /// Why a job is held, if it is.
@@ -168,6 +171,7 @@ impl Holds {
             return true;
         }
         row.waiting.push_back(job);
+        self.tasks += 1;
         false
     }
 
@@ -176,7 +180,9 @@ impl Holds {
         let (Some((array, _)), Some(_)) = (extras.array, extras.array_limit) else { return None };
         let row = self.arrays.get_mut(&array)?;
         let next = row.waiting.pop_front();
-        if next.is_none() {
+        if next.is_some() {
+            self.tasks -= 1;
+        } else {
             row.active -= 1;
         }
         next
@@ -188,6 +194,7 @@ impl Holds {
         for array in self.arrays.values_mut() {
             let before = array.waiting.len();
             array.waiting.retain(|other| *other != job);
+            self.tasks -= before - array.waiting.len();
             held |= array.waiting.len() != before;
         }
         held

@@ -42,6 +42,21 @@ pub struct DeviceHours {
 }
 
 impl DeviceHours {
+    /// Turns device-microseconds into ledger units.
+    fn in_units(&mut self) {
+        let waiting = &mut self.idle_waiting;
+        for amount in [
+            &mut self.productive,
+            &mut self.slack,
+            &mut waiting.resources,
+            &mut waiting.fragmentation,
+            &mut waiting.held,
+            &mut self.idle,
+        ] {
+            *amount *= UNITS_PER_DEVICE;
+        }
+    }
+
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
@@ -140,6 +155,8 @@ pub enum IdleCause {
 pub struct Meter {
     hours: Hours,
     since: Option<SimTime>,
+    /// Measured so far, in microseconds.
+    span: i128,
     slack: IdVec<PoolId, Amounts>,
 }
 
@@ -150,6 +167,7 @@ impl Meter {
         Self {
             hours: Hours { pools: IdVec::filled(pools, PoolHours::default()), ..Hours::default() },
             since: None,
+            span: 0,
             slack: IdVec::filled(pools, Amounts::ZERO),
         }
     }
@@ -171,17 +189,18 @@ impl Meter {
         if span == 0 {
             return;
         }
-        let us = i128::from(span);
-        self.hours.waiting_job_us += us * waiting as i128;
-        self.hours.waiting_us += if waiting > 0 { us } else { 0 };
-        let units = us * UNITS_PER_DEVICE;
+        self.span += i128::from(span);
+        if waiting > 0 {
+            self.hours.waiting_job_us += i128::from(span) * waiting as i128;
+            self.hours.waiting_us += i128::from(span);
+        }
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let pool = PoolId::new(pool);
             let (has, free, slack) = (ledger.pool_capacity(pool), ledger.pool_free(pool), self.slack[pool]);
             if has.gpus > 0 {
-                book(&mut row.gpu, units, has.gpus, free.gpus, slack.gpus, cause);
+                book(&mut row.gpu, span, has.gpus - free.gpus, free.gpus, slack.gpus, cause);
             }
-            book(&mut row.cpu, units, has.cpus, free.cpus, slack.cpus, cause);
+            book(&mut row.cpu, span, has.cpus - free.cpus, free.cpus, slack.cpus, cause);
         }
     }
 
@@ -192,16 +211,25 @@ impl Meter {
 
     /// The hours.
     #[must_use]
-    pub fn finish(self) -> Hours {
+    pub fn finish(mut self, ledger: &Ledger) -> Hours {
+        for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
+            let has = ledger.pool_capacity(PoolId::new(pool));
+            for (device, count) in [(&mut row.gpu, has.gpus), (&mut row.cpu, has.cpus)] {
+                device.in_units();
+                device.installed = self.span * UNITS_PER_DEVICE * i128::from(count);
+            }
+        }
         self.hours
     }
 }
 
-fn book(row: &mut DeviceHours, units: i128, has: u32, free: u32, slack: u32, cause: IdleCause) {
-    let times = |count: u32| units * i128::from(count);
-    row.installed += times(has);
-    row.productive += times(has - free - slack);
-    row.slack += times(slack);
+/// Books device-microseconds; [`DeviceHours::in_units`] makes ledger units of them in the end.
+fn book(row: &mut DeviceHours, span: i64, taken: u32, free: u32, slack: u32, cause: IdleCause) {
+    let times = |count: u32| i128::from(span) * i128::from(count);
+    row.productive += times(taken - slack);
+    if slack > 0 {
+        row.slack += times(slack);
+    }
     let idle = match cause {
         IdleCause::NoDemand => &mut row.idle,
         IdleCause::Waiting(Pending::Fragmentation) => &mut row.idle_waiting.fragmentation,

@@ -14,7 +14,7 @@ use crate::time::SimTime;
 use crate::workload::{JobFlags, Workload};
 
 /// Keys of the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// The job in this slot ends.
     End(u32),
@@ -22,6 +22,18 @@ pub(super) enum Timer {
     Begin(JobId),
     /// The user withdraws the job.
     Cancel(JobId),
+}
+
+impl std::hash::Hash for Timer {
+    /// Tag and number in one word: the calendar hashes a key at every event.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let (tag, number) = match *self {
+            Self::End(slot) => (0, slot),
+            Self::Begin(job) => (1, job.0),
+            Self::Cancel(job) => (2, job.0),
+        };
+        state.write_u64(tag << 32 | u64::from(number));
+    }
 }
 
 /// A running job.
@@ -169,7 +181,6 @@ impl<'w> Batch<'w> {
 
     fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
         let held = self.slots[slot as usize].take().expect("a timer of a running job");
-        calendar.cancel(Timer::End(slot));
         if let Err(conflict) = self.floor.end(slot, &held.allocation, held.expected_end) {
             self.conflict = Some(conflict);
         }
@@ -234,6 +245,7 @@ impl<'w> Batch<'w> {
             JobState::Running => {
                 let slot = self.slots.iter().position(|s| s.as_ref().is_some_and(|s| s.job == job));
                 let slot = slot.expect("a running job holds a slot");
+                calendar.cancel(Timer::End(slot as u32));
                 self.end(slot as u32, JobState::Cancelled, now, calendar);
             }
             JobState::Pending => {
@@ -295,7 +307,7 @@ impl<'w> Batch<'w> {
             return;
         }
         let head = self.scheduler.head_reason(&self.floor);
-        let ahead = self.scheduler.queue().iter().take_while(|((_, id), _)| *id != job).count();
+        let ahead = self.scheduler.queue().iter().take_while(|(position, _)| position.job() != job).count();
         let reason = (state == JobState::Pending).then(|| match (self.holds.reason(job), head) {
             (Some(held), _) => held,
             (None, Some((first, why))) if first == job => why,
@@ -353,7 +365,7 @@ impl<'w> Batch<'w> {
         Outcome {
             records: self.records,
             allocations: self.allocations,
-            hours: self.meter.finish(),
+            hours: self.meter.finish(self.floor.ledger()),
             refused: self.refused,
             held_until: self.held_until.into_iter().collect(),
             watched: self.watched,
@@ -424,8 +436,10 @@ impl Model for Batch<'_> {
 
 /// How a job ends that runs to its end: as recorded, completed where nothing is.
 fn recorded_end(workload: &Workload, job: JobId) -> JobState {
-    let state = workload.recorded.state(job).map_or("COMPLETED", |state| workload.texts.get(state));
-    if is_failure(state) { JobState::Failed } else { JobState::Completed }
+    match workload.recorded.state(job) {
+        Some(state) if is_failure(workload.texts.get(state)) => JobState::Failed,
+        _ => JobState::Completed,
+    }
 }
 
 /// Slurm's words for an end without success (sacct manual, job state codes), upper case; `CANCELLED by

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{Job, JobFlags, Labels, Request, Workload};
-use crate::ids::{JobId, LabelId, TextId};
+use crate::ids::{Id, JobId, LabelId, TextId};
 use crate::time::SimDuration;
 
 /// Interactive work counts as wall time whatever the hardware; other work speeds up with it.
@@ -87,11 +87,11 @@ impl ClassShare {
         self.cpu_us as f64 / Self::US_PER_H
     }
 
-    fn add(&mut self, job: &Job, request: &Request) {
+    fn add(&mut self, job: &Job, (gpu_milli, cpus): (u64, u64)) {
         let us = job.run.micros().unsigned_abs();
         self.jobs += 1;
-        self.gpu_milli_us += u128::from(request.total_gpu_milli()) * u128::from(us);
-        self.cpu_us += u128::from(request.total_cpus()) * u128::from(us);
+        self.gpu_milli_us += u128::from(gpu_milli) * u128::from(us);
+        self.cpu_us += u128::from(cpus) * u128::from(us);
     }
 }
 
@@ -113,34 +113,60 @@ impl Classified {
 /// Applies the rules to all jobs without class column.
 pub fn classify(workload: &mut Workload, rules: &[ClassRule]) -> Classified {
     let mut matcher = Matcher::new(workload, rules);
-    let mut done = Classified::default();
+    let mut shares = Shares {
+        column: ClassShare::default(),
+        rules: vec![ClassShare::default(); rules.len()],
+        default: ClassShare::default(),
+    };
+    let weights: Vec<(u64, u64)> = workload
+        .requests
+        .iter()
+        .map(|(_, request)| (request.total_gpu_milli(), request.total_cpus()))
+        .collect();
     // (labels before, rule) -> labels with the class.
     let mut with_class: BTreeMap<(LabelId, usize), LabelId> = BTreeMap::new();
-    for id in workload.jobs.ids().collect::<Vec<JobId>>() {
+    for at in 0..workload.jobs.len() {
+        let id = JobId::new(at);
         let job = &workload.jobs[id];
-        let request = workload.requests.get(job.request);
-        let source = if !job.flags.has(JobFlags::CLASS_DEFAULTED) {
-            ClassSource::Column
-        } else {
-            matcher.first_match(workload, job, request).map_or(ClassSource::Default, ClassSource::Rule)
+        let weight = weights[job.request.index()];
+        if !job.flags.has(JobFlags::CLASS_DEFAULTED) {
+            shares.column.add(job, weight);
+            continue;
+        }
+        let Some(rule) = matcher.first_match(workload, job, workload.requests.get(job.request)) else {
+            shares.default.add(job, weight);
+            continue;
         };
-        done.by_source.entry(source).or_default().add(job, request);
-        if let ClassSource::Rule(at) = source {
-            let before = job.labels;
-            let labels = *with_class.entry((before, at)).or_insert_with(|| {
-                let class = Some(workload.texts.intern(&rules[at].class));
-                let labels = Labels { class, ..workload.labels.get(before).clone() };
-                workload.labels.intern(&labels)
-            });
-            let job = &mut workload.jobs[id];
-            job.labels = labels;
-            job.flags.set(JobFlags::CLASS_DEFAULTED, false);
-            if let Some(kind) = rules[at].kind {
-                job.flags.set(JobFlags::SESSION, kind == WorkKind::Session);
-            }
+        shares.rules[rule].add(job, weight);
+        let before = job.labels;
+        let labels = *with_class.entry((before, rule)).or_insert_with(|| {
+            let class = Some(workload.texts.intern(&rules[rule].class));
+            let labels = Labels { class, ..workload.labels.get(before).clone() };
+            workload.labels.intern(&labels)
+        });
+        let job = &mut workload.jobs[id];
+        job.labels = labels;
+        job.flags.set(JobFlags::CLASS_DEFAULTED, false);
+        if let Some(kind) = rules[rule].kind {
+            job.flags.set(JobFlags::SESSION, kind == WorkKind::Session);
         }
     }
-    done
+    shares.classified()
+}
+
+/// Work by what named the class, while it is counted.
+struct Shares {
+    column: ClassShare,
+    rules: Vec<ClassShare>,
+    default: ClassShare,
+}
+
+impl Shares {
+    fn classified(self) -> Classified {
+        let rules = self.rules.into_iter().enumerate().map(|(at, share)| (ClassSource::Rule(at), share));
+        let all = rules.chain([(ClassSource::Column, self.column), (ClassSource::Default, self.default)]);
+        Classified { by_source: all.filter(|(_, share)| share.jobs > 0).collect() }
+    }
 }
 
 /// The rules with their texts looked up once, and names that were matched before.
@@ -173,6 +199,9 @@ impl<'r> Matcher<'r> {
     }
 
     fn first_match(&mut self, workload: &Workload, job: &Job, request: &Request) -> Option<usize> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let labels = workload.labels.get(job.labels);
         let gpus = request.total_gpus();
         let limit = Some(job.limit).filter(|_| !job.flags.has(JobFlags::LIMIT_UNKNOWN));

@@ -45,7 +45,7 @@ impl Classic<'_> {
         let mut plan = std::mem::take(&mut self.plan);
         plan.rebuild(now, floor);
         for (position, shape) in planned {
-            let limit = self.workload.jobs[position.1].limit.max(INSTANT);
+            let limit = self.workload.jobs[position.job()].limit.max(INSTANT);
             let (start, nodes) = self.earliest(shape, limit, &plan, floor);
             for (node, part) in &nodes {
                 plan.take(*node, start, start + limit, part);
@@ -120,7 +120,8 @@ impl Plan {
             // Overdue parts come back together, a moment from now, perhaps after ends that are not overdue.
             let back = now + OVERDUE;
             let mut overdue = Amounts::ZERO;
-            for ((end, _), amounts) in floor.releases(id).iter() {
+            for (release, amounts) in floor.releases(id).iter() {
+                let end = release.end();
                 if end <= now {
                     overdue = overdue.plus(&amounts);
                     continue;

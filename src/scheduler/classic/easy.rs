@@ -17,7 +17,7 @@ impl Classic<'_> {
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
         let Some((head, shape)) = self.queue.head() else { return Ok(()) };
-        let mut reservation = self.reserve(head.1, shape, now, floor);
+        let mut reservation = self.reserve(head.job(), shape, now, floor);
         if self.queue.len() > 1 {
             self.let_pass(head, now, Some(&mut reservation), floor, starts)?;
         }

@@ -18,6 +18,9 @@ use crate::workload::{Job, JobFlags, JobName, Labels, Recorded, RepairKind, Requ
 
 const FIELDS: usize = 18;
 
+/// The first field (from 0) that says who and what a job is rather than what it did.
+const TAIL: usize = 9;
+
 /// Header lines kept, and how much of each; real headers have some dozen.
 const HEADER_LINES: usize = 256;
 const HEADER_CHARS: usize = 400;
@@ -79,10 +82,18 @@ pub(super) fn read<R: std::io::Read>(
 struct Rows {
     requests: FxHashMap<u32, RequestId>,
     labels: FxHashMap<[i64; 5], LabelId>,
-    last_labels: Option<([i64; 5], LabelId)>,
     fields: Fields,
+    tail: Tail,
     /// Fields that held a value above zero in some row.
     filled: [bool; FIELDS],
+}
+
+/// Fields 10 to 18 of the last row, as text, and the labels in it. Jobs of one user often come one after
+/// another and differ in front only.
+#[derive(Default)]
+struct Tail {
+    text: Vec<u8>,
+    labels: Option<LabelId>,
 }
 
 impl Rows {
@@ -106,7 +117,7 @@ impl Rows {
     }
 
     fn take_job(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
-        self.fields.split(row.text)?;
+        let labels = self.split(row.text)?;
         let fields = &self.fields;
         let submit = fields.micros(row.text, 1)?;
         let run = fields.micros(row.text, 3)?;
@@ -131,12 +142,12 @@ impl Rows {
         let limit = Some(fields.micros(row.text, 8)?).filter(|limit| *limit > 0);
         let wait = fields.micros(row.text, 2)?;
         let number = fields.integer(row.text, 0)?;
-        let labels = self.labels(row.text, assembly)?;
         let (submit, run) = (SimTime::from_micros(submit), SimDuration::from_micros(run));
         let limit = limit.map(SimDuration::from_micros);
         if !assembly.is_wanted(submit, row) {
             return Ok(());
         }
+        let labels = labels.map_or_else(|| self.labels(row.text, assembly), Ok)?;
         let name = match u32::try_from(number) {
             Ok(number) => JobName::Number(number),
             Err(_) => JobName::Text(assembly.workload.texts.intern(&number.to_string())),
@@ -156,13 +167,19 @@ impl Rows {
         };
         let start = (wait >= 0).then(|| submit + SimDuration::from_micros(wait));
         assembly.admit(job, &Recorded { start, ..Recorded::default() }, row)?;
-        for at in WITHOUT_EFFECT {
-            self.filled[at] |= self.fields.values[at] > 0;
-        }
+        self.note_filled(0..TAIL);
         if let Some(limit) = limit.filter(|limit| *limit < run) {
             super::tell_limit_below_run(assembly, row, self.fields.cell(row.text, 8).column, run, limit);
         }
         Ok(())
+    }
+
+    /// Notes which of these fields hold a value although they change nothing.
+    #[inline]
+    fn note_filled(&mut self, fields: std::ops::Range<usize>) {
+        for at in WITHOUT_EFFECT.into_iter().filter(|at| fields.contains(at)) {
+            self.filled[at] |= self.fields.values[at] > 0;
+        }
     }
 
     #[inline]
@@ -174,23 +191,40 @@ impl Rows {
             .or_insert_with(|| requests.intern(&Request { cpus: Some(processors), ..Request::default() }))
     }
 
+    /// Reads the fields of a row; the labels are known where its tail is that of the row before.
     #[inline]
+    fn split(&mut self, line: &[u8]) -> Result<Option<LabelId>, Problem> {
+        let mut at = self.fields.read(line, 0..TAIL, 0);
+        if self.tail.labels.is_some() && line[at..] == self.tail.text[..] {
+            return Ok(self.tail.labels);
+        }
+        self.tail.labels = None;
+        self.tail.text.clear();
+        self.tail.text.extend_from_slice(&line[at..]);
+        if self.fields.count == TAIL {
+            at = self.fields.read(line, TAIL..FIELDS, at);
+        }
+        let more = line[at..].split(|c| is_blank(*c)).filter(|text| !text.is_empty()).count();
+        let fields = self.fields.count + more;
+        if fields == FIELDS {
+            return Ok(None);
+        }
+        let message = format!("the row has {fields} fields, the Standard Workload Format has {FIELDS}");
+        Err(Problem::new(code::WIDTH, "a row of the wrong width", message))
+    }
+
     fn labels(&mut self, line: &[u8], assembly: &mut Assembly<'_>) -> Result<LabelId, Problem> {
         let mut key = [0; 5];
         for (at, value) in key.iter_mut().enumerate() {
             *value = self.fields.integer(line, 11 + at)?;
-        }
-        if let Some((last, id)) = self.last_labels
-            && last == key
-        {
-            return Ok(id);
         }
         let workload = &mut assembly.workload;
         let id = *self.labels.entry(key).or_insert_with(|| {
             let labels = labels_of(key, &mut workload.texts);
             workload.labels.intern(&labels)
         });
-        self.last_labels = Some((key, id));
+        self.note_filled(TAIL..FIELDS);
+        self.tail.labels = Some(id);
         Ok(id)
     }
 }
@@ -210,104 +244,42 @@ fn did_not_run(reason: &'static str, what: &str, cell: Cell<'_>) -> Problem {
     Problem::new(code::NOTHING_RAN, reason, message).at(cell.column)
 }
 
-/// Rows up to this length, all of real traces, are read in steps of eight bytes.
-const SHORT_ROW: usize = 128;
-
 /// The numbers of one row.
+#[derive(Default)]
 struct Fields {
     values: [i64; FIELDS],
     /// Where each field starts in the line.
     starts: [u32; FIELDS],
     /// Bit per field that is not a plain integer (a decimal, or no number).
     odd: u32,
-    /// The row, followed by zeros, so that eight bytes can be read at every position.
-    padded: [u8; SHORT_ROW + 8],
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self { values: [0; FIELDS], starts: [0; FIELDS], odd: 0, padded: [0; SHORT_ROW + 8] }
-    }
+    /// Fields read.
+    count: usize,
 }
 
 impl Fields {
-    /// Cuts a row at blanks and reads plain integers on the way.
+    /// Reads these fields from position `at` on; tells where the last one ends.
     #[inline]
-    fn split(&mut self, line: &[u8]) -> Result<(), Problem> {
-        let fields = if line.len() <= SHORT_ROW { self.split_short(line) } else { self.split_long(line) };
-        if fields == FIELDS {
-            return Ok(());
-        }
-        let message = format!("the row has {fields} fields, the Standard Workload Format has {FIELDS}");
-        Err(Problem::new(code::WIDTH, "a row of the wrong width", message))
-    }
-
-    /// Blanks are found eight bytes at a time and kept as bits, so that the ends of fields cost no
-    /// mispredicted branch; numbers of up to eight digits are then read in one step. This is where a
-    /// reader of SWF spends its time.
-    fn split_short(&mut self, line: &[u8]) -> usize {
-        self.padded[..line.len()].copy_from_slice(line);
-        self.padded[line.len()..line.len() + 8].fill(b' ');
-        self.odd = 0;
-        let mut filled: u128 = 0;
-        for (at, eight) in
-            self.padded[..SHORT_ROW].as_chunks::<8>().0.iter().enumerate().take(line.len().div_ceil(8))
-        {
-            filled |= u128::from(!blanks(*eight)) << (8 * at);
-        }
-        let mut starts = filled & !(filled << 1);
-        let mut ends = !filled & (filled << 1);
-        let mut field = 0;
-        while starts != 0 {
-            let start = starts.trailing_zeros() as usize;
-            let end = if ends == 0 { line.len() } else { ends.trailing_zeros() as usize };
-            starts &= starts - 1;
-            ends &= ends.wrapping_sub(1);
-            if field < FIELDS {
-                self.starts[field] = start as u32;
-                match self.short_integer(start, end).or_else(|| plain_integer(&line[start..end])) {
-                    Some(value) => self.values[field] = value,
-                    None => {
-                        self.values[field] = 0;
-                        self.odd |= 1 << field;
-                    }
-                }
+    fn read(&mut self, line: &[u8], fields: std::ops::Range<usize>, mut at: usize) -> usize {
+        self.odd &= (1 << fields.start) - 1;
+        self.count = fields.start;
+        for field in fields {
+            while line.get(at).is_some_and(|c| is_blank(*c)) {
+                at += 1;
             }
-            field += 1;
-        }
-        field
-    }
-
-    /// The field as an integer, if it is one of at most eight digits.
-    #[inline]
-    fn short_integer(&self, start: usize, end: usize) -> Option<i64> {
-        let negative = self.padded[start] == b'-';
-        let first = start + usize::from(negative);
-        let count = end.checked_sub(first).filter(|n| (1..=8).contains(n))?;
-        let eight = self.padded.get(first..)?.first_chunk::<8>()?;
-        let value = digits(*eight, count)?;
-        Some(if negative { -value } else { value })
-    }
-
-    #[cold]
-    fn split_long(&mut self, line: &[u8]) -> usize {
-        self.odd = 0;
-        let (mut at, mut field) = (0, 0);
-        loop {
-            at += line[at..].iter().take_while(|c| is_blank(**c)).count();
             if at == line.len() {
-                return field;
+                break;
             }
-            let end = end_of_field(line, at);
-            if field < FIELDS {
-                let whole = plain_integer(&line[at..end]);
-                self.values[field] = whole.unwrap_or(0);
-                self.starts[field] = at as u32;
-                self.odd |= u32::from(whole.is_none()) << field;
+            let (value, length) = leading_integer(&line[at..]);
+            self.starts[field] = at as u32;
+            self.values[field] = value.unwrap_or(0);
+            at += length;
+            if value.is_none() {
+                self.odd |= 1 << field;
+                at = end_of_field(line, at);
             }
-            field += 1;
-            at = end;
+            self.count += 1;
         }
+        at
     }
 
     fn cell<'a>(&self, line: &'a [u8], at: usize) -> Cell<'a> {
@@ -371,42 +343,20 @@ fn end_of_field(line: &[u8], start: usize) -> usize {
     line[start..].iter().position(|c| is_blank(*c)).map_or(line.len(), |length| start + length)
 }
 
-/// A whole number of at most 18 digits.
-fn plain_integer(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let value = digits.iter().fold(0, |value, c| value * 10 + i64::from(c - b'0'));
-    Some(if digits.len() < text.len() { -value } else { value })
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOPS: u64 = 0x8080_8080_8080_8080;
-
-/// A bit for each of eight bytes that is a blank.
+/// The whole number of at most 18 digits that a field is, and how many bytes were looked at. This loop is
+/// where a reader of SWF spends its time.
 #[inline]
-fn blanks(eight: [u8; 8]) -> u8 {
-    let word = u64::from_le_bytes(eight);
-    // The top bit of each byte that is zero in `x`.
-    let zeros = |x: u64| !(((x & !TOPS) + !TOPS) | x) & TOPS;
-    let blank = zeros(word ^ (ONES * u64::from(b' '))) | zeros(word ^ (ONES * u64::from(b'\t')));
-    ((blank >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
-}
-
-/// The number in the first `count` (1 to 8) of eight bytes, if they are all digits.
-#[inline]
-fn digits(eight: [u8; 8], count: usize) -> Option<i64> {
-    // The unused bytes are shifted out, zeros come in front.
-    let digits = (u64::from_le_bytes(eight) ^ (ONES * u64::from(b'0'))) << (64 - 8 * count);
-    if (digits.wrapping_add(ONES * 0x76) | digits) & TOPS != 0 {
-        return None;
+fn leading_integer(text: &[u8]) -> (Option<i64>, usize) {
+    let negative = text.first() == Some(&b'-');
+    let first = usize::from(negative);
+    let mut value: i64 = 0;
+    let mut at = first;
+    while let Some(digit) = text.get(at).map(|c| c.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+        at += 1;
     }
-    // Pairs, fours and eights of digits are summed.
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    let value = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    Some(value as i64)
+    let is_whole = (1..=18).contains(&(at - first)) && text.get(at).is_none_or(|c| is_blank(*c));
+    (is_whole.then_some(if negative { -value } else { value }), at)
 }
 
 /// Keeps `; Key: value` for the report.
@@ -445,25 +395,27 @@ mod tests {
             let numbers: Vec<i64> = numbers.iter().zip(shifts).map(|(n, shift)| n >> shift).collect();
             let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
             let line = format!("{}{tail}", texts.join(&blanks));
-            let mut fields = Fields::default();
-            prop_assert!(fields.split(line.as_bytes()).is_ok());
-            prop_assert_eq!(fields.odd, 0);
-            prop_assert_eq!(&fields.values[..], &numbers[..]);
-            let short = (fields.values, fields.starts);
-            prop_assert_eq!(fields.split_long(line.as_bytes()), FIELDS);
-            prop_assert_eq!((fields.values, fields.starts), short);
+            let mut rows = Rows::default();
+            prop_assert!(rows.split(line.as_bytes()).is_ok());
+            prop_assert_eq!(rows.fields.odd, 0);
+            prop_assert_eq!(&rows.fields.values[..], &numbers[..]);
+            for (text, start) in texts.iter().zip(rows.fields.starts) {
+                prop_assert!(line[start as usize..].starts_with(text.as_str()));
+            }
         }
 
         #[test]
-        fn any_bytes_are_cut_alike_in_both_ways(line in proptest::collection::vec(any::<u8>(), 0..=SHORT_ROW)) {
-            let (mut short, mut long) = (Fields::default(), Fields::default());
-            prop_assert_eq!(short.split_short(&line), long.split_long(&line));
-            prop_assert_eq!(short.odd, long.odd);
-            prop_assert_eq!(short.starts, long.starts);
-            let plain = |fields: &Fields| -> Vec<i64> {
-                (0..FIELDS).filter(|at| fields.odd & (1 << at) == 0).map(|at| fields.values[at]).collect()
-            };
-            prop_assert_eq!(plain(&short), plain(&long));
+        fn any_bytes_are_cut_at_blanks(line in "[ 0-9a\t.-]{0,80}") {
+            let texts: Vec<&str> = line.split([' ', '\t']).filter(|text| !text.is_empty()).collect();
+            let mut fields = Fields::default();
+            let end = fields.read(line.as_bytes(), 0..FIELDS, 0);
+            prop_assert_eq!(fields.count, texts.len().min(FIELDS));
+            prop_assert!(texts.len() >= FIELDS || end == line.len());
+            for (at, text) in texts.iter().take(FIELDS).enumerate() {
+                let whole = text.parse::<i64>().ok().filter(|_| text.trim_start_matches('-').len() <= 18);
+                prop_assert_eq!(fields.odd & (1 << at) != 0, whole.is_none(), "{}", text);
+                prop_assert_eq!(fields.values[at], whole.unwrap_or(0));
+            }
         }
     }
 }
