@@ -90,26 +90,30 @@ pub fn run_designs(
     options: &(dyn Fn() -> RunOptions<'static> + Sync),
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<DesignResult>, ExperimentError> {
-    let outcomes: Vec<Result<Outcome, ExperimentError>> = designs
-        .par_iter()
-        .map(|design| {
-            let policy = policy(spec).expect("the scenario compiled the expression");
-            let options = RunOptions { interrupted, ..options() };
-            simulation::simulate(workload, &design.cluster, policy, &options)
-                .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
-        })
-        .collect();
-    let mut outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut outcomes = in_parallel(designs.iter().collect(), |design| {
+        let policy = policy(spec).expect("the scenario compiled the expression");
+        let options = RunOptions { interrupted, ..options() };
+        simulation::simulate(workload, &design.cluster, policy, &options)
+            .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
+    })?;
     share_horizon(designs, &mut outcomes);
-    designs
-        .par_iter()
-        .zip(outcomes)
-        .map(|(design, outcome)| {
-            let summary = metrics::summarize(workload, &design.cluster, &outcome);
-            let cost = cost_of(design, &outcome, &summary)?;
-            Ok(DesignResult { design: design.clone(), summary, cost, outcome })
-        })
-        .collect()
+    in_parallel(designs.iter().zip(outcomes).collect(), |(design, outcome)| {
+        let summary = metrics::summarize(workload, &design.cluster, &outcome);
+        let cost = cost_of(design, &outcome, &summary)?;
+        Ok(DesignResult { design: design.clone(), summary, cost, outcome })
+    })
+}
+
+/// Results in the given order, or the first error in that order; a single item needs no threads.
+fn in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R, ExperimentError> + Sync + Send,
+) -> Result<Vec<R>, ExperimentError> {
+    if items.len() == 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let results: Vec<Result<R, ExperimentError>> = items.into_par_iter().map(work).collect();
+    results.into_iter().collect()
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

@@ -152,7 +152,7 @@ pub struct QueueFigures {
 #[must_use]
 pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Summary {
     let counts = count_jobs(workload, outcome);
-    let mut samples = Samples::of(workload, outcome);
+    let [wait_s, turnaround_s, bounded_slowdown] = spreads(workload, outcome);
     let makespan = makespan(outcome);
     let (gpu_us, cpu_us) = delivered(workload, cluster, outcome);
     let delivered_gpu_hours = device_hours(gpu_us * UNITS_PER_DEVICE);
@@ -167,9 +167,9 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             jobs_per_hour: per_hour(counts.completed as f64),
             delivered_gpu_hours_per_hour: if has_gpus { per_hour(delivered_gpu_hours) } else { None },
         },
-        wait_s: Spread::of_micros(&mut samples.wait_us),
-        turnaround_s: Spread::of_micros(&mut samples.turnaround_us),
-        bounded_slowdown: Spread::of(&mut samples.slowdown),
+        wait_s,
+        turnaround_s,
+        bounded_slowdown,
         utilization: Utilization {
             cpu: share(hours.cpu.productive + hours.cpu.slack, hours.cpu.installed),
             gpu_allocated: share(hours.gpu.productive + hours.gpu.slack, hours.gpu.installed),
@@ -267,32 +267,26 @@ fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (
     (gpu_us, cpu_us)
 }
 
-/// The values that the spreads are made of.
-struct Samples {
-    wait_us: Vec<i64>,
-    turnaround_us: Vec<i64>,
-    slowdown: Vec<f64>,
-}
-
-impl Samples {
-    fn of(workload: &Workload, outcome: &Outcome) -> Self {
-        let n = outcome.records.len();
-        let mut samples = Self {
-            wait_us: Vec::with_capacity(n),
-            turnaround_us: Vec::with_capacity(n),
-            slowdown: Vec::with_capacity(n),
-        };
-        for (job, record) in workload.jobs.iter().zip(outcome.records.iter()) {
-            let Some(wait) = wait_of(job, record) else { continue };
-            samples.wait_us.push(wait);
-            if matches!(record.state, JobState::Completed | JobState::Failed) {
-                let run = record.end.since(record.start).micros();
-                samples.turnaround_us.push(wait + run);
-                samples.slowdown.push(bounded_slowdown(wait, run));
-            }
-        }
-        samples
-    }
+/// Waits, turnaround times and bounded slowdowns, through one buffer after the other.
+fn spreads(workload: &Workload, outcome: &Outcome) -> [Spread; 3] {
+    let started = || {
+        let rows = workload.jobs.iter().zip(outcome.records.iter());
+        rows.filter_map(|(job, record)| Some((wait_of(job, record)?, record)))
+    };
+    let ended = || {
+        let ended = started().filter(|(_, r)| matches!(r.state, JobState::Completed | JobState::Failed));
+        ended.map(|(wait, record)| (wait, record.end.since(record.start).micros()))
+    };
+    let mut micros: Vec<i64> = Vec::with_capacity(outcome.records.len());
+    micros.extend(started().map(|(wait, _)| wait));
+    let waits = Spread::of_micros(&mut micros);
+    micros.clear();
+    micros.extend(ended().map(|(wait, run)| wait + run));
+    let turnarounds = Spread::of_micros(&mut micros);
+    drop(micros);
+    let mut slowdowns: Vec<f64> = Vec::with_capacity(outcome.records.len());
+    slowdowns.extend(ended().map(|(wait, run)| bounded_slowdown(wait, run)));
+    [waits, turnarounds, Spread::of(&mut slowdowns)]
 }
 
 /// First start - submit in microseconds, of a job that started.

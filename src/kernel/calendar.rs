@@ -24,21 +24,24 @@ pub enum Phase {
 }
 
 /// Ordered by instant, then phase, then the order of setting (the queue itself is not first-in-first-out).
+/// One number - instant, phase (8 bits), order (56 bits) - so that a comparison is one step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Due {
-    at: SimTime,
-    /// Phase in the top byte, order of setting below: half the size of two fields, one comparison.
-    rank: u64,
-}
+struct Due(i128);
 
 impl Due {
     fn new(at: SimTime, phase: Phase, sequence: u64) -> Self {
         assert!(sequence < 1 << 56, "fewer than 2^56 timers are set in a run");
-        Self { at, rank: (phase as u64) << 56 | sequence }
+        Self(i128::from(at.micros()) << 64 | i128::from((phase as u64) << 56 | sequence))
     }
 
+    #[inline]
+    fn at(self) -> SimTime {
+        SimTime::from_micros((self.0 >> 64) as i64)
+    }
+
+    #[inline]
     fn is_due(self, now: SimTime, last: Phase) -> bool {
-        self.at <= now && self.rank >> 56 <= last as u64
+        self.at() <= now && (self.0 as u64) >> 56 <= last as u64
     }
 }
 
@@ -82,13 +85,13 @@ impl<K: Copy + Hash + Eq> Calendar<K> {
     /// When the timer `key` is due, if it is live.
     #[must_use]
     pub fn due(&self, key: &K) -> Option<SimTime> {
-        self.timers.get_priority(key).map(|Reverse(due)| due.at)
+        self.timers.get_priority(key).map(|Reverse(due)| due.at())
     }
 
     /// The earliest instant at which a timer is due.
     #[must_use]
     pub fn next_at(&self) -> Option<SimTime> {
-        self.timers.peek().map(|(_, Reverse(due))| due.at)
+        self.timers.peek().map(|(_, Reverse(due))| due.at())
     }
 
     /// Takes out the first timer that is due at `now` in a phase up to `last`.

@@ -57,9 +57,9 @@ pub struct Groups {
 pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Groups {
     let asked = asked_by_request(workload, cluster);
     let size: Vec<usize> = asked.iter().map(size_class).collect();
-    let by_label = gather(workload, outcome, &asked, workload.labels.len(), |job| job.labels.index());
-    let by_size = gather(workload, outcome, &asked, 2 * SIZE_CLASSES, |job| size[job.request.index()]);
-    let by_text = |pick: fn(&Labels) -> Option<TextId>| -> BTreeMap<String, Group> {
+    let mut by_label = gather(workload, outcome, &asked, workload.labels.len(), |job| job.labels.index());
+    let mut by_size = gather(workload, outcome, &asked, 2 * SIZE_CLASSES, |job| size[job.request.index()]);
+    let mut by_text = |pick: fn(&Labels) -> Option<TextId>| -> BTreeMap<String, Group> {
         let mut members: BTreeMap<TextId, Vec<usize>> = BTreeMap::new();
         for (at, (_, labels)) in workload.labels.iter().enumerate() {
             if let Some(text) = pick(labels).filter(|_| by_label.totals[at].jobs > 0) {
@@ -70,13 +70,13 @@ pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> 
             |(text, keys): (TextId, Vec<usize>)| (workload.texts.get(text).to_owned(), by_label.union(&keys));
         members.into_iter().map(group).collect()
     };
-    let sizes = (0..2 * SIZE_CLASSES).filter(|at| by_size.totals[*at].jobs > 0);
+    let sizes: Vec<usize> = (0..2 * SIZE_CLASSES).filter(|at| by_size.totals[*at].jobs > 0).collect();
     Groups {
         user: by_text(|labels| labels.user),
         account: by_text(|labels| labels.account),
         partition: by_text(|labels| labels.partition),
         class: by_text(|labels| labels.class),
-        size: sizes.map(|at| (size_name(at), by_size.union(&[at]))).collect(),
+        size: sizes.into_iter().map(|at| (size_name(at), by_size.union(&[at]))).collect(),
     }
 }
 
@@ -156,25 +156,32 @@ impl Totals {
 }
 
 impl Gathered {
-    /// Figures of several keys together.
-    fn union(&self, keys: &[usize]) -> Group {
+    /// Figures of several keys together. The waits of a key may change their order.
+    fn union(&mut self, keys: &[usize]) -> Group {
         let mut sum = Totals::default();
-        let mut waits: Vec<i64> = Vec::with_capacity(keys.iter().map(|at| self.totals[*at].started).sum());
         for row in keys.iter().map(|at| &self.totals[*at]) {
             sum.jobs += row.jobs;
             sum.gpu_us += row.gpu_us;
             sum.cpu_us += row.cpu_us;
             sum.slowdown_sum += row.slowdown_sum;
             sum.ended += row.ended;
-            waits.extend_from_slice(&self.waits[row.first..row.first + row.started]);
+            sum.started += row.started;
         }
+        let waits_of = |at: &usize| self.totals[*at].first..self.totals[*at].first + self.totals[*at].started;
+        let wait_s = if let [key] = keys {
+            Spread::of_micros(&mut self.waits[waits_of(key)])
+        } else {
+            let mut waits: Vec<i64> = Vec::with_capacity(sum.started);
+            keys.iter().for_each(|at| waits.extend_from_slice(&self.waits[waits_of(at)]));
+            Spread::of_micros(&mut waits)
+        };
         Group {
             jobs: sum.jobs,
-            started: waits.len() as u64,
+            started: sum.started as u64,
             gpu_hours: device_hours(sum.gpu_us * UNITS_PER_DEVICE),
             cpu_hours: device_hours(sum.cpu_us * UNITS_PER_DEVICE),
             bounded_slowdown_mean: (sum.ended > 0).then(|| sum.slowdown_sum / sum.ended as f64),
-            wait_s: Spread::of_micros(&mut waits),
+            wait_s,
         }
     }
 }

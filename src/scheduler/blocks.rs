@@ -76,7 +76,7 @@ impl<K, V, S> Default for Blocks<K, V, S> {
 }
 
 /// A block is split when it reaches this size.
-const BLOCK_MAX: usize = 64;
+const BLOCK_MAX: usize = 32;
 
 impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
     /// Number of rows.

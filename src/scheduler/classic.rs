@@ -12,18 +12,22 @@
 
 mod conservative;
 mod easy;
+mod room;
+
+use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
+use self::room::{Chosen, Fit, grants};
 use super::fits::Fits;
 use super::floor::Floor;
 use super::ordering::{JobView, Ordering};
 use super::placement::Placement;
 use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
-use super::shapes::{PoolShape, Shapes};
-use crate::cluster::{Allocation, Amounts, Conflict, Grant};
-use crate::ids::{JobId, NodeId, PartId, PoolId, ShapeId};
+use super::shapes::Shapes;
+use crate::cluster::{Allocation, Amounts, Conflict};
+use crate::ids::{JobId, NodeId, PoolId, ShapeId};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -105,25 +109,12 @@ pub struct Classic<'w> {
     plan: conservative::Plan,
 }
 
-/// How a shape fits now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
-    /// Not at all.
-    Nowhere,
-    /// On what is reserved: only until the shadow time.
-    UntilShadow,
-    /// Beside what is reserved.
-    Beside,
-}
-
-/// Nodes chosen for a job, with the part that each gives.
-type Chosen = SmallVec<[(NodeId, Amounts); 2]>;
-
 /// A job that may pass the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Candidate {
     position: Position,
     shape: ShapeId,
+    fit: Fit,
 }
 
 impl<'w> Classic<'w> {
@@ -226,12 +217,12 @@ impl<'w> Classic<'w> {
             return self.conservative_pass(now, depth, floor, starts);
         }
         while let Some((position, shape)) = self.queue.head() {
-            if self.room(shape, None, floor).is_none() {
+            let Some(pool) = self.room(shape, floor) else {
                 self.settled = Some((position, floor.ledger().version()));
                 break;
-            }
+            };
             self.queue.remove(&position);
-            self.start_beside(position.job(), shape, None, now, floor, starts)?;
+            self.start_in(pool, position.job(), shape, None, now, floor, starts)?;
         }
         match self.backfill {
             BackfillSpec::None | BackfillSpec::Conservative { .. } => Ok(()),
@@ -274,10 +265,9 @@ impl<'w> Classic<'w> {
         self.reservation = None;
         let [job] = self.fresh[..] else { return Ok(self.fresh.is_empty()) };
         let shape = self.shapes.of(self.workload.jobs[job].request);
-        let Some(pool) = self.room(shape, None, floor) else { return Ok(false) };
+        let Some(pool) = self.room(shape, floor) else { return Ok(false) };
         self.fresh.clear();
-        let nodes = self.choose(shape, pool, None, floor);
-        self.grant(job, &nodes, now, floor, starts)?;
+        self.start_in(pool, job, shape, None, now, floor, starts)?;
         Ok(true)
     }
 
@@ -315,15 +305,13 @@ impl<'w> Classic<'w> {
             let row = &self.workload.jobs[position.job()];
             let shape = self.shapes.of(row.request);
             let fit = match self.backfill {
-                BackfillSpec::None => Fit::Nowhere,
+                BackfillSpec::None => Fit::default(),
                 _ => self.fit(shape, reservation.as_ref(), floor),
             };
-            let in_time = reservation.as_ref().is_none_or(|r| now + row.limit <= r.shadow);
-            if fit == Fit::Beside || (fit == Fit::UntilShadow && in_time) {
-                let beyond = reservation.as_mut().filter(|_| !in_time);
-                self.start_beside(position.job(), shape, beyond, now, floor, starts)?;
-            } else {
-                self.queue.push(*position, shape, row.limit);
+            let beyond = reservation.as_mut().filter(|r| now + row.limit > r.shadow);
+            match if beyond.is_some() { fit.beside } else { fit.now } {
+                Some(pool) => self.start_in(pool, position.job(), shape, beyond, now, floor, starts)?,
+                None => self.queue.push(*position, shape, row.limit),
             }
         }
         self.reservation = reservation;
@@ -346,29 +334,6 @@ impl<'w> Classic<'w> {
         for position in fresh {
             self.push(*position);
         }
-    }
-
-    /// The first pool with room for `shape` now; with `avoid`, room beside the reserved part.
-    fn room(&mut self, shape: ShapeId, avoid: Option<&Reservation>, floor: &Floor) -> Option<PoolId> {
-        let Self { shapes, fits, .. } = self;
-        let room = shapes.get(shape).pools.iter().find(|pool| has_room(fits, shapes, pool, avoid, floor));
-        room.map(|p| p.pool)
-    }
-
-    /// How `shape` fits now beside `reservation`.
-    fn fit(&mut self, shape: ShapeId, reservation: Option<&Reservation>, floor: &Floor) -> Fit {
-        let Self { shapes, fits, .. } = self;
-        let mut best = Fit::Nowhere;
-        for pool in &shapes.get(shape).pools {
-            if !has_room(fits, shapes, pool, None, floor) {
-                continue;
-            }
-            if reservation.is_none() || has_room(fits, shapes, pool, reservation, floor) {
-                return Fit::Beside;
-            }
-            best = Fit::UntilShadow;
-        }
-        best
     }
 
     /// Takes a job out of the queue and its nodes from the floor.
@@ -403,25 +368,6 @@ impl<'w> Classic<'w> {
         Ok(())
     }
 
-    /// The policy's own nodes for a shape that has room in `pool`: (node, part).
-    fn choose(&mut self, shape: ShapeId, pool: PoolId, avoid: Option<&Reservation>, floor: &Floor) -> Chosen {
-        let Self { shapes, fits, placement, .. } = self;
-        let pool = shapes.get(shape).pools.iter().find(|p| p.pool == pool).expect("the pool holds the shape");
-        if let Some(node) = floor.ledger().only_node(pool.pool) {
-            return Chosen::from_elem((node, pool.total), 1);
-        }
-        let mut chosen = Chosen::new();
-        for (part, count) in &pool.groups {
-            let ask = shapes.parts.get(*part).amounts;
-            let usable =
-                |node| !is_blocked(node, &ask, avoid) && !chosen.iter().any(|(taken, _)| *taken == node);
-            let nodes = fits.choose(*part, *count as usize, placement.as_ref(), floor.ledger(), usable);
-            let nodes = nodes.expect("has_room counted enough nodes");
-            chosen.extend(nodes.into_iter().map(|node| (node, ask)));
-        }
-        chosen
-    }
-
     fn greedy_pass(
         &mut self,
         now: SimTime,
@@ -454,15 +400,17 @@ impl<'w> Classic<'w> {
             }
         }
         // Kept in falling order, so that the last is the first in queue order.
-        candidates.sort_unstable_by(|a, b| b.cmp(a));
+        candidates.sort_unstable_by_key(|candidate| Reverse(candidate.position));
         let mut shrunk = false;
-        while let Some(found) = candidates.pop() {
+        while let Some(mut found) = candidates.pop() {
             if std::mem::replace(&mut shrunk, true) {
                 // There is less room than when the candidate was found: look again from its position.
-                let again = self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor);
-                if again != Some(found) {
-                    again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
-                    continue;
+                match self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor) {
+                    Some(again) if again.position == found.position => found = again,
+                    again => {
+                        again.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
+                        continue;
+                    }
                 }
             }
             self.start_behind(found, now, reservation.as_deref_mut(), floor, starts)?;
@@ -485,14 +433,18 @@ impl<'w> Classic<'w> {
     ) -> Result<(), Conflict> {
         let limit = self.workload.jobs[found.position.job()].limit;
         let beyond = reservation.filter(|r| now + limit > r.shadow);
+        let pool = if beyond.is_some() { found.fit.beside } else { found.fit.now };
+        let pool = pool.expect("the lane was searched for limits that fit");
         self.queue.remove(&found.position);
-        self.start_beside(found.position.job(), found.shape, beyond, now, floor, starts)
+        self.start_in(pool, found.position.job(), found.shape, beyond, now, floor, starts)
     }
 
     /// Starts a job that is not queued (any more); one that runs `beyond` the shadow time of a reservation
     /// keeps off the reserved part.
-    fn start_beside(
+    #[expect(clippy::too_many_arguments, reason = "who, where, beside what, when, and what it changes")]
+    fn start_in(
         &mut self,
+        pool: PoolId,
         job: JobId,
         shape: ShapeId,
         beyond: Option<&mut Reservation>,
@@ -500,7 +452,6 @@ impl<'w> Classic<'w> {
         floor: &mut Floor,
         starts: &mut Vec<Start>,
     ) -> Result<(), Conflict> {
-        let pool = self.room(shape, beyond.as_deref(), floor).expect("the caller found room");
         let nodes = self.choose(shape, pool, beyond.as_deref(), floor);
         self.grant(job, &nodes, now, floor, starts)?;
         if let (Some(reservation), Some(start)) = (beyond, starts.last()) {
@@ -518,13 +469,14 @@ impl<'w> Classic<'w> {
         reservation: Option<&Reservation>,
         floor: &Floor,
     ) -> Option<Candidate> {
-        let window = match self.fit(shape, reservation, floor) {
-            Fit::Nowhere => return None,
-            Fit::Beside => SimDuration::MAX,
-            Fit::UntilShadow => reservation?.shadow.saturating_since(now),
+        let fit = self.fit(shape, reservation, floor);
+        fit.now?;
+        let window = match reservation {
+            Some(reservation) if fit.beside.is_none() => reservation.shadow.saturating_since(now),
+            _ => SimDuration::MAX,
         };
         let position = self.queue.first_from(shape, from, window)?;
-        Some(Candidate { position, shape })
+        Some(Candidate { position, shape, fit })
     }
 }
 
@@ -541,60 +493,6 @@ impl Reservation {
 
 /// Keeps the candidates in falling order of position.
 fn insert_sorted(heap: &mut Vec<Candidate>, candidate: Candidate) {
-    let at = heap.partition_point(|other| *other > candidate);
+    let at = heap.partition_point(|other| other.position > candidate.position);
     heap.insert(at, candidate);
-}
-
-/// Whether `part` on `node` would use what is reserved there.
-fn is_blocked(node: NodeId, part: &Amounts, avoid: Option<&Reservation>) -> bool {
-    avoid.is_some_and(|r| r.spare.iter().any(|(reserved, spare)| *reserved == node && !spare.holds(part)))
-}
-
-/// Whether every group finds its nodes. Parts fall in size, so nodes that hold one hold the next, and
-/// it is enough to compare counts.
-fn has_room(
-    fits: &mut Fits,
-    shapes: &Shapes,
-    pool: &PoolShape,
-    avoid: Option<&Reservation>,
-    floor: &Floor,
-) -> bool {
-    if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
-        return false;
-    }
-    if let Some(node) = floor.ledger().only_node(pool.pool) {
-        return !is_blocked(node, &pool.total, avoid);
-    }
-    let mut needed = 0;
-    pool.groups.iter().all(|(part, count): &(PartId, u32)| {
-        needed += count;
-        let mut feasible = fits.count(*part, floor.ledger());
-        if feasible < needed {
-            return false;
-        }
-        if let Some(reservation) = avoid {
-            let part = shapes.parts.get(*part);
-            let range = floor.ledger().pool_range(part.pool);
-            let blocked = reservation.spare.iter().filter(|(node, spare)| {
-                range.contains(&node.0)
-                    && !spare.holds(&part.amounts)
-                    && floor.ledger().node(*node).free.holds(&part.amounts)
-            });
-            feasible -= blocked.count() as u32;
-        }
-        feasible >= needed
-    })
-}
-
-/// Turns chosen nodes into grants: GPUs by lowest free index.
-fn grants(nodes: &Chosen, floor: &Floor) -> Allocation {
-    nodes
-        .iter()
-        .map(|(node, part)| Grant {
-            node: *node,
-            cpus: part.cpus,
-            mem_mb: part.mem_mb,
-            gpus: floor.ledger().node(*node).pick_gpus(part.gpus, 0).expect("the node has the GPUs free"),
-        })
-        .collect()
 }

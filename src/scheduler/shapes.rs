@@ -93,6 +93,7 @@ pub struct Shapes {
     shapes: Interner<ShapeId, Shape>,
     by_request: IdVec<RequestId, ShapeId>,
     refusals: IdVec<RequestId, Option<String>>,
+    have_slack: bool,
 }
 
 impl Shapes {
@@ -116,7 +117,15 @@ impl Shapes {
             refusals.push(shape.pools.is_empty().then(|| reasons.join("; ")));
             by_request.push(shapes.intern(&shape));
         }
-        Self { parts, shapes, by_request, refusals }
+        let gives_more = |(_, shape): (ShapeId, &Shape)| shape.pools.iter().any(|p| p.total != p.asked);
+        let have_slack = shapes.iter().any(gives_more);
+        Self { parts, shapes, by_request, refusals, have_slack }
+    }
+
+    /// Whether some request is given more than it asks for (exclusive nodes).
+    #[must_use]
+    pub fn have_slack(&self) -> bool {
+        self.have_slack
     }
 
     /// The shape of a request.

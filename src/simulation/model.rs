@@ -41,9 +41,6 @@ impl std::hash::Hash for Timer {
 struct Slot {
     job: JobId,
     allocation: Allocation,
-    expected_end: SimTime,
-    /// Pool, and what is held beyond what was asked for.
-    slack: (PoolId, Amounts),
 }
 
 pub(super) struct Batch<'w> {
@@ -181,14 +178,17 @@ impl<'w> Batch<'w> {
 
     fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
         let held = self.slots[slot as usize].take().expect("a timer of a running job");
-        if let Err(conflict) = self.floor.end(slot, &held.allocation, held.expected_end) {
+        let job = held.job;
+        let expected_end = self.records[job].start + self.workload.jobs[job].limit;
+        if let Err(conflict) = self.floor.end(slot, &held.allocation, expected_end) {
             self.conflict = Some(conflict);
         }
         self.scheduler.free_slot(slot);
         self.running -= 1;
         self.dirty = true;
-        let job = held.job;
-        self.meter.drop_slack(held.slack.0, &held.slack.1);
+        if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
+            self.meter.drop_slack(pool, &slack);
+        }
         self.records[job].end = now;
         self.records[job].state = state;
         if self.keep {
@@ -263,18 +263,22 @@ impl<'w> Batch<'w> {
     }
 
     /// What an allocation holds beyond what its job asked for, and in which pool.
-    fn slack_of(&self, job: JobId, allocation: &Allocation) -> (PoolId, Amounts) {
+    fn slack_of(&self, job: JobId, allocation: &Allocation) -> Option<(PoolId, Amounts)> {
+        if !self.scheduler.shapes().have_slack() {
+            return None;
+        }
         let pool = self.floor.ledger().node(allocation[0].node).pool;
         let shape = self.scheduler.shapes().of(self.workload.jobs[job].request);
         let shape = self.scheduler.shapes().get(shape);
         let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
-        (pool, fit.total.saturating_minus(&fit.asked))
+        Some((pool, fit.total.saturating_minus(&fit.asked)))
     }
 
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
         let row = &self.workload.jobs[start.job];
-        let slack = self.slack_of(start.job, &start.allocation);
-        self.meter.add_slack(slack.0, &slack.1);
+        if let Some((pool, slack)) = self.slack_of(start.job, &start.allocation) {
+            self.meter.add_slack(pool, &slack);
+        }
         let record = &mut self.records[start.job];
         record.start = now;
         record.state = JobState::Running;
@@ -283,8 +287,7 @@ impl<'w> Batch<'w> {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot] =
-            Some(Slot { job: start.job, allocation: start.allocation, expected_end: now + row.limit, slack });
+        self.slots[slot] = Some(Slot { job: start.job, allocation: start.allocation });
         self.running += 1;
         self.after_change(start.job, now, calendar);
     }

@@ -1,6 +1,7 @@
 //! EASY: the head's shadow time and reservation.
 
-use super::{Chosen, Classic, Reservation, Start};
+use super::room::Chosen;
+use super::{Classic, Reservation, Start};
 use crate::cluster::Conflict;
 use crate::ids::{JobId, NodeId, ShapeId};
 use crate::scheduler::fits::Fits;
