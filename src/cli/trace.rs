@@ -45,10 +45,10 @@ enum Action {
 /// A trace to read.
 #[derive(Debug, Args)]
 struct InputArgs {
-    /// The trace: native CSV or SWF, plain, gzip or zstd.
+    /// The trace: native CSV, SWF, sacct -P or another known dialect; plain, gzip or zstd.
     trace: PathBuf,
     /// Dialect; default by content and name.
-    #[arg(long, value_parser = ["csv", "swf"])]
+    #[arg(long, value_parser = ["csv", "swf", "sacct"])]
     format: Option<String>,
     /// A refused row makes the trace invalid (exit 4).
     #[arg(long)]
@@ -59,12 +59,16 @@ struct InputArgs {
     /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
+    /// Which GPUs the nodes have: output of `scontrol show node`, or `sinfo -N -h -o '%N %G'`.
+    #[arg(long, value_name = "FILE")]
+    node_list: Option<PathBuf>,
 }
 
 impl InputArgs {
     fn options(&self) -> ReadOptions {
         let format = self.format.as_deref().map(|name| match name {
             "swf" => TraceFormat::Swf,
+            "sacct" => TraceFormat::Sacct,
             _ => TraceFormat::Csv,
         });
         ReadOptions {
@@ -72,6 +76,7 @@ impl InputArgs {
             strict: self.strict,
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
+            node_list: self.node_list.clone(),
             ..ReadOptions::default()
         }
     }

@@ -9,6 +9,8 @@
 //! - `lines`: lines of bounded length
 //! - `csv`, `columns`, `cells`, `request`, `extras`, `timestamps`: the native CSV
 //! - `swf`: the Standard Workload Format
+//! - `sacct`: dumps of Slurm's accounting; `foreign`: what all dialects of others share
+//! - `node_list`: which GPUs a node has
 //! - `table`: tables of others, by column name
 //! - `assembly`: duplicates, submit order, arrays; `dependencies`: names become jobs, circles are refused
 
@@ -18,16 +20,19 @@ pub(super) mod columns;
 mod csv;
 mod dependencies;
 mod extras;
+mod foreign;
 mod lines;
+pub mod node_list;
 mod problem;
 mod request;
+pub mod sacct;
 mod source;
 mod swf;
 pub(crate) mod table;
 mod timestamps;
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::columns::{ColumnFacts, trace_columns};
@@ -47,6 +52,8 @@ pub enum TraceFormat {
     Csv,
     /// Standard Workload Format 2.2.
     Swf,
+    /// `sacct -P`, any columns.
+    Sacct,
 }
 
 /// How to read a trace.
@@ -63,6 +70,8 @@ pub struct ReadOptions {
     pub time_zone: Option<String>,
     /// Only jobs submitted in `[from, to)`; the others are counted.
     pub window: Option<(SimTime, SimTime)>,
+    /// Which GPUs the nodes have, by name: tells the GPU type that a job ran on where the trace does not.
+    pub node_list: Option<PathBuf>,
     /// Only so many jobs, the first in submit order; the others are counted.
     pub job_limit: Option<u64>,
 }
@@ -143,10 +152,12 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
     match assembly.options.format.unwrap_or_else(|| guess_format(&assembly.file, &first)) {
         TraceFormat::Csv => csv::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Swf => swf::read(&mut lines, &first, assembly, &broken),
+        TraceFormat::Sacct => sacct::read(&mut lines, &first, assembly, &broken),
     }
 }
 
-/// SWF begins with a comment or with numbers between blanks; everything else is CSV.
+/// SWF begins with a comment or with numbers between blanks; others are known by their header, and
+/// everything else is the native CSV.
 fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
     let name = name.to_ascii_lowercase();
     let called_swf = [".swf", ".swf.gz", ".swf.zst"].iter().any(|end| name.ends_with(end));
@@ -154,6 +165,8 @@ fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
     let numbers = words.take_while(|word| is_number(word)).count();
     if first.trim_ascii_start().starts_with(b";") || numbers >= 5 || (called_swf && !first.contains(&b',')) {
         TraceFormat::Swf
+    } else if sacct::is_sacct(first) {
+        TraceFormat::Sacct
     } else {
         TraceFormat::Csv
     }
