@@ -10,6 +10,7 @@
 //! - `csv`, `columns`, `cells`, `request`, `extras`, `timestamps`: the native CSV
 //! - `swf`: the Standard Workload Format
 //! - `sacct`: dumps of Slurm's accounting; `foreign`: what all dialects of others share
+//! - `published`: traces of GPU clusters and centres, each with columns of its own
 //! - `node_list`: which GPUs a node has
 //! - `table`: tables of others, by column name
 //! - `assembly`: duplicates, submit order, arrays; `dependencies`: names become jobs, circles are refused
@@ -24,6 +25,7 @@ mod foreign;
 mod lines;
 pub mod node_list;
 mod problem;
+pub(crate) mod published;
 mod request;
 pub mod sacct;
 mod source;
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::columns::{ColumnFacts, trace_columns};
+pub use self::published::Dialect;
 
 use self::assembly::{Assembly, RowPlace};
 use self::lines::{Line, Lines};
@@ -54,6 +57,26 @@ pub enum TraceFormat {
     Swf,
     /// `sacct -P`, any columns.
     Sacct,
+    /// A published trace with columns of its own.
+    Published(Dialect),
+}
+
+impl TraceFormat {
+    /// Names on the command line, in order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ["csv", "swf", "sacct"].into_iter().chain(Dialect::ALL.iter().map(|dialect| dialect.name()))
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "csv" => Some(Self::Csv),
+            "swf" => Some(Self::Swf),
+            "sacct" => Some(Self::Sacct),
+            _ => Dialect::ALL.into_iter().find(|dialect| dialect.name() == name).map(Self::Published),
+        }
+    }
 }
 
 /// How to read a trace.
@@ -145,7 +168,8 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
                 fatal.help = problem.help;
                 return Err(Box::new(fatal));
             }
-            Some(Line::Text(text)) if text.trim_ascii().is_empty() => {}
+            // Some publishers put remarks above the header.
+            Some(Line::Text(text)) if text.trim_ascii().is_empty() || text.starts_with(b"# ") => {}
             Some(Line::Text(text)) => break text.to_vec(),
         }
     };
@@ -153,6 +177,7 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
         TraceFormat::Csv => csv::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Swf => swf::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Sacct => sacct::read(&mut lines, &first, assembly, &broken),
+        TraceFormat::Published(dialect) => published::read(dialect, &mut lines, &first, assembly, &broken),
     }
 }
 
@@ -167,6 +192,8 @@ fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
         TraceFormat::Swf
     } else if sacct::is_sacct(first) {
         TraceFormat::Sacct
+    } else if let Some(dialect) = Dialect::detect(first) {
+        TraceFormat::Published(dialect)
     } else {
         TraceFormat::Csv
     }

@@ -34,6 +34,8 @@ pub(super) mod code {
     pub const SACCT_STEP: &str = "W0128";
     pub const SACCT_ATTEMPT: &str = "W0129";
     pub const SACCT_ROW: &str = "W0132";
+    pub const FOREIGN_ROW: &str = "W0135";
+    pub const NO_TIMES: &str = "W0136";
     pub const MIXED_ZONES: &str = "W0133";
     pub const ZONE_UNKNOWN: &str = "W0134";
 }

@@ -15,6 +15,7 @@ mod steps;
 mod tres;
 
 pub(super) use self::clock::CivilClock;
+pub(super) use self::tres::Tres;
 
 use std::rc::Rc;
 

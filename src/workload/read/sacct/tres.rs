@@ -6,7 +6,7 @@ const MEM_PER_CPU: u64 = 1 << 31;
 
 /// The amounts of one TRES string that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tres {
+pub(in crate::workload::read) struct Tres {
     pub cpus: Option<u32>,
     pub nodes: Option<u32>,
     /// In all, MiB.
