@@ -43,6 +43,7 @@ pub use self::published::Dialect;
 use self::assembly::{Assembly, RowPlace};
 use self::lines::{Line, Lines};
 use self::problem::{Fatal, Problem, code};
+use self::sacct::CivilClock;
 use self::source::Packing;
 use super::{RepairLedger, Workload};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
@@ -263,6 +264,27 @@ fn tell_limit_below_run(
         let reason = "limit below run time (both kept)";
         let problem = Problem::new(code::LIMIT_BELOW_RUN, reason, message).at(column);
         assembly.note(row, problem.help("a run is cut only where the scenario asks for it"));
+    }
+}
+
+/// Reads the times that Slurm's commands print, as the trace reader does.
+pub struct SiteClock(CivilClock);
+
+impl SiteClock {
+    /// In a time zone by its IANA name; without one, civil times are read as UTC.
+    ///
+    /// # Errors
+    /// A diagnostic (W0116) where the zone is not known.
+    pub fn new(zone: Option<&str>) -> Result<Self, Diagnostic> {
+        CivilClock::new(zone).map(Self).map_err(|fatal| *fatal)
+    }
+
+    /// The instant; `None` for `Unknown` and the like.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    pub fn read(&mut self, text: &str) -> Result<Option<SimTime>, String> {
+        self.0.read("the time", text, 0).map_err(|problem| problem.message)
     }
 }
 
