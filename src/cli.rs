@@ -6,6 +6,7 @@
 //! Only this room looks at the wall clock and the terminal.
 
 mod backstage;
+mod backtest;
 mod catalog;
 mod compare;
 mod explain;
@@ -71,6 +72,8 @@ enum Command {
     Run(run::RunArgs),
     /// Designs of a scenario side by side.
     Compare(compare::CompareArgs),
+    /// Simulated against recorded waits, from the real state of the site.
+    Backtest(backtest::BacktestArgs),
     /// Check, convert, describe, generate or anonymize traces.
     Trace(trace::TraceArgs),
     /// Write a commented scenario to start from.
@@ -98,6 +101,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Replay(args) => replay::replay(args, &cli.common),
         Command::Run(args) => run::run(args, &cli.common),
         Command::Compare(args) => compare::compare(args, &cli.common),
+        Command::Backtest(args) => backtest::backtest(args, &cli.common),
         Command::Trace(args) => trace::trace(args, &cli.common),
         Command::New(args) => new::new(args, &cli.common),
         Command::Catalog(args) => catalog::catalog(args, &cli.common),

@@ -7,6 +7,7 @@
 //! Invariants: the result depends on workload, policy and design only (not on threads); all designs of
 //! a comparison share one horizon, from the first submission to the last instant of the slowest.
 
+pub mod backtest;
 mod inputs;
 
 use rayon::prelude::*;

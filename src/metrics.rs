@@ -8,6 +8,7 @@
 //! bounded slowdown: max(1, (wait + run) / max(run, 10 s)), over jobs that ran to an end. Quantile q of
 //! n values: the sorted value at min(n - 1, floor(q n)). Makespan: last end - first submit.
 
+pub mod backtest;
 pub mod groups;
 pub mod quantiles;
 pub mod timeline;

@@ -4,6 +4,7 @@
 //! change a figure. Files appear whole or not at all ([`write_whole`]). No wall time, path or thread
 //! count gets into a file: the same scenario and seed give the same bytes everywhere.
 
+mod backtest;
 mod codes;
 mod columns;
 mod figures;
@@ -19,6 +20,7 @@ mod table;
 use crate::experiment::{DesignResult, LoadedWorkload};
 use crate::scenario::Scenario;
 
+pub use backtest::{BACKTEST_FORMAT, BacktestInput, backtest_json, backtest_text};
 pub use codes::{codes, meaning_of};
 pub use columns::file_schema;
 pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};

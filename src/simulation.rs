@@ -18,6 +18,7 @@
 mod holds;
 pub mod meter;
 mod model;
+mod outage;
 pub mod slurm;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
@@ -28,6 +29,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use meter::{Hours, IdleWaiting, PoolHours};
+pub use outage::Outage;
 
 /// Where a job stands at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +83,8 @@ pub struct RunOptions<'a> {
     pub keep_allocations: bool,
     /// Write down why this job waits, whenever that changes.
     pub watch: Option<JobId>,
+    /// Nodes that jobs cannot use for a while (classic policies only).
+    pub outages: &'a [Outage],
     /// Limits.
     pub budget: Budget,
     /// Asked now and then whether to stop.
@@ -89,7 +93,13 @@ pub struct RunOptions<'a> {
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { keep_allocations: false, watch: None, budget: Budget::default(), interrupted: &|| false }
+        Self {
+            keep_allocations: false,
+            watch: None,
+            outages: &[],
+            budget: Budget::default(),
+            interrupted: &|| false,
+        }
     }
 }
 
@@ -198,6 +208,7 @@ pub fn simulate(
         Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
     let mut model = model::Batch::new(workload, floor, scheduler, options);
     let mut calendar = Calendar::new();
+    model.prepare(&mut calendar);
     let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);
     match report.end {
         RunEnd::Drained => model.stall_if_waiting(report.now)?,

@@ -22,6 +22,7 @@ mod integration {
     mod result_schema;
     mod scenario_errors;
     mod scenario_loading;
+    mod shared;
     mod shipped_traces;
     mod slurm_recordings;
     mod terminal;
@@ -30,5 +31,6 @@ mod integration {
     mod trace_errors;
     mod trace_files;
     mod trace_round_trip;
+    mod trace_sacct;
     mod worked_examples;
 }

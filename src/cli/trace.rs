@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::workload::Workload;
 use crate::workload::anonymize::{Anonymizer, anonymize};
 use crate::workload::classify::propose_rules;
 use crate::workload::generate::{Model, generate};
+use crate::workload::read::node_list::NodeList;
 use crate::workload::read::{self, ReadOptions, TraceFormat};
 use crate::workload::repair::RepairExample;
 use crate::workload::stats::{Capacity, stats};
@@ -45,10 +47,10 @@ enum Action {
 /// A trace to read.
 #[derive(Debug, Args)]
 struct InputArgs {
-    /// The trace: native CSV or SWF, plain, gzip or zstd.
+    /// The trace: native CSV, SWF, sacct -P or another known dialect; plain, gzip or zstd.
     trace: PathBuf,
     /// Dialect; default by content and name.
-    #[arg(long, value_parser = ["csv", "swf"])]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TraceFormat::names()))]
     format: Option<String>,
     /// A refused row makes the trace invalid (exit 4).
     #[arg(long)]
@@ -59,19 +61,20 @@ struct InputArgs {
     /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
+    /// Which GPUs the nodes have: output of `scontrol show node`, or `sinfo -N -h -o '%N %G'`.
+    #[arg(long, value_name = "FILE")]
+    node_list: Option<PathBuf>,
 }
 
 impl InputArgs {
     fn options(&self) -> ReadOptions {
-        let format = self.format.as_deref().map(|name| match name {
-            "swf" => TraceFormat::Swf,
-            _ => TraceFormat::Csv,
-        });
+        let format = self.format.as_deref().and_then(TraceFormat::of_name);
         ReadOptions {
             format,
             strict: self.strict,
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
+            node_list: self.node_list.clone(),
             ..ReadOptions::default()
         }
     }
@@ -261,7 +264,13 @@ fn make(args: &GenerateArgs, common: &Common) -> Result<(), Failure> {
 fn tell_stats(args: &StatsArgs, common: &Common) -> Result<(), Failure> {
     let mut workload = args.input.read(common)?;
     crate::workload::classify::classify(&mut workload, &[]);
-    let capacity = Capacity { gpus: args.gpus, cpus: args.cpus, gpus_per_node: args.gpus_per_node };
+    let nodes = args.input.node_list.as_deref().map(NodeList::read).transpose()?;
+    let known = |count: u64| Some(count).filter(|n| *n > 0);
+    let capacity = Capacity {
+        gpus: args.gpus.or_else(|| nodes.as_ref().and_then(|list| known(list.gpus))),
+        cpus: args.cpus.or_else(|| nodes.as_ref().and_then(|list| known(list.cpus))),
+        gpus_per_node: args.gpus_per_node,
+    };
     let figures = stats(&workload, Some(capacity));
     let rules = report::rules_toml(&propose_rules(&workload));
     let mut out = io::stdout().lock();

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
+use super::outage::Outages;
 use super::{JobRecord, JobState, Outcome, RunError, RunOptions, WatchRow};
 use crate::cluster::{Allocation, Amounts, Conflict};
 use crate::ids::{Id, IdVec, JobId, PoolId};
@@ -22,6 +23,10 @@ pub(super) enum Timer {
     Begin(JobId),
     /// The user withdraws the job.
     Cancel(JobId),
+    /// The outage of this number begins.
+    OutageBegins(u32),
+    /// It ends.
+    OutageEnds(u32),
 }
 
 impl std::hash::Hash for Timer {
@@ -31,6 +36,8 @@ impl std::hash::Hash for Timer {
             Self::End(slot) => (0, slot),
             Self::Begin(job) => (1, job.0),
             Self::Cancel(job) => (2, job.0),
+            Self::OutageBegins(at) => (3, at),
+            Self::OutageEnds(at) => (4, at),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }
@@ -65,6 +72,7 @@ pub(super) struct Batch<'w> {
     watched: Vec<WatchRow>,
     passes: u64,
     conflict: Option<Conflict>,
+    outages: Outages,
 }
 
 impl<'w> Batch<'w> {
@@ -98,6 +106,15 @@ impl<'w> Batch<'w> {
             watched: Vec::new(),
             passes: 0,
             conflict: None,
+            outages: Outages::new(options.outages),
+        }
+    }
+
+    /// Sets what is known before the run.
+    pub(super) fn prepare(&self, calendar: &mut Calendar<Timer>) {
+        for (at, outage) in self.outages.rows().iter().enumerate() {
+            calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
+            calendar.set(Timer::OutageEnds(at as u32), outage.until, Phase::Release);
         }
     }
 
@@ -410,6 +427,15 @@ impl Model for Batch<'_> {
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),
+            Timer::OutageBegins(at) => {
+                self.outages.begin(at);
+                self.dirty = true;
+            }
+            Timer::OutageEnds(at) => {
+                let ended = self.outages.end(at, &mut self.floor, &mut self.meter);
+                self.conflict = ended.err().or(self.conflict.take());
+                self.dirty = true;
+            }
         }
     }
 
@@ -420,6 +446,10 @@ impl Model for Batch<'_> {
         while self.dirty {
             self.dirty = false;
             self.passes += 1;
+            if let Err(conflict) = self.outages.absorb(&mut self.floor, &mut self.meter) {
+                self.conflict = Some(conflict);
+                return ControlFlow::Break(());
+            }
             let mut starts = std::mem::take(&mut self.starts);
             if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {
                 self.conflict = Some(conflict);

@@ -69,6 +69,13 @@ pub fn anonymize(workload: Workload, how: &Anonymizer) -> Workload {
         row.state = row.state.map(|state| work.state(state));
         row.exit_code = row.exit_code.map(|code| work.keep(code));
         row.ran_gpu_type = row.ran_gpu_type.map(|name| work.keep(name));
+        if !how.keep_sizes {
+            for count in
+                [&mut row.alloc_nodes, &mut row.alloc_cpus, &mut row.alloc_gpus].into_iter().flatten()
+            {
+                *count = count.checked_next_power_of_two().map_or(*count, |n| n.min(1 << 30));
+            }
+        }
         new.recorded.set(id, &row);
     }
     new.texts = work.texts;

@@ -9,6 +9,9 @@
 //! - `lines`: lines of bounded length
 //! - `csv`, `columns`, `cells`, `request`, `extras`, `timestamps`: the native CSV
 //! - `swf`: the Standard Workload Format
+//! - `sacct`: dumps of Slurm's accounting; `foreign`: what all dialects of others share
+//! - `published`: traces of GPU clusters and centres, each with columns of its own
+//! - `node_list`: which GPUs a node has
 //! - `table`: tables of others, by column name
 //! - `assembly`: duplicates, submit order, arrays; `dependencies`: names become jobs, circles are refused
 
@@ -18,23 +21,29 @@ pub(super) mod columns;
 mod csv;
 mod dependencies;
 mod extras;
+mod foreign;
 mod lines;
+pub mod node_list;
 mod problem;
+pub(crate) mod published;
 mod request;
+pub mod sacct;
 mod source;
 mod swf;
 pub(crate) mod table;
 mod timestamps;
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::columns::{ColumnFacts, trace_columns};
+pub use self::published::Dialect;
 
 use self::assembly::{Assembly, RowPlace};
 use self::lines::{Line, Lines};
 use self::problem::{Fatal, Problem, code};
+use self::sacct::CivilClock;
 use self::source::Packing;
 use super::{RepairLedger, Workload};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
@@ -47,6 +56,28 @@ pub enum TraceFormat {
     Csv,
     /// Standard Workload Format 2.2.
     Swf,
+    /// `sacct -P`, any columns.
+    Sacct,
+    /// A published trace with columns of its own.
+    Published(Dialect),
+}
+
+impl TraceFormat {
+    /// Names on the command line, in order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ["csv", "swf", "sacct"].into_iter().chain(Dialect::ALL.iter().map(|dialect| dialect.name()))
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "csv" => Some(Self::Csv),
+            "swf" => Some(Self::Swf),
+            "sacct" => Some(Self::Sacct),
+            _ => Dialect::ALL.into_iter().find(|dialect| dialect.name() == name).map(Self::Published),
+        }
+    }
 }
 
 /// How to read a trace.
@@ -63,6 +94,8 @@ pub struct ReadOptions {
     pub time_zone: Option<String>,
     /// Only jobs submitted in `[from, to)`; the others are counted.
     pub window: Option<(SimTime, SimTime)>,
+    /// Which GPUs the nodes have, by name: tells the GPU type that a job ran on where the trace does not.
+    pub node_list: Option<PathBuf>,
     /// Only so many jobs, the first in submit order; the others are counted.
     pub job_limit: Option<u64>,
 }
@@ -136,17 +169,21 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
                 fatal.help = problem.help;
                 return Err(Box::new(fatal));
             }
-            Some(Line::Text(text)) if text.trim_ascii().is_empty() => {}
+            // Some publishers put remarks above the header.
+            Some(Line::Text(text)) if text.trim_ascii().is_empty() || text.starts_with(b"# ") => {}
             Some(Line::Text(text)) => break text.to_vec(),
         }
     };
     match assembly.options.format.unwrap_or_else(|| guess_format(&assembly.file, &first)) {
         TraceFormat::Csv => csv::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Swf => swf::read(&mut lines, &first, assembly, &broken),
+        TraceFormat::Sacct => sacct::read(&mut lines, &first, assembly, &broken),
+        TraceFormat::Published(dialect) => published::read(dialect, &mut lines, &first, assembly, &broken),
     }
 }
 
-/// SWF begins with a comment or with numbers between blanks; everything else is CSV.
+/// SWF begins with a comment or with numbers between blanks; others are known by their header, and
+/// everything else is the native CSV.
 fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
     let name = name.to_ascii_lowercase();
     let called_swf = [".swf", ".swf.gz", ".swf.zst"].iter().any(|end| name.ends_with(end));
@@ -154,6 +191,10 @@ fn guess_format(name: &str, first: &[u8]) -> TraceFormat {
     let numbers = words.take_while(|word| is_number(word)).count();
     if first.trim_ascii_start().starts_with(b";") || numbers >= 5 || (called_swf && !first.contains(&b',')) {
         TraceFormat::Swf
+    } else if sacct::is_sacct(first) {
+        TraceFormat::Sacct
+    } else if let Some(dialect) = Dialect::detect(first) {
+        TraceFormat::Published(dialect)
     } else {
         TraceFormat::Csv
     }
@@ -223,6 +264,27 @@ fn tell_limit_below_run(
         let reason = "limit below run time (both kept)";
         let problem = Problem::new(code::LIMIT_BELOW_RUN, reason, message).at(column);
         assembly.note(row, problem.help("a run is cut only where the scenario asks for it"));
+    }
+}
+
+/// Reads the times that Slurm's commands print, as the trace reader does.
+pub struct SiteClock(CivilClock);
+
+impl SiteClock {
+    /// In a time zone by its IANA name; without one, civil times are read as UTC.
+    ///
+    /// # Errors
+    /// A diagnostic (W0116) where the zone is not known.
+    pub fn new(zone: Option<&str>) -> Result<Self, Diagnostic> {
+        CivilClock::new(zone).map(Self).map_err(|fatal| *fatal)
+    }
+
+    /// The instant; `None` for `Unknown` and the like.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    pub fn read(&mut self, text: &str) -> Result<Option<SimTime>, String> {
+        self.0.read("the time", text, 0).map_err(|problem| problem.message)
     }
 }
 

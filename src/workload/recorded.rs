@@ -22,6 +22,12 @@ pub struct Recorded {
     pub gpu_util_milli: Option<u16>,
     /// Peak GPU memory.
     pub gpu_mem_peak_mib: Option<u32>,
+    /// Nodes that it was given.
+    pub alloc_nodes: Option<u32>,
+    /// CPUs that it was given, in all.
+    pub alloc_cpus: Option<u32>,
+    /// GPUs that it was given, in all.
+    pub alloc_gpus: Option<u32>,
 }
 
 /// One column: empty, or a value for each of the first jobs; `UNKNOWN` stands for none.
@@ -90,6 +96,9 @@ pub struct RecordedColumns {
     ran_gpu_type: Column<TextId>,
     gpu_util_milli: Column<u16>,
     gpu_mem_peak_mib: Column<u32>,
+    alloc_nodes: Column<u32>,
+    alloc_cpus: Column<u32>,
+    alloc_gpus: Column<u32>,
 }
 
 impl RecordedColumns {
@@ -106,6 +115,9 @@ impl RecordedColumns {
             ran_gpu_type: self.ran_gpu_type.get(at),
             gpu_util_milli: self.gpu_util_milli.get(at),
             gpu_mem_peak_mib: self.gpu_mem_peak_mib.get(at),
+            alloc_nodes: self.alloc_nodes.get(at),
+            alloc_cpus: self.alloc_cpus.get(at),
+            alloc_gpus: self.alloc_gpus.get(at),
         }
     }
 
@@ -127,6 +139,9 @@ impl RecordedColumns {
         self.ran_gpu_type.set(at, row.ran_gpu_type);
         self.gpu_util_milli.set(at, row.gpu_util_milli);
         self.gpu_mem_peak_mib.set(at, row.gpu_mem_peak_mib);
+        self.alloc_nodes.set(at, row.alloc_nodes);
+        self.alloc_cpus.set(at, row.alloc_cpus);
+        self.alloc_gpus.set(at, row.alloc_gpus);
     }
 
     /// Sets the real start of one job.
@@ -146,6 +161,9 @@ impl RecordedColumns {
             && self.ran_gpu_type.0.is_empty()
             && self.gpu_util_milli.0.is_empty()
             && self.gpu_mem_peak_mib.0.is_empty()
+            && self.alloc_nodes.0.is_empty()
+            && self.alloc_cpus.0.is_empty()
+            && self.alloc_gpus.0.is_empty()
     }
 
     /// Whether any real start was recorded.
@@ -164,6 +182,9 @@ impl RecordedColumns {
         self.ran_gpu_type.drop_if_unknown();
         self.gpu_util_milli.drop_if_unknown();
         self.gpu_mem_peak_mib.drop_if_unknown();
+        self.alloc_nodes.drop_if_unknown();
+        self.alloc_cpus.drop_if_unknown();
+        self.alloc_gpus.drop_if_unknown();
     }
 
     /// Rearranges all columns: the job at position `i` afterwards is the one that was at `from[i]`.
@@ -176,6 +197,9 @@ impl RecordedColumns {
         self.ran_gpu_type.reorder(from);
         self.gpu_util_milli.reorder(from);
         self.gpu_mem_peak_mib.reorder(from);
+        self.alloc_nodes.reorder(from);
+        self.alloc_cpus.reorder(from);
+        self.alloc_gpus.reorder(from);
     }
 }
 

@@ -109,6 +109,9 @@ impl<'w> Row<'w> {
                 }
             }
             C::GpuMemPeak => show(out, self.recorded.gpu_mem_peak_mib),
+            C::AllocNodes => show(out, self.recorded.alloc_nodes),
+            C::AllocCpus => show(out, self.recorded.alloc_cpus),
+            C::AllocGpus => show(out, self.recorded.alloc_gpus),
             _ => {
                 self.put_request(column, out);
                 if let Some(extras) = self.extras {

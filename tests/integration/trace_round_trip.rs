@@ -55,7 +55,7 @@ fn described(workload: &Workload, id: JobId) -> String {
         past.end,
         past.eligible,
         past.gpu_util_milli,
-        past.gpu_mem_peak_mib
+        (past.gpu_mem_peak_mib, past.alloc_nodes, past.alloc_cpus, past.alloc_gpus)
     )
 }
 
@@ -66,7 +66,8 @@ fn all_described(workload: &Workload) -> Vec<String> {
 const COLUMNS: &str = "job_id,submit_s,run_s,limit_s,user,account,partition,qos,name,nodes,tasks,tasks_per_node,cpus,\
     cpus_per_task,mem_mb,gpus,gpus_per_node,gpus_per_task,gpu_type,gpu_milli,gpu_mem_mib,mig_profile,class,kind,priority,\
     nice,after,array,begin_s,deadline_s,features,switches,reservation,checkpoint_gb,checkpoint_interval_s,requeue,exclusive,\
-    tenant,cancel_s,start_s,end_s,eligible_s,state,exit_code,ran_gpu_type,gpu_util,gpu_mem_peak_mib";
+    tenant,cancel_s,start_s,end_s,eligible_s,state,exit_code,ran_gpu_type,gpu_util,gpu_mem_peak_mib,alloc_nodes,\
+    alloc_cpus,alloc_gpus";
 
 /// One cell of a column that may well be empty.
 fn cell(column: &str) -> BoxedStrategy<String> {
@@ -76,7 +77,9 @@ fn cell(column: &str) -> BoxedStrategy<String> {
         }
         "gpu_milli" => (0u32..=1000).prop_map(|n| n.to_string()).boxed(),
         "mem_mb" | "gpus" | "gpus_per_node" | "gpus_per_task" | "gpu_mem_mib" | "gpu_mem_peak_mib"
-        | "priority" | "nice" | "checkpoint_gb" => (0u32..100_000).prop_map(|n| n.to_string()).boxed(),
+        | "alloc_nodes" | "alloc_cpus" | "alloc_gpus" | "priority" | "nice" | "checkpoint_gb" => {
+            (0u32..100_000).prop_map(|n| n.to_string()).boxed()
+        }
         "limit_s" | "checkpoint_interval_s" => (1u32..1_000_000).prop_map(|n| n.to_string()).boxed(),
         "begin_s" | "deadline_s" | "start_s" | "end_s" | "eligible_s" => {
             (0u32..1_000_000, 0u32..1000).prop_map(|(s, ms)| format!("{s}.{ms:03}")).boxed()

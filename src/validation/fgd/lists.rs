@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scheduler::sharing::node::MAX_CARDS;
-use crate::scheduler::sharing::{CARD_MILLI, Models, SharedDemand, SharedNode};
+use crate::scheduler::sharing::{Models, SharedDemand, SharedNode};
+use crate::workload::read::published::gpu_clusters::{PODS, pod_request};
 use crate::workload::read::table::{Columns, RowProblem, TableRow, read_table};
 
 const NODES: Columns = Columns {
@@ -12,12 +13,6 @@ const NODES: Columns = Columns {
     required: &["sn", "cpu_milli", "memory_mib", "gpu", "model"],
     optional: &[],
 };
-const PODS: Columns = Columns {
-    what: "an openb list of pods",
-    required: &["name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli"],
-    optional: &["gpu_spec"],
-};
-
 /// A request as the list has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pod {
@@ -85,21 +80,12 @@ fn read_node(row: &TableRow<'_>, models: &mut Models) -> Result<SharedNode, RowP
 }
 
 fn read_pod(row: &TableRow<'_>, models: &mut Models) -> Result<SharedDemand, RowProblem> {
-    let cards = row.whole("num_gpu", 0, MAX_CARDS as i64)? as u8;
-    let milli = row.whole("gpu_milli", 0, i64::from(i32::MAX))?;
-    if milli > i64::from(CARD_MILLI) {
-        let help = "gpu_milli is the part of each GPU; ask for several GPUs with num_gpu";
-        return Err(row.out_of_range("gpu_milli", "at most 1000, a whole GPU", help));
-    }
-    if cards > 0 && milli == 0 {
-        let help = "write 1000 for whole GPUs";
-        return Err(row.out_of_range("gpu_milli", "above 0 where num_gpu is", help));
-    }
+    let pod = pod_request(row, MAX_CARDS as u8)?;
     Ok(SharedDemand {
-        cpu_milli: whole(row, "cpu_milli")?,
-        mem_mib: whole(row, "memory_mib")?,
-        cards,
-        card_milli: if cards == 0 { 0 } else { milli as u16 },
-        models: models.set(row.text("gpu_spec")).ok_or_else(|| too_many_models(row, "gpu_spec"))?,
+        cpu_milli: pod.cpu_milli,
+        mem_mib: pod.memory_mib,
+        cards: pod.gpus,
+        card_milli: pod.gpu_milli,
+        models: models.set(pod.spec).ok_or_else(|| too_many_models(row, "gpu_spec"))?,
     })
 }

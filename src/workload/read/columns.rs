@@ -57,6 +57,9 @@ pub(in crate::workload) enum Column {
     RanGpuType,
     GpuUtil,
     GpuMemPeak,
+    AllocNodes,
+    AllocCpus,
+    AllocGpus,
 }
 
 /// The part of a job that a column belongs to.
@@ -72,7 +75,7 @@ pub(super) enum Part {
 use Column as C;
 
 /// All columns with their names (DESIGN 5.3), in the order in which they are written.
-pub(in crate::workload) const COLUMNS: [(&str, Column); 47] = [
+pub(in crate::workload) const COLUMNS: [(&str, Column); 50] = [
     ("job_id", C::JobId),
     ("submit_s", C::Submit),
     ("run_s", C::Run),
@@ -120,13 +123,16 @@ pub(in crate::workload) const COLUMNS: [(&str, Column); 47] = [
     ("ran_gpu_type", C::RanGpuType),
     ("gpu_util", C::GpuUtil),
     ("gpu_mem_peak_mib", C::GpuMemPeak),
+    ("alloc_nodes", C::AllocNodes),
+    ("alloc_cpus", C::AllocCpus),
+    ("alloc_gpus", C::AllocGpus),
 ];
 
 const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Submit), ("run_s", C::Run)];
 
 /// Columns that are checked and kept, but change no result yet. A column leaves this list when
 /// something uses it; until then the report says that it has no effect.
-const WITHOUT_EFFECT: [Column; 11] = [
+const WITHOUT_EFFECT: [Column; 14] = [
     C::Deadline,
     C::Switches,
     C::Reservation,
@@ -138,6 +144,9 @@ const WITHOUT_EFFECT: [Column; 11] = [
     C::RanGpuType,
     C::GpuUtil,
     C::GpuMemPeak,
+    C::AllocNodes,
+    C::AllocCpus,
+    C::AllocGpus,
 ];
 
 impl Column {
@@ -194,6 +203,9 @@ impl Column {
             C::RanGpuType => "GPU type that it ran on",
             C::GpuUtil => "recorded mean GPU use, 0 to 1",
             C::GpuMemPeak => "recorded peak GPU memory in MiB",
+            C::AllocNodes => "nodes that it was given",
+            C::AllocCpus => "CPUs that it was given, in all",
+            C::AllocGpus => "GPUs that it was given, in all",
         }
     }
 
@@ -241,7 +253,10 @@ impl Column {
             | C::ExitCode
             | C::RanGpuType
             | C::GpuUtil
-            | C::GpuMemPeak => Part::Recorded,
+            | C::GpuMemPeak
+            | C::AllocNodes
+            | C::AllocCpus
+            | C::AllocGpus => Part::Recorded,
         }
     }
 }

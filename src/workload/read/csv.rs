@@ -340,6 +340,9 @@ impl Rows {
                 C::RanGpuType => recorded.ran_gpu_type = Some(texts.intern(cell.str())),
                 C::GpuUtil => recorded.gpu_util_milli = Some(thousandths(cell)?),
                 C::GpuMemPeak => recorded.gpu_mem_peak_mib = Some(cell.count(0)?),
+                C::AllocNodes => recorded.alloc_nodes = Some(cell.count(0)?),
+                C::AllocCpus => recorded.alloc_cpus = Some(cell.count(0)?),
+                C::AllocGpus => recorded.alloc_gpus = Some(cell.count(0)?),
                 _ => unreachable!("only columns of the recorded part come here"),
             }
             mark_unused(&mut self.unused, *placed);

@@ -30,6 +30,14 @@ pub(super) mod code {
     pub const NOTHING_RAN: &str = "W0124";
     pub const TOO_MUCH: &str = "W0125";
     pub const ENDS_BEFORE_START: &str = "W0126";
+    pub const SACCT_LAYOUT: &str = "W0127";
+    pub const SACCT_STEP: &str = "W0128";
+    pub const SACCT_ATTEMPT: &str = "W0129";
+    pub const SACCT_ROW: &str = "W0132";
+    pub const FOREIGN_ROW: &str = "W0135";
+    pub const NO_TIMES: &str = "W0136";
+    pub const MIXED_ZONES: &str = "W0133";
+    pub const ZONE_UNKNOWN: &str = "W0134";
 }
 
 /// Why one row cannot be taken.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::cells::{Cell, Cells};
 use super::lines::{Line, Lines};
 use super::problem::{Problem, code, shown};
+use super::sacct::CivilClock;
 use super::source;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, nearest};
-use crate::time::{SecondsError, parse_seconds_micros};
+use crate::time::{SecondsError, SimTime, parse_seconds_micros};
 
 /// What a table must have and may have.
 pub(crate) struct Columns {
@@ -33,6 +34,16 @@ pub(crate) struct TableRows<T> {
 #[derive(Debug)]
 pub(crate) struct RowProblem(Problem);
 
+impl RowProblem {
+    pub(super) fn of(problem: Problem) -> Self {
+        Self(problem)
+    }
+
+    pub(super) fn into_problem(self) -> Problem {
+        self.0
+    }
+}
+
 /// One row, its cells by column name.
 pub(crate) struct TableRow<'a> {
     placed: &'a [(&'static str, usize)],
@@ -41,6 +52,32 @@ pub(crate) struct TableRow<'a> {
 }
 
 impl<'a> TableRow<'a> {
+    pub(super) fn new(placed: &'a [(&'static str, usize)], cells: &'a Cells, line: &'a [u8]) -> Self {
+        Self { placed, cells, line }
+    }
+
+    /// Byte column of a cell; 0 where the file lacks the column.
+    pub(super) fn column(&self, name: &'static str) -> u64 {
+        self.cell(name).column
+    }
+
+    /// A civil time, or one with an offset; `None` where the cell says that there is none.
+    pub(super) fn time(
+        &self,
+        name: &'static str,
+        clock: &mut CivilClock,
+    ) -> Result<Option<SimTime>, RowProblem> {
+        clock.read(name, self.text(name), self.column(name)).map_err(RowProblem)
+    }
+
+    /// A count above zero; `None` where the cell is empty, absent, or zero.
+    pub(super) fn optional_count(&self, name: &'static str) -> Result<Option<u32>, RowProblem> {
+        if self.text(name).is_empty() {
+            return Ok(None);
+        }
+        self.cell(name).count(0).map(|count| Some(count).filter(|n| *n > 0)).map_err(RowProblem)
+    }
+
     /// The cell of a column; of a column that the file lacks, an empty one.
     fn cell(&self, name: &'static str) -> Cell<'a> {
         let found = self.placed.iter().find(|(known, _)| *known == name);

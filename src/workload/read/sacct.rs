@@ -1,0 +1,358 @@
+//! `sacct` dumps: any column order and separator, named by the header; also two public collections
+//! that have no header.
+//!
+//! A job is one row, followed by its steps (`123.batch`, `123.0`), which are folded into it: they tell
+//! GPU use and memory. What was asked (ReqTRES) becomes the request, what was given (AllocTRES) goes to
+//! the recorded columns. Rows are read as a stream; only the last job waits for its steps.
+//!
+//! What cannot be replayed (pending, cancelled before the start) is refused and counted; what is odd
+//! (clock changes, suspension, attempts of one job, parts of heterogeneous jobs) is noted row by row.
+
+mod clock;
+mod columns;
+mod job;
+mod steps;
+mod tres;
+
+pub(super) use self::clock::CivilClock;
+pub(super) use self::tres::Tres;
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use self::columns::{Field as F, Layout};
+use self::job::{Cells, Oddity, SacctJob};
+use self::steps::StepUsage;
+use self::tres::JobKey;
+use super::assembly::{Assembly, RowPlace};
+use super::foreign::{Intake, number_or_text};
+use super::lines::{Line, Lines};
+use super::node_list::{self, NodeList};
+use super::problem::{Fatal, Problem, code, shown};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::ids::JobId;
+use crate::time::SimTime;
+use crate::workload::{Extras, JobFlags, RepairKind};
+
+/// The command that gives all that is read here.
+pub const COMMAND: &str = "sacct -a -D -P --starttime FROM --endtime TO --format=\
+JobID,JobName,User,Account,Partition,QOS,State,ExitCode,Submit,Eligible,Start,End,ElapsedRaw,Suspended,\
+TimelimitRaw,ReqNodes,AllocNodes,ReqCPUS,AllocCPUS,NTasks,ReqMem,ReqTRES,AllocTRES,TRESUsageInAve,\
+TRESUsageInMax,TRESUsageInTot,NodeList,Priority,Reservation,Constraints";
+
+/// Whether a first line is of sacct.
+pub(super) fn is_sacct(first: &[u8]) -> bool {
+    Layout::detect(first).is_some() || columns::is_terminal_table(first)
+}
+
+/// Reads the first line and all that follow.
+pub(super) fn read<R: std::io::Read>(
+    lines: &mut Lines<R>,
+    first: &[u8],
+    assembly: &mut Assembly<'_>,
+    broken: &dyn Fn(std::io::Error, u64) -> Fatal,
+) -> Result<(), Fatal> {
+    let place = RowPlace { line: lines.number(), text: first };
+    super::csv::check_utf8(place, assembly)?;
+    let layout = layout(place, assembly)?;
+    let mut rows = Rows {
+        clock: CivilClock::new(assembly.options.time_zone.as_deref())?,
+        nodes: node_list::of_options(assembly.options.node_list.as_deref())?,
+        layout: Rc::new(layout),
+        intake: Intake::default(),
+        open: None,
+        attempts: FxHashMap::default(),
+        array_limits: Vec::new(),
+        refused: String::new(),
+    };
+    if !rows.layout.has_header {
+        rows.take(place, assembly);
+    }
+    loop {
+        let number = lines.number() + 1;
+        match lines.next_line().map_err(|error| broken(error, number))? {
+            None => break,
+            Some(Line::TooLong(start)) => {
+                assembly.workload.repairs.rows_read += 1;
+                assembly.refuse(RowPlace { line: number, text: start }, super::line_too_long());
+            }
+            Some(Line::Text(line)) if line.trim_ascii().is_empty() => {}
+            Some(Line::Text(line)) => {
+                let row = RowPlace { line: number, text: line };
+                super::csv::check_utf8(row, assembly)?;
+                rows.take(row, assembly);
+            }
+        }
+    }
+    rows.finish(assembly);
+    Ok(())
+}
+
+/// The layout of the file; without the columns that are needed, it is told which command gives them.
+fn layout(first: RowPlace<'_>, assembly: &Assembly<'_>) -> Result<Layout, Fatal> {
+    let place = assembly.place(first, 0);
+    let help = format!("export again:\n{COMMAND}");
+    let Some(layout) = Layout::detect(first.text) else {
+        let terminal = columns::is_terminal_table(first.text);
+        let (message, why) = if terminal {
+            ("this is sacct's table for terminals", "it cuts long values short, so names and TRES are lost")
+        } else {
+            ("the first line is no header of sacct", "the header names the columns")
+        };
+        return Err(Box::new(
+            Diagnostic::error(code::SACCT_LAYOUT, message).at(place).because(why).help(help),
+        ));
+    };
+    let has_any = |fields: &[F]| fields.iter().any(|field| layout.has(*field));
+    let needed: [(&str, &[F]); 5] = [
+        ("JobID", &[F::JobId, F::JobIdRaw]),
+        ("Submit", &[F::Submit]),
+        ("Start", &[F::Start]),
+        ("Elapsed (or ElapsedRaw, End)", &[F::Elapsed, F::ElapsedRaw, F::End]),
+        ("ReqTRES (or ReqCPUS, AllocTRES, NCPUS)", &[F::ReqTres, F::ReqCpus, F::AllocTres, F::AllocCpus]),
+    ];
+    let missing: Vec<&str> =
+        needed.iter().filter(|(_, fields)| !has_any(fields)).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(layout);
+    }
+    let message = format!("the sacct dump lacks columns that are needed: {}", missing.join(", "));
+    Err(Box::new(Diagnostic::error(code::MISSING_COLUMN, message).at(place).help(help)))
+}
+
+/// The last job row, waiting for its steps.
+struct Open {
+    row: SacctJob,
+    line: u64,
+    text: Vec<u8>,
+    usage: StepUsage,
+}
+
+/// What is remembered of a job id that came before.
+struct Attempts {
+    count: u32,
+    last_start: SimTime,
+}
+
+struct Rows {
+    layout: Rc<Layout>,
+    clock: CivilClock,
+    nodes: NodeList,
+    intake: Intake,
+    open: Option<Open>,
+    attempts: FxHashMap<Box<str>, Attempts>,
+    /// (array, tasks at once), from rows of tasks that have not started.
+    array_limits: Vec<(String, u32)>,
+    /// The job whose row was refused last: its steps go with it.
+    refused: String,
+}
+
+impl Rows {
+    /// A line below the header.
+    fn take(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) {
+        assembly.workload.repairs.rows_read += 1;
+        if let Err(problem) = self.take_row(row, assembly) {
+            assembly.refuse(row, problem);
+        }
+    }
+
+    fn take_row(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
+        let line = std::str::from_utf8(row.text).expect("lines are checked before");
+        let layout = Rc::clone(&self.layout);
+        let (texts, starts) = cut(line, &layout)?;
+        let cells = Cells { fields: &layout.fields, texts: &texts, starts: &starts };
+        let (mut id, mut column) = cells.find(F::JobId);
+        if id.is_empty() {
+            (id, column) = cells.find(F::JobIdRaw);
+        }
+        let key = JobKey::read(id).ok_or_else(|| {
+            let message = format!("JobID is '{}', which is no id of Slurm", shown(id.as_bytes(), 0));
+            Problem::new(code::TYPE, "a row without a job id of Slurm", message).at(column)
+        })?;
+        if let Some(step) = key.step {
+            return self.fold(key.job, step, &cells, assembly, row);
+        }
+        self.flush(assembly);
+        if let Some((_, limit)) = key.waiting_tasks.and_then(|tasks| tasks.split_once('%')) {
+            self.array_limits.extend(limit.parse().ok().map(|limit| (key.base.to_owned(), limit)));
+        }
+        self.clock.ambiguous = 0;
+        let read = job::read(&key, &cells, &mut self.clock, &self.nodes, &mut assembly.workload.texts)
+            .inspect_err(|_| key.job.clone_into(&mut self.refused))?;
+        let text = row.text.to_vec();
+        self.open = Some(Open { row: read, line: row.line, text, usage: StepUsage::default() });
+        if self.clock.ambiguous > 0 {
+            let message = "a local time that the change of the clocks skips or repeats";
+            let problem = Problem::new(code::AMBIGUOUS_TIME, message, message)
+                .help("a repeated hour is read as its first pass, a skipped one is moved forward");
+            assembly.note(row, problem);
+        }
+        Ok(())
+    }
+
+    /// Adds a step to its job.
+    fn fold(
+        &mut self,
+        job: &str,
+        step: &str,
+        cells: &Cells<'_>,
+        assembly: &mut Assembly<'_>,
+        row: RowPlace<'_>,
+    ) -> Result<(), Problem> {
+        let is_taken = self.open.as_ref().is_some_and(|open| open.row.job.id == job);
+        if !is_taken && self.refused != job {
+            let message = format!("step '{job}.{step}' does not follow the row of its job");
+            return Err(Problem::new(code::SACCT_STEP, "a step without its job", message)
+                .help("leave the rows in the order of sacct: a job, then its steps"));
+        }
+        let (kind, reason) = match &mut self.open {
+            Some(open) if is_taken => {
+                open.usage.add(step, cells);
+                (RepairKind::Noted, "a step, folded into its job")
+            }
+            _ => (RepairKind::Refused, "a step of a job that is refused"),
+        };
+        assembly.workload.repairs.add(kind, reason, row.line, || shown(row.text, 0));
+        Ok(())
+    }
+
+    /// Hands the waiting job to the assembly.
+    fn flush(&mut self, assembly: &mut Assembly<'_>) {
+        let Some(Open { row: mut read, line, text, usage }) = self.open.take() else { return };
+        let row = RowPlace { line, text: &text };
+        usage.put(&mut read, assembly, row);
+        let start = read.job.recorded.start.unwrap_or(read.job.submit);
+        if let Some(before) = self.attempts.get_mut(read.job.id.as_str()) {
+            if before.last_start == start {
+                let message = format!("job '{}' comes twice with the same start", read.job.id);
+                let problem = Problem::new(code::DUPLICATE_ID, "a job id that came before", message);
+                return assembly.refuse(row, problem.help("the first row of this id is kept"));
+            }
+            before.count += 1;
+            before.last_start = start;
+            let name = format!("{}/{}", read.job.id, before.count);
+            let message = format!("job '{}' ran again; this attempt is called '{name}'", read.job.id);
+            read.job.id = name;
+            let reason = "a further attempt of a requeued job (a job of its own)";
+            assembly.change(row, Problem::new(code::SACCT_ATTEMPT, reason, message));
+        } else {
+            let first = Attempts { count: 1, last_start: start };
+            self.attempts.insert(read.job.id.as_str().into(), first);
+        }
+        for oddity in std::mem::take(&mut read.oddities) {
+            tell(oddity, assembly, row);
+        }
+        if let Err(problem) = self.intake.admit(read.job, assembly, row) {
+            assembly.refuse(row, problem);
+        }
+    }
+
+    fn finish(mut self, assembly: &mut Assembly<'_>) {
+        self.flush(assembly);
+        self.limit_arrays(assembly);
+        let file = Place::File(assembly.file.clone());
+        let seen = self.clock.seen;
+        if seen.is_mixed() {
+            let message = format!(
+                "times with and without time zone are mixed: {} without, {} with an offset or as seconds since 1970",
+                seen.civil,
+                seen.offset + seen.epoch
+            );
+            let told = Diagnostic::warning(code::MIXED_ZONES, message)
+                .at(file)
+                .because("waits between the two kinds may be off by hours")
+                .help("export all in one go with SLURM_TIME_FORMAT=%s");
+            assembly.workload.warnings.push(told);
+        } else if seen.civil > 0 && !self.clock.is_named {
+            let told = Diagnostic::warning(
+                code::ZONE_UNKNOWN,
+                "the time zone of the dump is not stated: its times are read as UTC",
+            )
+            .at(file)
+            .because("waits across a change of the clocks are off by an hour")
+            .help("name the zone of the accounting host: --time-zone Europe/Paris");
+            assembly.workload.warnings.push(told);
+        }
+        self.intake.finish(assembly);
+    }
+
+    /// Gives tasks of arrays the limit that the row of their waiting tasks tells (`12_[5-9%2]`).
+    fn limit_arrays(&mut self, assembly: &mut Assembly<'_>) {
+        if self.array_limits.is_empty() {
+            return;
+        }
+        let workload = &mut assembly.workload;
+        let limits: FxHashMap<String, u32> = self.array_limits.drain(..).collect();
+        let ids: Vec<JobId> = workload.jobs.ids().collect();
+        for id in ids {
+            let name = number_or_text(workload.jobs[id].name, &workload.texts);
+            let Some((base, index)) = name.split_once('_') else { continue };
+            let (Some(limit), Ok(index)) = (limits.get(base), index.parse::<u32>()) else { continue };
+            let array = Some((workload.texts.intern(base), index));
+            let at = workload.extras.partition_point(|(job, _)| *job < id);
+            if workload.extras.get(at).is_none_or(|(job, _)| *job != id) {
+                workload.extras.insert(at, (id, Extras::default()));
+            }
+            let extras = &mut workload.extras[at].1;
+            (extras.array, extras.array_limit) = (array, Some(*limit));
+            workload.jobs[id].flags.set(JobFlags::HAS_EXTRAS, true);
+        }
+    }
+}
+
+/// The cells of a line and their byte columns.
+fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>), Problem> {
+    let texts: Vec<&str> = columns::cut(line, layout.separator).collect();
+    let width = layout.fields.len();
+    // The last column may be empty, and then `--parsable` and `--parsable2` look the same.
+    let texts: Vec<&str> = if texts.len() + 1 == width && line.ends_with(layout.separator) {
+        line.split(layout.separator).collect()
+    } else {
+        texts
+    };
+    if texts.len() != width {
+        let message = format!("the row has {} cells, the header {width}", texts.len());
+        return Err(Problem::new(code::WIDTH, "a row of the wrong width", message)
+            .help("a job name may hold the separator: export with --delimiter and a rare character"));
+    }
+    let mut column = 1;
+    let starts = texts
+        .iter()
+        .map(|text| {
+            let start = column;
+            column += (text.len() + layout.separator.len()) as u64;
+            start
+        })
+        .collect();
+    Ok((texts, starts))
+}
+
+/// Tells what is odd about a row that is kept.
+fn tell(oddity: Oddity, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
+    let reason = match oddity {
+        Oddity::StillRunning => {
+            let reason = "still running when it was dumped (its time so far stands for its run time)";
+            return assembly.change(row, Problem::new(code::SACCT_ROW, reason, reason));
+        }
+        Oddity::ClockChange => {
+            let reason = "End - Start and Elapsed differ by a change of the clocks (Elapsed is used)";
+            let problem = Problem::new(code::AMBIGUOUS_TIME, reason, reason)
+                .help("name the zone of the accounting host: --time-zone Europe/Paris");
+            return assembly.note(row, problem);
+        }
+        Oddity::TimesDisagree => "Elapsed is not End - Start - Suspended (Elapsed is used)",
+        Oddity::Suspended => "suspended for a while (its run time is Elapsed, without suspension)",
+        Oddity::AllocatedForAsked => "requested amounts unknown (the allocated ones stand for them)",
+        Oddity::NoOwnLimit => "no time limit of its own (UNLIMITED or Partition_Limit)",
+        Oddity::HetComponent => "a component of a heterogeneous job (a job of its own here)",
+        Oddity::AllocatedMore => "allocated more than requested (both are kept)",
+        Oddity::Requeued => "ended by a requeue (an attempt, a job of its own)",
+        Oddity::Constraint => "constraints are not used",
+        Oddity::OutOfOrder => {
+            let reason = "recorded times out of order (submit, start, end)";
+            return assembly.note(row, Problem::new(code::ENDS_BEFORE_START, reason, reason));
+        }
+    };
+    assembly.note(row, Problem::new(code::SACCT_ROW, reason, reason));
+}

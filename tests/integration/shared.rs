@@ -1,0 +1,16 @@
+//! The data of others, where this machine has them.
+
+use std::path::PathBuf;
+
+/// A file or folder of the shared data, or `None` (with the reason printed) where it is not there.
+pub fn folder(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("WINDTUNNEL_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let found = root.join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is missing", found.display());
+    println!("skipped: {} is not there", found.display());
+    None
+}
