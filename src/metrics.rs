@@ -171,8 +171,8 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
         turnaround_s: Spread::of_micros(&mut samples.turnaround_us),
         bounded_slowdown: Spread::of(&mut samples.slowdown),
         utilization: Utilization {
-            cpu: share(hours.cpu.productive + hours.cpu.slack, hours.cpu.installed),
-            gpu_allocated: share(hours.gpu.productive + hours.gpu.slack, hours.gpu.installed),
+            cpu: share(allocated(&hours.cpu), hours.cpu.installed),
+            gpu_allocated: share(allocated(&hours.gpu), hours.gpu.installed),
             gpu_productive: share(hours.gpu.productive, hours.gpu.installed),
         },
         fragmentation: Fragmentation {
@@ -193,6 +193,10 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             waiting_share: share(outcome.hours.waiting_us, horizon_us),
         },
     }
+}
+
+fn allocated(hours: &DeviceHours) -> i128 {
+    hours.productive + hours.slack + hours.lost
 }
 
 /// Span from the first submission to the last instant of the run.
@@ -219,17 +223,17 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         communication: 0.0,
         slack: device_hours(hours.slack),
         storage: 0.0,
-        lost: 0.0,
+        lost: device_hours(hours.lost),
         held_idle: 0.0,
         startup: 0.0,
-        idle_waiting: device_hours(waiting.resources + waiting.fragmentation + waiting.held),
+        idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
         down: 0.0,
     }
 }
 
 fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
-    let mut by_state = [0u64; 8];
+    let mut by_state = [0u64; JobState::COUNT];
     for record in outcome.records.iter() {
         by_state[record.state as usize] += 1;
     }
@@ -240,14 +244,17 @@ fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
         repaired: workload.repairs.rows(RepairKind::Changed),
         refused: refused_rows + of(JobState::Refused),
         completed: of(JobState::Completed),
-        failed: of(JobState::Failed),
+        failed: of(JobState::Failed)
+            + of(JobState::Timeout)
+            + of(JobState::Preempted)
+            + of(JobState::NodeFail),
         cancelled: of(JobState::Cancelled),
         unfinished: of(JobState::Pending) + of(JobState::Running) + of(JobState::Future),
     }
 }
 
 fn makespan(outcome: &Outcome) -> Option<SimDuration> {
-    let ran = |state| matches!(state, JobState::Completed | JobState::Failed | JobState::Cancelled);
+    let ran = |state: JobState| state.ran_to_an_end() || state.is_cut_short();
     let started = |r: &&crate::simulation::JobRecord| r.start != crate::time::SimTime::NEVER;
     let last = outcome.records.iter().filter(started).filter(|r| ran(r.state)).map(|r| r.end).max()?;
     Some(last.saturating_since(outcome.first_submit))
@@ -282,13 +289,14 @@ impl Samples {
             turnaround_us: Vec::with_capacity(n),
             slowdown: Vec::with_capacity(n),
         };
-        for (job, record) in workload.jobs.iter().zip(outcome.records.iter()) {
+        for ((id, record), job) in outcome.records.iter_ids().zip(workload.jobs.iter()) {
             let Some(wait) = wait_of(job, record) else { continue };
             samples.wait_us.push(wait);
-            if matches!(record.state, JobState::Completed | JobState::Failed) {
-                let run = record.end.since(record.start).micros();
-                samples.turnaround_us.push(wait + run);
-                samples.slowdown.push(bounded_slowdown(wait, run));
+            if record.state.ran_to_an_end() {
+                let run = record.end.since(outcome.last_start(id)).micros();
+                let turnaround = record.end.since(job.submit).micros();
+                samples.turnaround_us.push(turnaround);
+                samples.slowdown.push(bounded_slowdown(turnaround - run, run));
             }
         }
         samples

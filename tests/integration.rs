@@ -23,6 +23,7 @@ mod integration {
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
+    mod slurm_policy;
     mod slurm_recordings;
     mod terminal;
     mod terminal_table;
