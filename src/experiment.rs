@@ -16,13 +16,13 @@ use crate::cost::{self, CostFigures, PoolBill};
 use crate::diagnostic::Diagnostic;
 use crate::ids::{Id, JobId, PoolId};
 use crate::metrics::{self, Summary};
-use crate::scenario::Design;
+use crate::scenario::{Design, PolicyChoice};
 use crate::scheduler::{PolicySpec, ordering, placement};
 use crate::simulation::{self, Outcome, Policy, RunError, RunOptions};
 use crate::time::SimTime;
 use crate::workload::Workload;
 
-pub use inputs::{InputFile, LoadedWorkload, hash_file, load_workload};
+pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
 
 /// One design after its run.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl ExperimentError {
 ///
 /// # Errors
 /// A diagnostic (W0401) for a bad order expression.
-pub fn policy(spec: &PolicySpec) -> Result<Policy, Diagnostic> {
+pub fn classic_policy(spec: &PolicySpec) -> Result<Policy, Diagnostic> {
     let ordering = ordering::ordering(&spec.order).map_err(|error| {
         let known: Vec<String> =
             ordering::EXPRESSION_VARIABLES.iter().map(|(name, what)| format!("{name} ({what})")).collect();
@@ -87,14 +87,13 @@ pub fn policy(spec: &PolicySpec) -> Result<Policy, Diagnostic> {
 pub fn run_designs(
     workload: &Workload,
     designs: &[Design],
-    spec: &PolicySpec,
+    policy: &PolicyChoice,
     options: &(dyn Fn() -> RunOptions<'static> + Sync),
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<DesignResult>, ExperimentError> {
     let mut outcomes = in_parallel(designs.iter().collect(), |design| {
-        let policy = policy(spec).expect("the scenario compiled the expression");
         let options = RunOptions { interrupted, ..options() };
-        simulation::simulate(workload, &design.cluster, policy, &options)
+        run_design(workload, design, policy, &options)
             .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
     })?;
     share_horizon(designs, &mut outcomes);
@@ -115,6 +114,32 @@ fn in_parallel<T: Send, R: Send>(
     }
     let results: Vec<Result<R, ExperimentError>> = items.into_par_iter().map(work).collect();
     results.into_iter().collect()
+}
+
+/// Runs one design.
+///
+/// # Errors
+/// As [`simulation::simulate`].
+///
+/// # Panics
+/// If an order expression does not compile, or a design has no site under Slurm's policy; the scenario has
+/// checked both.
+pub fn run_design(
+    workload: &Workload,
+    design: &Design,
+    policy: &PolicyChoice,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
+    match policy {
+        PolicyChoice::Classic(spec) => {
+            let policy = classic_policy(spec).expect("the scenario compiled the expression");
+            simulation::simulate(workload, &design.cluster, policy, options)
+        }
+        PolicyChoice::Slurm => {
+            let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
+            simulation::slurm::simulate_slurm(workload, &design.cluster, site, options)
+        }
+    }
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

@@ -172,8 +172,8 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
         turnaround_s,
         bounded_slowdown,
         utilization: Utilization {
-            cpu: share(hours.cpu.productive + hours.cpu.slack, hours.cpu.installed),
-            gpu_allocated: share(hours.gpu.productive + hours.gpu.slack, hours.gpu.installed),
+            cpu: share(allocated(&hours.cpu), hours.cpu.installed),
+            gpu_allocated: share(allocated(&hours.gpu), hours.gpu.installed),
             gpu_productive: share(hours.gpu.productive, hours.gpu.installed),
         },
         fragmentation: Fragmentation {
@@ -194,6 +194,10 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             waiting_share: share(outcome.hours.waiting_us, horizon_us),
         },
     }
+}
+
+fn allocated(hours: &DeviceHours) -> i128 {
+    hours.productive + hours.slack + hours.lost
 }
 
 /// Span from the first submission to the last instant of the run.
@@ -220,17 +224,17 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         communication: 0.0,
         slack: device_hours(hours.slack),
         storage: 0.0,
-        lost: 0.0,
+        lost: device_hours(hours.lost),
         held_idle: 0.0,
         startup: 0.0,
-        idle_waiting: device_hours(waiting.resources + waiting.fragmentation + waiting.held),
+        idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
         down: 0.0,
     }
 }
 
 fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
-    let mut by_state = [0u64; 8];
+    let mut by_state = [0u64; JobState::COUNT];
     for record in outcome.records.iter() {
         by_state[record.state as usize] += 1;
     }
@@ -241,14 +245,17 @@ fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
         repaired: workload.repairs.rows(RepairKind::Changed),
         refused: refused_rows + of(JobState::Refused),
         completed: of(JobState::Completed),
-        failed: of(JobState::Failed),
+        failed: of(JobState::Failed)
+            + of(JobState::Timeout)
+            + of(JobState::Preempted)
+            + of(JobState::NodeFail),
         cancelled: of(JobState::Cancelled),
         unfinished: of(JobState::Pending) + of(JobState::Running) + of(JobState::Future),
     }
 }
 
 fn makespan(outcome: &Outcome) -> Option<SimDuration> {
-    let ran = |state| matches!(state, JobState::Completed | JobState::Failed | JobState::Cancelled);
+    let ran = |state: JobState| state.ran_to_an_end() || state.is_cut_short();
     let started = |r: &&crate::simulation::JobRecord| r.start != crate::time::SimTime::NEVER;
     let last = outcome.records.iter().filter(started).filter(|r| ran(r.state)).map(|r| r.end).max()?;
     Some(last.saturating_since(outcome.first_submit))
@@ -270,23 +277,23 @@ fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (
 
 /// Waits, turnaround times and bounded slowdowns, through one buffer after the other.
 fn spreads(workload: &Workload, outcome: &Outcome) -> [Spread; 3] {
-    let started = || {
-        let rows = workload.jobs.iter().zip(outcome.records.iter());
-        rows.filter_map(|(job, record)| Some((wait_of(job, record)?, record)))
-    };
+    let rows = || outcome.records.iter_ids().zip(workload.jobs.iter());
+    // Turnaround, and the part of it that was run (the last start to the end).
     let ended = || {
-        let ended = started().filter(|(_, r)| matches!(r.state, JobState::Completed | JobState::Failed));
-        ended.map(|(wait, record)| (wait, record.end.since(record.start).micros()))
+        let ended = rows().filter(|((_, record), _)| record.state.ran_to_an_end());
+        ended.map(|((id, record), job)| {
+            (record.end.since(job.submit).micros(), record.end.since(outcome.last_start(id)).micros())
+        })
     };
     let mut micros: Vec<i64> = Vec::with_capacity(outcome.records.len());
-    micros.extend(started().map(|(wait, _)| wait));
+    micros.extend(rows().filter_map(|((_, record), job)| wait_of(job, record)));
     let waits = Spread::of_micros(&mut micros);
     micros.clear();
-    micros.extend(ended().map(|(wait, run)| wait + run));
+    micros.extend(ended().map(|(turnaround, _)| turnaround));
     let turnarounds = Spread::of_micros(&mut micros);
     drop(micros);
     let mut slowdowns: Vec<f64> = Vec::with_capacity(outcome.records.len());
-    slowdowns.extend(ended().map(|(wait, run)| bounded_slowdown(wait, run)));
+    slowdowns.extend(ended().map(|(turnaround, run)| bounded_slowdown(turnaround - run, run)));
     [waits, turnarounds, Spread::of(&mut slowdowns)]
 }
 

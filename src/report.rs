@@ -25,7 +25,7 @@ pub use codes::{codes, meaning_of};
 pub use columns::file_schema;
 pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
-pub use manifest::{Manifest, ManifestInput};
+pub use manifest::{Manifest, ManifestInput, site_hash};
 pub use page::page;
 pub use rules::rules_toml;
 pub use stats_text::stats_text;

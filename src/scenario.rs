@@ -32,6 +32,7 @@ use crate::cluster::ClusterSpec;
 use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::PolicySpec;
+use crate::scheduler::slurm::config::SlurmConfig;
 use crate::time::SimDuration;
 use crate::workload::classify::ClassRule;
 use crate::workload::generate::Model;
@@ -48,7 +49,7 @@ pub struct Scenario {
     /// The jobs.
     pub workload: WorkloadSpec,
     /// How they are scheduled.
-    pub policy: PolicySpec,
+    pub policy: PolicyChoice,
     /// Clusters to compare, in declared order; never empty.
     pub designs: Vec<Design>,
     /// How they are compared.
@@ -119,6 +120,37 @@ pub struct Design {
     pub cluster: ClusterSpec,
     /// What goes with each pool of `cluster`, in the same order.
     pub pools: Vec<PoolTerms>,
+    /// The site as Slurm sees it, where the policy is Slurm's: its nodes are those of `cluster`, in order.
+    pub slurm: Option<Box<SlurmConfig>>,
+}
+
+/// How jobs are scheduled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyChoice {
+    /// Order, placement and backfill.
+    Classic(PolicySpec),
+    /// Slurm's two schedulers; every design has its own configuration.
+    Slurm,
+}
+
+impl PolicyChoice {
+    /// Name for reports.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Classic(spec) => &spec.name,
+            Self::Slurm => "slurm",
+        }
+    }
+
+    /// The specification of a classic policy.
+    #[must_use]
+    pub fn classic(&self) -> Option<&PolicySpec> {
+        match self {
+            Self::Classic(spec) => Some(spec),
+            Self::Slurm => None,
+        }
+    }
 }
 
 /// What a pool is beside its nodes.

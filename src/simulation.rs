@@ -48,9 +48,30 @@ pub enum JobState {
     Cancelled,
     /// No pool of the design can ever hold it.
     Refused,
+    /// Killed at its limit.
+    Timeout,
+    /// Killed for a job of higher rank, and not requeued.
+    Preempted,
+    /// Killed because a node failed, and not requeued.
+    NodeFail,
 }
 
 impl JobState {
+    /// Number of states.
+    pub const COUNT: usize = 11;
+
+    /// Whether the job ran until it ended by itself or its time was up.
+    #[must_use]
+    pub fn ran_to_an_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Timeout)
+    }
+
+    /// Whether somebody else ended it.
+    #[must_use]
+    pub fn is_cut_short(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Preempted | Self::NodeFail)
+    }
+
     /// Slurm's word for it (`REFUSED` is ours: Slurm refuses at submission without a record).
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -62,6 +83,9 @@ impl JobState {
             Self::Failed => "FAILED",
             Self::Cancelled => "CANCELLED",
             Self::Refused => "REFUSED",
+            Self::Timeout => "TIMEOUT",
+            Self::Preempted => "PREEMPTED",
+            Self::NodeFail => "NODE_FAIL",
         }
     }
 }
@@ -87,6 +111,8 @@ pub struct RunOptions<'a> {
     pub outages: &'a [Outage],
     /// Limits.
     pub budget: Budget,
+    /// Seed of what the run itself leaves to chance.
+    pub seed: u64,
     /// Asked now and then whether to stop.
     pub interrupted: &'a (dyn Fn() -> bool + Sync),
 }
@@ -98,6 +124,7 @@ impl Default for RunOptions<'_> {
             watch: None,
             outages: &[],
             budget: Budget::default(),
+            seed: 1,
             interrupted: &|| false,
         }
     }
@@ -151,6 +178,8 @@ pub struct Outcome {
     pub events: u64,
     /// Scheduling passes.
     pub passes: u64,
+    /// What only Slurm's engine knows.
+    pub slurm: Option<Box<SlurmFacts>>,
 }
 
 impl Outcome {
@@ -161,6 +190,94 @@ impl Outcome {
         let at = self.held_until.binary_search_by_key(&job, |(id, _)| *id);
         at.map_or(workload.jobs[job].submit, |at| self.held_until[at].1)
     }
+
+    /// Attempts of a job that was requeued; empty for all others.
+    fn requeued(&self, job: JobId) -> &[Stretch] {
+        let facts = self.slurm.as_deref();
+        let at = facts.and_then(|f| f.requeued.binary_search_by_key(&job, |(id, _)| *id).ok());
+        facts.zip(at).map_or(&[], |(f, at)| &f.requeued[at].1)
+    }
+
+    /// How often a job started.
+    #[must_use]
+    pub fn starts(&self, job: JobId) -> usize {
+        self.requeued(job).len().max(usize::from(self.records[job].start != SimTime::NEVER))
+    }
+
+    /// Start of the last attempt; [`SimTime::NEVER`] if there was none.
+    #[must_use]
+    pub fn last_start(&self, job: JobId) -> SimTime {
+        self.requeued(job).last().map_or(self.records[job].start, |last| last.start)
+    }
+
+    /// From when to when a job ran, attempt by attempt; a job that still ran, to the last instant.
+    pub fn stretches(&self, job: JobId) -> impl Iterator<Item = (SimTime, SimTime)> + '_ {
+        let requeued = self.requeued(job);
+        let record = &self.records[job];
+        let only = requeued.is_empty() && record.start != SimTime::NEVER;
+        let only = only.then_some((record.start, record.end));
+        let rows = requeued.iter().map(|row| (row.start, row.end)).chain(only);
+        rows.map(|(from, to)| (from, if to == SimTime::NEVER { self.last_instant } else { to }))
+    }
+
+    /// Microseconds that a job ran, in all its attempts.
+    #[must_use]
+    pub fn run_us(&self, job: JobId) -> i64 {
+        self.stretches(job).map(|(from, to)| to.since(from).micros()).sum()
+    }
+
+    /// Every allocation with its time, if allocations were kept.
+    pub fn holdings(&self) -> impl Iterator<Item = (JobId, SimTime, SimTime, &Allocation)> {
+        let until = |end: SimTime| if end == SimTime::NEVER { self.last_instant } else { end };
+        let once = self.allocations.iter().filter(|(job, _)| self.requeued(*job).is_empty());
+        let once = once.map(move |(job, allocation)| {
+            let record = &self.records[*job];
+            (*job, record.start, until(record.end), allocation)
+        });
+        let requeued = self.slurm.iter().flat_map(|facts| &facts.requeued);
+        let again = requeued.flat_map(move |(job, rows)| {
+            rows.iter().map(move |row| (*job, row.start, until(row.end), &row.allocation))
+        });
+        once.chain(again)
+    }
+
+    /// Why a job was still pending at the end, by Slurm's name, where the policy is Slurm's.
+    #[must_use]
+    pub fn pending_reason(&self, job: JobId) -> Option<&'static str> {
+        let facts = self.slurm.as_deref()?;
+        let at = facts.pending.binary_search_by_key(&job, |(id, _)| *id).ok()?;
+        Some(facts.pending[at].1)
+    }
+}
+
+/// One attempt of a job that was requeued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Start.
+    pub start: SimTime,
+    /// End, or [`SimTime::NEVER`].
+    pub end: SimTime,
+    /// What it held; empty unless allocations were kept.
+    pub allocation: Allocation,
+}
+
+/// What Slurm's engine tells beside records and hours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlurmFacts {
+    /// Jobs that started more than once, with all their attempts, sorted by job.
+    pub requeued: Vec<(JobId, Vec<Stretch>)>,
+    /// Jobs still pending at the end with Slurm's reason, sorted by job.
+    pub pending: Vec<(JobId, &'static str)>,
+    /// Starts by the backfill thread.
+    pub backfilled: u64,
+    /// Starts in all.
+    pub starts: u64,
+    /// Passes of the main scheduler.
+    pub main_passes: u64,
+    /// Cycles of the backfill thread.
+    pub backfill_cycles: u64,
+    /// What of the trace could not be carried over, with the number of jobs.
+    pub not_carried_over: Vec<(String, u64)>,
 }
 
 /// Why a run has no outcome.

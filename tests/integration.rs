@@ -24,6 +24,7 @@ mod integration {
     mod scenario_loading;
     mod shared;
     mod shipped_traces;
+    mod slurm_policy;
     mod slurm_recordings;
     mod terminal;
     mod terminal_table;

@@ -101,7 +101,7 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     let input = BacktestInput {
         trace: written,
         sha256: hash_file(&trace)?,
-        policy: scenario.policy.name.clone(),
+        policy: scenario.policy.name().to_owned(),
         design: design.label.clone(),
     };
     // The scenario's window counts from the first submission.

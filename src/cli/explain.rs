@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::experiment;
 use crate::report;
 use crate::scenario;
-use crate::simulation::{self, RunOptions};
+use crate::simulation::RunOptions;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -74,11 +74,15 @@ fn explain_job(args: &ExplainArgs, path: &Path, common: &Common) -> Result<(), F
     };
     let watch = Stopwatch::start("simulating", common.quiet);
     let stop = || watch.tick();
-    let options =
-        RunOptions { keep_allocations: true, watch: Some(job), interrupted: &stop, ..RunOptions::default() };
-    let policy = experiment::policy(&scenario.policy)?;
+    let options = RunOptions {
+        keep_allocations: true,
+        watch: Some(job),
+        seed: scenario.workload.seed,
+        interrupted: &stop,
+        ..RunOptions::default()
+    };
     let orderly = Orderly::begin();
-    let outcome = simulation::simulate(&loaded.workload, &design.cluster, policy, &options)
+    let outcome = experiment::run_design(&loaded.workload, design, &scenario.policy, &options)
         .map_err(|error| experiment::ExperimentError::Run { design: design.name.clone(), error })?;
     orderly.end()?;
     let story = report::story(&loaded.workload, &outcome, job);

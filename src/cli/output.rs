@@ -42,7 +42,8 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     }
     let orderly = Orderly::begin();
     let keep = wish.out.is_some() || wish.referee;
-    let options = || RunOptions { keep_allocations: keep, ..RunOptions::default() };
+    let seed = scenario.workload.seed;
+    let options = || RunOptions { keep_allocations: keep, seed, ..RunOptions::default() };
     let results =
         experiment::run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| {
             watch.tick()

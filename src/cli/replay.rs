@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::Common;
 use super::backstage::Failure;
-use super::output::{Wish, run_and_tell};
+use super::output::{Wish, parse_set, run_and_tell};
 use crate::scenario;
 use crate::scheduler::policy::CLASSIC;
 
@@ -23,6 +23,9 @@ pub(super) struct ReplayArgs {
     pub(super) trace: PathBuf,
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
+    /// Changes a setting as in a scenario: path=value, for instance policy.slurm.bf_interval=60.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
+    set: Vec<(String, String)>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -58,12 +61,12 @@ pub(super) struct ClusterArgs {
     /// Memory of each node in MiB; default: memory is not modelled.
     #[arg(long, value_name = "M", requires = "nodes")]
     pub(super) mem_per_node_mb: Option<u64>,
-    /// fcfs, greedy, sjf, ljf, easy, conservative, priority.
+    /// fcfs, greedy, sjf, ljf, easy, conservative, priority, slurm.
     #[arg(long, value_name = "NAME", default_value = "easy", value_parser = parse_policy)]
     pub(super) policy: String,
-    /// first-fit, best-fit or spread.
-    #[arg(long, value_name = "NAME", default_value = "first-fit", value_parser = ["first-fit", "best-fit", "spread"])]
-    pub(super) placement: String,
+    /// first-fit (default), best-fit or spread; `slurm` has a rule of its own.
+    #[arg(long, value_name = "NAME", value_parser = ["first-fit", "best-fit", "spread"])]
+    pub(super) placement: Option<String>,
     /// Jobs planned per pass by `conservative`; default all.
     #[arg(long, value_name = "N")]
     pub(super) depth: Option<u32>,
@@ -73,11 +76,12 @@ pub(super) struct ClusterArgs {
 }
 
 fn parse_policy(name: &str) -> Result<String, String> {
-    if CLASSIC.contains(&name) {
+    let known = || CLASSIC.into_iter().chain(["slurm"]);
+    if known().any(|policy| policy == name) {
         return Ok(name.to_owned());
     }
-    let near = crate::diagnostic::nearest(name, CLASSIC).map(|near| format!("; did you mean `{near}`?"));
-    Err(format!("one of {}{}", CLASSIC.join(", "), near.unwrap_or_default()))
+    let near = crate::diagnostic::nearest(name, known()).map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("one of {}{}", known().collect::<Vec<_>>().join(", "), near.unwrap_or_default()))
 }
 
 /// Memory of a node where it is not modelled: more than any job asks for (2^40 MiB = 1 EiB).
@@ -93,7 +97,11 @@ impl ClusterArgs {
         if self.cut_at_limit {
             text += "cut-at-limit = true\n";
         }
-        text += &format!("\n[policy.{}]\nplacement = {}\n", self.policy, quote(&self.placement));
+        text += &format!("\n[policy.{}]\n", self.policy);
+        let default = (self.policy != "slurm").then_some("first-fit");
+        if let Some(placement) = self.placement.as_deref().or(default) {
+            text += &format!("placement = {}\n", quote(placement));
+        }
         if let Some(depth) = self.depth {
             text += &format!("depth = {depth}\n");
         }
@@ -121,8 +129,8 @@ impl ClusterArgs {
 
 pub(super) fn replay(args: &ReplayArgs, common: &Common) -> Result<(), Failure> {
     let text = args.cluster.scenario_text(&args.trace);
-    let sets: Vec<(String, String)> =
-        args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())).into_iter().collect();
+    let mut sets = args.set.clone();
+    sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
     let scenario = scenario::load_text("command line", text, Path::new(""), &sets)?;
     let wish = Wish {
         design: None,

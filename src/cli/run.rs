@@ -10,7 +10,7 @@ use super::backstage::Failure;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::experiment::hash_file;
-use crate::report::Manifest;
+use crate::report::{Manifest, site_hash};
 use crate::scenario::{self, Scenario};
 
 /// Arguments of `run`.
@@ -91,6 +91,15 @@ fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
         [one] if scenario.designs.len() > 1 => Some(one.clone()),
         _ => None,
     };
+    scenario.designs.retain(|design| manifest.designs.contains(&design.name));
+    if site_hash(&scenario) != manifest.slurm_sha256 {
+        let message = "the configuration of Slurm has changed since the manifest was written";
+        return Err(Diagnostic::error("W0307", message)
+            .at(place())
+            .because("slurm.conf, gres.conf, accounts or a file that they include say something else")
+            .help("restore the files, or run the scenario anew")
+            .into());
+    }
     Ok((scenario, only))
 }
 

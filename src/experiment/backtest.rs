@@ -16,14 +16,14 @@ pub mod site;
 
 use rustc_hash::FxHashSet;
 
-use super::policy;
+use super::run_design;
 use crate::cluster::ClusterSpec;
 use crate::diagnostic::Diagnostic;
 use crate::ids::{Id, IdVec, JobId, NodeId, TextId};
 use crate::metrics::backtest::{Case, Standing, Verdict, judge};
-use crate::scenario::Design;
-use crate::scheduler::{PolicySpec, Shapes};
-use crate::simulation::{self, Outage, RunError, RunOptions};
+use crate::scenario::{Design, PolicyChoice};
+use crate::scheduler::Shapes;
+use crate::simulation::{Outage, RunError, RunOptions};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Extras, JobFlags, RepairKind, Request, Workload};
 
@@ -47,7 +47,7 @@ pub struct BacktestSpec<'a> {
     /// The machine.
     pub design: &'a Design,
     /// The rule.
-    pub policy: &'a PolicySpec,
+    pub policy: &'a PolicyChoice,
     /// First and last submit time that is judged, in seconds of the trace; `None` = all.
     pub from: Option<SimTime>,
     /// First submit time that is not.
@@ -394,10 +394,15 @@ pub fn run(
     spec: &BacktestSpec<'_>,
     options: &RunOptions<'_>,
 ) -> Result<Backtest, RunError> {
-    let Prepared { workload, standings, left_out, window, outages, told } = prepared;
-    let policy = policy(spec.policy).expect("the scenario compiled the expression");
+    let Prepared { workload, standings, left_out, window, outages, mut told } = prepared;
+    if spec.policy.classic().is_none() && !outages.is_empty() {
+        let message = format!("{} outages and reservations are left out of this run", outages.len());
+        told.push(
+            Diagnostic::warning("W0447", message).because("Slurm's policy does not take them from here yet"),
+        );
+    }
     let options = RunOptions { outages: &outages, ..*options };
-    let outcome = simulation::simulate(&workload, &spec.design.cluster, policy, &options)?;
+    let outcome = run_design(&workload, spec.design, spec.policy, &options)?;
     let is_running = |(id, standing): (JobId, &Standing)| {
         (*standing == Standing::SetAside(RUNNING)).then(|| outcome.records[id].start)
     };

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::quantiles::Spread;
 use super::{bounded_slowdown, device_hours, wait_of};
 use crate::cluster::{Amounts, ClusterSpec};
-use crate::ids::{Id, TextId};
+use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::Shapes;
 use crate::simulation::meter::UNITS_PER_DEVICE;
-use crate::simulation::{JobRecord, JobState, Outcome};
+use crate::simulation::{JobRecord, Outcome};
 use crate::workload::{Job, Labels, Workload};
 
 /// Figures of one group.
@@ -114,12 +114,12 @@ fn gather(
 ) -> Gathered {
     let mut totals = vec![Totals::default(); keys];
     let rows = || workload.jobs.iter().zip(outcome.records.iter());
-    for (job, record) in rows() {
+    for ((id, record), job) in outcome.records.iter_ids().zip(workload.jobs.iter()) {
         let row = &mut totals[key(job)];
         row.jobs += 1;
         if let Some(wait) = wait_of(job, record) {
             row.started += 1;
-            row.add_run(record, wait, &asked[job.request.index()]);
+            row.add_run(outcome, id, record, &asked[job.request.index()], wait);
         }
     }
     let mut first = 0;
@@ -140,17 +140,20 @@ fn gather(
 }
 
 impl Totals {
-    fn add_run(&mut self, record: &JobRecord, wait: i64, asked: &Amounts) {
-        let ended_itself = matches!(record.state, JobState::Completed | JobState::Failed);
-        if !ended_itself && record.state != JobState::Cancelled {
+    fn add_run(&mut self, outcome: &Outcome, job: JobId, record: &JobRecord, asked: &Amounts, wait: i64) {
+        let ended_itself = record.state.ran_to_an_end();
+        if !ended_itself && !record.state.is_cut_short() {
             return;
         }
-        let run = record.end.since(record.start).micros();
+        let all = record.end.since(record.start).micros();
+        let requeues = outcome.slurm.is_some();
+        let run = if requeues { outcome.run_us(job) } else { all };
         self.gpu_us += i128::from(run) * i128::from(asked.gpus);
         self.cpu_us += i128::from(run) * i128::from(asked.cpus);
         if ended_itself {
             self.ended += 1;
-            self.slowdown_sum += bounded_slowdown(wait, run);
+            let last = if requeues { record.end.since(outcome.last_start(job)).micros() } else { all };
+            self.slowdown_sum += bounded_slowdown(wait + all - last, last);
         }
     }
 }

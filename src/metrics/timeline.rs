@@ -71,25 +71,28 @@ fn changes(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec
     let mut changes = Vec::with_capacity(outcome.records.len() * 3);
     for (job, record) in outcome.records.iter_ids() {
         let row = &workload.jobs[job];
-        let started = record.start != SimTime::NEVER;
-        let left = if started { record.start } else { record.end };
         if record.state == crate::simulation::JobState::Future {
             continue;
         }
-        changes.push((row.submit.micros(), Levels { waiting: 1, ..Levels::default() }));
-        if left != SimTime::NEVER {
-            changes.push((left.micros(), Levels { waiting: -1, ..Levels::default() }));
-        }
-        if started {
+        let waits = |from: SimTime, to: SimTime, changes: &mut Vec<(i64, Levels)>| {
+            changes.push((from.micros(), Levels { waiting: 1, ..Levels::default() }));
+            if to != SimTime::NEVER {
+                changes.push((to.micros(), Levels { waiting: -1, ..Levels::default() }));
+            }
+        };
+        let mut since = row.submit;
+        for (start, end) in outcome.stretches(job) {
+            waits(since, start, &mut changes);
             let shape = shapes.get(shapes.of(row.request));
             let held = shape.pools.first().map_or(Amounts::ZERO, |pool| pool.total);
-            let up =
-                Levels { waiting: 0, running: 1, cpus: i64::from(held.cpus), gpus: i64::from(held.gpus) };
-            changes.push((record.start.micros(), up));
-            if record.end != SimTime::NEVER {
-                let down = Levels { waiting: 0, running: -1, cpus: -up.cpus, gpus: -up.gpus };
-                changes.push((record.end.micros(), down));
-            }
+            let (cpus, gpus) = (i64::from(held.cpus), i64::from(held.gpus));
+            changes.push((start.micros(), Levels { waiting: 0, running: 1, cpus, gpus }));
+            changes.push((end.micros(), Levels { waiting: 0, running: -1, cpus: -cpus, gpus: -gpus }));
+            since = end;
+        }
+        let again = record.state != crate::simulation::JobState::Running && record.end != since;
+        if record.start == SimTime::NEVER || again {
+            waits(since, record.end, &mut changes);
         }
     }
     changes.sort_by_key(|(at, _)| *at);

@@ -38,13 +38,20 @@ const JOBS: &[(&str, &str)] = &[
     ("eligible_s", "submission, or when dependencies, begin time and array limit were met; empty if never"),
     ("start_s", "start of the first attempt; empty if it never started"),
     ("end_s", "end, or when it was refused or withdrawn; empty if unfinished"),
-    ("state", "COMPLETED, FAILED, CANCELLED, REFUSED (no pool can ever hold it), PENDING, RUNNING, FUTURE"),
+    (
+        "state",
+        "COMPLETED, FAILED, CANCELLED, REFUSED (no pool can ever hold it), PENDING, RUNNING, FUTURE; under \
+         Slurm's policy also TIMEOUT, PREEMPTED, NODE_FAIL",
+    ),
     ("attempt", "number of starts"),
     ("nodes", "nodes held"),
     ("gpus", "GPUs held"),
-    ("reason", "why it was refused"),
+    ("reason", "why it was refused; under Slurm's policy also why it was still pending at the end"),
     ("design", "name of the design"),
-    ("node_list", "nodes held: pool[first-last,...], counted from 0 in each pool"),
+    (
+        "node_list",
+        "nodes held: pool[first-last,...], counted from 0 in each pool; names of slurm.conf where they come from it",
+    ),
     ("user", "user of the trace"),
     ("account", "account of the trace"),
     ("class", "job class"),
@@ -68,9 +75,11 @@ const LEDGER: &[(&str, &str)] = &[
     ("device", "gpu or cpu"),
     (
         "category",
-        "installed; productive; slack (held beyond what was asked for); idle_waiting.resources (the first \
+        "installed; productive; slack (held beyond what was asked for); lost (held by attempts that were preempted); \
+         idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
-         needs it), .held (only held jobs wait); idle (nobody waits). All but installed sum to it",
+         needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \
+         has not looked at it yet, or keeps what is free from it); idle (nobody waits). All but installed sum to it",
     ),
     ("units", "exact integer: 1/21,000 of a device for one microsecond"),
 ];
@@ -84,7 +93,10 @@ const SUMMARY: &[(&str, &str)] = &[
     ("designs.<name>.jobs.read", "rows of the trace"),
     ("designs.<name>.jobs.repaired", "values that the reader changed"),
     ("designs.<name>.jobs.refused", "rows that the reader refused and jobs that no pool can ever hold"),
-    ("designs.<name>.jobs.{completed,failed,cancelled,unfinished}", "jobs by end"),
+    (
+        "designs.<name>.jobs.{completed,failed,cancelled,unfinished}",
+        "jobs by end; failed holds those killed at their limit or preempted for good",
+    ),
     ("designs.<name>.makespan_s", "last end - first submission"),
     ("designs.<name>.throughput.jobs_per_hour", "completed jobs / makespan"),
     (
@@ -113,6 +125,11 @@ const SUMMARY: &[(&str, &str)] = &[
         "designs.<name>.cost",
         "total over the horizon; per installed GPU-hour; per delivered GPU-hour; per completed job; currency; \
          null without prices",
+    ),
+    (
+        "designs.<name>.slurm",
+        "under Slurm's policy: starts, share of them by the backfill thread, jobs requeued, passes and \
+         cycles, jobs pending at the end by reason, what of the trace could not be carried over",
     ),
     ("designs.<name>.by.{user,account,partition,class,size}", "the same for parts of the jobs"),
     ("designs.<name>.refused_by_design", "the first 20 jobs that no pool can ever hold, with reasons"),

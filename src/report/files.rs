@@ -11,8 +11,9 @@ use crate::cluster::referee::Held;
 use crate::experiment::DesignResult;
 use crate::ids::{Id, PoolId};
 use crate::metrics::timeline;
+use crate::scenario::slurm_conf::compress_hosts;
+use crate::simulation::Outcome;
 use crate::simulation::meter::DeviceHours;
-use crate::simulation::{JobState, Outcome};
 use crate::time::SimTime;
 
 /// A file that could not be written.
@@ -147,6 +148,7 @@ fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
         for (at, (job, _)) in result.outcome.allocations.iter().enumerate() {
             held[job.index()] = Some(at);
         }
+        let hosts = host_names(result);
         let mut refused = result.outcome.refused.iter().peekable();
         for (job, record) in result.outcome.records.iter_ids() {
             let allocation = held[job.index()].map(|at| &result.outcome.allocations[at].1);
@@ -155,11 +157,12 @@ fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
             let instant = |at: SimTime| if at == SimTime::NEVER { String::new() } else { at.to_string() };
             let why = match refused.next_if(|(id, _)| *id == job) {
                 Some((_, reason)) => reason.as_str(),
-                None => "",
+                None => result.outcome.pending_reason(job).unwrap_or(""),
             };
-            let started = record.start != SimTime::NEVER;
             let gpus: u32 = allocation.map_or(0, |a| a.iter().map(|grant| grant.gpus.count_ones()).sum());
-            let nodes = |a: &Allocation| node_list(result, a.iter().map(|grant| grant.node.index()));
+            let nodes = |a: &Allocation| {
+                node_list(result, hosts.as_deref(), a.iter().map(|grant| grant.node.index()))
+            };
             csv.write_record([
                 workload.job_name(job).as_str(),
                 &instant(workload.jobs[job].submit),
@@ -167,7 +170,7 @@ fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
                 &instant(record.start),
                 &instant(record.end),
                 record.state.name(),
-                if started { "1" } else { "0" },
+                &result.outcome.starts(job).to_string(),
                 &allocation.map_or(0, |a| a.len()).to_string(),
                 &gpus.to_string(),
                 why,
@@ -183,9 +186,12 @@ fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// `main[0-3,7]`, pool by pool.
-fn node_list(result: &DesignResult, nodes: impl Iterator<Item = usize>) -> String {
+fn node_list(result: &DesignResult, hosts: Option<&[String]>, nodes: impl Iterator<Item = usize>) -> String {
     let mut nodes: Vec<usize> = nodes.collect();
     nodes.sort_unstable();
+    if let Some(names) = hosts {
+        return compress_hosts(nodes.iter().map(|at| names[*at].as_str()));
+    }
     let mut text = String::new();
     let mut first = 0;
     for pool in &result.design.cluster.pools {
@@ -204,6 +210,19 @@ fn node_list(result: &DesignResult, nodes: impl Iterator<Item = usize>) -> Strin
         first = last;
     }
     text
+}
+
+/// Names of the nodes where slurm.conf gave them; nodes of the scenario's own pools have none.
+fn host_names(result: &DesignResult) -> Option<Vec<String>> {
+    let site = result.design.slurm.as_deref()?;
+    let names = || site.nodes.iter().map(|node| node.name.clone());
+    let of_pools = result
+        .design
+        .cluster
+        .pools
+        .iter()
+        .flat_map(|pool| (0..pool.count).map(move |at| format!("{}{at}", pool.name)));
+    (!names().eq(of_pools)).then(|| names().collect())
 }
 
 fn ranges(sorted: &[usize]) -> String {
@@ -276,14 +295,17 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 7] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 10] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
         ("slack", hours.slack),
+        ("lost", hours.lost),
         ("idle_waiting.resources", hours.idle_waiting.resources),
         ("idle_waiting.fragmentation", hours.idle_waiting.fragmentation),
         ("idle_waiting.held", hours.idle_waiting.held),
+        ("idle_waiting.limit", hours.idle_waiting.limit),
+        ("idle_waiting.policy", hours.idle_waiting.policy),
         ("idle", hours.idle),
     ]
 }
@@ -292,12 +314,12 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 7] {
 #[must_use]
 pub fn held(outcome: &Outcome) -> Vec<Held> {
     outcome
-        .allocations
-        .iter()
-        .map(|(job, allocation)| {
-            let record = &outcome.records[*job];
-            let end = if record.state == JobState::Running { outcome.last_instant } else { record.end };
-            Held { row: job.index(), start: record.start, end, grants: allocation.to_vec() }
+        .holdings()
+        .map(|(job, start, end, allocation)| Held {
+            row: job.index(),
+            start,
+            end,
+            grants: allocation.to_vec(),
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! The JSON object of DESIGN.md 5.4.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -7,7 +9,7 @@ use crate::cost::CostFigures;
 use crate::experiment::DesignResult;
 use crate::metrics::groups;
 use crate::money::Money;
-use crate::simulation::JobState;
+use crate::simulation::{JobState, SlurmFacts};
 
 /// Keys of the only design at the top level.
 #[must_use]
@@ -27,7 +29,7 @@ pub fn designs_json(context: &Context<'_>) -> Value {
         .collect();
     json!({
         "title": context.scenario.title,
-        "policy": context.scenario.policy.name,
+        "policy": context.scenario.policy.name(),
         "baseline": context.scenario.compare.baseline,
         "designs": designs,
         "notes": notes(context),
@@ -68,9 +70,36 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     object["label"] = json!(result.design.label);
     object["cost"] = result.cost.as_ref().map_or(Value::Null, cost_json);
     object["service"] = json!({});
+    if let Some(facts) = &result.outcome.slurm {
+        object["slurm"] = slurm_json(facts);
+    }
     object["refused_by_design"] = refused(context, result);
     object["by"] = json!(groups::groups(&context.loaded.workload, &result.design.cluster, &result.outcome));
     object
+}
+
+/// Jobs pending at the end by Slurm's reason.
+pub(super) fn pending_by_reason(facts: &SlurmFacts) -> BTreeMap<&'static str, u64> {
+    let mut by_reason = BTreeMap::new();
+    for (_, reason) in &facts.pending {
+        *by_reason.entry(*reason).or_insert(0) += 1;
+    }
+    by_reason
+}
+
+fn slurm_json(facts: &SlurmFacts) -> Value {
+    let share = (facts.starts > 0).then(|| facts.backfilled as f64 / facts.starts as f64);
+    let carried: Map<String, Value> =
+        facts.not_carried_over.iter().map(|(what, n)| (what.clone(), json!(n))).collect();
+    json!({
+        "starts": facts.starts,
+        "backfill_share": share,
+        "requeued": facts.requeued.len(),
+        "main_passes": facts.main_passes,
+        "backfill_cycles": facts.backfill_cycles,
+        "pending": pending_by_reason(facts),
+        "not_carried_over": carried,
+    })
 }
 
 /// The first refused jobs with the reason.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use crate::scenario::DefaultUsed;
+use crate::experiment::hash_text;
+use crate::scenario::{DefaultUsed, Scenario};
+use crate::scheduler::slurm::config::{PartitionConf, SlurmConfig};
 
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,64 @@ pub struct Manifest {
     pub seed: u64,
     /// The trace, if there is one.
     pub input: Option<ManifestInput>,
+    /// SHA-256 of what Slurm's files say, where the policy is Slurm's: [`site_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm_sha256: Option<String>,
+}
+
+/// SHA-256 of the Slurm sites of all designs as they were understood, whatever files they came from.
+#[must_use]
+pub fn site_hash(scenario: &Scenario) -> Option<String> {
+    let sites: Vec<_> = scenario.designs.iter().filter_map(|design| design.slurm.as_deref()).collect();
+    (!sites.is_empty()).then(|| hash_text(&sites.iter().map(|site| site_text(site)).collect::<String>()))
+}
+
+/// All of a site as text. Nothing may be left out: a field that is added must be added here.
+fn site_text(site: &SlurmConfig) -> String {
+    let SlurmConfig {
+        cluster_name,
+        nodes,
+        device_types,
+        partitions,
+        scheduler,
+        main,
+        backfill,
+        priority,
+        preempt,
+        select,
+        accounting,
+        controller,
+    } = site;
+    let threads = (scheduler, main, backfill, controller);
+    let rules = (priority, preempt, select, accounting);
+    let mut text = format!("{cluster_name:?}{nodes:?}{device_types:?}{threads:?}{rules:?}");
+    for partition in partitions {
+        let PartitionConf {
+            name,
+            nodes,
+            default,
+            max_time_min,
+            default_time_min,
+            min_nodes,
+            max_nodes,
+            priority_tier,
+            priority_job_factor,
+            allow_accounts,
+            deny_accounts,
+            allow_qos,
+            deny_qos,
+            over_time_limit_min,
+            preempt_off,
+            billing,
+            state,
+        } = partition;
+        let nodes: Vec<usize> = nodes.ones().collect();
+        let limits = (max_time_min, default_time_min, min_nodes, max_nodes, over_time_limit_min);
+        let rank = (priority_tier, priority_job_factor, preempt_off, billing, state);
+        let who = (allow_accounts, deny_accounts, allow_qos, deny_qos);
+        text += &format!("{name:?}{nodes:?}{default:?}{limits:?}{rank:?}{who:?}");
+    }
+    text
 }
 
 /// A file that the run depends on.
@@ -45,6 +105,7 @@ impl Manifest {
             designs: context.results.iter().map(|result| result.design.name.clone()).collect(),
             seed: context.scenario.workload.seed,
             input: input.map(|(file, sha256)| ManifestInput { path: file.written.clone(), sha256 }),
+            slurm_sha256: site_hash(context.scenario),
         }
     }
 }

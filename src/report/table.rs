@@ -9,8 +9,10 @@ use comfy_table::{
 use serde_json::Value;
 
 use super::Context;
-use super::figures::{FIGURES, count};
+use super::figures::{FIGURES, count, percent};
+use super::json::pending_by_reason;
 use crate::experiment::DesignResult;
+use crate::scenario::PolicyChoice;
 use crate::workload::{JobFlags, RepairLedger};
 
 /// Width of a terminal table.
@@ -74,14 +76,15 @@ fn remarks(context: &Context<'_>) -> String {
     let mut lines = vec![format!(
         "{} jobs, policy {}; waits are from submission to start.",
         count(workload.jobs.len() as u64),
-        context.scenario.policy.name
+        context.scenario.policy.name()
     )];
     let guessed = workload.jobs.iter().filter(|job| job.flags.has(JobFlags::LIMIT_UNKNOWN)).count();
     if guessed > 0 {
-        lines.push(format!(
-            "{} jobs have no requested limit: their run time stands for it, a better estimate than users make.",
-            count(guessed as u64)
-        ));
+        let instead = match context.scenario.policy {
+            PolicyChoice::Classic(_) => "their run time stands for it, a better estimate than users make",
+            PolicyChoice::Slurm => "they get their partition's (DefaultTime, MaxTime, else a year)",
+        };
+        lines.push(format!("{} jobs have no requested limit: {instead}.", count(guessed as u64)));
     }
     let (refused, changed) = context.loaded.repaired();
     if refused + changed > 0 {
@@ -93,12 +96,12 @@ fn remarks(context: &Context<'_>) -> String {
         if let Some((job, reason)) = result.outcome.refused.first() {
             let name = workload.job_name(*job);
             let label = &result.design.label;
-            lines.push(format!(
-                "{label} can never hold {} jobs, e.g. {name}: {reason}.",
-                result.outcome.refused.len()
-            ));
+            let verb = if result.outcome.slurm.is_some() { "refuses" } else { "can never hold" };
+            let n = result.outcome.refused.len();
+            lines.push(format!("{label} {verb} {n} jobs, e.g. {name}: {reason}."));
         }
     }
+    context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     if !workload.unused_columns.is_empty() {
         lines
             .push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
@@ -115,6 +118,26 @@ fn remarks(context: &Context<'_>) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// What only Slurm's engine tells of a design.
+fn slurm_remarks(result: &DesignResult) -> Vec<String> {
+    let Some(facts) = &result.outcome.slurm else { return Vec::new() };
+    let label = &result.design.label;
+    let mut lines = vec![format!(
+        "{label}: {} of the starts by the backfill thread, {} jobs requeued.",
+        percent(facts.backfilled as f64 / facts.starts.max(1) as f64),
+        count(facts.requeued.len() as u64)
+    )];
+    if !facts.pending.is_empty() {
+        let by_reason = pending_by_reason(facts);
+        let words: Vec<String> = by_reason.iter().map(|(why, n)| format!("{} {why}", count(*n))).collect();
+        let n = count(facts.pending.len() as u64);
+        lines.push(format!("{label}: {n} jobs still pending at the end: {}.", words.join(", ")));
+    }
+    let carried = facts.not_carried_over.iter();
+    lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
+    lines
 }
 
 /// Rows of objects as a plain table; long texts are cut.

@@ -3,11 +3,15 @@
 //! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
+mod slurm;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
+
+pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOptions, SlurmTable};
 
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;
@@ -165,9 +169,8 @@ pub enum PolicyTable {
     Conservative(ConservativeTable),
     /// An order of your own.
     Expression(ExpressionTable),
-    /// Slurm's multifactor priority and backfill: not in this version.
-    #[schemars(with = "AnyTable")]
-    Slurm(toml::Table),
+    /// Slurm's multifactor priority, main and backfill scheduler.
+    Slurm(Box<SlurmTable>),
 }
 
 /// Options of a policy without backfill.
@@ -308,9 +311,12 @@ pub struct DesignTable {
     /// Name in tables and reports; default the design's own name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Pools of equal nodes.
+    /// Pools of equal nodes; under a slurm.conf these come beside its nodes.
     #[serde(default)]
     pub pool: Named<PoolTable>,
+    /// Options of Slurm that this design changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<Box<SlurmOptions>>,
 }
 
 /// Equal nodes.
@@ -325,6 +331,10 @@ pub struct PoolTable {
     /// How jobs get at the hardware; default bare-metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancy: Option<TenancyTable>,
+    /// Partitions that the nodes are in, where the policy is Slurm's; default: under a slurm.conf the default
+    /// partition and those of all nodes, else one of the pool's name and one of all pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Vec<String>>,
     /// How the pool is paid for; without it there are no cost figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostTable>,

@@ -6,6 +6,7 @@
 mod design;
 mod policy;
 mod price;
+mod slurm;
 mod workload;
 
 use std::fmt::Display;
@@ -94,7 +95,8 @@ pub(super) fn resolve(
     let mut notes = Notes { document, problems: Diagnostics::default(), defaults: Vec::new() };
     let workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
-    let designs = design::resolve(&mut notes, &mut file);
+    let site = slurm::site(&mut notes, &mut file.policy, directory);
+    let designs = design::resolve(&mut notes, &mut file, site.as_ref());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
     if notes.problems.errors() > 0 {
         return Err(notes.problems);

@@ -15,6 +15,7 @@ mod coverage;
 mod hostlist;
 mod lines;
 mod nodes;
+mod overrides;
 mod parameters;
 mod values;
 
@@ -25,7 +26,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scheduler::slurm::config::SlurmConfig;
 
 pub use coverage::{Coverage, Covered, Treatment};
-pub use hostlist::{HostListError, expand_hosts};
+pub use hostlist::{HostListError, compress_hosts, expand_hosts};
+pub use overrides::override_option;
 
 /// A site as imported.
 #[derive(Clone, Debug)]
@@ -47,6 +49,11 @@ pub struct SiteFiles<'a> {
     pub gres_conf: Option<&'a Path>,
     /// Arguments of `sacctmgr -i`, a command a line, if there is an accounting database.
     pub accounting: Option<&'a Path>,
+}
+
+/// Reads accounts, users, QOS and limits into `config`, which then has an accounting database.
+pub fn read_accounting(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
+    accounting::apply(path, config, diagnostics);
 }
 
 /// Reads a site's files.

@@ -24,6 +24,18 @@ pub struct IdleWaiting {
     pub fragmentation: i128,
     /// Only held jobs wait (dependencies, begin times, array limits).
     pub held: i128,
+    /// A limit of an association or QOS keeps the first job out.
+    pub limit: i128,
+    /// The scheduler has not looked at the first job yet, or keeps what is free from it.
+    pub policy: i128,
+}
+
+impl IdleWaiting {
+    /// Sum of all reasons.
+    #[must_use]
+    pub fn sum(&self) -> i128 {
+        self.resources + self.fragmentation + self.held + self.limit + self.policy
+    }
 }
 
 /// Hours of one kind of device in one pool, in units of 1/21,000 device-microsecond.
@@ -35,6 +47,8 @@ pub struct DeviceHours {
     pub productive: i128,
     /// Allocated beyond what was asked for (exclusive nodes).
     pub slack: i128,
+    /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
+    pub lost: i128,
     /// Free while jobs wait.
     pub idle_waiting: IdleWaiting,
     /// Free without demand.
@@ -51,6 +65,9 @@ impl DeviceHours {
             &mut waiting.resources,
             &mut waiting.fragmentation,
             &mut waiting.held,
+            &mut waiting.limit,
+            &mut waiting.policy,
+            &mut self.lost,
             &mut self.idle,
         ] {
             *amount *= UNITS_PER_DEVICE;
@@ -60,12 +77,7 @@ impl DeviceHours {
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        self.productive
-            + self.slack
-            + self.idle_waiting.resources
-            + self.idle_waiting.fragmentation
-            + self.idle_waiting.held
-            + self.idle
+        self.productive + self.slack + self.lost + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -75,10 +87,13 @@ impl DeviceHours {
             installed: self.installed + other.installed,
             productive: self.productive + other.productive,
             slack: self.slack + other.slack,
+            lost: self.lost + other.lost,
             idle_waiting: IdleWaiting {
                 resources: self.idle_waiting.resources + other.idle_waiting.resources,
                 fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,
                 held: self.idle_waiting.held + other.idle_waiting.held,
+                limit: self.idle_waiting.limit + other.idle_waiting.limit,
+                policy: self.idle_waiting.policy + other.idle_waiting.policy,
             },
             idle: self.idle + other.idle,
         }
@@ -148,6 +163,10 @@ pub enum IdleCause {
     NoDemand,
     /// The first waiting job does not start for this reason.
     Waiting(Pending),
+    /// A limit of an association or QOS keeps the first waiting job out.
+    Limit,
+    /// The scheduler has not looked at the first waiting job yet, or keeps what is free from it.
+    Policy,
 }
 
 /// Multiplies levels by time.
@@ -204,6 +223,16 @@ impl Meter {
         }
     }
 
+    /// Moves what an attempt held for `span` in `pool` from productive to lost.
+    pub fn lose(&mut self, pool: PoolId, held: &Amounts, span: SimDuration) {
+        let us = i128::from(span.micros());
+        let row = &mut self.hours.pools[pool];
+        for (device, count) in [(&mut row.gpu, held.gpus), (&mut row.cpu, held.cpus)] {
+            device.productive -= us * i128::from(count);
+            device.lost += us * i128::from(count);
+        }
+    }
+
     /// Notes how many jobs wait after a pass.
     pub fn note_waiting(&mut self, waiting: usize) {
         self.hours.waiting_max = self.hours.waiting_max.max(waiting);
@@ -237,6 +266,8 @@ fn book(row: &mut DeviceHours, span: i64, taken: u32, free: u32, slack: u32, cau
             &mut row.idle_waiting.held
         }
         IdleCause::Waiting(_) => &mut row.idle_waiting.resources,
+        IdleCause::Limit => &mut row.idle_waiting.limit,
+        IdleCause::Policy => &mut row.idle_waiting.policy,
     };
     *idle += times(free);
 }

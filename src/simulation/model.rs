@@ -393,6 +393,7 @@ impl<'w> Batch<'w> {
             last_instant,
             events: report.events,
             passes: self.passes,
+            slurm: None,
         }
     }
 }
@@ -468,7 +469,7 @@ impl Model for Batch<'_> {
 }
 
 /// How a job ends that runs to its end: as recorded, completed where nothing is.
-fn recorded_end(workload: &Workload, job: JobId) -> JobState {
+pub(super) fn recorded_end(workload: &Workload, job: JobId) -> JobState {
     match workload.recorded.state(job) {
         Some(state) if is_failure(workload.texts.get(state)) => JobState::Failed,
         _ => JobState::Completed,

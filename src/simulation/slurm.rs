@@ -15,10 +15,14 @@
 //! Invariants: a job's attempts do not overlap; the ledger refuses what is not free; the same inputs and
 //! seed give the same records.
 
+mod causes;
 mod chance;
 mod intake;
+mod observed;
+mod outcome;
 mod threads;
 
+use crate::cluster::Allocation;
 use crate::ids::Id;
 use crate::kernel::{self, Budget, Calendar, RunEnd};
 use crate::scheduler::slurm::config::SlurmConfig;
@@ -29,6 +33,8 @@ use crate::time::{SimDuration, SimTime};
 
 pub use chance::{Chance, Phases};
 pub use intake::Intake;
+pub use observed::{Observer, run_slurm_observed};
+pub use outcome::simulate_slurm;
 
 /// One submission with what only the simulation knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +102,8 @@ pub struct Attempt {
     pub state: State,
     /// Nodes by index, ascending.
     pub nodes: Vec<usize>,
+    /// What it held there.
+    pub grants: Allocation,
     /// Who started it.
     pub started_by: StartedBy,
     /// Priority at the start.
@@ -113,6 +121,8 @@ pub struct SlurmOutcome {
     pub pending: Vec<(usize, usize, &'static str)>,
     /// Submissions withdrawn by the controller or their user before they started.
     pub withdrawn: Vec<usize>,
+    /// When, in the same order.
+    pub withdrawn_at: Vec<SimTime>,
     /// Answers to refused commands: (position, answer).
     pub refused_commands: Vec<(usize, &'static str)>,
     /// How often each scheduler ran.

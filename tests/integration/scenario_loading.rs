@@ -60,17 +60,17 @@ fn designs_keep_their_order_and_nodes_come_from_the_catalogue() {
 #[test]
 fn policies_have_exact_names() {
     let scenario = loaded(TEXT, &[]);
-    assert_eq!(scenario.policy.name, "conservative(depth=50)");
-    assert_eq!(scenario.policy.backfill, BackfillSpec::Conservative { depth: Some(50) });
+    assert_eq!(scenario.policy.name(), "conservative(depth=50)");
+    assert_eq!(scenario.policy.classic().unwrap().backfill, BackfillSpec::Conservative { depth: Some(50) });
     let both = loaded(TEXT, &[("policy.conservative.order", "shortest-limit")]);
-    assert_eq!(both.policy.name, "conservative(order=shortest-limit, depth=50)");
-    assert_eq!(both.policy.order, OrderSpec::ShortestLimit);
+    assert_eq!(both.policy.name(), "conservative(order=shortest-limit, depth=50)");
+    assert_eq!(both.policy.classic().unwrap().order, OrderSpec::ShortestLimit);
     let fcfs = loaded(TEXT, &[("policy.fcfs", "{}")]);
-    assert_eq!((fcfs.policy.name.as_str(), fcfs.policy.backfill), ("fcfs", BackfillSpec::None));
+    assert_eq!((fcfs.policy.name(), fcfs.policy.classic().unwrap().backfill), ("fcfs", BackfillSpec::None));
     let own = loaded(TEXT, &[("policy.expression.order", "limit_s * gpus")]);
-    assert_eq!(own.policy.order, OrderSpec::Expression("limit_s * gpus".to_owned()));
+    assert_eq!(own.policy.classic().unwrap().order, OrderSpec::Expression("limit_s * gpus".to_owned()));
     let spread = loaded(TEXT, &[("policy.conservative.placement", "spread")]);
-    assert_eq!(spread.policy.placement, PlacementSpec::Spread);
+    assert_eq!(spread.policy.classic().unwrap().placement, PlacementSpec::Spread);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::cluster::Grant;
 use crate::experiment::DesignResult;
-use crate::simulation::JobState;
 
 /// Most rows of a heat map; more nodes share rows with their neighbours in the pool.
 const ROWS: u32 = 40;
@@ -42,10 +41,8 @@ pub(super) fn heat_map(result: &DesignResult, window: Window) -> Value {
     let devices =
         |grant: &Grant| if gpus { i64::from(grant.gpus.count_ones()) } else { i64::from(grant.cpus) };
     let mut cells = vec![0i128; rows.names.len() * window.steps];
-    for (job, allocation) in &result.outcome.allocations {
-        let record = &result.outcome.records[*job];
-        let end = if record.state == JobState::Running { result.outcome.last_instant } else { record.end };
-        let (start, end) = (record.start.micros() - window.from, end.micros() - window.from);
+    for (_, start, end, allocation) in result.outcome.holdings() {
+        let (start, end) = (start.micros() - window.from, end.micros() - window.from);
         let last = window.step * window.steps as i64;
         let (start, end) = (start.clamp(0, last), end.clamp(0, last));
         for grant in allocation {

@@ -1,6 +1,7 @@
 //! The `[design.NAME]` tables: pools, nodes, tenancy.
 
-use super::{Notes, price};
+use super::slurm::SlurmSite;
+use super::{Notes, price, slurm};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -24,7 +25,11 @@ pub(super) struct ResolvedNode {
     gpu_memory_gb: Option<u32>,
 }
 
-pub(super) fn resolve(notes: &mut Notes<'_>, file: &mut ScenarioFile) -> Vec<Design> {
+pub(super) fn resolve(
+    notes: &mut Notes<'_>,
+    file: &mut ScenarioFile,
+    site: Option<&SlurmSite>,
+) -> Vec<Design> {
     if file.design.is_empty() {
         let help = "write [design.NAME.pool.main] with `node` and `count`; `windtunnel new` shows how";
         notes.error_help("W0212", &["design"], "the scenario has no design", help);
@@ -32,7 +37,7 @@ pub(super) fn resolve(notes: &mut Notes<'_>, file: &mut ScenarioFile) -> Vec<Des
     let mut hardware = Hardware { node: &mut file.node, gpu: &mut file.gpu };
     let mut designs = Vec::new();
     for (name, table) in &mut file.design {
-        designs.extend(design(notes, &mut hardware, name, table));
+        designs.extend(design(notes, &mut hardware, site, name, table));
     }
     one_currency(notes, &designs);
     designs
@@ -52,11 +57,12 @@ fn check_name(notes: &mut Notes<'_>, what: &str, name: &str, path: &[&str]) {
 fn design(
     notes: &mut Notes<'_>,
     hardware: &mut Hardware<'_>,
+    site: Option<&SlurmSite>,
     name: &str,
     table: &mut DesignTable,
 ) -> Option<Design> {
     check_name(notes, "design", name, &["design", name]);
-    if table.pool.is_empty() {
+    if table.pool.is_empty() && !site.is_some_and(SlurmSite::has_nodes) {
         let message = format!("the design `{name}` has no pool");
         let help = format!("write [design.{name}.pool.main] with `node` and `count`");
         notes.error_help("W0212", &["design", name], message, help);
@@ -64,6 +70,13 @@ fn design(
     let label = table.label.get_or_insert_with(|| name.to_owned()).clone();
     let mut cluster = ClusterSpec::default();
     let mut pools = Vec::new();
+    if let Some(site) = site {
+        cluster.pools.extend(site.pools().cloned());
+        pools.resize(
+            cluster.pools.len(),
+            PoolTerms { cost: None, tenancy: Tenancy::BareMetal, gpu_memory_gb: None },
+        );
+    }
     for (pool_name, pool_table) in &mut table.pool {
         let path = ["design", name, "pool", pool_name.as_str()];
         check_name(notes, "pool", pool_name, &path);
@@ -73,7 +86,8 @@ fn design(
     }
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
-    Some(Design { name: name.to_owned(), label, cluster, pools })
+    let slurm = slurm::of_design(notes, site, name, table, &cluster);
+    Some(Design { name: name.to_owned(), label, cluster, pools, slurm })
 }
 
 fn pool(

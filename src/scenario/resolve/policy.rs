@@ -2,12 +2,20 @@
 
 use super::Notes;
 use crate::diagnostic::nearest;
+use crate::scenario::PolicyChoice;
 use crate::scenario::file::{Backfill, Order, Placement, PolicyTable};
 use crate::scheduler::ordering::{EXPRESSION_VARIABLES, Expression, ExpressionError};
 use crate::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
 
 /// The policy, named exactly: an option that changes what a classic policy decides is part of its name.
-pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicySpec> {
+pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicyChoice> {
+    if matches!(table, PolicyTable::Slurm(_)) {
+        return Some(PolicyChoice::Slurm);
+    }
+    classic_policy(notes, table).map(PolicyChoice::Classic)
+}
+
+fn classic_policy(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicySpec> {
     match table {
         PolicyTable::Fcfs(options) => classic(notes, "fcfs", &mut options.placement),
         PolicyTable::Greedy(options) => classic(notes, "greedy", &mut options.placement),
@@ -41,12 +49,7 @@ pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<
                 backfill: backfill_spec(backfill),
             })
         }
-        PolicyTable::Slurm(_) => {
-            let message = "the policy `slurm` is not in this version";
-            let help = "the nearest one is [policy.easy]; [policy.priority] orders by the trace's priority";
-            notes.error_help("W0401", &["policy", "slurm"], message, help);
-            None
-        }
+        PolicyTable::Slurm(_) => None,
     }
 }
 

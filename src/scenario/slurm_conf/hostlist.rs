@@ -84,9 +84,65 @@ fn expand_one(part: &str, hosts: &mut Vec<String>) -> Result<(), HostListError> 
     Ok(())
 }
 
+/// A host name as its stem, its number and the width in which that is written.
+fn split_number(host: &str) -> (&str, Option<(u64, usize)>) {
+    let stem = host.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &host[stem.len()..];
+    (stem, digits.parse().ok().map(|n| (n, digits.len())))
+}
+
+/// Host names in order as one expression, neighbours as ranges: `n[01-03,20],login1`.
+pub fn compress_hosts<'h>(hosts: impl IntoIterator<Item = &'h str>) -> String {
+    let mut groups: Vec<(&str, Vec<String>, usize)> = Vec::new();
+    let mut last: Option<(&str, u64, usize, u64)> = None;
+    for host in hosts {
+        let (stem, number) = split_number(host);
+        let Some((n, width)) = number else {
+            groups.push((host, Vec::new(), 0));
+            last = None;
+            continue;
+        };
+        let goes_on = last.is_some_and(|(s, before, w, _)| s == stem && w == width && before + 1 == n);
+        match groups.last_mut() {
+            Some((s, parts, w)) if *s == stem && *w == width => {
+                let first = last.map_or(n, |(_, _, _, first)| first);
+                if goes_on {
+                    parts.pop();
+                    parts.push(format!("{first:0width$}-{n:0width$}"));
+                    last = Some((stem, n, width, first));
+                } else {
+                    parts.push(format!("{n:0width$}"));
+                    last = Some((stem, n, width, n));
+                }
+            }
+            _ => {
+                groups.push((stem, vec![format!("{n:0width$}")], width));
+                last = Some((stem, n, width, n));
+            }
+        }
+    }
+    let text = groups.into_iter().map(|(stem, parts, _)| match parts.as_slice() {
+        [] => stem.to_owned(),
+        [one] if !one.contains('-') => format!("{stem}{one}"),
+        _ => format!("{stem}[{}]", parts.join(",")),
+    });
+    text.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_written_as_ranges() {
+        for text in ["n[01-03,20],login1", "a1", "r1n[8-9],r1n[10-11],r2n1", "gpu,gpu-a[1-2]", "n09,n10"] {
+            let hosts = expand_hosts(text).unwrap();
+            let again = compress_hosts(hosts.iter().map(String::as_str));
+            assert_eq!(expand_hosts(&again).unwrap(), hosts, "{again}");
+        }
+        assert_eq!(compress_hosts(["n01", "n02", "n03", "n20", "login1"]), "n[01-03,20],login1");
+        assert_eq!(compress_hosts(["n09", "n10", "n11"]), "n[09-11]");
+    }
 
     #[test]
     fn ranges_keep_their_width() {

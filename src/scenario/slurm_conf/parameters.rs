@@ -44,7 +44,7 @@ fn bad(pair: &Pair, message: &str, diagnostics: &mut Diagnostics) {
     diagnostics.push(Diagnostic::error("W0507", message).at(pair.place()));
 }
 
-fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
+pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
     let key = pair.key.to_ascii_lowercase();
     if let Some(treatment) = priority_option(&key, pair, config, diagnostics) {
         return treatment;
@@ -71,8 +71,17 @@ fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) 
             }
         }
         "jobrequeue" => controller.job_requeue = number() != 0,
-        "overtimelimit" => controller.over_time_limit_min = values::minutes(&pair.value).unwrap_or(Some(0)),
-        "resvoverrun" => controller.resv_over_run_min = values::minutes(&pair.value).unwrap_or(Some(0)),
+        "overtimelimit" | "resvoverrun" => {
+            let minutes = values::minutes(&pair.value).unwrap_or_else(|()| {
+                bad(pair, &format!("`{}` is no time", pair.value), diagnostics);
+                Some(0)
+            });
+            if key == "overtimelimit" {
+                controller.over_time_limit_min = minutes;
+            } else {
+                controller.resv_over_run_min = minutes;
+            }
+        }
         "dependencyparameters" => {
             controller.kill_invalid_depend = pair.value.to_ascii_lowercase().contains("kill_invalid_depend");
         }
@@ -309,7 +318,11 @@ fn scheduler_parameters(
     }
 }
 
-fn scheduler_parameter(name: &str, value: &str, config: &mut SlurmConfig) -> Result<Treatment, ()> {
+pub(super) fn scheduler_parameter(
+    name: &str,
+    value: &str,
+    config: &mut SlurmConfig,
+) -> Result<Treatment, ()> {
     let signed = || value.parse::<i64>().map_err(|_| ());
     let count = || value.parse::<u32>().map_err(|_| ());
     let positive = || signed().and_then(|n| if n > 0 { Ok(n) } else { Err(()) });

@@ -46,6 +46,7 @@ impl Controller<'_> {
     pub fn backfill_cycle(&mut self, now: SimTime) {
         let now_s = now.micros().div_euclid(1_000_000);
         let queue = self.build_queue(now_s, true);
+        self.first_waiting = None;
         if queue.is_empty() {
             return;
         }
@@ -71,7 +72,9 @@ impl Controller<'_> {
             reserved_in_partition: FxHashMap::default(),
         };
         for job in queue {
-            if cycle.tried >= rules.max_job_test || self.backfill_job(job, &mut cycle) {
+            let stop = cycle.tried >= rules.max_job_test || self.backfill_job(job, &mut cycle);
+            self.note_waiting(job);
+            if stop {
                 break;
             }
         }

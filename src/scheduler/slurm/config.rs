@@ -20,7 +20,7 @@ pub use parameters::{
 use super::NodeSet;
 
 /// All that the engine needs to know of a site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SlurmConfig {
     /// `ClusterName`.
     pub cluster_name: String,

@@ -6,7 +6,7 @@ use super::NodeSet;
 use super::config::{AssocId, SlurmConfig};
 use super::fair_share::FairShare;
 use super::fits::Fits;
-use super::job::{Ask, Job, JobIx, JobSpec, StartedBy, State};
+use super::job::{Ask, Job, JobIx, JobSpec, Reason, StartedBy, State};
 use super::limits::Usage;
 use super::placement::{Free, Hardware, Placement};
 use super::prediction::Ends;
@@ -119,6 +119,8 @@ pub struct Controller<'c> {
     pub(super) fits: Fits,
     /// Running jobs by planned end.
     pub(super) ends: Ends,
+    /// The first job of the queue that the last pass or cycle left waiting.
+    pub(super) first_waiting: Option<JobIx>,
 }
 
 /// A main pass that started nothing and met neither begin times nor reservations: as long as the version
@@ -194,6 +196,7 @@ impl<'c> Controller<'c> {
             free_cpus: config.total_cpus(),
             fits: Fits::new(specs, &config.no_nodes()),
             ends: Ends::default(),
+            first_waiting: None,
         }
     }
 
@@ -236,6 +239,40 @@ impl<'c> Controller<'c> {
     #[must_use]
     pub fn running(&self) -> &[JobIx] {
         &self.running
+    }
+
+    /// The first job in queue order that the last pass or cycle left waiting, those stopped by a limit
+    /// after all others; it may have started or gone since.
+    #[must_use]
+    pub fn first_waiting(&self) -> Option<JobIx> {
+        self.first_waiting
+    }
+
+    /// Notes what a pass left of `job`, if no job ahead of it waits already.
+    pub(super) fn note_waiting(&mut self, job: JobIx) {
+        let limited = |at: JobIx| matches!(self.jobs[at.at()].reason, Reason::Limit(_));
+        let waits = self.jobs[job.at()].state == State::Pending;
+        if waits && self.first_waiting.is_none_or(|first| limited(first) && !limited(job)) {
+            self.first_waiting = Some(job);
+        }
+    }
+
+    /// What is free on all nodes together.
+    #[must_use]
+    pub fn free(&self) -> Amounts {
+        self.ledger.free()
+    }
+
+    /// What a record asks for.
+    #[must_use]
+    pub fn asked(&self, job: JobIx) -> &'c Ask {
+        self.ask(job)
+    }
+
+    /// The records of a submission.
+    #[must_use]
+    pub fn records_of(&self, spec: usize) -> &[JobIx] {
+        &self.records[spec]
     }
 
     /// How often each scheduler ran.

@@ -82,6 +82,7 @@ impl Controller<'_> {
 
     fn walk_queue(&mut self, now: SimTime, now_s: i64, full_queue: bool) {
         let queue = self.build_queue(now_s, false);
+        self.first_waiting = None;
         let mut pass = Pass {
             open: self.usable.clone(),
             closed_partitions: vec![false; self.config.partitions.len()],
@@ -96,9 +97,10 @@ impl Controller<'_> {
                 match self.test_in_pass(job, &mut pass, now) {
                     Next::Job => break,
                     Next::Task => {}
-                    Next::Stop => return,
+                    Next::Stop => return self.note_waiting(job),
                 }
             }
+            self.note_waiting(job);
         }
     }
 

@@ -13,6 +13,8 @@ use super::SlurmJob;
 use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec};
+use crate::simulation::JobState;
+use crate::simulation::model::recorded_end;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{self, JobFlags, Request, Workload};
 
@@ -42,7 +44,7 @@ impl Intake {
             intake.jobs.push(SlurmJob {
                 submit: job.submit,
                 run: job.run,
-                exit_ok: true,
+                exit_ok: recorded_end(trace, id) == JobState::Completed,
                 cancel: trace.extras_of(id).and_then(|e| e.cancel),
             });
         }

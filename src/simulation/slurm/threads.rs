@@ -53,6 +53,7 @@ pub(super) struct Daemon<'a> {
     own_message: FxHashMap<JobIx, bool>,
     refused: Vec<(usize, Refusal)>,
     withdrawn: Vec<usize>,
+    withdrawn_at: Vec<SimTime>,
     refused_commands: Vec<(usize, &'static str)>,
     decisions: Vec<Decision>,
     last_event: SimTime,
@@ -107,6 +108,7 @@ impl<'a> Daemon<'a> {
             own_message: FxHashMap::default(),
             refused: Vec::new(),
             withdrawn: Vec::new(),
+            withdrawn_at: Vec::new(),
             refused_commands: Vec::new(),
             decisions: Vec::new(),
             last_event: started,
@@ -114,6 +116,10 @@ impl<'a> Daemon<'a> {
             parked: None,
             run,
         }
+    }
+
+    pub(super) fn controller(&self) -> &Controller<'a> {
+        &self.controller
     }
 
     pub(super) fn into_outcome(self, report: RunReport) -> SlurmOutcome {
@@ -127,6 +133,7 @@ impl<'a> Daemon<'a> {
             attempts: self.attempts,
             refused: self.refused,
             withdrawn: self.withdrawn,
+            withdrawn_at: self.withdrawn_at,
             refused_commands: self.refused_commands,
             events: report.events,
             end: report.end,
@@ -235,7 +242,10 @@ impl<'a> Daemon<'a> {
             match decision {
                 Decision::Started(job) => self.started(job, now, calendar),
                 Decision::Killed(job, state) => self.killed(job, state, now, calendar),
-                Decision::Withdrawn(job) => self.withdrawn.push(self.controller.job(job).spec),
+                Decision::Withdrawn(job) => {
+                    self.withdrawn.push(self.controller.job(job).spec);
+                    self.withdrawn_at.push(now);
+                }
             }
         }
         self.decisions = decisions;
@@ -255,6 +265,7 @@ impl<'a> Daemon<'a> {
             end: SimTime::NEVER,
             state: State::Running,
             nodes: record.nodes.ones().collect(),
+            grants: record.grants.clone(),
             started_by: record.started_by,
             priority: record.priority,
         });
@@ -309,6 +320,7 @@ impl<'a> Daemon<'a> {
         let now_s = whole_s(now);
         if self.controller.cancel(spec, now_s) {
             self.withdrawn.push(spec);
+            self.withdrawn_at.push(now);
         }
         self.carry_out(now, calendar);
         self.pass_wanted = true;

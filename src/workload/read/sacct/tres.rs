@@ -43,7 +43,7 @@ impl Tres {
     /// Reads ReqGRES or AllocGRES of versions before 20.11: `gpu:2`, `gpu:a100:2`, `gres:gpu:a100:2`.
     pub fn read_gres(text: &str) -> Self {
         let mut tres = Self::default();
-        for word in text.split(',') {
+        for word in without_sockets(text).split(',') {
             let word = word.strip_prefix("gres:").or_else(|| word.strip_prefix("gres/")).unwrap_or(word);
             let parts: Vec<&str> = word.split(':').collect();
             match parts[..] {
@@ -56,7 +56,7 @@ impl Tres {
                     tres.set_kind(kind);
                 }
                 ["gpu", kind, number] => {
-                    tres.gpus = number.split('(').next().and_then(|n| n.parse().ok());
+                    tres.gpus = number.parse().ok();
                     tres.set_kind(kind);
                 }
                 _ => {}
@@ -198,6 +198,17 @@ impl<'a> JobKey<'a> {
     }
 }
 
+/// Leaves out what stands in parentheses: `(S:0-1)`, the sockets of a device.
+fn without_sockets(text: &str) -> String {
+    let mut inside = false;
+    let outside = |c: &char| {
+        let keep = !inside && *c != '(';
+        inside = (inside || *c == '(') && *c != ')';
+        keep
+    };
+    text.chars().filter(outside).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +224,7 @@ mod tests {
         assert_eq!(mig.mig_profile.as_deref(), Some("1g.10gb"));
         assert_eq!(Tres::read(""), Tres::default());
         assert_eq!(Tres::read_gres("gpu:a100:2(S:0-1)").gpus, Some(2));
+        assert_eq!(Tres::read_gres("gpu:a100:2(S:0,3),craynetwork:1").gpus, Some(2));
         assert_eq!(Tres::read_gres("craynetwork:1,gpu:4").gpus, Some(4));
         assert_eq!(usage("cpu=00:01:00,gres/gpuutil=54,mem=1K", "gres/gpuutil"), Some("54"));
     }

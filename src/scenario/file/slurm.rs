@@ -1,0 +1,198 @@
+//! The `[policy.slurm]` table: Slurm's own options in lower case, and the files of a site.
+//!
+//! One list makes the table of a scenario, the table of a design that changes some of them, and the
+//! defaults that a report names. Defaults are those of slurm.conf(5) of 22.05; an empty text is no default.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of Slurm whose defaults and rules these are.
+pub const SLURM_VERSION: &str = "slurm.conf(5) of Slurm 22.05";
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:literal,)+) => {
+        /// Slurm's multifactor priority, main and backfill scheduler.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct SlurmTable {
+            /// The site's slurm.conf, relative to the scenario file: its nodes and partitions are in every
+            /// design. Without it the pools of a design become nodes and partitions.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub conf: Option<String>,
+            /// The site's gres.conf, relative to the scenario file.
+            #[serde(rename = "gres-conf", skip_serializing_if = "Option::is_none")]
+            pub gres_conf: Option<String>,
+            /// Accounts, users, QOS and limits, relative to the scenario file: arguments of `sacctmgr -i`, a
+            /// `sacctmgr dump` file, or the text of `sacctmgr -P show assoc` and `show qos`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub assoc: Option<String>,
+            $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,)+
+        }
+
+        /// Changes of one design to the options of `[policy.slurm]`.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct SlurmOptions {
+            $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,)+
+        }
+
+        impl SlurmTable {
+            /// The options that are written, with their values as slurm.conf writes them.
+            #[must_use]
+            pub fn given(&self) -> Vec<(&'static str, String)> {
+                let all = [$((stringify!($key), self.$key.as_ref().map(ToString::to_string)),)+];
+                all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+            }
+
+            /// Writes down the default of every option that is not written and that `is_set` does not know
+            /// otherwise; tells (option, value) of each.
+            pub fn fill(&mut self, is_set: &dyn Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+                let mut filled = Vec::new();
+                $(if self.$key.is_none() && !$default.is_empty() && !is_set(stringify!($key)) {
+                    self.$key = $default.parse().ok();
+                    filled.push((stringify!($key), $default));
+                })+
+                filled
+            }
+        }
+
+        impl SlurmOptions {
+            /// The options that are written, with their values as slurm.conf writes them.
+            #[must_use]
+            pub fn given(&self) -> Vec<(&'static str, String)> {
+                let all = [$((stringify!($key), self.$key.as_ref().map(ToString::to_string)),)+];
+                all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+            }
+        }
+
+        /// Every option with its default and what it means.
+        pub const SLURM_OPTIONS: &[(&str, &str, &str)] =
+            &[$((stringify!($key), $default, concat!($($doc),+)),)+];
+    };
+}
+
+options! {
+    /// SchedulerType: `sched/backfill`, or `sched/builtin` for the main scheduler alone.
+    schedulertype: String = "sched/backfill",
+    /// Backfill: seconds from the end of a cycle to the next.
+    bf_interval: u32 = "30",
+    /// Backfill: minutes that it looks ahead.
+    bf_window: u32 = "1440",
+    /// Backfill: seconds of a step of its time map.
+    bf_resolution: u32 = "60",
+    /// Backfill: jobs tested in a cycle (22.05: 500; 100 before 20.11).
+    bf_max_job_test: u32 = "500",
+    /// Backfill: jobs tested of each partition; 0 = no limit.
+    bf_max_job_part: u32 = "0",
+    /// Backfill: jobs tested of each user; 0 = no limit.
+    bf_max_job_user: u32 = "0",
+    /// Backfill: jobs tested of each user in each partition; 0 = no limit.
+    bf_max_job_user_part: u32 = "0",
+    /// Backfill: jobs tested of each association; 0 = no limit.
+    bf_max_job_assoc: u32 = "0",
+    /// Backfill: jobs started in a cycle; 0 = no limit.
+    bf_max_job_start: u32 = "0",
+    /// Backfill: tasks of an array that get a reservation.
+    bf_max_job_array_resv: u32 = "20",
+    /// Backfill: jobs below this priority get no reservation; 0 = all get one.
+    bf_min_prio_reserve: u32 = "0",
+    /// Backfill: jobs younger than so many seconds get no reservation.
+    bf_min_age_reserve: u32 = "0",
+    /// Backfill: reservations in each partition; 0 = no limit.
+    bf_job_part_count_reserve: u32 = "0",
+    /// Backfill: intervals of the time map; default bf_max_job_test.
+    bf_node_space_size: u32 = "",
+    /// Backfill: one reservation for each job.
+    bf_one_resv_per_job: bool = "false",
+    /// Backfill: seconds by which the prediction window grows; 0 = it doubles.
+    bf_window_linear: u32 = "",
+    /// Main scheduler: seconds between passes after submissions.
+    batch_sched_delay: u32 = "3",
+    /// Main scheduler: seconds between passes over the whole queue.
+    sched_interval: u32 = "60",
+    /// Main scheduler: jobs tested in a pass after a submission or an end.
+    default_queue_depth: u32 = "100",
+    /// Main scheduler: jobs tested of each partition; 0 = no limit.
+    partition_job_depth: u32 = "0",
+    /// Main scheduler: jobs started in a pass; 0 = no limit.
+    sched_max_job_start: u32 = "0",
+    /// Main scheduler: a job that meets a limit closes its partition.
+    assoc_limit_stop: bool = "false",
+    /// Main scheduler: an ending job starts no pass at once.
+    defer: bool = "false",
+    /// SelectTypeParameters, for instance `CR_Core_Memory` or `CR_CPU,CR_LLN`.
+    selecttypeparameters: String = "",
+    /// PriorityType: `priority/basic` or `priority/multifactor`.
+    prioritytype: String = "priority/basic",
+    /// PriorityWeightAge.
+    priorityweightage: u32 = "0",
+    /// PriorityWeightAssoc.
+    priorityweightassoc: u32 = "0",
+    /// PriorityWeightFairshare.
+    priorityweightfairshare: u32 = "0",
+    /// PriorityWeightJobSize.
+    priorityweightjobsize: u32 = "0",
+    /// PriorityWeightPartition.
+    priorityweightpartition: u32 = "0",
+    /// PriorityWeightQOS.
+    priorityweightqos: u32 = "0",
+    /// PriorityWeightTRES, for instance `CPU=1000,GRES/gpu=3000`.
+    priorityweighttres: String = "",
+    /// PriorityDecayHalfLife: a Slurm time, plain numbers are minutes.
+    prioritydecayhalflife: String = "7-0",
+    /// PriorityCalcPeriod: a Slurm time, plain numbers are minutes.
+    prioritycalcperiod: String = "5",
+    /// PriorityMaxAge: a Slurm time, plain numbers are minutes.
+    prioritymaxage: String = "7-0",
+    /// PriorityFavorSmall: YES or NO.
+    priorityfavorsmall: String = "NO",
+    /// PriorityUsageResetPeriod: NONE, DAILY, WEEKLY, MONTHLY, QUARTERLY or YEARLY.
+    priorityusageresetperiod: String = "NONE",
+    /// PriorityFlags, for instance `MAX_TRES,NO_FAIR_TREE`.
+    priorityflags: String = "",
+    /// FairShareDampeningFactor.
+    fairsharedampeningfactor: u32 = "1",
+    /// PreemptType: `preempt/none`, `preempt/qos` or `preempt/partition_prio`.
+    preempttype: String = "preempt/none",
+    /// PreemptMode: OFF, CANCEL or REQUEUE.
+    preemptmode: String = "OFF",
+    /// PreemptExemptTime: a Slurm time, plain numbers are minutes.
+    preemptexempttime: String = "",
+    /// Preemption: the youngest jobs go first.
+    preempt_youngest_first: bool = "false",
+    /// Preemption: in strict order, as few as needed.
+    preempt_strict_order: bool = "false",
+    /// Preemption: rounds of reordering.
+    preempt_reorder_count: u32 = "1",
+    /// AccountingStorageEnforce, for instance `associations,limits,qos`.
+    accountingstorageenforce: String = "",
+    /// OverTimeLimit: minutes, or UNLIMITED.
+    overtimelimit: String = "0",
+    /// KillWait: seconds from the end of the limit to the kill.
+    killwait: u32 = "30",
+    /// CompleteWait: seconds that the main scheduler waits for completing jobs.
+    completewait: u32 = "0",
+    /// JobRequeue: 1 = jobs may be requeued.
+    jobrequeue: u32 = "1",
+    /// AuthInfo=cred_expire: seconds; a requeued job waits one second longer.
+    cred_expire: u32 = "120",
+    /// DependencyParameters, for instance `kill_invalid_depend`.
+    dependencyparameters: String = "",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_written_down() {
+        let mut table = SlurmTable::default();
+        let filled = table.fill(&|_| false);
+        let given = table.given();
+        assert_eq!(filled.len(), given.len());
+        for ((key, default), (written, value)) in filled.iter().zip(&given) {
+            assert_eq!((key, default.to_string()), (written, value.clone()));
+        }
+        assert_eq!(table.fill(&|_| false), []);
+    }
+}

@@ -1,0 +1,333 @@
+//! `[policy.slurm]`: the site's files, its options, and what each design makes of them.
+//!
+//! With `conf` every design holds the nodes of slurm.conf, and its own pools beside them. Without, the
+//! pools are the nodes: one partition of the pool's name, and of several pools one of all (the default).
+
+use std::path::Path;
+
+use super::Notes;
+use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
+use crate::diagnostic::{Diagnostics, nearest};
+use crate::scenario::file::{DesignTable, PolicyTable, SLURM_VERSION, SlurmTable};
+use crate::scenario::slurm_conf::{self, Coverage, SiteFiles};
+use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, SlurmConfig};
+
+/// What all designs share.
+pub(super) struct SlurmSite {
+    config: SlurmConfig,
+    /// The nodes of slurm.conf, equal neighbours together.
+    pools: Vec<PoolSpec>,
+    /// The files could not be used; that is told, and what follows from it need not be.
+    broken: bool,
+}
+
+impl SlurmSite {
+    /// Whether slurm.conf brings nodes.
+    pub(super) fn has_nodes(&self) -> bool {
+        self.broken || !self.pools.is_empty()
+    }
+
+    /// The nodes of slurm.conf.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &PoolSpec> {
+        self.pools.iter()
+    }
+}
+
+/// The site of `[policy.slurm]`; `None` under every other policy.
+pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &Path) -> Option<SlurmSite> {
+    let PolicyTable::Slurm(table) = policy else { return None };
+    let mut config = SlurmConfig::empty();
+    config.select.memory = true;
+    let mut coverage = Coverage::default();
+    match &table.conf {
+        Some(_) => match read_files(notes, table, directory) {
+            Some(read) => (config, coverage) = read,
+            None => return Some(SlurmSite { config, pools: Vec::new(), broken: true }),
+        },
+        None => {
+            if let Some(path) = file(notes, directory, "assoc", table.assoc.as_deref()) {
+                let mut told = Diagnostics::default();
+                slurm_conf::read_accounting(&path, &mut config, &mut told);
+                notes.problems.extend(told.kept().iter().cloned());
+            }
+            if table.gres_conf.is_some() {
+                let message = "`policy.slurm.gres-conf` belongs to a slurm.conf, and there is none";
+                notes.error_help("W0225", &["policy", "slurm", "gres-conf"], message, "write `conf` too");
+            }
+        }
+    }
+    for (key, value) in table.given() {
+        set_option(notes, &mut config, &["policy", "slurm", key], key, &value);
+    }
+    if table.conf.is_none() && table.selecttypeparameters.is_none() {
+        let path = ["policy", "slurm", "selecttypeparameters"];
+        let default = "CR_Core_Memory".to_owned();
+        notes.or_convention(&mut table.selecttypeparameters, default, "CR_Core_Memory", &path);
+    }
+    note_defaults(notes, table, &coverage);
+    let pools = pools_of(&config);
+    Some(SlurmSite { config, pools, broken: false })
+}
+
+fn set_option(notes: &mut Notes<'_>, config: &mut SlurmConfig, path: &[&str], key: &str, value: &str) {
+    if let Err(why) = slurm_conf::override_option(config, key, value) {
+        notes.error("W0403", path, format!("Slurm's option `{key}` cannot be \"{value}\": {why}"));
+    }
+}
+
+fn note_defaults(notes: &mut Notes<'_>, table: &mut SlurmTable, coverage: &Coverage) {
+    let source = SLURM_VERSION;
+    for (key, value) in table.fill(&|key| coverage.sets(key)) {
+        let mut written = None;
+        notes.or_default(&mut written, (), value, &["policy", "slurm", key], source, None);
+    }
+}
+
+/// A file of the table, which must be there.
+fn file(
+    notes: &mut Notes<'_>,
+    directory: &Path,
+    setting: &str,
+    written: Option<&str>,
+) -> Option<std::path::PathBuf> {
+    let path = directory.join(written?);
+    if path.is_file() {
+        return Some(path);
+    }
+    let message = format!("there is no file `{}`", path.display());
+    let help = "the path is relative to the scenario file";
+    notes.error_help("W0502", &["policy", "slurm", setting], message, help);
+    None
+}
+
+fn read_files(
+    notes: &mut Notes<'_>,
+    table: &SlurmTable,
+    directory: &Path,
+) -> Option<(SlurmConfig, Coverage)> {
+    let before = notes.problems.errors();
+    let slurm_conf = file(notes, directory, "conf", table.conf.as_deref());
+    let gres_conf = file(notes, directory, "gres-conf", table.gres_conf.as_deref());
+    let accounting = file(notes, directory, "assoc", table.assoc.as_deref());
+    if notes.problems.errors() > before {
+        return None;
+    }
+    let files = SiteFiles {
+        slurm_conf: &slurm_conf?,
+        gres_conf: gres_conf.as_deref(),
+        accounting: accounting.as_deref(),
+    };
+    match slurm_conf::read_site(files) {
+        Ok(site) => {
+            notes.problems.extend(site.diagnostics.kept().iter().cloned());
+            warn_of_gaps(notes, &site.coverage);
+            Some((site.config, site.coverage))
+        }
+        Err(problem) => {
+            notes.problems.push(*problem);
+            None
+        }
+    }
+}
+
+/// Options of the site that this version does not model.
+fn warn_of_gaps(notes: &mut Notes<'_>, coverage: &Coverage) {
+    const NAMED: usize = 8;
+    let mut names: Vec<&str> = coverage.of("not yet").map(|row| row.option.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return;
+    }
+    let more = names.len().saturating_sub(NAMED);
+    let list = names[..names.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!("options of the Slurm site that are not modelled and may matter: {list}{more}");
+    let help = "`windtunnel import slurm` tells what became of every option";
+    notes.warning("W0530", &["policy", "slurm", "conf"], message, help);
+}
+
+/// Neighbouring nodes that are equal are a pool.
+fn pools_of(config: &SlurmConfig) -> Vec<PoolSpec> {
+    let mut pools: Vec<(PoolSpec, usize)> = Vec::new();
+    for (at, node) in config.nodes.iter().enumerate() {
+        let spec = spec_of(config, node);
+        match pools.last_mut() {
+            Some((pool, first))
+                if pool.node.capacity == spec.capacity
+                    && pool.node.features == spec.features
+                    && config.nodes[*first].gres == node.gres =>
+            {
+                pool.count += 1;
+            }
+            _ => pools.push((PoolSpec { name: String::new(), node: spec, count: 1 }, at)),
+        }
+    }
+    let name = |(mut pool, first): (PoolSpec, usize)| {
+        let (from, to) = (&config.nodes[first].name, &config.nodes[first + pool.count as usize - 1].name);
+        pool.name = if from == to { from.clone() } else { format!("{from}-{to}") };
+        pool.node.name.clone_from(&pool.name);
+        pool
+    };
+    pools.into_iter().map(name).collect()
+}
+
+fn spec_of(config: &SlurmConfig, node: &NodeConf) -> NodeSpec {
+    let gpu_type = match node.gres.as_slice() {
+        [one] => one.device_type.map(|kind| config.device_types[kind.0 as usize].clone()),
+        _ => None,
+    };
+    NodeSpec {
+        name: node.name.clone(),
+        capacity: Amounts {
+            cpus: node.cpus,
+            gpus: node.gres.iter().map(|gres| gres.count).sum(),
+            mem_mb: node.mem_mb,
+        },
+        gpu_type: gpu_type.filter(|name| !name.is_empty()),
+        features: node.features.clone(),
+    }
+}
+
+/// The site of one design: `cluster` begins with the nodes of slurm.conf, if there is one.
+pub(super) fn of_design(
+    notes: &mut Notes<'_>,
+    site: Option<&SlurmSite>,
+    name: &str,
+    table: &DesignTable,
+    cluster: &ClusterSpec,
+) -> Option<Box<SlurmConfig>> {
+    let Some(site) = site else {
+        refuse_slurm_settings(notes, name, table);
+        return None;
+    };
+    if site.broken {
+        return None;
+    }
+    let mut config = site.config.clone();
+    let own = &cluster.pools[site.pools.len()..];
+    let first_own = config.nodes.len();
+    for pool in own {
+        add_nodes(notes, &mut config, name, pool);
+    }
+    if site.has_nodes() {
+        join_partitions(notes, &mut config, name, table, own, first_own);
+    } else {
+        make_partitions(&mut config, table, own);
+    }
+    for (key, value) in table.slurm.iter().flat_map(|options| options.given()) {
+        set_option(notes, &mut config, &["design", name, "slurm", key], key, &value);
+    }
+    Some(Box::new(config))
+}
+
+fn refuse_slurm_settings(notes: &mut Notes<'_>, name: &str, table: &DesignTable) {
+    let help = "write [policy.slurm], or leave it out";
+    if table.slurm.is_some() && notes.problems.errors() == 0 {
+        let message = format!("the design `{name}` changes options of Slurm, and the policy is another");
+        notes.error_help("W0225", &["design", name, "slurm"], message, help);
+    }
+    for (pool, _) in table.pool.iter().filter(|(_, pool)| pool.partitions.is_some()) {
+        if notes.problems.errors() == 0 {
+            let path = ["design", name, "pool", pool, "partitions"];
+            let message = "a pool has partitions only where the policy is Slurm's";
+            notes.error_help("W0225", &path, message, help);
+        }
+    }
+}
+
+fn add_nodes(notes: &mut Notes<'_>, config: &mut SlurmConfig, design: &str, pool: &PoolSpec) {
+    let capacity = pool.node.capacity;
+    let device = pool.node.gpu_type.as_deref().unwrap_or("");
+    let gres = if capacity.gpus > 0 {
+        vec![GresCount { device_type: Some(config.device_type(device)), count: capacity.gpus }]
+    } else {
+        Vec::new()
+    };
+    let number = |node: &NodeConf| node.name.strip_prefix(pool.name.as_str())?.parse::<u32>().ok();
+    let taken = config.nodes.iter().find(|node| number(node).is_some_and(|at| at < pool.count));
+    if let Some(node) = taken {
+        let message = format!("there is a node `{}` already, as the pool would name its own", node.name);
+        let path = ["design", design, "pool", pool.name.as_str()];
+        notes.error_help("W0225", &path, message, "give the pool another name");
+    }
+    for at in 0..pool.count {
+        config.nodes.push(NodeConf {
+            name: format!("{}{at}", pool.name),
+            cpus: capacity.cpus,
+            mem_mb: capacity.mem_mb,
+            gres: gres.clone(),
+            weight: 1,
+            features: pool.node.features.clone(),
+            unusable: false,
+        });
+    }
+}
+
+/// Nodes of own pools go into partitions of slurm.conf.
+fn join_partitions(
+    notes: &mut Notes<'_>,
+    config: &mut SlurmConfig,
+    design: &str,
+    table: &DesignTable,
+    own: &[PoolSpec],
+    first_own: usize,
+) {
+    let nodes = config.nodes.len();
+    let known: Vec<String> = config.partitions.iter().map(|p| p.name.clone()).collect();
+    let mut first = first_own;
+    let with_all: Vec<bool> =
+        config.partitions.iter().map(|p| p.nodes.count_ones(..) == first_own || p.default).collect();
+    for partition in &mut config.partitions {
+        partition.nodes.grow(nodes);
+    }
+    for pool in own {
+        let range = first..first + pool.count as usize;
+        first = range.end;
+        let asked = table.pool.get(&pool.name).and_then(|table| table.partitions.as_ref());
+        for name in asked.into_iter().flatten().filter(|name| !known.contains(*name)) {
+            let message = format!("slurm.conf has no partition `{name}`");
+            let help = match nearest(name, known.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("one of: {}", known.join(", ")),
+            };
+            let path = ["design", design, "pool", pool.name.as_str(), "partitions"];
+            notes.error_help("W0511", &path, message, help);
+        }
+        for (partition, with_all) in config.partitions.iter_mut().zip(&with_all) {
+            let joins = asked.map_or(*with_all, |names| names.contains(&partition.name));
+            if joins {
+                partition.nodes.insert_range(range.clone());
+            }
+        }
+    }
+}
+
+/// Partitions of a design without slurm.conf: those that its pools name, the first of them the default;
+/// where none is named, one for each pool, and the default one of all where there are several.
+fn make_partitions(config: &mut SlurmConfig, table: &DesignTable, own: &[PoolSpec]) {
+    let named = |pool: &PoolSpec| table.pool.get(&pool.name).and_then(|table| table.partitions.clone());
+    let any_named = own.iter().any(|pool| named(pool).is_some());
+    let add = |config: &mut SlurmConfig, name: &str, range: std::ops::Range<usize>| {
+        let at = config.partition(name).unwrap_or_else(|| {
+            config.partitions.push(PartitionConf::new(name, config.no_nodes()));
+            config.partitions.len() - 1
+        });
+        config.partitions[at].nodes.insert_range(range);
+    };
+    if !any_named && own.len() > 1 && own.iter().all(|pool| pool.name != "all") {
+        let all = 0..config.nodes.len();
+        add(config, "all", all);
+    }
+    let mut first = 0;
+    for pool in own {
+        let range = first..first + pool.count as usize;
+        first = range.end;
+        for name in named(pool).unwrap_or_else(|| vec![pool.name.clone()]) {
+            add(config, &name, range.clone());
+        }
+    }
+    if let Some(partition) = config.partitions.first_mut() {
+        partition.default = true;
+    }
+}

@@ -1,0 +1,156 @@
+//! One option over what a site's files say, named in lower case.
+
+use super::lines::Pair;
+use super::{Coverage, parameters, values};
+use crate::diagnostic::Diagnostics;
+use crate::scheduler::slurm::config::SlurmConfig;
+
+/// Sets one option as `slurm.conf` would: a word of `SchedulerParameters`, or an option of the file, in
+/// lower case. Flags take `true` and `false`; `cred_expire` stands for `AuthInfo=cred_expire=`.
+///
+/// # Errors
+/// Why the value cannot be used.
+pub fn override_option(config: &mut SlurmConfig, key: &str, value: &str) -> Result<(), String> {
+    if let Some(flag) = flag(config, key) {
+        *flag = values::yes(value).ok_or_else(|| format!("`{value}` is neither true nor false"))?;
+        return Ok(());
+    }
+    if key == "priorityweighttres" {
+        let weights = values::tres_weights(value, &mut config.accounting.tres);
+        config.priority.weights.tres = weights.map_err(|part| format!("`{part}` is no weight"))?;
+        return Ok(());
+    }
+    if let Some(known) = known_words(key)
+        && !value.split(',').all(|word| known.contains(&word.trim().to_ascii_lowercase().as_str()))
+    {
+        return Err(format!("`{value}` is none of {}", known.join(", ")));
+    }
+    let scheduler_word = key.contains('_') && key != "cred_expire";
+    if scheduler_word {
+        return match parameters::scheduler_parameter(key, value, config) {
+            Ok(treatment) if treatment.word() != "not yet" => Ok(()),
+            Ok(treatment) => Err(format!("it is not modelled: {}", treatment.note())),
+            Err(()) => Err(format!("`{value}` is out of range")),
+        };
+    }
+    let (key, value) = match key {
+        "cred_expire" => ("authinfo", format!("cred_expire={value}")),
+        _ => (key, value.to_owned()),
+    };
+    let pair = Pair { key: key.to_owned(), value, file: "".into(), line: 0, column: 0 };
+    let mut problems = Diagnostics::default();
+    let treatment = parameters::option(&pair, config, &mut problems);
+    match problems.kept().first() {
+        Some(problem) => Err(problem.message.clone()),
+        None if treatment.word() == "not yet" => Err(format!("it is not modelled: {}", treatment.note())),
+        None => Ok(()),
+    }
+}
+
+/// Words of `SchedulerParameters` that stand without a value.
+fn flag<'c>(config: &'c mut SlurmConfig, key: &str) -> Option<&'c mut bool> {
+    Some(match key {
+        "assoc_limit_stop" => &mut config.main.assoc_limit_stop,
+        "defer" => &mut config.main.defer,
+        "bf_one_resv_per_job" => &mut config.backfill.one_resv_per_job,
+        "preempt_youngest_first" => &mut config.preempt.youngest_first,
+        "preempt_strict_order" => &mut config.preempt.strict_order,
+        _ => return None,
+    })
+}
+
+/// Options whose values are words of a list.
+fn known_words(key: &str) -> Option<&'static [&'static str]> {
+    Some(match key {
+        "schedulertype" => &["sched/backfill", "sched/builtin"],
+        "prioritytype" => &["priority/basic", "priority/multifactor"],
+        "preempttype" => &["preempt/none", "preempt/qos", "preempt/partition_prio"],
+        "preemptmode" => &["off", "cancel", "requeue"],
+        "priorityfavorsmall" => &["yes", "no"],
+        "priorityusageresetperiod" => &["none", "daily", "weekly", "monthly", "quarterly", "yearly"],
+        "priorityflags" => &[
+            "",
+            "accrue_always",
+            "incr_only",
+            "max_tres",
+            "no_fair_tree",
+            "no_normal_all",
+            "no_normal_part",
+            "no_normal_qos",
+            "small_relative_to_time",
+        ],
+        "selecttypeparameters" => &[
+            "cr_cpu",
+            "cr_cpu_memory",
+            "cr_core",
+            "cr_core_memory",
+            "cr_lln",
+            "cr_one_task_per_core",
+            "cr_core_default_dist_block",
+        ],
+        "dependencyparameters" => &["", "kill_invalid_depend"],
+        "accountingstorageenforce" => &["", "none", "associations", "limits", "safe", "qos", "all"],
+        _ => return None,
+    })
+}
+
+impl Coverage {
+    /// Whether a file sets the option that [`override_option`] calls `key`.
+    #[must_use]
+    pub fn sets(&self, key: &str) -> bool {
+        self.rows.iter().any(|row| {
+            let (option, word) = row.option.split_once(':').unwrap_or(("", row.option.as_str()));
+            let in_value = |name: &str| {
+                row.option.eq_ignore_ascii_case(name) && row.value.to_ascii_lowercase().contains(key)
+            };
+            (option.is_empty() || option == "SchedulerParameters") && word.eq_ignore_ascii_case(key)
+                || in_value("AuthInfo")
+                || in_value("PreemptParameters")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_set_as_the_file_sets_them() {
+        let mut config = SlurmConfig::empty();
+        for (key, value) in [
+            ("bf_interval", "12"),
+            ("bf_window", "60"),
+            ("assoc_limit_stop", "true"),
+            ("priorityweightage", "500"),
+            ("prioritytype", "priority/multifactor"),
+            ("prioritydecayhalflife", "14-0"),
+            ("preemptmode", "REQUEUE"),
+            ("cred_expire", "5"),
+            ("priorityweighttres", "CPU=10,GRES/gpu=100"),
+        ] {
+            override_option(&mut config, key, value).expect(key);
+        }
+        assert_eq!((config.backfill.interval_s, config.backfill.window_s), (12, 3_600));
+        assert!(config.main.assoc_limit_stop && config.priority.multifactor);
+        assert_eq!((config.priority.weights.age, config.priority.decay_half_life_s), (500, 14 * 86_400));
+        assert_eq!(config.controller.cred_expire_s, 5);
+        assert_eq!(config.priority.weights.tres.len(), 2);
+        override_option(&mut config, "assoc_limit_stop", "false").expect("a flag");
+        assert!(!config.main.assoc_limit_stop);
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_told() {
+        let mut config = SlurmConfig::empty();
+        for (key, value) in [
+            ("bf_interval", "0"),
+            ("prioritytype", "priority/fifo"),
+            ("prioritymaxage", "soon"),
+            ("preemptmode", "SUSPEND"),
+            ("priorityflags", "MAX_TRES,DEPTH_OBLIVIOUS"),
+            ("overtimelimit", "later"),
+        ] {
+            assert!(override_option(&mut config, key, value).is_err(), "{key}={value}");
+        }
+    }
+}

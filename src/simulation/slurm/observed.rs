@@ -1,0 +1,55 @@
+//! A run with somebody who looks on.
+
+use std::ops::ControlFlow;
+
+use super::threads::{Daemon, Timer};
+use super::{SlurmOutcome, SlurmRun};
+use crate::kernel::{self, Budget, Calendar, Model};
+use crate::scheduler::slurm::Controller;
+use crate::time::SimTime;
+
+/// Looks on while a run goes, and changes nothing.
+pub trait Observer {
+    /// Everything at `now` has happened.
+    fn instant(&mut self, now: SimTime, controller: &Controller<'_>);
+}
+
+/// [`super::run_slurm`] within `budget`, with `observer` looking on.
+pub fn run_slurm_observed(
+    run: SlurmRun<'_>,
+    budget: Budget,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> SlurmOutcome {
+    let mut calendar = Calendar::new();
+    let daemon = Daemon::new(run, &mut calendar);
+    let mut seen = Observed { daemon, observer };
+    let report = kernel::run(&mut seen, &mut calendar, budget, interrupted);
+    seen.daemon.into_outcome(report)
+}
+
+struct Observed<'a, 'o> {
+    daemon: Daemon<'a>,
+    observer: &'o mut dyn Observer,
+}
+
+impl Model for Observed<'_, '_> {
+    type Timer = Timer;
+
+    fn next_arrival(&self) -> Option<SimTime> {
+        self.daemon.next_arrival()
+    }
+
+    fn arrive(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.daemon.arrive(now, calendar);
+    }
+
+    fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
+        self.daemon.fire(now, timer, calendar);
+    }
+
+    fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> ControlFlow<()> {
+        self.observer.instant(now, self.daemon.controller());
+        self.daemon.settle(now, calendar)
+    }
+}

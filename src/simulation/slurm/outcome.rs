@@ -1,0 +1,352 @@
+//! A workload under Slurm's engine, told in the records of every other policy.
+//!
+//! Attempts become one record a job: its first start, its last end, its last state. The hours come from
+//! taking every attempt's nodes from a second ledger and giving them back, which is also a check: what the
+//! engine granted twice, this ledger refuses.
+
+use std::collections::BTreeMap;
+
+use super::causes::Causes;
+use super::{Attempt, Chance, Intake, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
+use crate::ids::{Id, IdVec, JobId};
+use crate::kernel::RunEnd;
+use crate::scheduler::Shapes;
+use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::hardware_of;
+use crate::scheduler::slurm::job::{JobSpec, StartedBy, State};
+use crate::simulation::meter::{IdleCause, Meter};
+use crate::simulation::{Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::Workload;
+
+/// A controller in production has been running for a while: it starts so long before the first
+/// submission at most, and so long at least. The span covers the longest of its periods twice.
+const STARTED_BEFORE: (SimDuration, SimDuration) = (SimDuration::from_s(1_800), SimDuration::from_s(1_200));
+
+/// Runs `workload` on the site of `config`, whose nodes are those of `cluster` in the same order.
+///
+/// # Errors
+/// [`RunError`]: a stall, a budget, an interruption, or a grant that the ledger refuses.
+pub fn simulate_slurm(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    config: &SlurmConfig,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
+    let mut config = config.clone();
+    know_devices(workload, &mut config);
+    let mut intake = Intake::new(workload, &config);
+    refuse_shares(workload, &mut config, &mut intake);
+    let hardware = hardware_of(&config);
+    let first = workload.first_submit();
+    let chance = Chance {
+        seed: options.seed,
+        phases: Phases { started_from: first - STARTED_BEFORE.0, started_to: first - STARTED_BEFORE.1 },
+    };
+    let run = SlurmRun {
+        config: &config,
+        hardware: &hardware,
+        specs: &intake.specs,
+        jobs: &intake.jobs,
+        commands: &[],
+        chance,
+    };
+    let mut causes = Causes::default();
+    let told = run_slurm_observed(run, options.budget, &mut causes, options.interrupted);
+    match told.end {
+        RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => {}
+        RunEnd::EventBudget => return Err(RunError::EventBudget(told.events)),
+        RunEnd::Interrupted => return Err(RunError::Interrupted),
+        RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
+    }
+    let mut outcome = records(workload, cluster, &told, options.keep_allocations);
+    outcome.hours =
+        Booking { workload, told: &told, specs: &intake.specs, causes: &causes }.hours(cluster, &outcome)?;
+    let facts = outcome.slurm.as_mut().expect("records make them");
+    facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
+    Ok(outcome)
+}
+
+/// A GPU type that no node has is a type all the same: a job that asks for it is refused, not given another.
+fn know_devices(workload: &Workload, config: &mut SlurmConfig) {
+    for (_, request) in workload.requests.iter() {
+        if let [one] = request.gpu_types.as_slice() {
+            config.device_type(workload.texts.get(*one));
+        }
+    }
+}
+
+/// GPUs are given whole, as under every other policy: a job that asks for a share or a MIG profile asks for
+/// a device that no node has, unless the site counts devices of that name.
+fn refuse_shares(workload: &Workload, config: &mut SlurmConfig, intake: &mut Intake) {
+    for ((_, job), spec) in workload.jobs.iter_ids().zip(&mut intake.specs) {
+        let request = workload.requests.get(job.request);
+        let device = match (request.mig_profile, request.gpu_milli) {
+            (Some(profile), _) => workload.texts.get(profile).to_owned(),
+            (None, Some(milli)) if milli > 0 && milli != 1_000 => format!("{milli}/1000"),
+            _ => continue,
+        };
+        let device_type = Some(config.device_type(&device));
+        for gres in &mut spec.ask.gres {
+            gres.device_type = device_type;
+        }
+    }
+}
+
+fn stalled(workload: &Workload, told: &SlurmOutcome, at: SimTime) -> RunError {
+    let names = told.pending.iter().take(5);
+    let names = names.map(|(spec, _, why)| format!("{} ({why})", workload.job_name(JobId::new(*spec))));
+    RunError::Stalled { at, waiting: told.pending.len(), names: names.collect() }
+}
+
+fn state_of(state: State) -> JobState {
+    match state {
+        State::Pending => JobState::Pending,
+        State::Running => JobState::Running,
+        State::Completed => JobState::Completed,
+        State::Failed => JobState::Failed,
+        State::Timeout => JobState::Timeout,
+        State::NodeFail => JobState::NodeFail,
+        State::Preempted => JobState::Preempted,
+        State::Cancelled => JobState::Cancelled,
+    }
+}
+
+/// Everything but the hours.
+fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep: bool) -> Outcome {
+    let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
+    let mut records = IdVec::filled(workload.jobs.len(), blank);
+    let mut held_until: BTreeMap<JobId, SimTime> = BTreeMap::new();
+    for attempt in &told.attempts {
+        let job = JobId::new(attempt.spec);
+        let record = &mut records[job];
+        if record.start == SimTime::NEVER {
+            record.start = attempt.start;
+            let eligible = SimTime::from_s(attempt.eligible_s).min(attempt.start);
+            if eligible > workload.jobs[job].submit {
+                held_until.insert(job, eligible);
+            }
+        }
+        record.end = attempt.end;
+        record.state = state_of(attempt.state);
+    }
+    for (spec, at) in told.withdrawn.iter().zip(&told.withdrawn_at) {
+        let record = &mut records[JobId::new(*spec)];
+        (record.end, record.state) = (*at, JobState::Cancelled);
+    }
+    let mut pending: Vec<(JobId, &'static str)> =
+        told.pending.iter().map(|(spec, _, reason)| (JobId::new(*spec), *reason)).collect();
+    pending.sort_unstable();
+    for (job, reason) in &pending {
+        let record = &mut records[*job];
+        (record.end, record.state) = (SimTime::NEVER, JobState::Pending);
+        if ["Dependency", "DependencyNeverSatisfied", "BeginTime"].contains(reason) {
+            held_until.entry(*job).or_insert(SimTime::NEVER);
+        }
+    }
+    let refused = refusals(workload, cluster, told);
+    for (job, _) in &refused {
+        records[*job] =
+            JobRecord { start: SimTime::NEVER, end: workload.jobs[*job].submit, state: JobState::Refused };
+    }
+    let ends = records.iter().map(|r| r.end).filter(|end| *end != SimTime::NEVER);
+    let starts = told.attempts.iter().map(|a| a.start);
+    let last = ends.chain(starts).chain(workload.jobs.iter().map(|job| job.submit)).max();
+    let backfilled = told.attempts.iter().filter(|a| a.started_by == StartedBy::Backfill).count() as u64;
+    Outcome {
+        records,
+        allocations: if keep { allocations(told) } else { Vec::new() },
+        hours: Hours::default(),
+        refused,
+        held_until: held_until.into_iter().collect(),
+        watched: Vec::new(),
+        first_submit: workload.first_submit(),
+        last_instant: last.unwrap_or_else(|| workload.first_submit()),
+        events: told.events,
+        passes: told.cycles.main + told.cycles.backfill,
+        slurm: Some(Box::new(SlurmFacts {
+            requeued: requeued(told, keep),
+            pending,
+            backfilled,
+            starts: told.attempts.len() as u64,
+            main_passes: told.cycles.main,
+            backfill_cycles: told.cycles.backfill,
+            not_carried_over: Vec::new(),
+        })),
+    }
+}
+
+/// Refused jobs with Slurm's answer, and why no node can hold them where that is the reason.
+fn refusals(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome) -> Vec<(JobId, String)> {
+    if told.refused.is_empty() {
+        return Vec::new();
+    }
+    let shapes = Shapes::new(workload, cluster);
+    let mut refused: Vec<(JobId, String)> = told
+        .refused
+        .iter()
+        .map(|(spec, refusal)| {
+            let job = JobId::new(*spec);
+            let too_large = *refusal == crate::scheduler::slurm::Refusal::NodeConfiguration;
+            let why = shapes.refusal(workload.jobs[job].request).filter(|_| too_large);
+            (job, why.map_or_else(|| refusal.to_string(), |why| format!("{refusal}: {why}")))
+        })
+        .collect();
+    refused.sort_unstable();
+    refused
+}
+
+/// The last allocation of every job, in order of start.
+fn allocations(told: &SlurmOutcome) -> Vec<(JobId, Allocation)> {
+    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+    for (at, attempt) in told.attempts.iter().enumerate() {
+        last.insert(attempt.spec, at);
+    }
+    let rows = told.attempts.iter().enumerate().filter(|(at, a)| last[&a.spec] == *at);
+    rows.map(|(_, a)| (JobId::new(a.spec), a.grants.clone())).collect()
+}
+
+/// Jobs with more than one attempt.
+fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
+    let mut by_job: BTreeMap<usize, Vec<Stretch>> = BTreeMap::new();
+    let again = told.attempts.iter().filter(|a| a.number > 1).map(|a| (a.spec, Vec::new()));
+    by_job.extend(again);
+    for attempt in &told.attempts {
+        if let Some(rows) = by_job.get_mut(&attempt.spec) {
+            let allocation = if keep { attempt.grants.clone() } else { Allocation::new() };
+            rows.push(Stretch { start: attempt.start, end: attempt.end, allocation });
+        }
+    }
+    by_job.into_iter().map(|(spec, rows)| (JobId::new(spec), rows)).collect()
+}
+
+/// What happens to the levels, in this order at one instant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// An attempt ends.
+    End(usize),
+    /// Jobs that come, or come back, wait.
+    Wait,
+    /// A job that waited leaves without a start.
+    Leave,
+    /// An attempt starts.
+    Start(usize),
+    /// Another cause of idleness.
+    Cause(usize),
+}
+
+/// What the hours are made from.
+struct Booking<'a> {
+    workload: &'a Workload,
+    told: &'a SlurmOutcome,
+    specs: &'a [JobSpec],
+    causes: &'a Causes,
+}
+
+impl Booking<'_> {
+    /// Books every instant of the run.
+    fn hours(&self, cluster: &ClusterSpec, outcome: &Outcome) -> Result<Hours, RunError> {
+        let steps = self.changes(outcome);
+        let mut ledger = Ledger::new(cluster);
+        let mut meter = Meter::new(ledger.pools());
+        let mut waiting = 0usize;
+        let mut cause = IdleCause::NoDemand;
+        meter.advance(outcome.first_submit, &ledger, 0, cause);
+        let mut at = 0;
+        while at < steps.len() {
+            let now = steps[at].0;
+            if now > outcome.last_instant {
+                break;
+            }
+            if now > outcome.first_submit {
+                meter.advance(now, &ledger, waiting, cause);
+            }
+            while let Some((_, change)) = steps.get(at).filter(|(when, _)| *when == now) {
+                at += 1;
+                match change {
+                    Change::Wait => waiting += 1,
+                    Change::Leave => waiting -= 1,
+                    Change::Cause(which) => cause = self.causes.changes[*which].1,
+                    Change::Start(which) => {
+                        waiting -= 1;
+                        self.take(&mut ledger, &mut meter, *which)?;
+                    }
+                    Change::End(which) => self.give_back(&mut ledger, &mut meter, *which)?,
+                }
+            }
+            meter.note_waiting(waiting);
+        }
+        meter.advance(outcome.last_instant, &ledger, waiting, cause);
+        Ok(meter.finish(&ledger))
+    }
+
+    /// What a grant of an exclusive job holds beyond what was asked of a node.
+    fn slack(&self, attempt: &Attempt, grant: &Grant) -> Amounts {
+        let ask = &self.specs[attempt.spec].ask;
+        if !ask.exclusive {
+            return Amounts::ZERO;
+        }
+        let nodes = u32::try_from(attempt.grants.len()).expect("few nodes");
+        let asked = Amounts {
+            cpus: ask.cpus.div_ceil(nodes),
+            gpus: ask.gres.iter().map(|gres| gres.count).sum(),
+            mem_mb: ask.mem_mb_per_node,
+        };
+        grant.amounts().saturating_minus(&asked)
+    }
+
+    fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
+        let attempt = &self.told.attempts[which];
+        for grant in &attempt.grants {
+            meter.add_slack(ledger.node(grant.node).pool, &self.slack(attempt, grant));
+        }
+        ledger.take(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.start, conflict })
+    }
+
+    fn give_back(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
+        let attempt = &self.told.attempts[which];
+        let lost = matches!(attempt.state, State::Preempted | State::NodeFail);
+        for grant in &attempt.grants {
+            let (pool, slack) = (ledger.node(grant.node).pool, self.slack(attempt, grant));
+            meter.drop_slack(pool, &slack);
+            if lost {
+                meter.lose(pool, &grant.amounts().minus(&slack), attempt.end.since(attempt.start));
+            }
+        }
+        ledger.give_back(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.end, conflict })
+    }
+
+    /// All changes in order.
+    fn changes(&self, outcome: &Outcome) -> Vec<(SimTime, Change)> {
+        let (told, causes) = (self.told, &self.causes.changes);
+        let mut steps = Vec::with_capacity(3 * self.workload.jobs.len() + causes.len());
+        for (job, record) in outcome.records.iter_ids() {
+            if record.state != JobState::Refused {
+                steps.push((self.workload.jobs[job].submit, Change::Wait));
+            }
+        }
+        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        for (at, attempt) in told.attempts.iter().enumerate() {
+            steps.push((attempt.start, Change::Start(at)));
+            if attempt.end != SimTime::NEVER {
+                steps.push((attempt.end, Change::End(at)));
+            }
+            if let Some(before) = last.insert(attempt.spec, at) {
+                steps.push((told.attempts[before].end, Change::Wait));
+            }
+        }
+        // Withdrawn or still pending: after a requeue they waited once more.
+        let pending = told.pending.iter().map(|(spec, _, _)| (*spec, None));
+        let withdrawn = told.withdrawn.iter().zip(&told.withdrawn_at).map(|(spec, at)| (*spec, Some(*at)));
+        for (spec, left) in pending.chain(withdrawn) {
+            if let Some(before) = last.get(&spec) {
+                steps.push((told.attempts[*before].end, Change::Wait));
+            }
+            steps.extend(left.map(|at| (at, Change::Leave)));
+        }
+        steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
+        steps.sort_unstable();
+        steps
+    }
+}
