@@ -23,6 +23,9 @@ pub(super) struct ReplayArgs {
     pub(super) trace: PathBuf,
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
+    /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -121,8 +124,12 @@ impl ClusterArgs {
 
 pub(super) fn replay(args: &ReplayArgs, common: &Common) -> Result<(), Failure> {
     let text = args.cluster.scenario_text(&args.trace);
-    let sets: Vec<(String, String)> =
+    let mut sets: Vec<(String, String)> =
         args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())).into_iter().collect();
+    if let Some(zone) = &args.time_zone {
+        let quoted = toml::Value::String(zone.clone()).to_string();
+        sets.push(("workload.time-zone".to_owned(), quoted));
+    }
     let scenario = scenario::load_text("command line", text, Path::new(""), &sets)?;
     let wish = Wish {
         design: None,

@@ -96,6 +96,8 @@ pub(super) fn resolve(
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let designs = design::resolve(&mut notes, &mut file);
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
+    let trust = file.trust.as_ref().and_then(|table| table.backtest.clone());
+    let trust = trust.map(|written| (directory.join(&written), written));
     if notes.problems.errors() > 0 {
         return Err(notes.problems);
     }
@@ -109,6 +111,7 @@ pub(super) fn resolve(
         policy,
         designs,
         compare,
+        trust,
         resolved_toml,
         defaults_used: notes.defaults,
         warnings: notes.problems,
