@@ -26,6 +26,9 @@ pub(super) struct ReplayArgs {
     /// Changes a setting as in a scenario: path=value, for instance policy.slurm.bf_interval=60.
     #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
+    /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -52,7 +55,7 @@ pub(super) struct ClusterArgs {
     /// GPUs of each node.
     #[arg(long, value_name = "G", requires = "nodes")]
     pub(super) gpus_per_node: Option<u32>,
-    /// Kind of GPU, a name of `windtunnel catalog gpus`.
+    /// Kind of GPU, a name of `windtunnel catalog gpus`; default any: every request is taken.
     #[arg(long, value_name = "TYPE", requires = "gpus_per_node")]
     pub(super) gpu: Option<String>,
     /// CPUs of each node; default 16 for each GPU, or 64.
@@ -107,8 +110,8 @@ impl ClusterArgs {
         }
         let mem_mb = self.mem_per_node_mb.unwrap_or(UNLIMITED_MEM_MB);
         text += &format!("\n[node.node]\ncpus = {cpus}\nmem-mb = {mem_mb}\ngpus = {gpus}\n");
-        if let Some(gpu) = &self.gpu {
-            text += &format!("gpu = {}\n", quote(gpu));
+        if gpus > 0 {
+            text += &format!("gpu = {}\n", quote(self.gpu.as_deref().unwrap_or("any")));
         }
         let count = self.nodes.unwrap_or(1);
         text += &format!("\n[design.main]\nlabel = {}\n", quote(&self.label(gpus, cpus)));
@@ -131,6 +134,10 @@ pub(super) fn replay(args: &ReplayArgs, common: &Common) -> Result<(), Failure> 
     let text = args.cluster.scenario_text(&args.trace);
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
+    if let Some(zone) = &args.time_zone {
+        let quoted = toml::Value::String(zone.clone()).to_string();
+        sets.push(("workload.time-zone".to_owned(), quoted));
+    }
     let scenario = scenario::load_text("command line", text, Path::new(""), &sets)?;
     let wish = Wish {
         design: None,

@@ -147,7 +147,7 @@ pub fn prepare(mut workload: Workload, spec: &BacktestSpec<'_>) -> Result<Prepar
 /// The window asked for, within the trace.
 fn window(workload: &Workload, spec: &BacktestSpec<'_>) -> Result<(SimTime, SimTime), Diagnostic> {
     let last = workload.jobs.iter().last().map_or(SimTime::ZERO, |job| job.submit);
-    let whole = (workload.first_submit(), last + SimDuration::from_micros(1));
+    let whole = (workload.first_submit(), last + SimDuration::from_s(1));
     let (from, to) = (spec.from.unwrap_or(whole.0), spec.to.unwrap_or(whole.1));
     let inside = |job: JobId| {
         let submit = workload.jobs[job].submit;
@@ -398,7 +398,7 @@ pub fn run(
     if spec.policy.classic().is_none() && !outages.is_empty() {
         let message = format!("{} outages and reservations are left out of this run", outages.len());
         told.push(
-            Diagnostic::warning("W0447", message).because("Slurm's policy does not take them from here yet"),
+            Diagnostic::warning("W0449", message).because("Slurm's policy does not take them from here yet"),
         );
     }
     let options = RunOptions { outages: &outages, ..*options };
