@@ -87,6 +87,18 @@ fn remarks(context: &Context<'_>) -> String {
         };
         lines.push(format!("{} jobs have no requested limit: {instead}.", count(guessed as u64)));
     }
+    let unclassified = context.loaded.classified.by_default();
+    if unclassified.jobs > 0 {
+        let (hours, device) = match unclassified.gpu_hours() {
+            none if none <= 0.0 => (unclassified.cpu_hours(), "CPU"),
+            some => (some, "GPU"),
+        };
+        lines.push(format!(
+            "{} jobs with {} {device}-hours have the default class (windtunnel trace stats proposes rules).",
+            count(unclassified.jobs),
+            count(hours.round() as u64)
+        ));
+    }
     let (refused, changed) = context.loaded.repaired();
     if refused + changed > 0 {
         lines.push(format!(

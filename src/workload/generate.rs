@@ -41,6 +41,19 @@ impl Model {
     /// Names of the models as a user writes them.
     pub const NAMES: [&str; 2] = ["lublin", "research"];
 
+    /// The same model with every default that it names written in: the preset's settings, the published
+    /// program's.
+    #[must_use]
+    pub fn with_defaults(&self) -> Self {
+        match self {
+            Self::Lublin(params) => Self::Lublin(params.with_defaults()),
+            Self::Research(params) => {
+                let preset = Some(params.preset.unwrap_or_default());
+                Self::Research(ResearchParams { preset, ..params.over_preset() })
+            }
+        }
+    }
+
     /// The model `name` with settings given as `(dotted.key, TOML value)`, as `--set` has them. A value
     /// that is no TOML (a bare word) is taken as a text.
     ///

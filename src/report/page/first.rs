@@ -214,18 +214,23 @@ pub(super) fn assumed<'a>(context: &Context<'a>) -> Vec<Assumption<'a>> {
     rows
 }
 
-/// Rows of a table of assumptions.
+/// Rows of a table of assumptions, `all_scopes` and settings or the first of them.
 pub(super) fn assumption_rows(html: &mut String, rows: &[Assumption<'_>], all_scopes: bool) {
     for row in rows {
         let scopes = match row.scopes.len() - 1 {
             n if n > 0 && !all_scopes => format!("{} and {n} more", row.scopes[0]),
             _ => row.scopes.join(", "),
         };
-        let settings: Vec<String> = row
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{} = {}", escape(name), escape(value)))
-            .collect();
+        let (shown, longest) = if all_scopes { (row.settings.len(), usize::MAX) } else { (3, 20) };
+        let cut = |value: &str| match value.char_indices().nth(longest) {
+            Some((at, _)) => format!("{}...", &value[..at]),
+            None => value.to_owned(),
+        };
+        let setting = |(name, value): &(&str, &str)| format!("{} = {}", escape(name), escape(&cut(value)));
+        let mut settings: Vec<String> = row.settings.iter().take(shown).map(setting).collect();
+        if row.settings.len() > shown {
+            settings.push(format!("{} more", row.settings.len() - shown));
+        }
         writeln!(
             html,
             "<tr><th scope=\"row\" title=\"{}\">{}<small>{}</small></th><td>{}</td>\

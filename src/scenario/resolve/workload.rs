@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use super::Notes;
+use super::{DefaultUsed, Notes};
 use crate::diagnostic::nearest;
+use crate::scenario::catalogue::Confidence;
 use crate::scenario::file::{ClassRuleTable, ScaleTable, WindowTable, WorkKind, WorkloadTable};
 use crate::scenario::{Window, WorkloadSource, WorkloadSpec};
 use crate::time::{MICROS_PER_S, SimDuration};
 use crate::workload::classify::{self, ClassRule};
+use crate::workload::generate::{Model, Preset};
 use crate::workload::scale::Scale;
 
 pub(super) fn resolve(
@@ -15,6 +17,9 @@ pub(super) fn resolve(
     table: &mut WorkloadTable,
     directory: &Path,
 ) -> Option<WorkloadSpec> {
+    if let Some(model) = &mut table.generate {
+        generator_defaults(notes, model);
+    }
     let source = source(notes, table, directory);
     let scale = scale(notes, table.scale.get_or_insert_default());
     let window = table.window.as_mut().and_then(|table| window(notes, table));
@@ -76,6 +81,45 @@ fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Opt
             let place = notes.document.place(&["workload", "generate"]);
             Some(WorkloadSource::Generate { model: Box::new(model.clone()), place })
         }
+    }
+}
+
+/// Writes the generator's defaults back and notes each.
+fn generator_defaults(notes: &mut Notes<'_>, model: &mut Model) {
+    let full = model.with_defaults();
+    let tables = |model: &Model| toml::Value::try_from(model).expect("settings of a generator are TOML");
+    let source = match &full {
+        Model::Lublin(_) => "the authors' program (Lublin and Feitelson 2003)".to_owned(),
+        Model::Research(params) => {
+            let preset = params.preset.unwrap_or_default();
+            let name = Preset::ALL.iter().find(|(other, _)| *other == preset).map_or("", |(_, name)| name);
+            format!("generator preset {name}, calibrated to published statistics")
+        }
+    };
+    note_missing(notes, Some(&tables(model)), &tables(&full), "workload.generate", &source);
+    *model = full;
+}
+
+/// Notes every value of `full` that `given` does not have.
+fn note_missing(
+    notes: &mut Notes<'_>,
+    given: Option<&toml::Value>,
+    full: &toml::Value,
+    path: &str,
+    source: &str,
+) {
+    if let toml::Value::Table(rows) = full {
+        for (key, value) in rows {
+            let given = given.and_then(|given| given.get(key));
+            note_missing(notes, given, value, &format!("{path}.{key}"), source);
+        }
+    } else if given.is_none() {
+        notes.defaults.push(DefaultUsed {
+            path: path.to_owned(),
+            value: full.to_string(),
+            source: source.to_owned(),
+            confidence: Some(Confidence::Estimated),
+        });
     }
 }
 

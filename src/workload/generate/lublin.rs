@@ -51,6 +51,22 @@ pub enum JobTypes {
     BatchAndInteractive,
 }
 
+const JOBS: u64 = 10_000;
+const PROCESSORS: u32 = 256;
+const TYPES: JobTypes = JobTypes::BatchAndInteractive;
+
+impl LublinParams {
+    /// The settings with the defaults of the size written in; those of the populations stay published.
+    pub(super) fn with_defaults(&self) -> Self {
+        Self {
+            jobs: self.jobs.or(Some(JOBS)),
+            processors: self.processors.or(Some(PROCESSORS)),
+            types: self.types.or(Some(TYPES)),
+            ..self.clone()
+        }
+    }
+}
+
 /// Published values of one population (see the module's head for the source).
 struct Population {
     class: Option<&'static str>,
@@ -143,8 +159,8 @@ struct Draft {
 
 pub(super) fn generate(params: &LublinParams, seed: u64) -> Result<Workload, Diagnostics> {
     check(params)?;
-    let processors = params.processors.unwrap_or(256);
-    let populations: &[Population] = match params.types.unwrap_or(JobTypes::BatchAndInteractive) {
+    let processors = params.processors.unwrap_or(PROCESSORS);
+    let populations: &[Population] = match params.types.unwrap_or(TYPES) {
         JobTypes::Mixed => &[MIXED],
         JobTypes::BatchAndInteractive => &[BATCH, INTERACTIVE],
     };
@@ -190,7 +206,7 @@ fn check(params: &LublinParams) -> Result<(), Diagnostics> {
 
 /// Jobs of all populations in the order in which they arrive (at the published rates).
 fn draw(params: &LublinParams, populations: &[Population], processors: u32, seed: u64) -> Vec<Draft> {
-    let jobs = params.jobs.unwrap_or(10_000);
+    let jobs = params.jobs.unwrap_or(JOBS);
     let mut points = vec![0.0; populations.len()];
     let mut counts = vec![0_u64; populations.len()];
     let gap = |population: usize, k: u64| {
