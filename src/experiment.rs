@@ -9,6 +9,7 @@
 
 pub mod backtest;
 mod inputs;
+mod trust;
 
 use rayon::prelude::*;
 
@@ -23,6 +24,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
+pub use trust::{BACKTEST_FORMAT, BacktestInput, Trust, load_trust};
 
 /// One design after its run.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 
 mod backtest;
 mod codes;
+mod collect;
 mod columns;
 mod figures;
 mod files;
@@ -20,8 +21,9 @@ mod table;
 use crate::experiment::{DesignResult, LoadedWorkload};
 use crate::scenario::Scenario;
 
-pub use backtest::{BACKTEST_FORMAT, BacktestInput, backtest_json, backtest_text};
+pub use backtest::{backtest_json, backtest_text};
 pub use codes::{codes, meaning_of};
+pub use collect::{collect_json, collect_text};
 pub use columns::file_schema;
 pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};

@@ -34,6 +34,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::PolicySpec;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::time::SimDuration;
+use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
 use crate::workload::generate::Model;
 use crate::workload::scale::Scale;
@@ -54,6 +55,8 @@ pub struct Scenario {
     pub designs: Vec<Design>,
     /// How they are compared.
     pub compare: CompareSpec,
+    /// The backtest that says how far to trust it: where it is, and as written.
+    pub trust: Option<(PathBuf, String)>,
     /// The scenario with every default written out, as TOML.
     pub resolved_toml: String,
     /// Every default that was used.
@@ -79,6 +82,23 @@ pub struct WorkloadSpec {
     pub cut_at_limit: bool,
     /// Rules that give jobs a class; the first that matches wins.
     pub class_rules: Vec<ClassRule>,
+    /// Time zone of timestamps without offset.
+    pub time_zone: Option<String>,
+    /// Which GPUs the nodes of the trace have.
+    pub node_list: Option<PathBuf>,
+}
+
+impl WorkloadSpec {
+    /// How the trace is read.
+    #[must_use]
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            cut_at_limit: self.cut_at_limit,
+            time_zone: self.time_zone.clone(),
+            node_list: self.node_list.clone(),
+            ..ReadOptions::default()
+        }
+    }
 }
 
 /// Where the jobs come from.

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod integration {
+    mod backtest;
     mod builders;
     mod cli_bad_scenario;
     mod cli_bad_trace;
@@ -16,6 +17,7 @@ mod integration {
     mod invariants;
     mod my_policy;
     mod oracles;
+    mod published_traces;
     mod readme;
     mod reference;
     mod report_page;

@@ -12,8 +12,8 @@ use super::replay::ClusterArgs;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::experiment::backtest::site::{self, SiteState};
 use crate::experiment::backtest::{self, BacktestSpec, Sizes};
-use crate::experiment::{ExperimentError, hash_file};
-use crate::report::{self, BacktestInput, backtest_json, backtest_text, write_whole};
+use crate::experiment::{BacktestInput, ExperimentError, hash_file};
+use crate::report::{self, backtest_json, backtest_text, write_whole};
 use crate::scenario::{self, Design, Scenario, WorkloadSource};
 use crate::simulation::RunOptions;
 use crate::time::SimTime;
@@ -82,16 +82,17 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     if let Some(out) = &args.out {
         report::try_directory(out)?;
     }
-    let mut clock = SiteClock::new(args.time_zone.as_deref())?;
+    let zone = args.time_zone.as_deref().or(scenario.workload.time_zone.as_deref());
+    let mut clock = SiteClock::new(zone)?;
     let state = site_state(args, &mut clock, common)?;
     let (from, to) = window_of(args, &mut clock)?;
     let watch = Stopwatch::start("simulating", common.quiet);
+    let asked = scenario.workload.read_options();
     let options = ReadOptions {
         strict: args.strict,
-        cut_at_limit: scenario.workload.cut_at_limit,
-        time_zone: args.time_zone.clone(),
-        node_list: args.node_list.clone(),
-        ..ReadOptions::default()
+        time_zone: args.time_zone.clone().or(asked.time_zone.clone()),
+        node_list: args.node_list.clone().or(asked.node_list.clone()),
+        ..asked
     };
     let mut workload = read_trace(&trace, &options).map_err(|error| error.diagnostics)?;
     if !common.quiet {

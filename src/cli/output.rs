@@ -35,7 +35,8 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     if let Some(out) = &wish.out {
         report::try_directory(out)?;
     }
-    let loaded = experiment::load_workload(&scenario.workload, wish.strict)?;
+    let mut loaded = experiment::load_workload(&scenario.workload, wish.strict)?;
+    attach_trust(&scenario, &mut loaded, common)?;
     if !common.quiet {
         tell(&scenario.warnings, Severity::Warning);
         tell(&loaded.workload.warnings, Severity::Warning);
@@ -59,6 +60,19 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     let engine = engine(&results, &watch);
     drop(watch);
     print(&context, wish, common, &engine)
+}
+
+/// The backtest that the scenario attaches.
+fn attach_trust(scenario: &Scenario, loaded: &mut LoadedWorkload, common: &Common) -> Result<(), Failure> {
+    if let Some((trust, told)) = experiment::load_trust(scenario, loaded)? {
+        loaded.trust = Some(trust);
+        if !common.quiet {
+            let mut list = crate::diagnostic::Diagnostics::default();
+            list.extend(told);
+            tell(&list, Severity::Warning);
+        }
+    }
+    Ok(())
 }
 
 fn keep_design(scenario: &mut Scenario, wish: &Wish) -> Result<(), Failure> {

@@ -26,6 +26,9 @@ pub(super) struct ReplayArgs {
     /// Changes a setting as in a scenario: path=value, for instance policy.slurm.bf_interval=60.
     #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
+    /// Reads timestamps without offset in this zone (IANA name, for instance Europe/Paris).
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -131,6 +134,10 @@ pub(super) fn replay(args: &ReplayArgs, common: &Common) -> Result<(), Failure> 
     let text = args.cluster.scenario_text(&args.trace);
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
+    if let Some(zone) = &args.time_zone {
+        let quoted = toml::Value::String(zone.clone()).to_string();
+        sets.push(("workload.time-zone".to_owned(), quoted));
+    }
     let scenario = scenario::load_text("command line", text, Path::new(""), &sets)?;
     let wish = Wish {
         design: None,

@@ -1,10 +1,10 @@
-//! `windtunnel trace`: check, convert, describe, generate, anonymize.
+//! `windtunnel trace`: check, convert, describe, generate, anonymize; what to export from a site.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::Common;
@@ -42,6 +42,8 @@ enum Action {
     Generate(GenerateArgs),
     /// Replace names by stable pseudonyms.
     Anonymize(AnonymizeArgs),
+    /// Print the read-only commands that export what can be used of a site.
+    CollectCmd(CollectArgs),
 }
 
 /// A trace to read.
@@ -142,6 +144,18 @@ struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
+struct CollectArgs {
+    /// The scheduler of the site.
+    system: System,
+}
+
+/// A scheduler whose records can be read.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum System {
+    Slurm,
+}
+
+#[derive(Debug, Args)]
 struct AnonymizeArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -169,6 +183,7 @@ pub(super) fn trace(args: &TraceArgs, common: &Common) -> Result<(), Failure> {
         }
         Action::Stats(args) => tell_stats(args, common),
         Action::Generate(args) => make(args, common),
+        Action::CollectCmd(args) => collect(args, common),
         Action::Anonymize(args) => {
             let how = Anonymizer {
                 salt: args.salt.clone(),
@@ -220,6 +235,18 @@ fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
     } else {
         Err(Failure::Input(found.diagnostics))
     }
+}
+
+fn collect(args: &CollectArgs, common: &Common) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match args.system {
+        System::Slurm if common.json => {
+            serde_json::to_writer(&mut out, &report::collect_json()).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        System::Slurm => write!(out, "{}", report::collect_text())?,
+    }
+    Ok(())
 }
 
 /// Writes the trace whole or not at all, in the dialect of the file's ending.

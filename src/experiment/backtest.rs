@@ -147,7 +147,7 @@ pub fn prepare(mut workload: Workload, spec: &BacktestSpec<'_>) -> Result<Prepar
 /// The window asked for, within the trace.
 fn window(workload: &Workload, spec: &BacktestSpec<'_>) -> Result<(SimTime, SimTime), Diagnostic> {
     let last = workload.jobs.iter().last().map_or(SimTime::ZERO, |job| job.submit);
-    let whole = (workload.first_submit(), last + SimDuration::from_micros(1));
+    let whole = (workload.first_submit(), last + SimDuration::from_s(1));
     let (from, to) = (spec.from.unwrap_or(whole.0), spec.to.unwrap_or(whole.1));
     let inside = |job: JobId| {
         let submit = workload.jobs[job].submit;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::Trust;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scenario::{WorkloadSource, WorkloadSpec};
 use crate::time::SimDuration;
@@ -23,6 +24,8 @@ pub struct LoadedWorkload {
     pub classified: Classified,
     /// The trace file, if there is one.
     pub input: Option<InputFile>,
+    /// The backtest that the scenario attaches; put in by whoever shows it.
+    pub trust: Option<Trust>,
 }
 
 /// A file that a run depends on.
@@ -43,13 +46,13 @@ pub fn load_workload(spec: &WorkloadSpec, strict: bool) -> Result<LoadedWorkload
     let mut workload = cut(workload, spec)?;
     let classified = classify::classify(&mut workload, &spec.class_rules);
     let workload = scale::scale(workload, &spec.scale).map_err(one)?;
-    Ok(LoadedWorkload { workload, classified, input })
+    Ok(LoadedWorkload { workload, classified, input, trust: None })
 }
 
 fn source(spec: &WorkloadSpec, strict: bool) -> Result<(Workload, Option<InputFile>), Diagnostics> {
     match &spec.source {
         WorkloadSource::Trace { path, written } => {
-            let options = ReadOptions { strict, cut_at_limit: spec.cut_at_limit, ..ReadOptions::default() };
+            let options = ReadOptions { strict, ..spec.read_options() };
             let workload = read_trace(path, &options).map_err(|error| error.diagnostics)?;
             Ok((workload, Some(InputFile { written: written.clone(), path: path.clone() })))
         }

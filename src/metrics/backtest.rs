@@ -228,15 +228,18 @@ fn parts(case: &Case<'_>, pairs: &[Pair]) -> Parts {
         })
     };
     let sizes = size_classes(workload, case.cluster);
-    let mut user = by_text(|labels| labels.user);
-    user.sort_by(|a, b| b.compared.jobs.cmp(&a.compared.jobs).then_with(|| a.name.cmp(&b.name)));
+    let largest_first = |mut parts: Vec<NamedPart>| {
+        parts.sort_by(|a, b| b.compared.jobs.cmp(&a.compared.jobs).then_with(|| a.name.cmp(&b.name)));
+        parts
+    };
+    let mut user = largest_first(by_text(|labels| labels.user));
     user.truncate(USERS);
     let size = split(pairs, |pair| {
         Some(format!("{:02}{}", sizes[pair.job.0 as usize], size_name(sizes[pair.job.0 as usize])))
     });
     Parts {
-        partition: by_text(|labels| labels.partition),
-        qos: by_text(|labels| labels.qos),
+        partition: largest_first(by_text(|labels| labels.partition)),
+        qos: largest_first(by_text(|labels| labels.qos)),
         user,
         size: size.into_iter().map(|part| NamedPart { name: part.name[2..].to_owned(), ..part }).collect(),
         requested_time: requested_times(workload, pairs),

@@ -4,29 +4,13 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::figures::{count, percent, span};
 use crate::experiment::backtest::Backtest;
+use crate::experiment::{BACKTEST_FORMAT, BacktestInput};
 use crate::metrics::Spread;
 use crate::metrics::backtest::{Compared, NamedPart};
-
-/// First key of `backtest.json`: what the file is.
-pub const BACKTEST_FORMAT: &str = "windtunnel backtest 1";
-
-/// What was backtested.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BacktestInput {
-    /// The trace as written.
-    pub trace: String,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// The policy.
-    pub policy: String,
-    /// The design in words.
-    pub design: String,
-}
 
 /// The object of `--json` and of `backtest.json`; seconds unless named.
 #[must_use]
@@ -121,11 +105,11 @@ pub fn backtest_text(input: &BacktestInput, found: &Backtest) -> String {
 
 fn headline(found: &Backtest) -> String {
     let moving = &found.verdict.moving_mean;
-    let days = moving.window_s / 86_400.0;
     match moving.mean_absolute_error_pct {
         Some(error) => format!(
-            "Moving mean of the wait over {days:.1} d: mean absolute error {error:.1} % ({} instants; FastSim \
-             quotes 7.3 % for ARCHER2, BSC's Slurm simulator 1.7 %).",
+            "Moving mean of the wait over {}: mean absolute error {error:.1} % ({} instants; FastSim quotes 7.3 % \
+             for ARCHER2, BSC's Slurm simulator 1.7 %).",
+            span(moving.window_s),
             moving.curve.len()
         ),
         None => "Moving mean of the wait: nobody really waited, so there is no error in per cent.".to_owned(),
@@ -159,6 +143,9 @@ fn waits_table(judged: &Compared, found: &Backtest) -> Table {
     table
 }
 
+/// Rows of a table of parts; the object has all.
+const SHOWN_PARTS: usize = 20;
+
 fn parts_table(what: &str, rows: &[NamedPart]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header([
@@ -170,7 +157,7 @@ fn parts_table(what: &str, rows: &[NamedPart]) -> Table {
         "p90 recorded",
         "simulated",
     ]);
-    for NamedPart { name, compared } in rows {
+    for NamedPart { name, compared } in rows.iter().take(SHOWN_PARTS) {
         let (real, ours) = (&compared.recorded_wait_s, &compared.simulated_wait_s);
         table.add_row([
             name.clone(),

@@ -56,13 +56,17 @@ fn notes(context: &Context<'_>) -> Value {
         .iter()
         .map(|(reason, repair)| json!({ "what": repair.kind.name(), "reason": reason, "rows": repair.rows }))
         .collect();
-    json!({
+    let mut notes = json!({
         "gpu_hours_classified_by_default": by_default.gpu_hours(),
         "cpu_hours_classified_by_default": by_default.cpu_hours(),
         "defaults_used": defaults,
         "repairs": repairs,
         "columns_without_effect": context.loaded.workload.unused_columns,
-    })
+    });
+    if let Some(trust) = &context.loaded.trust {
+        notes["trust"] = json!(trust);
+    }
+    notes
 }
 
 fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Context;
 use super::figures::{FIGURES, count, percent};
 use super::json::pending_by_reason;
-use crate::experiment::DesignResult;
+use crate::experiment::{DesignResult, Trust};
 use crate::scenario::PolicyChoice;
 use crate::workload::{JobFlags, RepairLedger};
 
@@ -78,6 +78,7 @@ fn remarks(context: &Context<'_>) -> String {
         count(workload.jobs.len() as u64),
         context.scenario.policy.name()
     )];
+    lines.extend(context.loaded.trust.as_ref().map(trust_line));
     let guessed = workload.jobs.iter().filter(|job| job.flags.has(JobFlags::LIMIT_UNKNOWN)).count();
     if guessed > 0 {
         let instead = match context.scenario.policy {
@@ -138,6 +139,21 @@ fn slurm_remarks(result: &DesignResult) -> Vec<String> {
     let carried = facts.not_carried_over.iter();
     lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
     lines
+}
+
+/// How far the simulation was from what really happened, by the backtest attached.
+fn trust_line(trust: &Trust) -> String {
+    let figure = |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:+.1} %"));
+    let moving = trust.headline_error_pct.map_or("-".to_owned(), |error| format!("{error:.1} %"));
+    let other = if trust.is_of_this_trace { "" } else { " (another trace)" };
+    format!(
+        "Backtest of {}{other} under {}, {} jobs: error of the mean wait {}, of its moving mean {moving}. A smaller \
+         difference between designs is no finding.",
+        trust.input.trace,
+        trust.input.policy,
+        count(trust.jobs),
+        figure(trust.mean_error_pct),
+    )
 }
 
 /// Rows of objects as a plain table; long texts are cut.

@@ -39,6 +39,9 @@ pub struct ScenarioFile {
     /// How the designs are compared.
     #[serde(default)]
     pub compare: CompareTable,
+    /// How far to trust the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustTable>,
 }
 
 /// The jobs: a trace file, or a generator.
@@ -48,6 +51,12 @@ pub struct WorkloadTable {
     /// Trace file (native CSV or SWF, also gzip or zstd), relative to the scenario file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// Time zone of timestamps without offset (IANA name); default UTC for dumps, none for the native CSV.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Which GPUs the nodes have (`scontrol show node`), for traces that name nodes and no GPU type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_list: Option<String>,
     /// A generator instead of a trace: one table, named after the model, with its parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Model>,
@@ -424,6 +433,15 @@ pub struct CompareTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
+}
+
+/// How far to trust the results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrustTable {
+    /// A `backtest.json` of `windtunnel backtest --out DIR`, relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backtest: Option<String>,
 }
 
 /// A table whose keys are not checked here.

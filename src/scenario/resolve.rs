@@ -98,6 +98,8 @@ pub(super) fn resolve(
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
+    let trust = file.trust.as_ref().and_then(|table| table.backtest.clone());
+    let trust = trust.map(|written| (directory.join(&written), written));
     if notes.problems.errors() > 0 {
         return Err(notes.problems);
     }
@@ -111,6 +113,7 @@ pub(super) fn resolve(
         policy,
         designs,
         compare,
+        trust,
         resolved_toml,
         defaults_used: notes.defaults,
         warnings: notes.problems,

@@ -1,7 +1,7 @@
 //! The state of a site: nodes down or drained, reservations, fair-share usage, as Slurm's commands print it.
 //!
 //! - `sacctmgr show event -P` (any columns with NodeName, TimeStart, TimeEnd, State)
-//! - `scontrol show reservation`
+//! - `sacctmgr -P show reservation` (name, start, end, nodes), or `scontrol show reservation`
 //! - `sshare -alP`: counted only; no policy here uses it yet
 
 use std::path::Path;
@@ -101,12 +101,15 @@ pub fn read_events(path: &Path, clock: &mut SiteClock) -> Result<Vec<NodeEvent>,
     if told.errors() > 0 { Err(told) } else { Ok(events) }
 }
 
-/// Reads `scontrol show reservation`.
+/// Reads `sacctmgr -P show reservation` or `scontrol show reservation`.
 ///
 /// # Errors
 /// W0444 for a file or a reservation that cannot be read.
 pub fn read_reservations(path: &Path, clock: &mut SiteClock) -> Result<Vec<Reservation>, Diagnostics> {
     let file = Text::open(path)?;
+    if file.text.lines().next().is_some_and(|first| first.contains('|')) {
+        return reservation_table(&file, clock);
+    }
     let mut told = Diagnostics::default();
     let mut found: Vec<Reservation> = Vec::new();
     let mut open: Vec<(u64, String)> = Vec::new();
@@ -128,6 +131,38 @@ pub fn read_reservations(path: &Path, clock: &mut SiteClock) -> Result<Vec<Reser
                 .at(Place::File(Arc::clone(&file.name)))
                 .help("give the output of `scontrol show reservation`"),
         );
+    }
+    if told.errors() > 0 { Err(told) } else { Ok(found) }
+}
+
+/// Reads the table of `sacctmgr -P show reservation`.
+fn reservation_table(file: &Text, clock: &mut SiteClock) -> Result<Vec<Reservation>, Diagnostics> {
+    let mut lines = file.lines();
+    let (_, header) = lines.next().unwrap_or((0, ""));
+    let names: Vec<String> = header.split('|').map(|name| name.trim().to_ascii_lowercase()).collect();
+    let column = |wanted: &[&str]| names.iter().position(|name| wanted.contains(&name.as_str()));
+    let found = (
+        column(&["name"]),
+        column(&["timestart", "start"]),
+        column(&["timeend", "end"]),
+        column(&["nodenames", "nodename", "nodes"]),
+    );
+    let (Some(name), Some(start), Some(end), Some(nodes)) = found else {
+        let help = "export again:\nsacctmgr -P show reservation start=FROM format=Name,Start,End,NodeNames";
+        let message = "reservations need the columns Name, Start, End and NodeNames";
+        return Err(only(Diagnostic::error("W0444", message).at(file.place(1, header)).help(help)));
+    };
+    let (mut found, mut told) = (Vec::new(), Diagnostics::default());
+    for (number, line) in lines {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let cell = |at: usize| cells.get(at).copied().unwrap_or("");
+        let (from, until) = (clock.read(cell(start)), clock.read(cell(end)));
+        if let (Ok(Some(from)), Ok(Some(until))) = (from, until) {
+            found.push(Reservation { name: cell(name).to_owned(), from, until, nodes: hosts(cell(nodes)) });
+        } else {
+            let problem = Diagnostic::error("W0444", "a reservation without start or end");
+            told.push(problem.at(file.place(number, line)));
+        }
     }
     if told.errors() > 0 { Err(told) } else { Ok(found) }
 }
@@ -256,6 +291,10 @@ mod tests {
         assert_eq!((found[0].name.as_str(), found[0].nodes.len()), ("maint", 2));
         assert_eq!((found[0].from, found[0].until), (SimTime::from_s(100), SimTime::from_s(200)));
         assert!(found[1].nodes.is_empty());
+        let table = "Name|TimeStart|TimeEnd|NodeNames\nmaint|100|200|n[1-3]\n";
+        let found = read_reservations(file(table).path(), &mut clock()).expect("readable");
+        assert_eq!((found[0].nodes.len(), found[0].until), (3, SimTime::from_s(200)));
+        assert!(read_reservations(file("Name|TRES\n").path(), &mut clock()).is_err());
         assert!(read_reservations(file("hello\n").path(), &mut clock()).is_err());
         let none = file("No reservations in the system\n");
         assert_eq!(read_reservations(none.path(), &mut clock()).expect("none"), []);

@@ -28,7 +28,17 @@ pub(super) fn resolve(
     let rules = table.class_rule.len();
     let class_rules =
         table.class_rule.iter().enumerate().map(|(at, rule)| class_rule(notes, rule, at, rules)).collect();
-    Some(WorkloadSpec { source: source?, scale, window, seed, cut_at_limit, class_rules })
+    let node_list = table.node_list.as_ref().map(|written| directory.join(written));
+    Some(WorkloadSpec {
+        source: source?,
+        scale,
+        window,
+        seed,
+        cut_at_limit,
+        class_rules,
+        time_zone: table.time_zone.clone(),
+        node_list,
+    })
 }
 
 fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Option<WorkloadSource> {
