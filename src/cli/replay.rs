@@ -55,7 +55,7 @@ pub(super) struct ClusterArgs {
     /// GPUs of each node.
     #[arg(long, value_name = "G", requires = "nodes")]
     pub(super) gpus_per_node: Option<u32>,
-    /// Kind of GPU, a name of `windtunnel catalog gpus`.
+    /// Kind of GPU, a name of `windtunnel catalog gpus`; default any: every request is taken.
     #[arg(long, value_name = "TYPE", requires = "gpus_per_node")]
     pub(super) gpu: Option<String>,
     /// CPUs of each node; default 16 for each GPU, or 64.
@@ -110,8 +110,8 @@ impl ClusterArgs {
         }
         let mem_mb = self.mem_per_node_mb.unwrap_or(UNLIMITED_MEM_MB);
         text += &format!("\n[node.node]\ncpus = {cpus}\nmem-mb = {mem_mb}\ngpus = {gpus}\n");
-        if let Some(gpu) = &self.gpu {
-            text += &format!("gpu = {}\n", quote(gpu));
+        if gpus > 0 {
+            text += &format!("gpu = {}\n", quote(self.gpu.as_deref().unwrap_or("any")));
         }
         let count = self.nodes.unwrap_or(1);
         text += &format!("\n[design.main]\nlabel = {}\n", quote(&self.label(gpus, cpus)));

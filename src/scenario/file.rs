@@ -291,7 +291,7 @@ pub struct NodeTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 64))]
     pub gpus: Option<u32>,
-    /// GPU board: a name of the catalogue or of a `[gpu.NAME]` table.
+    /// GPU board: a name of the catalogue or of a `[gpu.NAME]` table; `any` = not stated, takes every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
     /// Features that jobs can ask for.

@@ -243,7 +243,9 @@ fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32
     if let Some(milli) = request.gpu_milli.filter(|m| *m > 0 && *m != 1000) {
         return Err(Infeasible::SharedGpu(format!("{milli}/1000 of a GPU")));
     }
-    if gpus > 0 && !request.gpu_types.is_empty() {
+    // GPUs of no stated type take every request.
+    let is_unknown = node.gpu_type.is_none() && node.capacity.gpus > 0;
+    if gpus > 0 && !request.gpu_types.is_empty() && !is_unknown {
         let has = node.gpu_type.as_deref().unwrap_or("none");
         if !request.gpu_types.iter().any(|t| workload.texts.get(*t) == has) {
             let ask: Vec<&str> = request.gpu_types.iter().map(|t| workload.texts.get(*t)).collect();

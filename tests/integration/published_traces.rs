@@ -134,3 +134,14 @@ fn what_to_export_from_a_site() {
     let object = desk.run(&["trace", "collect-cmd", "slurm", "--json"]).ok().json();
     assert!(object["exports"].as_array().unwrap().len() > 8);
 }
+
+#[test]
+fn gpus_of_no_stated_type_take_every_request() {
+    let desk = Desk::new();
+    desk.put("t.csv", "job_id,submit_s,run_s,gpus,gpu_type\n1,0,10,4,a100\n2,0,10,4,v100|t4\n3,0,10,4,\n");
+    let args = ["replay", "t.csv", "--nodes", "1", "--gpus-per-node", "8", "--json"];
+    let any = desk.run(&args).ok().json();
+    assert_eq!((&any["jobs"]["completed"], &any["jobs"]["refused"]), (&3.into(), &0.into()));
+    let named = desk.run(&[&args[..], &["--gpu", "P100-16GB"]].concat()).ok().json();
+    assert_eq!((&named["jobs"]["completed"], &named["jobs"]["refused"]), (&1.into(), &2.into()));
+}

@@ -182,6 +182,9 @@ fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalog
     }
 }
 
+/// A type that is not stated: takes every request, has no memory size and no price.
+const ANY_GPU: &str = "any";
+
 fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSpec {
     if table.cpus.is_none() || table.mem_mb.is_none() {
         let missing = if table.cpus.is_none() { "cpus" } else { "mem-mb" };
@@ -197,7 +200,8 @@ fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSp
     match (&table.gpu, gpus) {
         (None, 1..) => {
             let message = format!("the node `{name}` has {gpus} GPUs without a type");
-            notes.error_help("W0215", &["node", name, "gpus"], message, "write `gpu = \"BOARD\"`");
+            let help = "write `gpu = \"BOARD\"`, or `gpu = \"any\"` where the type does not matter";
+            notes.error_help("W0215", &["node", name, "gpus"], message, help);
         }
         (Some(gpu), 0) => {
             let message = format!("the node `{name}` has a GPU type `{gpu}`, and no GPUs");
@@ -208,7 +212,7 @@ fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSp
     NodeSpec {
         name: name.to_owned(),
         capacity: Amounts { cpus: table.cpus.unwrap_or(0), gpus, mem_mb: table.mem_mb.unwrap_or(0) },
-        gpu_type: table.gpu.clone(),
+        gpu_type: table.gpu.clone().filter(|gpu| gpu != ANY_GPU),
         features: table.features.clone().unwrap_or_default(),
     }
 }

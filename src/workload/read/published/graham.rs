@@ -48,8 +48,11 @@ pub(super) fn job(row: &TableRow<'_>, context: &mut Context<'_>) -> Result<Taken
     let asked = Tres::read(row.text("req_tres"));
     let cpus = row.whole("req_cpus", 1, i64::from(i32::MAX))? as u32;
     let nodes = asked.nodes;
-    let memory = asked.mem_mib.map(|mib| mib.div_ceil(u64::from(nodes.unwrap_or(1))));
     let given_nodes = row.optional_count("alloc_nodes")?;
+    // The request tells the least number of nodes: a job that got more did not fix it.
+    let is_fixed = given_nodes.is_none_or(|given| Some(given) <= nodes);
+    let spread_over = given_nodes.or(nodes).unwrap_or(1);
+    let memory = asked.mem_mib.map(|mib| mib.div_ceil(u64::from(spread_over)));
     let mut oddities = Vec::new();
     if end.is_some_and(|end| end.saturating_since(start) != run) {
         oddities.push(Oddity::noted("end - start is not the run time (the run time is used)"));
@@ -66,7 +69,7 @@ pub(super) fn job(row: &TableRow<'_>, context: &mut Context<'_>) -> Result<Taken
         priority: row.text("priority_x").parse().unwrap_or(0),
         request: Request {
             cpus: Some(cpus),
-            nodes,
+            nodes: nodes.filter(|_| is_fixed),
             mem_mb_per_node: memory.filter(|mib| *mib > 0),
             gpus: asked.gpus.filter(|n| *n > 0),
             ..Request::default()

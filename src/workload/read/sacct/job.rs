@@ -276,14 +276,17 @@ fn request(
             kind = kind.or_else(|| given.gpu_type.clone());
         }
     }
-    nodes = nodes.or(given.nodes).or_else(|| number(cells.text(F::AllocNodes)));
+    // ReqTRES and ReqNodes tell the least number of nodes: a job that got more did not fix it.
+    let nodes_given = given.nodes.or_else(|| number(cells.text(F::AllocNodes)));
+    let is_fixed = nodes.is_none() || nodes_given.is_none_or(|given| Some(given) <= nodes);
+    nodes = nodes_given.or(nodes);
     let per_node = |total: u64| total.div_ceil(u64::from(nodes.unwrap_or(1).max(1)));
     let mem = asked
         .mem_mib
         .map(per_node)
         .or_else(|| ReqMem::read(cells.text(F::ReqMem)).and_then(|mem| mem.per_node(cpus, nodes)));
     Request {
-        nodes,
+        nodes: nodes.filter(|_| is_fixed),
         tasks: number(cells.text(F::NTasks)),
         cpus,
         mem_mb_per_node: mem.filter(|mib| *mib > 0 && *mib < 1 << 40),
