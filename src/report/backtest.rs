@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::figures::{count, percent, span};
 use crate::experiment::backtest::Backtest;
 use crate::experiment::{BACKTEST_FORMAT, BacktestInput};
-use crate::metrics::Spread;
 use crate::metrics::backtest::{Compared, NamedPart};
 
 /// The object of `--json` and of `backtest.json`; seconds unless named.
@@ -119,15 +118,14 @@ fn headline(found: &Backtest) -> String {
 fn waits_table(judged: &Compared, found: &Backtest) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(["", "recorded", "simulated", "error"]);
-    let figures: [(&str, fn(&Spread) -> Option<f64>); 5] = [
-        ("Wait, mean", |spread| spread.mean),
-        ("Wait, median", |spread| spread.p50),
-        ("Wait, p90", |spread| spread.p90),
-        ("Wait, p99", |spread| spread.p99),
-        ("Wait, longest", |spread| spread.max),
-    ];
-    for (name, pick) in figures {
-        let (real, ours) = (pick(&judged.recorded_wait_s), pick(&judged.simulated_wait_s));
+    let (real, ours) = (&judged.recorded_wait_s, &judged.simulated_wait_s);
+    for (name, real, ours) in [
+        ("Wait, mean", real.mean, ours.mean),
+        ("Wait, median", real.p50, ours.p50),
+        ("Wait, p90", real.p90, ours.p90),
+        ("Wait, p99", real.p99, ours.p99),
+        ("Wait, longest", real.max, ours.max),
+    ] {
         table.add_row([name.to_owned(), shown(real), shown(ours), error(real, ours)]);
     }
     let use_of = &found.verdict.utilization;

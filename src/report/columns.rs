@@ -25,6 +25,7 @@ pub fn file_schema(file: &str) -> Option<Value> {
         "timeline.csv" => TIMELINE,
         "ledger.csv" => LEDGER,
         "summary.json" => SUMMARY,
+        "backtest.json" => BACKTEST,
         _ => return None,
     };
     let fields: Vec<Value> =
@@ -82,6 +83,48 @@ const LEDGER: &[(&str, &str)] = &[
          has not looked at it yet, or keeps what is free from it); idle (nobody waits). All but installed sum to it",
     ),
     ("units", "exact integer: 1/21,000 of a device for one microsecond"),
+];
+
+const BACKTEST: &[(&str, &str)] = &[
+    ("format", "windtunnel backtest 1"),
+    ("version", "version of windtunnel"),
+    ("input.{trace,sha256}", "the trace as written, and the hash of its bytes"),
+    ("input.{policy,design}", "the policy, the design in words"),
+    ("window.{from_s,to_s}", "submit times judged, seconds of the trace; the second is not inside"),
+    ("jobs.{simulated,judged}", "jobs of the run, and those judged"),
+    ("jobs.running_at_start", "running when the window began: placed first, not judged"),
+    ("jobs.running_at_start_placed_late", "those of them that found no room at their recorded start"),
+    ("jobs.set_aside", "simulated and not judged: reason, jobs"),
+    ("jobs.left_out", "not simulated: reason, jobs; refused rows of the trace too"),
+    ("node_outages", "nodes taken from the machine (down, drained, reserved), each time counted"),
+    ("headline_error_pct", "error of the moving mean in per cent, else of the mean"),
+    ("judged.jobs", "jobs judged"),
+    ("judged.{recorded_wait_s,simulated_wait_s}", "waits of both sides: mean and quantiles"),
+    (
+        "judged.mean_error_pct",
+        "(simulated - recorded) / recorded mean wait in per cent; null if nobody waited",
+    ),
+    ("judged.start_error_mean_s", "simulated - recorded start of the same job, mean with sign"),
+    ("judged.start_error_absolute_s", "its absolute value: mean and quantiles"),
+    ("judged.wasserstein_1_s", "mean distance between the sorted waits of both sides"),
+    ("judged.kolmogorov_smirnov", "largest distance between the distribution functions of the waits"),
+    ("pending_at_start", "the same for jobs that were pending when the window began"),
+    ("moving_mean.{window_s,step_s}", "two weeks every day; of a case below two weeks a quarter of it"),
+    (
+        "moving_mean.{mean_absolute_error_pct,mean_absolute_error_s}",
+        "mean over the instants of |simulated - recorded| (/ recorded) mean wait of the jobs submitted in the \
+         window before",
+    ),
+    ("moving_mean.left_out", "instants without job or with a recorded mean of zero"),
+    ("moving_mean.curve", "at_s, jobs, recorded_s, simulated_s"),
+    (
+        "utilization.{recorded_cpu,simulated_cpu,recorded_gpu,simulated_gpu}",
+        "allocated / installed in the window",
+    ),
+    ("utilization.{step_s,mean_absolute_difference}", "length of a step; mean distance over the steps"),
+    ("utilization.curve", "the same shares by step"),
+    ("parts.{partition,qos,user,size,requested_time}", "as judged, by part; the 15 users with most jobs"),
+    ("not_known", "what decides waits at the site and is not in the simulation"),
 ];
 
 const SUMMARY: &[(&str, &str)] = &[

@@ -52,7 +52,8 @@ fn a_job_tells_why_it_waited() {
 #[test]
 fn schemas_are_json() {
     let desk = Desk::new();
-    for of in ["scenario", "trace", "summary.json", "jobs.csv", "timeline.csv", "ledger.csv"] {
+    for of in ["scenario", "trace", "summary.json", "backtest.json", "jobs.csv", "timeline.csv", "ledger.csv"]
+    {
         let answer = desk.run(&["schema", of]).ok();
         let object: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
         assert!(object.is_object(), "{of}");

@@ -6,6 +6,7 @@ use serde_json::Value;
 use windtunnel::report::{self, Manifest};
 
 use super::report_page::Compared;
+use super::terminal::Desk;
 
 fn names(file: &str) -> Vec<String> {
     let schema = report::file_schema(file).unwrap();
@@ -65,6 +66,25 @@ fn the_summary_has_the_keys_of_its_schema() {
         let start = format!("designs.metal.{of}.");
         let keys: BTreeSet<&str> = found.iter().filter_map(|key| key.strip_prefix(&start)).collect();
         assert_eq!(keys, spread, "{of}");
+    }
+}
+
+/// Every key of a backtest is described, and everything described is there.
+#[test]
+fn a_backtest_has_the_keys_of_its_schema() {
+    let desk = Desk::new();
+    desk.put("t.csv", "job_id,submit_s,run_s,start_s,user\n1,0,100,0,a\n2,10,50,120,b\n");
+    let object = desk.run(&["backtest", "t.csv", "--procs", "1", "--json"]).ok().json();
+    let described: BTreeSet<String> = names("backtest.json").iter().flat_map(|name| spread(name)).collect();
+    let mut found = BTreeSet::new();
+    keys("", &object, &mut found);
+    let covers =
+        |name: &str, key: &str| key == name || key.strip_prefix(name).is_some_and(|k| k.starts_with('.'));
+    for key in &found {
+        assert!(described.iter().any(|name| covers(name, key)), "{key} is not described");
+    }
+    for name in &described {
+        assert!(found.iter().any(|key| covers(name, key)), "{name} is not in the backtest");
     }
 }
 
