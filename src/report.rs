@@ -6,6 +6,7 @@
 
 mod codes;
 mod columns;
+mod coverage;
 mod figures;
 mod files;
 mod json;
@@ -21,6 +22,7 @@ use crate::scenario::Scenario;
 
 pub use codes::{codes, meaning_of};
 pub use columns::file_schema;
+pub use coverage::{coverage_csv, coverage_json, coverage_text};
 pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
 pub use manifest::{Manifest, ManifestInput, site_hash};

@@ -23,6 +23,7 @@ mod integration {
     mod scenario_errors;
     mod scenario_loading;
     mod shipped_traces;
+    mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;
     mod terminal;
