@@ -10,6 +10,7 @@ mod backtest;
 mod catalog;
 mod compare;
 mod explain;
+mod import;
 mod new;
 mod output;
 mod replay;
@@ -78,6 +79,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Write a commented scenario to start from.
     New(new::NewArgs),
+    /// A site's own configuration as a scenario, with a report on every option.
+    Import(import::ImportArgs),
     /// List the built-in facts on GPUs, nodes and prices, with sources.
     Catalog(catalog::CatalogArgs),
     /// Print the JSON Schema of scenario files, or what a result file holds.
@@ -104,6 +107,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Backtest(args) => backtest::backtest(args, &cli.common),
         Command::Trace(args) => trace::trace(args, &cli.common),
         Command::New(args) => new::new(args, &cli.common),
+        Command::Import(args) => import::import(args, &cli.common),
         Command::Catalog(args) => catalog::catalog(args, &cli.common),
         Command::Schema(args) => schema::schema(args, &cli.common),
         Command::Validate(args) => validate::validate(args, &cli.common),

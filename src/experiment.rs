@@ -139,7 +139,7 @@ pub fn run_design(
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
-            simulation::slurm::simulate_slurm(workload, &design.cluster, site, options)
+            simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
         }
     }
 }

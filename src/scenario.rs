@@ -17,6 +17,7 @@
 pub mod catalogue;
 mod document;
 pub mod file;
+pub mod import;
 mod resolve;
 mod set;
 pub mod slurm_conf;

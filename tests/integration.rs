@@ -26,6 +26,7 @@ mod integration {
     mod scenario_loading;
     mod shared;
     mod shipped_traces;
+    mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;
     mod terminal;

@@ -88,7 +88,7 @@ fn facts(trace: &Path) -> Result<TraceFacts, Failure> {
 
 /// `path` as seen from the directory `base`, with `..` as needed; both are there. A path that is absolute
 /// stays so.
-fn path_from(base: &Path, path: &Path) -> String {
+pub(super) fn path_from(base: &Path, path: &Path) -> String {
     let whole = |path: &Path| path.canonicalize().ok();
     if path.is_absolute() || base.as_os_str().is_empty() {
         return path.display().to_string();

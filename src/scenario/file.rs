@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
 
-pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOptions, SlurmTable};
+pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;

@@ -11,12 +11,16 @@
 //! that does not parse, a partition with unknown nodes) is a diagnostic with file, line and column.
 
 mod accounting;
+mod contradictions;
 mod coverage;
 mod hostlist;
 mod lines;
 mod nodes;
 mod overrides;
 mod parameters;
+mod sacctmgr;
+mod topology;
+mod unused;
 mod values;
 
 use std::path::Path;
@@ -51,9 +55,20 @@ pub struct SiteFiles<'a> {
     pub accounting: Option<&'a Path>,
 }
 
+/// Reads `topology.conf` for its coverage: switches are not used in the choice of nodes, but their nodes have
+/// to exist.
+pub fn check_topology(path: &Path, site: &mut Site) {
+    topology::check(path, &site.config, &mut site.coverage, &mut site.diagnostics);
+}
+
 /// Reads accounts, users, QOS and limits into `config`, which then has an accounting database.
-pub fn read_accounting(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
-    accounting::apply(path, config, diagnostics);
+pub fn read_accounting(
+    path: &Path,
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
+    accounting::apply(path, config, coverage, diagnostics);
 }
 
 /// Reads a site's files.
@@ -74,9 +89,11 @@ pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
         }
     }
     if let Some(path) = files.accounting {
-        accounting::apply(path, &mut config, &mut diagnostics);
+        accounting::apply(path, &mut config, &mut coverage, &mut diagnostics);
     }
+    nodes::apply_sets(&lines, &mut config, &mut coverage, &mut diagnostics);
     nodes::apply_partitions(&lines, &mut config, &mut coverage, &mut diagnostics);
+    contradictions::tell(&lines, &config, &mut diagnostics);
     parameters::apply_tres_weights(&lines, &mut config, &mut diagnostics);
     if config.nodes.is_empty() {
         let file: Arc<str> = files.slurm_conf.display().to_string().into();

@@ -9,6 +9,19 @@ use serde::{Deserialize, Serialize};
 /// The version of Slurm whose defaults and rules these are.
 pub const SLURM_VERSION: &str = "slurm.conf(5) of Slurm 22.05";
 
+/// One option of `[policy.slurm]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlurmOption {
+    /// Name, in lower case.
+    pub key: &'static str,
+    /// Default as slurm.conf writes it; empty where there is none.
+    pub default: &'static str,
+    /// Whether its value is a text in TOML (else a number, or true and false).
+    pub is_text: bool,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
 macro_rules! options {
     ($($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:literal,)+) => {
         /// Slurm's multifactor priority, main and backfill scheduler.
@@ -65,9 +78,13 @@ macro_rules! options {
             }
         }
 
-        /// Every option with its default and what it means.
-        pub const SLURM_OPTIONS: &[(&str, &str, &str)] =
-            &[$((stringify!($key), $default, concat!($($doc),+)),)+];
+        /// Every option.
+        pub const SLURM_OPTIONS: &[SlurmOption] = &[$(SlurmOption {
+            key: stringify!($key),
+            default: $default,
+            is_text: matches!(stringify!($kind).as_bytes(), b"String"),
+            meaning: concat!($($doc),+),
+        },)+];
     };
 }
 

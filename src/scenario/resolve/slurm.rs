@@ -47,7 +47,7 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
         None => {
             if let Some(path) = file(notes, directory, "assoc", table.assoc.as_deref()) {
                 let mut told = Diagnostics::default();
-                slurm_conf::read_accounting(&path, &mut config, &mut told);
+                slurm_conf::read_accounting(&path, &mut config, &mut coverage, &mut told);
                 notes.problems.extend(told.kept().iter().cloned());
             }
             if table.gres_conf.is_some() {

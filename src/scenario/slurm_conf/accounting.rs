@@ -8,10 +8,18 @@ use crate::scheduler::slurm::config::{
     Accounting, Assoc, AssocId, Limits, Qos, QosId, Shares, SlurmConfig, TresTable,
 };
 
+use super::coverage::{Coverage, Treatment};
+use super::lines::Pair;
+use super::sacctmgr::{self, Entity, Entry, Form};
 use super::{parameters, values};
 
-/// Applies every command of the file in order.
-pub(super) fn apply(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
+/// Reads the file into `config`, which then has an accounting database.
+pub(super) fn apply(
+    path: &Path,
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
     let file: Arc<str> = path.display().to_string().into();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -22,66 +30,156 @@ pub(super) fn apply(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Dia
         }
     };
     config.accounting.present = true;
-    for (at, raw) in text.lines().enumerate() {
-        let line = raw.split('#').next().unwrap_or("").trim();
-        if line.is_empty() {
-            continue;
+    let form = Form::of(&text);
+    let (entries, bad) = sacctmgr::read(&text);
+    let mut told: Vec<(u64, String)> = bad;
+    if form != Form::Commands {
+        define_qos(&entries, &mut config.accounting, &file, coverage);
+    }
+    for entry in &entries {
+        let mut gaps = Vec::new();
+        if let Err(why) = put(entry, &mut config.accounting, &mut gaps) {
+            told.push((entry.line, why));
         }
-        if let Err(why) = command(line, &mut config.accounting) {
-            let place = Place::Line {
-                file: Arc::clone(&file),
-                line: at as u64 + 1,
-                column: 1,
-                text: line.to_owned(),
-            };
-            diagnostics.push(
-                Diagnostic::error("W0512", why)
-                    .at(place)
-                    .help("one command a line, as after `sacctmgr -i`: add|modify qos|account|user ..."),
-            );
+        gaps.into_iter().for_each(|gap| note_gap(&file, entry, gap, coverage));
+    }
+    told.sort();
+    for (line, why) in told {
+        let row = text.lines().nth(line as usize - 1).unwrap_or("").to_owned();
+        let place = Place::Line { file: Arc::clone(&file), line, column: 1, text: row };
+        let help = "give what `sacctmgr dump`, `sacctmgr -P show assoc` or `sacctmgr -P show qos` write, or \
+                    commands as after `sacctmgr -i`: add|modify qos|account|user ...";
+        diagnostics.push(Diagnostic::error("W0512", why).at(place).help(help));
+    }
+}
+
+/// A setting without effect here: (key, value, how it is treated).
+type Gap = (String, String, Treatment);
+
+fn note_gap(file: &Arc<str>, entry: &Entry, (key, value, treatment): Gap, coverage: &mut Coverage) {
+    let pair =
+        Pair { key: format!("sacctmgr:{key}"), value, file: Arc::clone(file), line: entry.line, column: 1 };
+    coverage.note(&pair, treatment);
+}
+
+/// Tables list QOS in any order, and a dump names them without saying what they are.
+fn define_qos(entries: &[Entry], accounting: &mut Accounting, file: &Arc<str>, coverage: &mut Coverage) {
+    let defined: Vec<&str> = entries
+        .iter()
+        .filter(|entry| entry.entity == Entity::Qos)
+        .map(|entry| entry.names[0].as_str())
+        .collect();
+    let named = |entry: &'_ Entry| -> Vec<String> {
+        let lists = entry
+            .settings
+            .iter()
+            .filter(|(key, _)| ["qos", "qoslevel", "defaultqos"].contains(&key.as_str()));
+        let names = lists.flat_map(|(_, value)| value.split(','));
+        names.map(|name| name.trim_start_matches('+').to_owned()).filter(|name| !name.is_empty()).collect()
+    };
+    for name in &defined {
+        if accounting.find_qos(name).is_none() {
+            accounting.qos.push(Qos::new(name));
+        }
+    }
+    for entry in entries {
+        for name in named(entry) {
+            if accounting.find_qos(&name).is_none() {
+                accounting.qos.push(Qos::new(&name));
+                let gap =
+                    Treatment::NotYet("a QOS that is named and not described: add `sacctmgr -P show qos`");
+                note_gap(file, entry, ("qos".to_owned(), name, gap), coverage);
+            }
         }
     }
 }
 
-/// One command: verb, entity, names, settings.
-fn command(line: &str, accounting: &mut Accounting) -> Result<(), String> {
-    let mut words = line.split_whitespace();
-    let verb = words.next().unwrap_or("").to_ascii_lowercase();
-    let entity = words.next().unwrap_or("").to_ascii_lowercase();
-    if !["add", "create", "modify"].contains(&verb.as_str()) {
-        return Err(format!("`{verb}` is not add or modify"));
-    }
-    let mut names = Vec::new();
-    let mut conditions = Vec::new();
-    let mut settings = Vec::new();
-    let mut setting = verb != "modify";
-    for word in words {
-        match (word.to_ascii_lowercase().as_str(), word.split_once('=')) {
-            ("set", _) => setting = true,
-            ("where", _) => {}
-            (_, Some((key, value))) => {
-                let pair = (key.to_ascii_lowercase(), value.trim_matches('"').to_owned());
-                if setting { settings.push(pair) } else { conditions.push(pair) }
-            }
-            (_, None) => names.extend(word.split(',').map(str::to_owned)),
+fn put(entry: &Entry, accounting: &mut Accounting, gaps: &mut Vec<Gap>) -> Result<(), String> {
+    let known: Vec<(String, String)> =
+        entry.settings.iter().filter(|pair| !is_gap(entry.entity, pair, gaps)).cloned().collect();
+    let known = known.as_slice();
+    match entry.entity {
+        Entity::Qos => entry.names.iter().try_for_each(|n| qos(n, entry.add, known, accounting)),
+        Entity::Account => entry.names.iter().try_for_each(|n| account(n, entry.add, known, accounting)),
+        Entity::User => {
+            entry.names.iter().try_for_each(|n| user(n, entry.add, known, &entry.conditions, accounting))
         }
     }
-    for (key, value) in &conditions {
-        if ["name", "names", "user", "account"].contains(&key.as_str())
-            && (*key != "account" || entity == "account")
-        {
-            names.extend(value.split(',').map(str::to_owned));
-        }
+}
+
+/// Settings that this version does not use; unknown ones are told, and never stop the import.
+fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) -> bool {
+    const LIMITS: [&str; 27] = [
+        "grptres",
+        "grpjobs",
+        "grpsubmit",
+        "grpsubmitjobs",
+        "maxtresperjob",
+        "maxtrespj",
+        "maxtres",
+        "mintresperjob",
+        "mintres",
+        "maxtresperuser",
+        "maxtrespu",
+        "maxtresperaccount",
+        "maxtrespa",
+        "maxjobsperuser",
+        "maxjobspu",
+        "maxjobs",
+        "maxjobsperaccount",
+        "maxjobspa",
+        "maxsubmitjobsperuser",
+        "maxsubmitpu",
+        "maxsubmit",
+        "maxsubmitjobs",
+        "maxsubmitjobsperaccount",
+        "maxsubmitpa",
+        "maxwall",
+        "maxwalldurationperjob",
+        "priority",
+    ];
+    const OF_QOS: [&str; 4] = ["usagefactor", "preempt", "preemptmode", "flags"];
+    const OF_ASSOC: [&str; 6] = ["fairshare", "shares", "qos", "qoslevel", "defaultqos", "maxwallduration"];
+    const PLAIN: [&str; 8] = [
+        "account",
+        "defaultaccount",
+        "parent",
+        "description",
+        "organization",
+        "cluster",
+        "adminlevel",
+        "coordinator",
+    ];
+    let key = key.as_str();
+    let own: &[&str] = if entity == Entity::Qos { &OF_QOS } else { &OF_ASSOC };
+    if key == "flags" && entity == Entity::Qos {
+        gaps.extend(unknown_flags(value).map(|(flag, how)| (key.to_owned(), flag.to_owned(), how)));
     }
-    match entity.as_str() {
-        "qos" => names.iter().try_for_each(|n| qos(n, verb != "modify", &settings, accounting)),
-        "account" => names.iter().try_for_each(|n| account(n, verb != "modify", &settings, accounting)),
-        "user" => {
-            names.iter().try_for_each(|n| user(n, verb != "modify", &settings, &conditions, accounting))
-        }
-        "cluster" => Ok(()),
-        other => Err(format!("`{other}` is not qos, account, user or cluster")),
+    if LIMITS.contains(&key) || own.contains(&key) || PLAIN.contains(&key) {
+        return false;
     }
+    let none = ["", "0", "-1", "none", "00:00:00", "0.000000"].contains(&value.to_ascii_lowercase().as_str());
+    if none {
+        return true;
+    }
+    let treatment = match key {
+        "gracetime" => Treatment::NotYet("preempted jobs go at once, without grace"),
+        "preemptexempttime" => Treatment::NotYet("only the cluster's PreemptExemptTime counts"),
+        "usagethres" | "usagethreshold" => Treatment::NotYet("a usage threshold keeps nobody out"),
+        "partition" => Treatment::NotYet("associations of single partitions count for all"),
+        "limitfactor" => Treatment::NotYet("limits are not multiplied"),
+        "defaultwckey" | "wckeys" => Treatment::Ignored("wckeys are labels"),
+        _ if key.contains("mins") || key.contains("wall") => {
+            Treatment::NotYet("limits on TRES minutes and group wall time")
+        }
+        _ if key.contains("pernode") || key.contains("pn") => Treatment::NotYet("limits per node"),
+        _ if key.contains("accrue") || key.contains("minprio") => {
+            Treatment::NotYet("limits on accruing jobs")
+        }
+        _ => Treatment::NotYet("unknown to this version"),
+    };
+    gaps.push((key.to_owned(), value.clone(), treatment));
+    true
 }
 
 type Settings = [(String, String)];
@@ -113,8 +211,8 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
                 accounting.qos[at].preempt_mode =
                     if lower == "cluster" { None } else { Some(parameters::preempt_mode(&lower)) };
             }
-            "gracetime" if value == "0" => {}
-            "flags" => set_flags(&mut accounting.qos[at], value)?,
+            "description" | "cluster" => {}
+            "flags" => set_flags(&mut accounting.qos[at], value),
             _ => {
                 let (tres, limits) = (&mut accounting.tres, &mut accounting.qos[at].limits);
                 if !set_limit(key, value, limits, tres)? {
@@ -126,19 +224,28 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
     Ok(())
 }
 
-fn set_flags(qos: &mut Qos, value: &str) -> Result<(), String> {
-    for flag in value.split(',').filter(|f| !f.is_empty()) {
+/// Sets the flags that are known; [`unknown_flags`] tells the others.
+fn set_flags(qos: &mut Qos, value: &str) {
+    for flag in value.split(',') {
         match flag.to_ascii_lowercase().as_str() {
             "denyonlimit" => qos.flags.deny_on_limit = true,
             "noreserve" => qos.flags.no_reserve = true,
-            "nodecay" => {} // concerns the usage of the QOS itself, which no rule here uses
             "partitionmaxnodes" | "partitionminnodes" | "partitiontimelimit" => {
                 qos.flags.override_partition = true
             }
-            other => return Err(format!("QOS flag `{other}` is unknown to this version")),
+            _ => {}
         }
     }
-    Ok(())
+}
+
+/// Flags without effect here, with how they are treated.
+fn unknown_flags(value: &str) -> impl Iterator<Item = (&str, Treatment)> {
+    value.split(',').filter_map(|flag| match flag.to_ascii_lowercase().as_str() {
+        "" | "none" | "notset" | "denyonlimit" | "noreserve" | "partitionmaxnodes" | "partitionminnodes"
+        | "partitiontimelimit" => None,
+        "nodecay" => Some((flag, Treatment::Ignored("concerns the QOS' own usage, which no rule here uses"))),
+        _ => Some((flag, Treatment::NotYet("this flag of a QOS"))),
+    })
 }
 
 /// Limits of a QOS or an association; tells whether the key is one.
@@ -165,7 +272,7 @@ fn set_limit(key: &str, value: &str, limits: &mut Limits, tres: &mut TresTable) 
             limits.max_submit = count()?
         }
         "maxsubmitjobsperaccount" | "maxsubmitpa" => limits.max_submit_per_account = count()?,
-        "maxwall" | "maxwalldurationperjob" => {
+        "maxwall" | "maxwalldurationperjob" | "maxwallduration" => {
             limits.max_wall_min = values::minutes(value).map_err(|()| format!("`{value}` is no time"))?;
         }
         _ => return Ok(false),
@@ -237,7 +344,7 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
     for (key, value) in settings {
         match key.as_str() {
             "account" | "defaultaccount" | "parent" | "description" | "organization" | "cluster"
-            | "adminlevel" => {}
+            | "adminlevel" | "coordinator" => {}
             "fairshare" | "shares" => {
                 accounting.assocs[index].shares = if value.eq_ignore_ascii_case("parent") {
                     Shares::Parent
@@ -248,6 +355,7 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
             "qos" | "qoslevel" => {
                 let ids: Result<Vec<QosId>, String> = value
                     .split(',')
+                    .map(|v| v.trim_start_matches('+'))
                     .filter(|v| !v.is_empty())
                     .map(|v| accounting.find_qos(v).ok_or_else(|| format!("no QOS {v}")))
                     .collect();
@@ -275,6 +383,14 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn command(line: &str, accounting: &mut Accounting) -> Result<(), String> {
+        let (entries, bad) = sacctmgr::read(line);
+        match bad.first() {
+            Some((_, why)) => Err(why.clone()),
+            None => entries.iter().try_for_each(|entry| put(entry, accounting, &mut Vec::new())),
+        }
+    }
 
     #[test]
     fn commands_build_the_tree() {

@@ -27,6 +27,17 @@ impl Pair {
         }
     }
 
+    /// The place of `part` inside the value.
+    pub(super) fn place_of(&self, part: &str) -> Place {
+        let before = self.value.find(part).map_or(0, |at| self.key.len() + 1 + at);
+        Place::Line {
+            file: Arc::clone(&self.file),
+            line: self.line,
+            column: self.column + before as u64,
+            text: format!("{}={}", self.key, self.value),
+        }
+    }
+
     /// Whether the key is `name`, in any case.
     pub(super) fn is(&self, name: &str) -> bool {
         self.key.eq_ignore_ascii_case(name)

@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, PartitionState, SlurmConfig};
 
 use super::coverage::{Coverage, Treatment};
-use super::hostlist::expand_hosts;
+use super::hostlist::{HostListError, expand_hosts};
 use super::lines::{Line, Pair};
 use super::values;
 
@@ -19,7 +19,7 @@ pub(super) fn apply_nodes(
     for line in lines.iter().filter(|l| l.pairs[0].is("NodeName")) {
         let name = &line.pairs[0];
         for pair in &line.pairs {
-            coverage.note(pair, node_treatment(&pair.key));
+            coverage.note(pair, node_treatment(pair));
         }
         if name.value.eq_ignore_ascii_case("DEFAULT") {
             defaults.extend(line.pairs[1..].iter().cloned());
@@ -42,9 +42,13 @@ pub(super) fn apply_nodes(
 fn hosts_of(pair: &Pair, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
     expand_hosts(&pair.value)
         .map_err(|why| {
+            let part = match &why {
+                HostListError::Range(part) => part.as_str(),
+                _ => pair.value.as_str(),
+            };
             diagnostics.push(
                 Diagnostic::error("W0505", format!("`{}`: {why}", pair.value))
-                    .at(pair.place())
+                    .at(pair.place_of(part))
                     .help("write ranges as n[01-16,20]"),
             );
         })
@@ -66,13 +70,14 @@ fn node_of(
         features: Vec::new(),
         unusable: false,
     };
-    let (mut sockets, mut cores, mut threads) = (1u32, 1u32, 1u32);
+    let (mut boards, mut sockets, mut cores, mut threads) = (1u32, 1u32, 1u32, 1u32);
     for pair in defaults.iter().chain(own) {
         let key = pair.key.to_ascii_lowercase();
         let mut number = || number(pair, diagnostics);
         match key.as_str() {
             "cpus" | "procs" => node.cpus = number(),
-            "sockets" | "boards" if key == "sockets" => sockets = number(),
+            "boards" => boards = number(),
+            "sockets" | "socketsperboard" => sockets = number(),
             "corespersocket" => cores = number(),
             "threadspercore" => threads = number(),
             "weight" => node.weight = number(),
@@ -87,7 +92,7 @@ fn node_of(
         }
     }
     if node.cpus == 0 {
-        node.cpus = sockets * cores * threads;
+        node.cpus = boards.max(1) * sockets * cores * threads;
     }
     node
 }
@@ -163,6 +168,42 @@ pub(super) fn check_gres(
     }
 }
 
+/// Reads `NodeSet`, `DownNodes` and `FrontendName` lines.
+pub(super) fn apply_sets(
+    lines: &[Line],
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
+    for line in lines {
+        let first = &line.pairs[0];
+        let treat = |pair: &Pair| match (
+            first.key.to_ascii_lowercase().as_str(),
+            pair.key.to_ascii_lowercase().as_str(),
+        ) {
+            ("nodeset", "nodeset" | "nodes") | ("downnodes", "downnodes" | "state") => Treatment::Honoured,
+            ("nodeset", "feature") => Treatment::NotYet("sets of nodes by feature"),
+            ("downnodes", "reason") => Treatment::Ignored("no influence on when or where jobs start"),
+            ("frontendname", _) => Treatment::NotYet("front-end nodes"),
+            _ => Treatment::NotYet("unknown to this version"),
+        };
+        if ["NodeSet", "DownNodes", "FrontendName"].iter().any(|key| first.is(key)) {
+            line.pairs.iter().for_each(|pair| coverage.note(pair, treat(pair)));
+        }
+        if first.is("DownNodes") {
+            for host in hosts_of(first, diagnostics).into_iter().flatten() {
+                match config.nodes.iter_mut().find(|node| node.name == host) {
+                    Some(node) => node.unusable = true,
+                    None => {
+                        let message = format!("DownNodes names node {host}, which no NodeName line defines");
+                        diagnostics.push(Diagnostic::error("W0511", message).at(first.place()));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Reads all `PartitionName` lines in order.
 pub(super) fn apply_partitions(
     lines: &[Line],
@@ -178,7 +219,7 @@ pub(super) fn apply_partitions(
     let mut defaults: Vec<Pair> = Vec::new();
     for line in lines.iter().filter(|l| l.pairs[0].is("PartitionName")) {
         for pair in &line.pairs {
-            coverage.note(pair, partition_treatment(&pair.key));
+            coverage.note(pair, partition_treatment(pair));
         }
         let name = &line.pairs[0];
         if name.value.eq_ignore_ascii_case("DEFAULT") {
@@ -287,12 +328,16 @@ fn set_partition_nodes(
     }
 }
 
-fn node_treatment(key: &str) -> Treatment {
-    match key.to_ascii_lowercase().as_str() {
-        "nodename" | "cpus" | "procs" | "sockets" | "corespersocket" | "threadspercore" | "realmemory"
-        | "gres" | "weight" | "feature" | "features" | "state" => Treatment::Honoured,
-        "nodehostname" | "nodeaddr" | "port" | "reason" | "tmpdisk" | "bcastaddr" => {
-            Treatment::Ignored("no influence on scheduling")
+fn node_treatment(pair: &Pair) -> Treatment {
+    let cloud = pair.value.to_ascii_uppercase().contains("CLOUD");
+    match pair.key.to_ascii_lowercase().as_str() {
+        "state" if cloud => Treatment::NotYet("power saving: nodes of the cloud are always on"),
+        "nodename" | "cpus" | "procs" | "boards" | "sockets" | "socketsperboard" | "corespersocket"
+        | "threadspercore" | "realmemory" | "gres" | "weight" | "feature" | "features" | "state" => {
+            Treatment::Honoured
+        }
+        "nodehostname" | "nodeaddr" | "port" | "reason" | "tmpdisk" | "bcastaddr" | "cpubind" => {
+            Treatment::Ignored("no influence on when or where jobs start")
         }
         "corespeccount" | "cpuspeclist" | "memspeclimit" => {
             Treatment::NotYet("specialised cores and memory are counted as usable")
@@ -314,18 +359,42 @@ fn gres_treatment(key: &str) -> Treatment {
     }
 }
 
-fn partition_treatment(key: &str) -> Treatment {
-    match key.to_ascii_lowercase().as_str() {
+fn partition_treatment(pair: &Pair) -> Treatment {
+    let upper = pair.value.to_ascii_uppercase();
+    match pair.key.to_ascii_lowercase().as_str() {
+        "preemptmode" if upper != "OFF" => {
+            Treatment::NotYet("a partition can only exempt its jobs (OFF), not choose another mode")
+        }
+        "oversubscribe" | "shared" if upper == "NO" => Treatment::Honoured,
+        "oversubscribe" | "shared" => {
+            Treatment::NotYet("EXCLUSIVE, FORCE and YES: CPUs are never shared, nodes are")
+        }
         "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes"
         | "prioritytier" | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts"
         | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode" => {
             Treatment::Honoured
         }
-        "oversubscribe" | "shared" => {
-            Treatment::NotYet("EXCLUSIVE, FORCE and YES: CPUs are never shared, nodes are")
-        }
         "qos" => Treatment::NotYet("limits of a partition's QOS"),
-        "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" => {
+        "allowgroups" if upper == "ALL" => Treatment::Honoured,
+        "allowgroups" => Treatment::NotYet("groups of users are not known: everybody is let in"),
+        "lln" | "selecttypeparameters" | "exclusiveuser" | "exclusivetopo" if upper == "NO" => {
+            Treatment::Honoured
+        }
+        "lln" | "selecttypeparameters" => Treatment::NotYet("a choice of nodes of its own"),
+        "exclusiveuser" => Treatment::NotYet("users share nodes"),
+        "gracetime" if pair.value == "0" => Treatment::Honoured,
+        "gracetime" => Treatment::NotYet("preempted jobs go at once, without grace"),
+        "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
+        "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
+            Treatment::NotYet("limits on what a job takes of a node")
+        }
+        "defmempernode" | "defmempercpu" | "defcpupergpu" | "defmempergpu" | "jobdefaults" => {
+            Treatment::NotYet("jobs ask for memory and CPUs as recorded")
+        }
+        "suspendtime" | "suspendtimeout" | "resumetimeout" | "powerdownonidle" => {
+            Treatment::NotYet("power saving: nodes are always on")
+        }
+        "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" | "cpubind" => {
             Treatment::Ignored("about who may see or submit, not about when jobs start")
         }
         _ => Treatment::NotYet("unknown to this version"),

@@ -1,7 +1,7 @@
 //! One option over what a site's files say, named in lower case.
 
 use super::lines::Pair;
-use super::{Coverage, parameters, values};
+use super::{Coverage, Covered, parameters, values};
 use crate::diagnostic::Diagnostics;
 use crate::scheduler::slurm::config::SlurmConfig;
 
@@ -98,21 +98,39 @@ impl Coverage {
     /// Whether a file sets the option that [`override_option`] calls `key`.
     #[must_use]
     pub fn sets(&self, key: &str) -> bool {
-        self.rows.iter().any(|row| {
-            let (option, word) = row.option.split_once(':').unwrap_or(("", row.option.as_str()));
-            let in_value = |name: &str| {
-                row.option.eq_ignore_ascii_case(name) && row.value.to_ascii_lowercase().contains(key)
-            };
-            (option.is_empty() || option == "SchedulerParameters") && word.eq_ignore_ascii_case(key)
-                || in_value("AuthInfo")
-                || in_value("PreemptParameters")
-        })
+        self.find(key).is_some()
+    }
+
+    /// The value that a file gives to the option that [`override_option`] calls `key`, as that would be
+    /// written there, and where.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<(String, &Covered)> {
+        let row = self.rows.iter().rfind(|row| {
+            let (list, word) = row.option.split_once(':').unwrap_or(("", row.option.as_str()));
+            let plain = list.is_empty() || list == "SchedulerParameters";
+            plain && word.eq_ignore_ascii_case(key) || Self::part(row, key).is_some()
+        })?;
+        let value = Self::part(row, key).unwrap_or(row.value.as_str());
+        let is_flag = flag(&mut SlurmConfig::empty(), key).is_some();
+        Some((if is_flag { "true".to_owned() } else { value.to_owned() }, row))
+    }
+
+    /// The value of a word inside `AuthInfo` or `PreemptParameters`.
+    fn part<'r>(row: &'r Covered, key: &str) -> Option<&'r str> {
+        let (option, word) = match key {
+            "cred_expire" => ("AuthInfo", "cred_expire"),
+            _ => ("PreemptParameters", key.strip_prefix("preempt_")?),
+        };
+        let words = row.option.eq_ignore_ascii_case(option).then(|| row.value.split(','))?;
+        let mut values = words.map(|part| part.trim().split_once('=').unwrap_or((part.trim(), "true")));
+        values.find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, value)| value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::slurm_conf::Treatment;
 
     #[test]
     fn options_are_set_as_the_file_sets_them() {
@@ -137,6 +155,28 @@ mod tests {
         assert_eq!(config.priority.weights.tres.len(), 2);
         override_option(&mut config, "assoc_limit_stop", "false").expect("a flag");
         assert!(!config.main.assoc_limit_stop);
+    }
+
+    #[test]
+    fn what_the_files_set_is_found() {
+        let mut coverage = Coverage::default();
+        for (option, value) in [
+            ("SchedulerParameters:bf_interval", "2"),
+            ("SchedulerParameters:defer", ""),
+            ("PriorityWeightAge", "500"),
+            ("AuthInfo", "socket=/run/x,cred_expire=20"),
+            ("PreemptParameters", "youngest_first"),
+        ] {
+            let (option, value, file) = (option.to_owned(), value.to_owned(), "f".into());
+            coverage.rows.push(Covered { option, value, file, line: 1, treatment: Treatment::Honoured });
+        }
+        let found = |key: &str| coverage.find(key).map(|(value, _)| value);
+        assert_eq!(found("bf_interval").as_deref(), Some("2"));
+        assert_eq!(found("defer").as_deref(), Some("true"));
+        assert_eq!(found("priorityweightage").as_deref(), Some("500"));
+        assert_eq!(found("cred_expire").as_deref(), Some("20"));
+        assert_eq!(found("preempt_youngest_first").as_deref(), Some("true"));
+        assert_eq!(found("bf_window"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::scheduler::slurm::config::{PreemptMode, PreemptType, SchedulerKind, S
 
 use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
-use super::values;
+use super::{unused, values};
 
 /// Applies every line that is no node, partition or set.
 pub(super) fn apply(
@@ -14,13 +14,18 @@ pub(super) fn apply(
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
 ) {
-    for line in lines {
-        let first = &line.pairs[0];
-        if ["NodeName", "PartitionName", "NodeSet", "DownNodes", "FrontendName"].iter().any(|k| first.is(k)) {
-            continue;
-        }
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| !of_hardware(line)) {
         for pair in &line.pairs {
-            if pair.is("SchedulerParameters") {
+            let later =
+                lines[at + 1..].iter().filter(|line| !of_hardware(line)).find_map(|l| l.get(&pair.key));
+            if let Some(later) = later {
+                coverage.note(pair, Treatment::Ignored("written again further on: the last one counts"));
+                if later.value != pair.value {
+                    let message = format!("{} is written twice; {} counts", pair.key, later.value);
+                    let told = Diagnostic::warning("W0513", message).at(pair.place());
+                    diagnostics.push(told.help("slurmctld takes the last one too: keep only that"));
+                }
+            } else if pair.is("SchedulerParameters") {
                 scheduler_parameters(pair, config, coverage, diagnostics);
             } else {
                 let treatment = option(pair, config, diagnostics);
@@ -28,6 +33,14 @@ pub(super) fn apply(
             }
         }
     }
+}
+
+/// Lines of nodes, partitions and sets; these may come many times.
+fn of_hardware(line: &Line) -> bool {
+    let first = &line.pairs[0];
+    ["NodeName", "PartitionName", "NodeSet", "DownNodes", "FrontendName", "SwitchName"]
+        .iter()
+        .any(|k| first.is(k))
 }
 
 /// `PriorityWeightTRES` needs the TRES that partitions and limits name.
@@ -91,68 +104,9 @@ pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Di
                 controller.cred_expire_s = seconds;
             }
         }
-        _ => return elsewhere(&key),
+        _ => return unused::treatment(&key),
     }
     Treatment::Honoured
-}
-
-/// Options that change no decision, and those that may.
-fn elsewhere(key: &str) -> Treatment {
-    const PLUMBING: [&str; 14] = [
-        "slurmctld",
-        "slurmd",
-        "state",
-        "log",
-        "auth",
-        "cred",
-        "mpi",
-        "proctrack",
-        "task",
-        "switch",
-        "crypto",
-        "mail",
-        "pidfile",
-        "plugin",
-    ];
-    const RUN_TIME: [&str; 8] = [
-        "epilog",
-        "prolog",
-        "healthcheck",
-        "tmpfs",
-        "jobcomp",
-        "accountingstoragehost",
-        "accountingstorageuser",
-        "rebootprogram",
-    ];
-    if PLUMBING.iter().chain(&RUN_TIME).any(|p| key.starts_with(p)) || key.starts_with("jobacctgather") {
-        return Treatment::Ignored("plumbing: no influence on scheduling decisions");
-    }
-    match key {
-        "returntoservice" => Treatment::Ignored("node states come from recorded events"),
-        "inactivelimit"
-        | "waittime"
-        | "minjobage"
-        | "messagetimeout"
-        | "grestypes"
-        | "fastschedule"
-        | "srunportrange"
-        | "maxjobcount"
-        | "firstjobid"
-        | "accountingstoragetres"
-        | "accountingstorageport"
-        | "propagateresourcelimits"
-        | "disablerootjobs"
-        | "unkillablesteptimeout"
-        | "batchstarttimeout"
-        | "treewidth" => Treatment::Ignored("no influence on when or where jobs start"),
-        "topologyplugin" => Treatment::NotYet("nodes are chosen without topology"),
-        "licenses" => Treatment::NotYet("licences are not counted"),
-        "enforcepartlimits" => Treatment::Approximated("jobs over a partition's limits pend, as with NO"),
-        "maxarraysize" => Treatment::Ignored("arrays come from the trace"),
-        "defmempernode" | "defmempercpu" | "maxmempernode" | "maxmempercpu" | "defcpupergpu"
-        | "defmempergpu" => Treatment::NotYet("jobs ask for memory and CPUs as recorded"),
-        _ => Treatment::NotYet("unknown to this version"),
-    }
 }
 
 fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Treatment> {

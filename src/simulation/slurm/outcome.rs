@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::causes::Causes;
-use super::{Attempt, Chance, Intake, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
+use super::{Attempt, Chance, Command, Intake, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId};
 use crate::kernel::RunEnd;
@@ -24,7 +24,8 @@ use crate::workload::Workload;
 /// submission at most, and so long at least. The span covers the longest of its periods twice.
 const STARTED_BEFORE: (SimDuration, SimDuration) = (SimDuration::from_s(1_800), SimDuration::from_s(1_200));
 
-/// Runs `workload` on the site of `config`, whose nodes are those of `cluster` in the same order.
+/// Runs `workload` on the site of `config`, whose nodes are those of `cluster` in the same order, with an
+/// administrator's `commands` in order of time.
 ///
 /// # Errors
 /// [`RunError`]: a stall, a budget, an interruption, or a grant that the ledger refuses.
@@ -32,6 +33,7 @@ pub fn simulate_slurm(
     workload: &Workload,
     cluster: &ClusterSpec,
     config: &SlurmConfig,
+    commands: &[(SimTime, Command)],
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     let mut config = config.clone();
@@ -49,7 +51,7 @@ pub fn simulate_slurm(
         hardware: &hardware,
         specs: &intake.specs,
         jobs: &intake.jobs,
-        commands: &[],
+        commands,
         chance,
     };
     let mut causes = Causes::default();

@@ -1,0 +1,126 @@
+//! `windtunnel import slurm`: a site's own files become a scenario, with a report on every option.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Common;
+use super::backstage::{Failure, tell};
+use super::new::path_from;
+use crate::diagnostic::Severity;
+use crate::report::{coverage_csv, coverage_json, coverage_text, try_directory, write_whole};
+use crate::scenario::import::{ImportAnswers, scenario_of_site};
+use crate::scenario::slurm_conf::{Site, SiteFiles, check_topology, read_site};
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// slurm.conf and its companions.
+    Slurm(SlurmArgs),
+}
+
+/// Arguments of `import slurm`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel import slurm --slurm-conf /etc/slurm/slurm.conf
+  windtunnel import slurm --slurm-conf slurm.conf --gres-conf gres.conf --assoc accounts.txt \\
+                          --trace sacct.txt --out site
+
+Without --out only the coverage report is printed. `windtunnel trace collect-cmd slurm` prints the
+commands that export all of these files.")]
+pub(super) struct SlurmArgs {
+    /// The site's slurm.conf; files that it includes are read too.
+    #[arg(long, value_name = "FILE")]
+    slurm_conf: PathBuf,
+    /// The site's gres.conf.
+    #[arg(long, value_name = "FILE")]
+    gres_conf: Option<PathBuf>,
+    /// The site's topology.conf.
+    #[arg(long, value_name = "FILE")]
+    topology: Option<PathBuf>,
+    /// Accounts, users, QOS and limits: `sacctmgr dump`, the text of `sacctmgr -P show qos` and `show assoc`
+    /// one after the other, or commands as after `sacctmgr -i`.
+    #[arg(long, value_name = "FILE")]
+    assoc: Option<PathBuf>,
+    /// The jobs that the scenario replays; default a generated stand-in.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Where the scenario goes: a file (.toml), or a directory for site.toml; coverage.txt and .csv beside it.
+    #[arg(long, value_name = "FILE|DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn import(args: &ImportArgs, common: &Common) -> Result<(), Failure> {
+    let What::Slurm(args) = &args.what;
+    let site = read(args, common)?;
+    let written = args.out.as_deref().map(|out| write(args, &site, out)).transpose()?;
+    let mut out = io::stdout().lock();
+    if common.json {
+        let config = &site.config;
+        let partitions: Vec<&str> = config.partitions.iter().map(|p| p.name.as_str()).collect();
+        let object = json!({
+            "cluster": config.cluster_name,
+            "nodes": config.nodes.len(),
+            "partitions": partitions,
+            "scenario": written.as_ref().map(|path| path.display().to_string()),
+            "coverage": coverage_json(&site.coverage),
+        });
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    write!(out, "{}", coverage_text(&site.coverage))?;
+    if let Some(path) = written {
+        writeln!(out, "\nWritten: {}, coverage.txt, coverage.csv", path.display())?;
+    }
+    Ok(())
+}
+
+fn read(args: &SlurmArgs, common: &Common) -> Result<Site, Failure> {
+    let files = SiteFiles {
+        slurm_conf: &args.slurm_conf,
+        gres_conf: args.gres_conf.as_deref(),
+        accounting: args.assoc.as_deref(),
+    };
+    let mut site = read_site(files).map_err(|problem| Failure::from(*problem))?;
+    if let Some(path) = &args.topology {
+        check_topology(path, &mut site);
+    }
+    if site.diagnostics.errors() > 0 {
+        return Err(site.diagnostics.into());
+    }
+    if !common.quiet {
+        tell(&site.diagnostics, Severity::Warning);
+    }
+    Ok(site)
+}
+
+/// Writes scenario and coverage; the scenario's path.
+fn write(args: &SlurmArgs, site: &Site, out: &Path) -> Result<PathBuf, Failure> {
+    let is_file = out.extension().is_some_and(|ending| ending == "toml");
+    let path = if is_file { out.to_owned() } else { out.join("site.toml") };
+    let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    try_directory(beside)?;
+    let from_there = |file: &Path| path_from(beside, file);
+    let answers = ImportAnswers {
+        name: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        trace: args.trace.as_deref().map(from_there),
+        conf: from_there(&args.slurm_conf),
+        gres_conf: args.gres_conf.as_deref().map(from_there),
+        assoc: args.assoc.as_deref().map(from_there),
+    };
+    let text = scenario_of_site(&answers, site);
+    write_whole(&path, |file| file.write_all(text.as_bytes()))?;
+    let table = coverage_text(&site.coverage);
+    write_whole(&beside.join("coverage.txt"), |file| file.write_all(table.as_bytes()))?;
+    write_whole(&beside.join("coverage.csv"), |file| coverage_csv(&site.coverage, file))?;
+    Ok(path)
+}

@@ -1,0 +1,363 @@
+//! The accounting database as `sacctmgr` writes it: `sacctmgr dump`, `sacctmgr -P show assoc`,
+//! `sacctmgr -P show qos`, or commands after `sacctmgr -i`. All become the same entries.
+//!
+//! A file may hold several tables of `show`, one after the other, each with its header.
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entity {
+    Qos,
+    Account,
+    User,
+}
+
+/// A setting with its key in lower case and its column.
+pub(super) type Settings = Vec<(String, String)>;
+
+/// One QOS, account or user with its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub line: u64,
+    pub entity: Entity,
+    pub names: Vec<String>,
+    /// It may be new; else it must be there.
+    pub add: bool,
+    pub settings: Settings,
+    /// What follows `where` in a command.
+    pub conditions: Settings,
+}
+
+/// A line that cannot be read, and why.
+pub(super) type Bad = (u64, String);
+
+/// The form of a file, by its first line that says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Commands,
+    Dump,
+    Tables,
+}
+
+impl Form {
+    pub(super) fn of(text: &str) -> Self {
+        let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        match first {
+            Some(line) if line.contains('|') => Self::Tables,
+            Some(line) if dump_line(line).is_some() => Self::Dump,
+            _ => Self::Commands,
+        }
+    }
+}
+
+/// All entries of a file in the order in which they have to be applied, and the lines that cannot be read.
+pub(super) fn read(text: &str) -> (Vec<Entry>, Vec<Bad>) {
+    let mut bad = Vec::new();
+    let entries = match Form::of(text) {
+        Form::Commands => commands(text, &mut bad),
+        Form::Dump => dump(text, &mut bad),
+        Form::Tables => tables(text, &mut bad),
+    };
+    (entries, bad)
+}
+
+fn commands(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (at, raw) in text.lines().enumerate() {
+        let line = raw.split('#').next().unwrap_or("").trim();
+        match command(line, at as u64 + 1) {
+            Ok(entry) => entries.extend(entry),
+            Err(why) => bad.push((at as u64 + 1, why)),
+        }
+    }
+    entries
+}
+
+/// One command: verb, entity, names, settings; nothing for a blank line or a cluster.
+fn command(line: &str, number: u64) -> Result<Option<Entry>, String> {
+    let mut words = line.split_whitespace();
+    let Some(verb) = words.next().map(str::to_ascii_lowercase) else { return Ok(None) };
+    let entity = words.next().unwrap_or("").to_ascii_lowercase();
+    if !["add", "create", "modify"].contains(&verb.as_str()) {
+        return Err(format!("`{verb}` is not add or modify"));
+    }
+    let (mut names, mut conditions, mut settings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut setting = verb != "modify";
+    for word in words {
+        match (word.to_ascii_lowercase().as_str(), word.split_once('=')) {
+            ("set", _) => setting = true,
+            ("where", _) => {}
+            (_, Some((key, value))) => {
+                let pair = (key.to_ascii_lowercase(), value.trim_matches('"').to_owned());
+                if setting { settings.push(pair) } else { conditions.push(pair) }
+            }
+            (_, None) => names.extend(word.split(',').map(str::to_owned)),
+        }
+    }
+    for (key, value) in &conditions {
+        if ["name", "names", "user", "account"].contains(&key.as_str())
+            && (*key != "account" || entity == "account")
+        {
+            names.extend(value.split(',').map(str::to_owned));
+        }
+    }
+    let entity = match entity.as_str() {
+        "qos" => Entity::Qos,
+        "account" => Entity::Account,
+        "user" => Entity::User,
+        "cluster" => return Ok(None),
+        other => return Err(format!("`{other}` is not qos, account, user or cluster")),
+    };
+    Ok(Some(Entry { line: number, entity, names, add: verb != "modify", settings, conditions }))
+}
+
+/// `Account - 'physics':Fairshare=10:...`: what it is, its name, the rest.
+fn dump_line(line: &str) -> Option<(&str, &str, &str)> {
+    let (kind, rest) = line.split_once(" - ")?;
+    let rest = rest.trim().strip_prefix('\'')?;
+    let (name, rest) = rest.split_once('\'')?;
+    ["Cluster", "Parent", "Account", "User"].contains(&kind).then_some((kind, name, rest))
+}
+
+fn dump(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut parent = "root".to_owned();
+    for (at, raw) in text.lines().enumerate() {
+        let (line, number) = (raw.trim(), at as u64 + 1);
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let Some((kind, name, rest)) = dump_line(line) else {
+            bad.push((number, "this is no line of `sacctmgr dump`".to_owned()));
+            continue;
+        };
+        let mut settings = dump_settings(rest);
+        let entity = match kind {
+            "Parent" => {
+                name.clone_into(&mut parent);
+                continue;
+            }
+            "User" => {
+                settings.retain(|(key, _)| key != "account" && key != "defaultaccount");
+                settings.push(("account".to_owned(), parent.clone()));
+                Entity::User
+            }
+            "Account" => {
+                settings.push(("parent".to_owned(), parent.clone()));
+                Entity::Account
+            }
+            // the cluster's line is its root account's
+            _ => {
+                let root = Entry {
+                    line: number,
+                    entity: Entity::Account,
+                    names: vec!["root".to_owned()],
+                    add: false,
+                    settings,
+                    conditions: Vec::new(),
+                };
+                entries.push(root);
+                continue;
+            }
+        };
+        let names = vec![name.to_owned()];
+        entries.push(Entry { line: number, entity, names, add: true, settings, conditions: Vec::new() });
+    }
+    entries
+}
+
+/// `:Key=value:Key='value'`; a colon inside quotes, or in `gres/gpu:h100=8`, belongs to the value.
+fn dump_settings(text: &str) -> Settings {
+    let mut settings: Settings = Vec::new();
+    let mut quoted = false;
+    let pieces = text.split(|c: char| {
+        if c == '\'' {
+            quoted = !quoted;
+        }
+        c == ':' && !quoted
+    });
+    for piece in pieces.filter(|piece| !piece.is_empty()) {
+        let goes_on = settings.last().is_some_and(|(_, value)| {
+            value.rsplit(',').next().is_some_and(|last| last.starts_with("gres/") && !last.contains('='))
+        });
+        match (goes_on, piece.split_once('=')) {
+            (true, _) => {
+                let (_, value) = settings.last_mut().expect("a value goes on");
+                *value += &format!(":{piece}");
+            }
+            (false, Some((key, value))) => {
+                settings.push((key.trim().to_ascii_lowercase(), value.replace('\'', "")));
+            }
+            (false, None) => {}
+        }
+    }
+    settings
+}
+
+fn tables(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
+    let (mut qos, mut assocs): (Vec<Entry>, Vec<(usize, Entry)>) = (Vec::new(), Vec::new());
+    let mut header: Vec<String> = Vec::new();
+    // accounts on the way from the root, by depth, as `show assoc tree` indents them
+    let mut above: Vec<String> = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let number = at as u64 + 1;
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let cells: Vec<&str> = line.trim_end_matches('|').split('|').collect();
+        let names: Vec<String> =
+            cells.iter().map(|c| c.to_ascii_lowercase().replace([' ', '_'], "")).collect();
+        let is_header = |first: &str| names.iter().any(|name| name == first);
+        if (is_header("account") && is_header("user")) || (is_header("name") && is_header("priority")) {
+            header = names;
+            continue;
+        }
+        if header.is_empty() || cells.len() > header.len() {
+            let why = format!("{} cells under a header of {}", cells.len(), header.len());
+            bad.push((number, why));
+            continue;
+        }
+        let get = |name: &str| {
+            let at = header.iter().position(|h| h == name)?;
+            cells.get(at).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+        };
+        let settings = show_settings(&header, &cells);
+        let entry = |entity, name: &str, settings| Entry {
+            line: number,
+            entity,
+            names: vec![name.to_owned()],
+            add: true,
+            settings,
+            conditions: Vec::new(),
+        };
+        if let Some(name) = get("name") {
+            qos.push(entry(Entity::Qos, name, settings));
+            continue;
+        }
+        let Some(account) = get("account") else {
+            bad.push((number, "an association without account".to_owned()));
+            continue;
+        };
+        let at = header.iter().position(|h| h == "account").unwrap_or(0);
+        let depth = cells[at].len() - cells[at].trim_start().len();
+        assocs.push(match get("user") {
+            Some(user) => {
+                let mut settings = settings;
+                settings.push(("account".to_owned(), account.to_owned()));
+                (usize::MAX, entry(Entity::User, user, settings))
+            }
+            None => {
+                above.truncate(depth);
+                let by_depth = above.last().cloned();
+                above.resize(depth + 1, account.to_owned());
+                let parent = get("parname").or(get("parentname")).map(str::to_owned).or(by_depth);
+                let mut settings = settings;
+                let parent = parent.unwrap_or_else(|| "root".to_owned());
+                settings.push(("parent".to_owned(), parent));
+                (0, entry(Entity::Account, account, settings))
+            }
+        });
+    }
+    qos.extend(parents_first(assocs));
+    qos
+}
+
+/// Accounts after their parents, then users.
+fn parents_first(assocs: Vec<(usize, Entry)>) -> Vec<Entry> {
+    let (users, mut accounts): (Vec<_>, Vec<_>) = assocs.into_iter().partition(|(rank, _)| *rank > 0);
+    let mut known = vec!["root".to_owned()];
+    let mut sorted: Vec<Entry> = Vec::new();
+    loop {
+        let before = accounts.len();
+        let (ready, later): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|(_, entry)| {
+            let parent = entry.settings.iter().find(|(key, _)| key == "parent");
+            entry.names[0] == "root" || parent.is_none_or(|(_, parent)| known.contains(parent))
+        });
+        known.extend(ready.iter().map(|(_, entry)| entry.names[0].clone()));
+        sorted.extend(ready.into_iter().map(|(_, entry)| entry));
+        accounts = later;
+        if accounts.is_empty() || accounts.len() == before {
+            break;
+        }
+    }
+    sorted.extend(accounts.into_iter().chain(users).map(|(_, entry)| entry));
+    sorted
+}
+
+/// The cells that are settings, by the names that commands use; empty cells say nothing.
+fn show_settings(header: &[String], cells: &[&str]) -> Settings {
+    const IDENTITY: [&str; 12] = [
+        "cluster",
+        "account",
+        "user",
+        "name",
+        "parname",
+        "parentname",
+        "parid",
+        "id",
+        "lft",
+        "rgt",
+        "lineage",
+        "descr",
+    ];
+    let rows = header
+        .iter()
+        .zip(cells)
+        .filter(|(key, cell)| !IDENTITY.contains(&key.as_str()) && !cell.trim().is_empty());
+    rows.map(|(key, cell)| {
+        let key = match key.as_str() {
+            "share" => "fairshare",
+            "defqos" => "defaultqos",
+            other => other,
+        };
+        (key.to_owned(), cell.trim().to_owned())
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_becomes_entries() {
+        let text = "# To edit this file\nCluster - 'c':Fairshare=1:QOS='normal'\nParent - 'root'\n\
+                    Account - 'phys':Description='a: b':Fairshare=10:GrpTRES=cpu=4,gres/gpu:h100=8\n\
+                    Parent - 'phys'\nUser - 'ann':DefaultAccount='phys':MaxJobs=5\n";
+        let (entries, bad) = read(text);
+        assert!(bad.is_empty());
+        assert_eq!(entries.len(), 3);
+        let phys = &entries[1];
+        assert_eq!((phys.entity, phys.names[0].as_str(), phys.line), (Entity::Account, "phys", 4));
+        let get = |key: &str| phys.settings.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        assert_eq!(get("grptres"), Some("cpu=4,gres/gpu:h100=8"));
+        assert_eq!((get("parent"), get("fairshare")), (Some("root"), Some("10")));
+        assert!(entries[2].settings.contains(&("account".into(), "phys".into())));
+    }
+
+    #[test]
+    fn tables_become_entries_with_parents_first() {
+        let text = "Name|Priority|Preempt|MaxTRESPU|\nhigh|100|low|gres/gpu=8|\nlow|1|||\n\
+                    Cluster|Account|User|Par Name|Share|MaxJobs|QOS|Def QOS|\n\
+                    c|sub||lab|2|||\nc|sub|ann||1|3|high,low|low|\nc|lab||root|5||||\nc|root|||1||normal|\n";
+        let (entries, bad) = read(text);
+        assert!(bad.is_empty(), "{bad:?}");
+        let names: Vec<&str> = entries.iter().map(|entry| entry.names[0].as_str()).collect();
+        assert_eq!(names, ["high", "low", "lab", "root", "sub", "ann"]);
+        assert!(entries[5].settings.contains(&("defaultqos".into(), "low".into())));
+    }
+
+    #[test]
+    fn a_tree_is_read_by_its_indentation() {
+        let text = "Account|User|Share\nroot||1\n lab||5\n  sub||2\n  sub|ann|1\n other||1\n";
+        let (entries, bad) = read(text);
+        assert!(bad.is_empty(), "{bad:?}");
+        let parent = |name: &str| {
+            let entry = entries.iter().find(|e| e.names[0] == name).unwrap();
+            entry.settings.iter().find(|(k, _)| k == "parent").map(|(_, v)| v.clone()).unwrap()
+        };
+        assert_eq!(
+            (parent("lab"), parent("sub"), parent("other")),
+            ("root".into(), "lab".into(), "root".into())
+        );
+    }
+}

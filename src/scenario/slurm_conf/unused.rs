@@ -1,0 +1,154 @@
+//! Options of slurm.conf that no rule here uses: why that does not matter, or that it may.
+//!
+//! Names are those of slurm.conf(5) of 22.05; the longest beginning that fits decides.
+
+use super::coverage::Treatment;
+
+const PLUMBING: &str = "plumbing: no influence on when or where jobs start";
+const RUNNING: &str = "about how jobs run, not about when or where they start";
+const WHO: &str = "about who may see or submit, not about when jobs start";
+const AS_RECORDED: &str = "the trace holds the jobs as they were submitted, with what this made of them";
+
+/// Beginnings of names that change no decision.
+const IGNORED: &[(&str, &str)] = &[
+    ("accountingstorage", PLUMBING),
+    ("accountingstoreflags", PLUMBING),
+    ("acctgather", PLUMBING),
+    ("auth", PLUMBING),
+    ("batchstarttimeout", PLUMBING),
+    ("cliparameters", PLUMBING),
+    ("clifilter", AS_RECORDED),
+    ("communicationparameters", PLUMBING),
+    ("corespecplugin", PLUMBING),
+    ("cpufreq", RUNNING),
+    ("cred", PLUMBING),
+    ("crypto", PLUMBING),
+    ("debugflags", PLUMBING),
+    ("disablerootjobs", WHO),
+    ("eiotimeout", PLUMBING),
+    ("epilog", RUNNING),
+    ("extsensors", PLUMBING),
+    ("fastschedule", PLUMBING),
+    ("firstjobid", PLUMBING),
+    ("getenvtimeout", PLUMBING),
+    ("gpufreqdef", RUNNING),
+    ("grestypes", "the devices are counted by Gres= of the nodes"),
+    ("groupupdate", WHO),
+    ("healthcheck", "node states come from recorded events"),
+    ("inactivelimit", RUNNING),
+    ("interactivestepoptions", RUNNING),
+    ("jobacctgather", PLUMBING),
+    ("jobcomp", PLUMBING),
+    ("jobcontainer", RUNNING),
+    ("jobcredential", PLUMBING),
+    ("jobfileappend", RUNNING),
+    ("jobsubmitplugins", AS_RECORDED),
+    ("keepalivetime", PLUMBING),
+    ("killonbadexit", RUNNING),
+    ("launch", RUNNING),
+    ("log", PLUMBING),
+    ("mail", PLUMBING),
+    ("maxarraysize", "arrays come from the trace"),
+    ("maxdbdmsgs", PLUMBING),
+    ("maxjobcount", "the trace holds the jobs that were accepted"),
+    ("maxjobid", PLUMBING),
+    ("maxstepcount", RUNNING),
+    ("maxtaskspernode", AS_RECORDED),
+    ("messagetimeout", PLUMBING),
+    ("minjobage", PLUMBING),
+    ("mpi", RUNNING),
+    ("pidfile", PLUMBING),
+    ("plugin", PLUMBING),
+    ("plugstackconfig", PLUMBING),
+    ("prepplugins", RUNNING),
+    ("prepparameters", RUNNING),
+    ("privatedata", WHO),
+    ("proctrack", PLUMBING),
+    ("prolog", RUNNING),
+    ("propagate", RUNNING),
+    ("reboot", PLUMBING),
+    ("reconfigflags", PLUMBING),
+    ("resvepilog", RUNNING),
+    ("resvprolog", RUNNING),
+    ("returntoservice", "node states come from recorded events"),
+    ("routeplugin", PLUMBING),
+    ("salloc", RUNNING),
+    ("sbcast", RUNNING),
+    ("scron", PLUMBING),
+    ("slurmctld", PLUMBING),
+    ("slurmd", PLUMBING),
+    ("slurmuser", PLUMBING),
+    ("srun", RUNNING),
+    ("state", PLUMBING),
+    ("switch", RUNNING),
+    ("syslog", PLUMBING),
+    ("task", RUNNING),
+    ("tcptimeout", PLUMBING),
+    ("tmpfs", RUNNING),
+    ("trackwckey", PLUMBING),
+    ("treewidth", PLUMBING),
+    ("unkillablestep", RUNNING),
+    ("usepam", WHO),
+    ("vsizefactor", RUNNING),
+    ("waittime", RUNNING),
+    ("x11parameters", RUNNING),
+];
+
+/// Beginnings of names that may change decisions.
+const NOT_YET: &[(&str, &str)] = &[
+    ("burstbuffer", "burst buffers are not staged"),
+    ("defcpupergpu", "jobs ask for CPUs as recorded"),
+    ("defmem", "jobs ask for memory as recorded"),
+    ("federation", "one cluster, no federation"),
+    ("hetjob", "heterogeneous jobs"),
+    ("licenses", "licences are not counted"),
+    ("maxmem", "jobs ask for memory as recorded"),
+    ("maxnodecount", "no nodes are added while it runs"),
+    ("mcs", "nodes are not kept for a label"),
+    ("nodefeatures", "features do not change by rebooting"),
+    ("power", "power capping"),
+    ("priorityparameters", "priority plugins of a site"),
+    ("prioritysitefactor", "priority plugins of a site"),
+    ("requeueexit", "exit codes do not requeue or hold jobs"),
+    ("resume", "power saving: nodes are always on"),
+    ("schedulertimeslice", "gang scheduling"),
+    ("suspend", "power saving: nodes are always on"),
+    ("topology", "nodes are chosen without topology"),
+];
+
+/// What becomes of an option (in lower case) that no rule uses.
+pub(super) fn treatment(key: &str) -> Treatment {
+    if key == "enforcepartlimits" {
+        return Treatment::Approximated("jobs over a partition's limits pend, as with NO");
+    }
+    let fits = |(name, _): &&(&str, &str)| key.starts_with(name);
+    let ignored = IGNORED.iter().filter(fits).max_by_key(|(name, _)| name.len());
+    let not_yet = NOT_YET.iter().filter(fits).max_by_key(|(name, _)| name.len());
+    match (ignored, not_yet) {
+        (Some((name, why)), other) if other.is_none_or(|(longer, _)| longer.len() < name.len()) => {
+            Treatment::Ignored(why)
+        }
+        (_, Some((_, why))) => Treatment::NotYet(why),
+        _ => Treatment::NotYet("unknown to this version"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_decides() {
+        for (key, word) in [
+            ("slurmctldhost", "ignored"),
+            ("suspendtime", "not yet"),
+            ("statesavelocation", "ignored"),
+            ("topologyplugin", "not yet"),
+            ("accountingstoragetres", "ignored"),
+            ("enforcepartlimits", "approximated"),
+            ("frobnicate", "not yet"),
+        ] {
+            assert_eq!(treatment(key).word(), word, "{key}");
+        }
+    }
+}
