@@ -168,21 +168,6 @@ fn slurm_remarks(result: &DesignResult) -> Vec<String> {
     lines
 }
 
-/// How far the simulation was from what really happened, by the backtest attached.
-fn trust_line(trust: &Trust) -> String {
-    let figure = |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:+.1} %"));
-    let moving = trust.headline_error_pct.map_or("-".to_owned(), |error| format!("{error:.1} %"));
-    let other = if trust.is_of_this_trace { "" } else { " (another trace)" };
-    format!(
-        "Backtest of {}{other} under {}, {} jobs: error of the mean wait {}, of its moving mean {moving}. A smaller \
-         difference between designs is no finding.",
-        trust.input.trace,
-        trust.input.policy,
-        count(trust.jobs),
-        figure(trust.mean_error_pct),
-    )
-}
-
 /// Rows of objects as a plain table; long texts are cut.
 #[must_use]
 pub fn plain_table(rows: &Value) -> String {
