@@ -16,6 +16,8 @@
 //! seed give the same records.
 
 mod chance;
+#[cfg(test)]
+mod equivalence;
 mod intake;
 mod threads;
 
