@@ -8,6 +8,7 @@
 //!   main_pass   the main scheduler: the first job that does not fit closes its partition
 //!   backfill    the backfill thread: every job tested starts now or gets a reservation of whole nodes
 //!   prediction  when could it start, if the running jobs ended at their limits
+//!   outlook     the same for many jobs at once, kept while nothing starts or ends
 //!   placement   which nodes
 //!   preemption  which jobs must go
 //!   limits      associations and QOS
@@ -32,6 +33,7 @@ pub mod job;
 mod lifecycle;
 mod limits;
 mod main_pass;
+mod outlook;
 pub mod placement;
 mod prediction;
 mod preemption;
@@ -40,6 +42,8 @@ mod queue;
 mod reservation;
 mod submission;
 mod time_map;
+#[cfg(test)]
+mod uncached;
 #[cfg(test)]
 mod worked_examples;
 

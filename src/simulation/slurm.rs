@@ -17,6 +17,8 @@
 
 mod causes;
 mod chance;
+#[cfg(test)]
+mod equivalence;
 mod intake;
 mod observed;
 mod outcome;

@@ -10,6 +10,7 @@ use super::NodeSet;
 use super::controller::Controller;
 use super::job::{JobIx, StartedBy};
 use super::main_pass::Attempt;
+use super::outlook::Foreseen;
 use super::reservation::Reserved;
 use super::time_map::TimeMap;
 use crate::time::SimTime;
@@ -27,6 +28,22 @@ struct Cycle {
     per_user_partition: FxHashMap<(u32, usize), u32>,
     per_assoc: FxHashMap<u32, u32>,
     reserved_in_partition: FxHashMap<usize, u32>,
+    /// Nodes of each partition that are up.
+    bases: Vec<Option<NodeSet>>,
+    /// Nodes that the job under test could use.
+    free: NodeSet,
+    /// Advance reservations stand.
+    reserved_nodes: bool,
+    /// Any limit of tests is set.
+    counts_tests: bool,
+    /// A reservation took nodes from the job under test.
+    overlap: bool,
+}
+
+/// Where a job would start.
+enum Found {
+    Foreseen(Foreseen),
+    Nodes(Vec<usize>),
 }
 
 /// What became of a test.
@@ -44,22 +61,27 @@ enum Outcome {
 impl Controller<'_> {
     /// One cycle at `now`.
     pub fn backfill_cycle(&mut self, now: SimTime) {
+        #[cfg(test)]
+        if self.uncached {
+            return self.uncached_backfill_cycle(now);
+        }
         let now_s = now.micros().div_euclid(1_000_000);
         let queue = self.build_queue(now_s, true);
         self.first_waiting = None;
-        if queue.is_empty() {
-            return;
+        if !queue.is_empty() {
+            self.cycles.backfill += 1;
+            self.walk_backfill(&queue, now, now_s);
         }
-        self.cycles.backfill += 1;
+        self.return_queue(queue);
+    }
+
+    fn walk_backfill(&mut self, queue: &[JobIx], now: SimTime, now_s: i64) {
         let rules = &self.config.backfill;
-        let map = TimeMap::new(
-            self.floor(now_s),
-            self.floor(now_s + rules.window_s),
-            rules.resolution_s,
-            self.usable.clone(),
-        );
+        let mut map = std::mem::take(&mut self.map);
+        let (begin_s, end_s) = (self.floor(now_s), self.floor(now_s + rules.window_s));
+        map.reset(begin_s, end_s, rules.resolution_s, &self.usable);
         let mut cycle = Cycle {
-            window_end_s: map.slots[0].end_s,
+            window_end_s: map.first_end_s(),
             map,
             now,
             now_s,
@@ -70,15 +92,24 @@ impl Controller<'_> {
             per_user_partition: FxHashMap::default(),
             per_assoc: FxHashMap::default(),
             reserved_in_partition: FxHashMap::default(),
+            bases: vec![None; self.config.partitions.len()],
+            free: self.config.no_nodes(),
+            reserved_nodes: self.has_reservations(),
+            counts_tests: rules.max_job_part > 0
+                || rules.max_job_user > 0
+                || rules.max_job_user_part > 0
+                || rules.max_job_assoc > 0,
+            overlap: false,
         };
         for job in queue {
-            let stop = cycle.tried >= rules.max_job_test || self.backfill_job(job, &mut cycle);
-            self.note_waiting(job);
+            let stop = cycle.tried >= rules.max_job_test || self.backfill_job(*job, &mut cycle);
+            self.note_waiting(*job);
             if stop {
                 break;
             }
         }
         self.cycles.backfill_tests += u64::from(cycle.tried);
+        self.map = cycle.map;
     }
 
     /// Tests a job, and the tasks of an array one after the other; tells whether the cycle ends.
@@ -126,6 +157,9 @@ impl Controller<'_> {
     fn over_test_limits(&self, job: JobIx, cycle: &mut Cycle) -> bool {
         let record = &self.jobs[job.at()];
         let rules = &self.config.backfill;
+        if !cycle.counts_tests {
+            return false;
+        }
         let assoc = record.assoc.map_or(u32::MAX, |a| a.0);
         let counts = [
             (
@@ -146,68 +180,154 @@ impl Controller<'_> {
     }
 
     fn backfill_test(&mut self, job: JobIx, now_only: bool, cycle: &mut Cycle) -> Outcome {
+        let mut free = std::mem::take(&mut cycle.free);
+        let outcome = self.test_on(job, now_only, &mut free, cycle);
+        cycle.free = free;
+        outcome
+    }
+
+    /// The same with `free` as room for the nodes that are left to the job.
+    fn test_on(&mut self, job: JobIx, now_only: bool, free: &mut NodeSet, cycle: &mut Cycle) -> Outcome {
         let limit_s = i64::from(self.jobs[job.at()].limit_min) * 60;
+        let least = self.ask(job).min_nodes as usize;
         let mut counted = false;
         let mut later_s = Some(cycle.now_s);
+        let mut scarce_until_s = i64::MIN;
         while let Some(tried_s) = later_s.take() {
             let mut start_s = tried_s;
-            let Reserved::Nodes(mut usable, overlap) = self.unreserved(job, &mut start_s, cycle.now_s, true)
-            else {
-                return Outcome::Passed;
-            };
-            let end_s = start_s.max(cycle.now_s) + limit_s;
-            usable.intersect_with(&self.config.partitions[self.jobs[job.at()].partition].nodes);
-            usable.intersect_with(&self.usable);
-            let window = cycle.map.window(&usable, start_s, end_s);
-            later_s = window.later_s;
-            if overlap
-                && let Some(end) = self.next_reservation_end(start_s, self.config.backfill.resolution_s)
-            {
-                let after = end + 1;
-                if after < cycle.window_end_s && later_s.is_none_or(|later| after < later) {
-                    later_s = Some(after);
-                }
+            let Some(usable) = self.usable_at(job, &mut start_s, cycle) else { return Outcome::Passed };
+            let usable = usable.as_ref().unwrap_or_else(|| base_of(cycle, self.jobs[job.at()].partition));
+            let span = cycle.map.span(start_s, start_s.max(cycle.now_s) + limit_s);
+            if !now_only {
+                later_s = self.next_try(start_s, span, usable, cycle);
             }
-            if now_only {
-                later_s = None;
+            if start_s < scarce_until_s {
+                continue;
             }
-            if window.free.count_ones(..) < self.ask(job).min_nodes as usize {
+            if let Some(until_s) = cycle.map.scarce_until(span, least) {
+                scarce_until_s = until_s;
+                continue;
+            }
+            if counted && later_s.is_some_and(|later| later < self.earliest_foreseen(job)) {
+                continue;
+            }
+            free.clone_from(usable);
+            cycle.map.restrict(span, free);
+            if free.count_ones(..) < least {
                 continue;
             }
             if !counted {
                 cycle.tried += 1;
                 counted = true;
             }
-            self.refresh_fits(job);
-            self.refresh_ends();
-            let Some(mut found) = self.will_run(job, &window.free, cycle.now_s, now_only) else { continue };
-            if start_s > found.start_s {
-                found.start_s = start_s;
+            let Some((mut found_s, found)) = self.predict(job, free, now_only, cycle.now_s) else { continue };
+            if start_s > found_s {
+                found_s = start_s;
                 self.note_change(cycle.now_s);
             }
-            let chosen = self.set_of(&found.nodes);
-            if found.start_s <= cycle.now_s && !chosen.is_disjoint(&self.completing) {
-                found.start_s = cycle.now_s + 1;
+            if found_s > cycle.now_s && later_s.is_some_and(|later| found_s > later) {
+                continue;
+            }
+            let nodes = match found {
+                Found::Nodes(nodes) => nodes,
+                Found::Foreseen(when) => {
+                    self.choose_foreseen(job, free, when).expect("what is foreseen can be chosen")
+                }
+            };
+            if found_s <= cycle.now_s && nodes.iter().any(|n| self.completing.contains(*n)) {
+                found_s = cycle.now_s + 1;
                 later_s = None;
             }
-            if found.start_s <= cycle.now_s {
-                match self.start_now(job, &window.free, cycle) {
+            if found_s <= cycle.now_s {
+                match self.start_now(job, free, cycle) {
                     Some(outcome) => return outcome,
                     None => later_s = None,
                 }
             }
-            if found.start_s > cycle.now_s && now_only {
+            if found_s > cycle.now_s && now_only {
                 return Outcome::Passed;
             }
-            if later_s.is_some_and(|later| found.start_s > later) {
+            if later_s.is_some_and(|later| found_s > later) {
                 continue;
             }
-            match self.reserve(job, found.start_s, &chosen, cycle) {
+            match self.reserve(job, found_s, &nodes, cycle) {
                 Ok(outcome) => return outcome,
                 Err(again_s) => later_s = Some(again_s),
             }
         }
         Outcome::Passed
+    }
+
+    /// Nodes that the job could use at `start_s` (which maintenance moves) if none were taken; inner `None`
+    /// = all of its partition that are up; `None` = it cannot be tested.
+    fn usable_at(&self, job: JobIx, start_s: &mut i64, cycle: &mut Cycle) -> Option<Option<NodeSet>> {
+        let record = &self.jobs[job.at()];
+        let base = cycle.bases[record.partition].get_or_insert_with(|| {
+            let mut base = self.config.partitions[record.partition].nodes.clone();
+            base.intersect_with(&self.usable);
+            base
+        });
+        cycle.overlap = false;
+        if !cycle.reserved_nodes && record.reservation.is_none() {
+            return Some(None);
+        }
+        let Reserved::Nodes(mut usable, overlap) = self.unreserved(job, start_s, cycle.now_s, true) else {
+            return None;
+        };
+        usable.intersect_with(base);
+        cycle.overlap = overlap;
+        Some(Some(usable))
+    }
+
+    /// The next instant worth a try: nodes come free in the map, or reservations end.
+    fn next_try(
+        &self,
+        start_s: i64,
+        span: super::time_map::Span,
+        usable: &NodeSet,
+        cycle: &Cycle,
+    ) -> Option<i64> {
+        let later_s = cycle.map.later(span, usable);
+        let end = if cycle.overlap {
+            self.next_reservation_end(start_s, self.config.backfill.resolution_s)
+        } else {
+            None
+        };
+        let after = end.map(|end| end + 1).filter(|after| *after < cycle.window_end_s);
+        match (later_s, after) {
+            (Some(later), Some(after)) => Some(later.min(after)),
+            (later, after) => later.or(after),
+        }
+    }
+
+    /// Before this second the outlook holds no start of the job; no statement where it is not used.
+    fn earliest_foreseen(&mut self, job: JobIx) -> i64 {
+        if !self.uses_outlook(job) {
+            return i64::MIN;
+        }
+        self.refresh_outlook(job);
+        self.earliest_end(job)
+    }
+
+    fn uses_outlook(&self, job: JobIx) -> bool {
+        !self.preemption_enabled() && Self::is_foreseeable(self.ask(job))
+    }
+
+    /// When and where the job could start on the nodes left to it.
+    fn predict(&mut self, job: JobIx, free: &NodeSet, now_only: bool, now_s: i64) -> Option<(i64, Found)> {
+        if !self.uses_outlook(job) {
+            self.refresh_fits(job);
+            let found = self.will_run(job, free, now_s, now_only)?;
+            return Some((found.start_s, Found::Nodes(found.nodes)));
+        }
+        self.refresh_outlook(job);
+        let when = self.foresee(job, free)?;
+        let start_s = match when {
+            Foreseen::Now => now_s,
+            Foreseen::After(_) if now_only => return None,
+            Foreseen::After(last) => self.expected_end(&self.jobs[self.outlook.rows[last].2.at()], now_s),
+        };
+        Some((start_s, Found::Foreseen(when)))
     }
 
     /// Starts the job now; `None` if that fails and its nodes are to be reserved instead.
@@ -221,7 +341,8 @@ impl Controller<'_> {
                 }
                 if self.ask(job).exclusive {
                     let record = &self.jobs[runs.at()];
-                    cycle.map.reserve(&record.nodes, 0, self.floor(record.end_planned_s));
+                    let nodes: Vec<usize> = record.nodes.ones().collect();
+                    cycle.map.reserve(&nodes, 0, self.floor(record.end_planned_s));
                 }
                 Some(Outcome::Started(runs != job))
             }
@@ -237,7 +358,7 @@ impl Controller<'_> {
         &mut self,
         job: JobIx,
         start_s: i64,
-        nodes: &NodeSet,
+        nodes: &[usize],
         cycle: &mut Cycle,
     ) -> Result<Outcome, i64> {
         let record = &self.jobs[job.at()];
@@ -251,7 +372,7 @@ impl Controller<'_> {
             return Err(start_s);
         }
         let ask = self.ask(job);
-        let count = u32::try_from(nodes.count_ones(..)).expect("few nodes");
+        let count = u32::try_from(nodes.len()).expect("few nodes");
         let tres = self.tres_of(job, count, u64::from(ask.cpus));
         if !self.config.main.assoc_limit_stop && !self.amounts_let(job, &tres) {
             return Ok(Outcome::Passed);
@@ -260,12 +381,13 @@ impl Controller<'_> {
             return Ok(Outcome::Passed);
         }
         let most = self.config.backfill.node_space_size.unwrap_or(self.config.backfill.max_job_test);
-        if cycle.map.slots.len() >= most as usize {
+        if cycle.map.len() >= most as usize {
             return Ok(Outcome::Stop);
         }
         cycle.map.reserve(nodes, from_s, to_s);
         *cycle.reserved_in_partition.entry(partition).or_default() += 1;
         self.jobs[job.at()].start_s = start_s;
+        self.queue.estimated.push(job);
         self.note_change(cycle.now_s);
         Ok(Outcome::Reserved)
     }
@@ -273,10 +395,9 @@ impl Controller<'_> {
     fn floor(&self, s: i64) -> i64 {
         self.floor_to(s, self.config.backfill.resolution_s)
     }
+}
 
-    fn set_of(&self, nodes: &[usize]) -> NodeSet {
-        let mut set = self.config.no_nodes();
-        nodes.iter().for_each(|n| set.insert(*n));
-        set
-    }
+/// The nodes of a partition that are up.
+fn base_of(cycle: &Cycle, partition: usize) -> &NodeSet {
+    cycle.bases[partition].as_ref().expect("made when the job was looked at first")
 }

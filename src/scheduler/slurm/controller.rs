@@ -8,9 +8,11 @@ use super::fair_share::FairShare;
 use super::fits::Fits;
 use super::job::{Ask, Job, JobIx, JobSpec, Reason, StartedBy, State};
 use super::limits::Usage;
+use super::outlook::Outlook;
 use super::placement::{Free, Hardware, Placement};
-use super::prediction::Ends;
+use super::queue::Queue;
 use super::reservation::Reservation;
+use super::time_map::TimeMap;
 use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
 
 /// What the controller decided; the simulation carries it out.
@@ -117,10 +119,19 @@ pub struct Controller<'c> {
     pub(super) free_cpus: u64,
     /// Feasible nodes by request.
     pub(super) fits: Fits,
-    /// Running jobs by planned end.
-    pub(super) ends: Ends,
     /// The first job of the queue that the last pass or cycle left waiting.
     pub(super) first_waiting: Option<JobIx>,
+    /// Pending jobs in the order of the queue.
+    pub(super) queue: Queue,
+    /// Running jobs by planned end, and what becomes free with them.
+    pub(super) outlook: Outlook,
+    /// The placement rule may be asked about runs of nodes.
+    pub(super) plain: bool,
+    /// What backfill cycles need again and again.
+    pub(super) map: TimeMap,
+    /// Decide without any cache.
+    #[cfg(test)]
+    pub(crate) uncached: bool,
 }
 
 /// A main pass that started nothing and met neither begin times nor reservations: as long as the version
@@ -195,8 +206,13 @@ impl<'c> Controller<'c> {
             possible: FxHashMap::default(),
             free_cpus: config.total_cpus(),
             fits: Fits::new(specs, &config.no_nodes()),
-            ends: Ends::default(),
             first_waiting: None,
+            queue: Queue::default(),
+            outlook: Outlook::default(),
+            plain: Placement::new(config, hardware).is_plain(),
+            map: TimeMap::default(),
+            #[cfg(test)]
+            uncached: false,
         }
     }
 

@@ -186,6 +186,7 @@ impl Controller<'_> {
         for at in 0..self.pending.len() {
             self.reprioritize(self.pending[at], now_s);
         }
+        self.resort_queue();
         self.version += 1;
         self.note_change(now_s);
     }

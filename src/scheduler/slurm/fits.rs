@@ -1,4 +1,4 @@
-//! Which nodes have enough free for a request: kept per distinct request, brought up to date from the
+//! Which nodes have enough free for a request: kept per distinct demand, brought up to date from the
 //! ledger's changes. Only a sieve in front of the placement rule, which looks at every node itself: with
 //! and without it the choice is the same.
 
@@ -9,29 +9,29 @@ use super::controller::Controller;
 use super::job::{Ask, JobIx, JobSpec};
 use super::placement::Free;
 
-/// Feasible nodes of one request.
+/// Feasible nodes of one demand.
 #[derive(Clone, Debug)]
-struct Fit {
+pub(super) struct Fit {
     /// The ledger's version that `nodes` belongs to; `None` = never looked.
     version: Option<usize>,
-    nodes: NodeSet,
+    pub(super) nodes: NodeSet,
 }
 
-/// Feasible nodes of every distinct request.
+/// Feasible nodes of every distinct demand: what a request needs of one node.
 #[derive(Clone, Debug)]
 pub(super) struct Fits {
     of_spec: Vec<u32>,
-    fits: Vec<Fit>,
+    pub(super) fits: Vec<Fit>,
 }
 
 impl Fits {
     pub(super) fn new(specs: &[JobSpec], no_nodes: &NodeSet) -> Self {
-        let mut ids: FxHashMap<&Ask, u32> = FxHashMap::default();
+        let mut ids: FxHashMap<Ask, u32> = FxHashMap::default();
         let mut fits = Vec::new();
         let mut of_spec = Vec::with_capacity(specs.len());
         for spec in specs {
             let next = u32::try_from(fits.len()).expect("fewer than 2^32 requests");
-            let id = *ids.entry(&spec.ask).or_insert(next);
+            let id = *ids.entry(per_node(&spec.ask)).or_insert(next);
             if id == next {
                 fits.push(Fit { version: None, nodes: no_nodes.clone() });
             }
@@ -41,12 +41,27 @@ impl Fits {
     }
 }
 
+/// The part of a request on which depends whether a node is feasible (see `Hardware::fits`).
+fn per_node(ask: &Ask) -> Ask {
+    Ask {
+        min_nodes: 0,
+        max_nodes: None,
+        cpus: 0,
+        fixed_per_node: false,
+        cpus_per_node: ask.cpus_per_node,
+        mem_mb_per_node: ask.mem_mb_per_node,
+        gres: ask.gres.clone(),
+        exclusive: ask.exclusive,
+        features: ask.features.clone(),
+    }
+}
+
 impl Controller<'_> {
     /// Brings the feasible nodes of a job's request up to date.
     pub(super) fn refresh_fits(&mut self, job: JobIx) {
         let ask = self.ask(job);
         let rule = self.placement();
-        let at = self.fits.of_spec[self.jobs[job.at()].spec] as usize;
+        let at = self.demand(job);
         let fit = &mut self.fits.fits[at];
         let version = self.ledger.version();
         if fit.version == Some(version) {
@@ -67,7 +82,12 @@ impl Controller<'_> {
 
     /// Feasible nodes of a job's request as of [`Controller::refresh_fits`].
     pub(super) fn fitting(&self, job: JobIx) -> &NodeSet {
-        &self.fits.fits[self.fits.of_spec[self.jobs[job.at()].spec] as usize].nodes
+        &self.fits.fits[self.demand(job)].nodes
+    }
+
+    /// The number of a job's demand.
+    pub(super) fn demand(&self, job: JobIx) -> usize {
+        self.fits.of_spec[self.jobs[job.at()].spec] as usize
     }
 
     /// The nodes that the job gets out of `allowed`, given which nodes are `fitting` with `free`.

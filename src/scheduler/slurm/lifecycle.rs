@@ -54,6 +54,7 @@ impl Controller<'_> {
             self.arrays[array].running += 1;
         }
         self.running.push(runs);
+        self.note_running(runs);
         self.count_started(runs);
         self.note_change(now_s);
         self.decisions.push(Decision::Started(runs));
@@ -63,12 +64,12 @@ impl Controller<'_> {
     /// Takes the next task out of an array's record; its last task is the record itself.
     fn split_task(&mut self, job: JobIx) -> JobIx {
         let Some(task) = self.jobs[job.at()].pending_tasks.pop_front() else {
-            self.pending.retain(|p| *p != job);
+            self.leave_pending(job);
             return job;
         };
         if self.jobs[job.at()].pending_tasks.is_empty() {
+            self.leave_pending(job);
             self.jobs[job.at()].task = Some(task);
-            self.pending.retain(|p| *p != job);
             return job;
         }
         let order = self.next_list_order();
@@ -167,6 +168,7 @@ impl Controller<'_> {
         }
         let at = self.running.iter().position(|r| *r == job).expect("a running job is listed");
         self.running.swap_remove(at);
+        self.note_ended(job);
         self.note_change(now_s);
     }
 
@@ -202,7 +204,7 @@ impl Controller<'_> {
         record.accrue_s = None;
         record.start_s = 0;
         record.preempt_start_s = i64::MIN;
-        self.pending.push(job);
+        self.enter_pending(job);
         self.count_submitted(job, 1);
     }
 
@@ -223,7 +225,7 @@ impl Controller<'_> {
         let record = &mut self.jobs[job.at()];
         record.state = State::Cancelled;
         self.version += 1;
-        self.pending.retain(|p| *p != job);
+        self.leave_pending(job);
         self.note_change(now_s);
     }
 

@@ -48,6 +48,10 @@ impl Controller<'_> {
     /// One pass at `now`; the whole queue if `full_queue`, else `default_queue_depth` jobs.
     pub fn main_pass(&mut self, now: SimTime, full_queue: bool) {
         let now_s = now.micros().div_euclid(1_000_000);
+        #[cfg(test)]
+        if self.uncached {
+            return self.uncached_main_pass(now, full_queue);
+        }
         self.cycles.main += 1;
         if self.config.controller.complete_wait_s > 0 && !self.completing.is_clear() {
             return;
@@ -57,11 +61,13 @@ impl Controller<'_> {
         }
         let (version, update_s) = (self.version, self.last_update_s);
         self.last_update_s = i64::MIN;
-        self.walk_queue(now, now_s, full_queue);
+        let queue = self.build_queue(now_s, false);
+        self.walk_queue(&queue, now, full_queue);
+        self.return_queue(queue);
         let noted_change = self.last_update_s > i64::MIN;
         self.last_update_s = self.last_update_s.max(update_s);
         let waits_for_time = self.has_reservations()
-            || self.pending.iter().any(|job| self.jobs[job.at()].begin_s.is_some_and(|begin| begin > now_s))
+            || self.waits_for_begin(now_s)
             || self.preemption_enabled()
             || self.config.backfill.min_age_reserve_s > 0;
         let quiet = version == self.version && !waits_for_time;
@@ -80,8 +86,7 @@ impl Controller<'_> {
         true
     }
 
-    fn walk_queue(&mut self, now: SimTime, now_s: i64, full_queue: bool) {
-        let queue = self.build_queue(now_s, false);
+    pub(super) fn walk_queue(&mut self, queue: &[JobIx], now: SimTime, full_queue: bool) {
         self.first_waiting = None;
         let mut pass = Pass {
             open: self.usable.clone(),
@@ -94,13 +99,13 @@ impl Controller<'_> {
         };
         for job in queue {
             loop {
-                match self.test_in_pass(job, &mut pass, now) {
+                match self.test_in_pass(*job, &mut pass, now) {
                     Next::Job => break,
                     Next::Task => {}
-                    Next::Stop => return self.note_waiting(job),
+                    Next::Stop => return self.note_waiting(*job),
                 }
             }
-            self.note_waiting(job);
+            self.note_waiting(*job);
         }
     }
 

@@ -127,6 +127,57 @@ struct Run {
     weight: u32,
 }
 
+/// CPUs free on every node at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Level {
+    /// By node.
+    pub cpus: Vec<u32>,
+    /// Of all nodes before this one; one more at the end.
+    pub sums: Vec<u64>,
+}
+
+impl Level {
+    /// Adds up `cpus` anew.
+    pub fn add_up(&mut self) {
+        self.sums.clear();
+        self.sums.push(0);
+        let mut sum = 0;
+        self.sums.extend(self.cpus.iter().map(|cpus| {
+            sum += u64::from(*cpus);
+            sum
+        }));
+    }
+}
+
+/// Calls `found` with each run of consecutive nodes in `set`, as a half-open range, in order.
+pub(super) fn each_run(set: &NodeSet, mut found: impl FnMut(usize, usize)) {
+    let width = usize::BITS as usize;
+    let mut open = None;
+    for (at, word) in set.as_slice().iter().enumerate() {
+        let mut bit = 0;
+        while bit < width {
+            let rest = word >> bit;
+            match open {
+                Some(from) => {
+                    bit += (rest.trailing_ones() as usize).min(width - bit);
+                    if bit < width {
+                        found(from, at * width + bit);
+                        open = None;
+                    }
+                }
+                None if rest == 0 => break,
+                None => {
+                    bit += rest.trailing_zeros() as usize;
+                    open = Some(at * width + bit);
+                }
+            }
+        }
+    }
+    if let Some(from) = open {
+        found(from, set.len());
+    }
+}
+
 /// The rule, bound to a site.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement<'c> {
@@ -160,6 +211,12 @@ impl<'c> Placement<'c> {
             .filter(|n| self.fits(ask, *n, &free[*n]))
             .map(|n| (n, avail(ask, &free[n])))
             .collect();
+        self.choose_among(ask, feasible)
+    }
+
+    /// The same out of feasible nodes, each with its `avail`, in order of index.
+    #[must_use]
+    pub fn choose_among(&self, ask: &Ask, feasible: Vec<(usize, u64)>) -> Option<Vec<usize>> {
         let total: u64 = feasible.iter().map(|(_, cpus)| cpus).sum();
         if (feasible.len() as u64) < u64::from(ask.min_nodes) || total < u64::from(ask.cpus) {
             return None;
@@ -184,6 +241,49 @@ impl<'c> Placement<'c> {
                     break;
                 }
                 need.take(ask, *node);
+            }
+        }
+        need.met().then_some(need.picked)
+    }
+
+    /// Whether [`Placement::choose_on`] may be asked: all nodes weigh the same, and it is not `CR_LLN`.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.least_loaded && self.hardware.windows(2).all(|pair| pair[0].weight == pair[1].weight)
+    }
+
+    /// The same choice out of the `feasible` nodes on a plain site, with `level` as what is free.
+    #[must_use]
+    pub fn choose_on(&self, ask: &Ask, feasible: &NodeSet, level: &Level) -> Option<Vec<usize>> {
+        let devices_only = ask.fixed_per_node && !ask.gres.is_empty();
+        let each = u64::from(ask.cpus_per_node);
+        let (mut runs, mut count, mut total) = (Vec::new(), 0, 0);
+        each_run(feasible, |from, to| {
+            let avail =
+                if devices_only { each * (to - from) as u64 } else { level.sums[to] - level.sums[from] };
+            count += to - from;
+            total += avail;
+            runs.push(Run { from, to, avail, weight: 0 });
+        });
+        if (count as u64) < u64::from(ask.min_nodes) || total < u64::from(ask.cpus) {
+            return None;
+        }
+        let avail = |n: usize| if devices_only { each } else { u64::from(level.cpus[n]) };
+        let mut need = Need::of(ask);
+        while !need.met() && !runs.is_empty() {
+            let run = runs.remove(best_run(&runs, &need));
+            if need.nodes <= 1 {
+                let enough = (run.from..run.to).filter(|n| avail(*n) >= need.cpus);
+                if let Some(one) = enough.min_by_key(|n| avail(*n)) {
+                    need.take(ask, (one, avail(one)));
+                    continue;
+                }
+            }
+            for node in run.from..run.to {
+                if need.met() || need.full() {
+                    break;
+                }
+                need.take(ask, (node, avail(node)));
             }
         }
         need.met().then_some(need.picked)

@@ -10,17 +10,9 @@ use super::controller::Controller;
 use super::job::{Job, JobIx};
 
 /// Jobs removed at most before the search for a window's end is cut (recorded source: 200).
-const BATCH: u32 = 200;
+pub(super) const BATCH: u32 = 200;
 /// Length of the first window.
 const FIRST_WINDOW_S: i64 = 30;
-
-/// Running jobs by planned end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ends {
-    /// The controller's version that the rows belong to; `None` = never made.
-    version: Option<u64>,
-    rows: Vec<(i64, JobIx)>,
-}
 
 /// A predicted start.
 pub(super) struct Prediction {
@@ -59,10 +51,8 @@ impl Controller<'_> {
                 return None;
             }
         }
-        let mut ending = std::borrow::Cow::Borrowed(&self.ends.rows);
-        if !candidates.is_empty() {
-            ending.to_mut().retain(|(_, job)| !candidates.contains(job));
-        }
+        let ends = self.outlook.rows.iter().map(|(end, _, job)| (*end, *job));
+        let ending: Vec<(i64, JobIx)> = ends.filter(|(_, job)| !candidates.contains(job)).collect();
         let rule = self.placement();
         let mut fitting = self.fitting(job).clone();
         for victim in &candidates {
@@ -95,21 +85,8 @@ impl Controller<'_> {
         None
     }
 
-    /// Brings the list of running jobs by planned end (ties in list order) up to date.
-    pub(super) fn refresh_ends(&mut self) {
-        if self.ends.version == Some(self.version) {
-            return;
-        }
-        let key = |job: &JobIx| (self.jobs[job.at()].end_planned_s, self.jobs[job.at()].list_order, *job);
-        let mut ending: Vec<(i64, u64, JobIx)> = self.running.iter().map(key).collect();
-        ending.sort_unstable();
-        self.ends.rows.clear();
-        self.ends.rows.extend(ending.into_iter().map(|(end, _, job)| (end, job)));
-        self.ends.version = Some(self.version);
-    }
-
     /// The planned end, or a guess where it has passed.
-    fn expected_end(&self, job: &Job, now_s: i64) -> i64 {
+    pub(super) fn expected_end(&self, job: &Job, now_s: i64) -> i64 {
         if job.end_planned_s > now_s {
             return job.end_planned_s;
         }
@@ -124,17 +101,17 @@ impl Controller<'_> {
 }
 
 /// Jobs removed together.
-struct Batch {
+pub(super) struct Batch {
     /// Where the next batch begins.
-    next: usize,
+    pub(super) next: usize,
     /// The job removed last.
-    last: JobIx,
+    pub(super) last: JobIx,
     /// A test follows.
-    tested: bool,
+    pub(super) tested: bool,
 }
 
 /// The growing windows of one prediction.
-struct Windows {
+pub(super) struct Windows {
     anchor_s: Option<i64>,
     epoch_s: i64,
     length_s: i64,
@@ -142,14 +119,25 @@ struct Windows {
 }
 
 impl Windows {
-    fn new(linear_s: i64, epoch_s: i64) -> Self {
+    pub(super) fn new(linear_s: i64, epoch_s: i64) -> Self {
         Self { anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
+    }
+
+    /// The first end fixes where the windows begin.
+    pub(super) fn anchor(&mut self, first_end_s: i64) {
+        let past = (first_end_s + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
+        self.anchor_s.get_or_insert(first_end_s + FIRST_WINDOW_S - past);
+    }
+
+    /// The end of the current window; none before [`Windows::anchor`].
+    pub(super) fn end_s(&self) -> i64 {
+        self.anchor_s.map_or(i64::MAX, |anchor| anchor + self.length_s)
     }
 
     /// The batch that begins at `from`: running jobs that touch the nodes in question, until the next
     /// job of the whole list ends beyond the window. Jobs elsewhere are passed over without that look,
     /// so a batch can reach far beyond its window (recorded: it decides who is backfilled).
-    fn batch(
+    pub(super) fn batch(
         &mut self,
         ending: &[(i64, JobIx)],
         from: usize,
@@ -161,15 +149,14 @@ impl Windows {
             if !touches(*job) {
                 continue;
             }
-            let past = (end + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
-            let anchor = *self.anchor_s.get_or_insert(end + FIRST_WINDOW_S - past);
+            self.anchor(*end);
             last = Some(*job);
             let next = at + 1;
             let Some((next_end, _)) = ending.get(next) else {
                 return Some(Batch { next, last: *job, tested: true });
             };
-            if *next_end > anchor + self.length_s {
-                self.grow(anchor, *next_end);
+            if *next_end > self.end_s() {
+                self.grow(*next_end);
                 return Some(Batch { next, last: *job, tested: true });
             }
             if removed > BATCH {
@@ -181,10 +168,11 @@ impl Windows {
         last.map(|last| Batch { next, last, tested: true })
     }
 
-    fn grow(&mut self, anchor: i64, next: i64) {
+    /// Lets the window grow until it holds `next`.
+    pub(super) fn grow(&mut self, next: i64) {
         loop {
             self.length_s = if self.linear_s > 0 { self.length_s + self.linear_s } else { self.length_s * 2 };
-            if next <= anchor + self.length_s {
+            if next <= self.end_s() {
                 break;
             }
         }

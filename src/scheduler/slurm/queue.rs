@@ -16,37 +16,140 @@ enum Standing {
     Never,
 }
 
+/// Where a job stands in the queue, the first first: jobs with a reservation, the partition's tier, priority,
+/// submission, job id, task.
+type Key = (bool, Reverse<u16>, Reverse<u32>, i64, u32, Option<u32>);
+
+/// The pending jobs, so kept that a pass need not look at all of them.
+///
+/// A job is `ready` when nothing but resources can keep it any more: it is eligible, its partition lets
+/// it, and it has neither a reservation nor an array with a `%k`. Such a job stays so until it starts or
+/// is withdrawn. The others are looked at in every pass, in the order of submission.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    ready: Vec<(Key, JobIx)>,
+    unsettled: Vec<JobIx>,
+    /// Jobs to which the last backfill cycle gave an estimate.
+    pub(super) estimated: Vec<JobIx>,
+    /// Room for a pass's own copy.
+    room: Vec<JobIx>,
+}
+
 impl Controller<'_> {
     /// The eligible jobs, sorted; withdraws jobs whose dependency can never be met, if so configured.
+    /// Give the list back with [`Controller::return_queue`].
     pub(super) fn build_queue(&mut self, now_s: i64, clear_estimates: bool) -> Vec<JobIx> {
-        let mut queue = Vec::with_capacity(self.pending.len());
-        let mut at = 0;
-        while at < self.pending.len() {
-            let job = self.pending[at];
-            let record = &mut self.jobs[job.at()];
-            record.preempt_in_progress = false;
-            if clear_estimates {
-                record.start_s = 0;
+        if clear_estimates {
+            for at in 0..self.queue.estimated.len() {
+                let record = &mut self.jobs[self.queue.estimated[at].at()];
+                if record.state == State::Pending {
+                    record.start_s = 0;
+                }
             }
-            if record.state != State::Pending || record.completing {
-                at += 1;
-                continue;
-            }
-            let eligible = self.settle_independence(job, now_s);
-            if self.pending.get(at) != Some(&job) {
-                continue; // withdrawn: another record stands here now
-            }
-            at += 1;
-            if eligible && self.partition_lets(job) {
-                queue.push(job);
-            }
+            self.queue.estimated.clear();
         }
-        self.sort_queue(&mut queue);
+        if self.preemption_enabled() {
+            self.pending.iter().for_each(|job| self.jobs[job.at()].preempt_in_progress = false);
+        }
+        let eligible = self.settle_unsettled(now_s);
+        let mut queue = std::mem::take(&mut self.queue.room);
+        queue.clear();
+        if self.preemption_enabled() {
+            queue.extend(self.queue.ready.iter().map(|(_, job)| *job));
+            queue.extend(eligible.into_iter().map(|(_, job)| job));
+            self.sort_queue(&mut queue);
+            return queue;
+        }
+        let mut extra = eligible.into_iter().peekable();
+        for (key, job) in &self.queue.ready {
+            while let Some((_, first)) = extra.next_if(|(k, _)| k < key) {
+                queue.push(first);
+            }
+            queue.push(*job);
+        }
+        queue.extend(extra.map(|(_, job)| job));
         queue
     }
 
+    /// Takes back what [`Controller::build_queue`] gave.
+    pub(super) fn return_queue(&mut self, queue: Vec<JobIx>) {
+        self.queue.room = queue;
+    }
+
+    /// Looks at the jobs that are not ready; those that are from now on are moved, the other eligible ones
+    /// returned, sorted.
+    fn settle_unsettled(&mut self, now_s: i64) -> Vec<(Key, JobIx)> {
+        let mut eligible = Vec::new();
+        let mut at = 0;
+        while let Some(job) = self.queue.unsettled.get(at).copied() {
+            if self.jobs[job.at()].completing {
+                at += 1;
+                continue;
+            }
+            let settled = self.settle_independence(job, now_s);
+            if self.queue.unsettled.get(at) != Some(&job) {
+                continue; // withdrawn: another record stands here now
+            }
+            if !settled || !self.partition_lets(job) {
+                at += 1;
+                continue;
+            }
+            let record = &self.jobs[job.at()];
+            let limited = record.array.is_some_and(|a| self.arrays[a].limit.is_some());
+            if limited || record.reservation.is_some() {
+                eligible.push((self.static_key(job), job));
+                at += 1;
+            } else {
+                self.queue.unsettled.remove(at);
+                self.make_ready(job);
+            }
+        }
+        eligible.sort_unstable();
+        eligible
+    }
+
+    fn make_ready(&mut self, job: JobIx) {
+        let row = (self.static_key(job), job);
+        let at = self.queue.ready.partition_point(|other| *other < row);
+        self.queue.ready.insert(at, row);
+    }
+
+    /// Enters a record that is pending now.
+    pub(super) fn enter_pending(&mut self, job: JobIx) {
+        self.pending.push(job);
+        self.queue.unsettled.push(job);
+    }
+
+    /// Takes a record out that is pending no more; its place in the queue must not have changed before.
+    pub(super) fn leave_pending(&mut self, job: JobIx) {
+        let at = self.pending.iter().position(|p| *p == job).expect("a pending record is listed");
+        self.pending.remove(at);
+        let row = (self.static_key(job), job);
+        if let Ok(at) = self.queue.ready.binary_search(&row) {
+            self.queue.ready.remove(at);
+        } else {
+            self.queue.unsettled.retain(|p| *p != job);
+            debug_assert!(self.queue.ready.iter().all(|(_, other)| *other != job), "a key changed unseen");
+        }
+    }
+
+    /// Sorts the ready jobs again after their priorities have changed.
+    pub(super) fn resort_queue(&mut self) {
+        let mut ready = std::mem::take(&mut self.queue.ready);
+        for row in &mut ready {
+            row.0 = self.static_key(row.1);
+        }
+        ready.sort_unstable();
+        self.queue.ready = ready;
+    }
+
+    /// Whether a begin time of a pending job lies ahead.
+    pub(super) fn waits_for_begin(&self, now_s: i64) -> bool {
+        self.queue.unsettled.iter().any(|job| self.jobs[job.at()].begin_s.is_some_and(|begin| begin > now_s))
+    }
+
     /// The partition's own limits; sets the reason.
-    fn partition_lets(&mut self, job: JobIx) -> bool {
+    pub(super) fn partition_lets(&mut self, job: JobIx) -> bool {
         let ask = self.ask(job);
         let record = &mut self.jobs[job.at()];
         let partition = &self.config.partitions[record.partition];
@@ -260,7 +363,7 @@ impl Controller<'_> {
         }
     }
 
-    fn static_key(&self, job: JobIx) -> impl Ord + use<> {
+    fn static_key(&self, job: JobIx) -> Key {
         let record = &self.jobs[job.at()];
         let tier = self.config.partitions[record.partition].priority_tier;
         (

@@ -108,9 +108,9 @@ impl Controller<'_> {
 
     /// Takes the record made last back.
     fn forget_record(&mut self, job: JobIx) {
+        self.leave_pending(job);
         let record = self.jobs.pop().expect("it was made just now");
         self.records[record.spec].retain(|r| *r != job);
-        self.pending.retain(|p| *p != job);
         if record.array.is_some() {
             self.arrays.pop();
         }
@@ -190,7 +190,7 @@ impl Controller<'_> {
         let at = JobIx(u32::try_from(self.jobs.len()).expect("fewer than 2^32 records"));
         self.jobs.push(job);
         self.records[spec].push(at);
-        self.pending.push(at);
+        self.enter_pending(at);
         at
     }
 

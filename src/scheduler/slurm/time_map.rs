@@ -1,106 +1,170 @@
 //! The backfill thread's map: whole nodes that lower-priority jobs may use, by time.
 //!
 //! Slots follow each other without gaps. A reservation takes its nodes out of every slot that it
-//! touches; neighbours with the same nodes are joined.
+//! touches; neighbours with the same nodes are joined. For quick answers each slot knows how many nodes are
+//! free, and each edge whether nodes may come free there. The sets of a cycle are used again in the next.
 
 use super::NodeSet;
 
-/// One interval `[begin, end)` and the nodes free in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub begin_s: i64,
-    pub end_s: i64,
-    pub free: NodeSet,
-}
-
-/// The slots in order of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The slots in order of time: slot `i` is `[begins[i], begins[i + 1])`, the last one ends at `end_s`.
+#[derive(Clone, Debug, Default)]
 pub(super) struct TimeMap {
-    pub slots: Vec<Slot>,
+    begins: Vec<i64>,
+    free: Vec<NodeSet>,
+    counts: Vec<usize>,
+    /// Whether the next slot may have nodes that this one has not. False is certain.
+    opens: Vec<bool>,
+    end_s: i64,
     resolution_s: i64,
+    spare: Vec<NodeSet>,
 }
 
-/// What a job sees of the map at one tried start.
-pub(super) struct Window {
-    /// Nodes free all along.
-    pub free: NodeSet,
-    /// When the next set of nodes that is no subset of these begins.
-    pub later_s: Option<i64>,
+/// The slots that a job would touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    from: usize,
+    to: usize,
 }
 
 impl TimeMap {
     /// One slot from now to the end of the window, both rounded down already.
-    pub(super) fn new(begin_s: i64, end_s: i64, resolution_s: i64, free: NodeSet) -> Self {
-        let slot = Slot { begin_s, end_s, free };
-        Self { slots: vec![slot], resolution_s }
+    pub(super) fn reset(&mut self, begin_s: i64, end_s: i64, resolution_s: i64, free: &NodeSet) {
+        self.spare.append(&mut self.free);
+        self.begins.clear();
+        self.counts.clear();
+        self.opens.clear();
+        self.end_s = end_s;
+        self.resolution_s = resolution_s;
+        self.begins.push(begin_s);
+        self.counts.push(free.count_ones(..));
+        self.opens.push(false);
+        let first = self.copy_of(free);
+        self.free.push(first);
     }
 
-    /// Nodes of `usable` that no reservation takes during `[start, end]`, and the next edge worth a try.
-    pub(super) fn window(&self, usable: &NodeSet, start_s: i64, end_s: i64) -> Window {
-        let mut free = usable.clone();
-        let mut later_s = None;
-        for (at, slot) in self.slots.iter().enumerate() {
-            if slot.end_s <= start_s {
-                continue;
-            }
-            if later_s.is_none()
-                && let Some(next) = self.slots.get(at + 1)
-            {
-                let mut then = usable.clone();
-                then.intersect_with(&next.free);
-                let mut now = free.clone();
-                now.intersect_with(&slot.free);
-                if !then.is_subset(&now) {
-                    later_s = Some(slot.end_s);
-                }
-            }
-            if slot.begin_s > end_s {
-                break;
-            }
-            free.intersect_with(&slot.free);
-        }
-        Window { free, later_s }
+    fn copy_of(&mut self, free: &NodeSet) -> NodeSet {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.clone_from(free);
+        copy
+    }
+
+    /// Number of slots.
+    pub(super) fn len(&self) -> usize {
+        self.begins.len()
+    }
+
+    /// The end of the first slot, as it is now.
+    pub(super) fn first_end_s(&self) -> i64 {
+        self.slot_end(0)
+    }
+
+    fn slot_end(&self, at: usize) -> i64 {
+        self.begins.get(at + 1).copied().unwrap_or(self.end_s)
+    }
+
+    /// The slots of which any second lies in `[start, end]`.
+    pub(super) fn span(&self, start_s: i64, end_s: i64) -> Span {
+        let last = self.begins.len() - 1;
+        let at = self.begins.partition_point(|begin| *begin <= start_s).saturating_sub(1);
+        let from = if at == last && self.end_s <= start_s { last + 1 } else { at };
+        let to = self.begins.partition_point(|begin| *begin <= end_s).max(from);
+        Span { from, to }
+    }
+
+    /// When the next node of `usable` comes free that is not free in the first slot of the span; looked for as
+    /// far as the slot after the span.
+    pub(super) fn later(&self, span: Span, usable: &NodeSet) -> Option<i64> {
+        let most = (span.to + 1).min(self.len() - 1);
+        let opens = |at: &usize| self.opens[*at] && usable.ones_differ(&self.free[*at + 1], &self.free[*at]);
+        (span.from..most).find(opens).map(|at| self.begins[at + 1])
+    }
+
+    /// The end of the last slot of the span in which fewer than `least` nodes are free.
+    pub(super) fn scarce_until(&self, span: Span, least: usize) -> Option<i64> {
+        let scarce = self.counts[span.from..span.to].iter().rposition(|count| *count < least);
+        scarce.map(|at| self.slot_end(span.from + at))
+    }
+
+    /// Reduces `nodes` to those free all along.
+    pub(super) fn restrict(&self, span: Span, nodes: &mut NodeSet) {
+        self.free[span.from..span.to].iter().for_each(|free| nodes.intersect_with(free));
     }
 
     /// Whether any of `nodes` is taken during `[start, end)`.
-    pub(super) fn taken(&self, nodes: &NodeSet, start_s: i64, end_s: i64) -> bool {
-        self.slots
-            .iter()
-            .skip_while(|slot| slot.end_s <= start_s)
-            .take_while(|slot| slot.begin_s < end_s)
-            .any(|slot| !nodes.is_subset(&slot.free))
+    pub(super) fn taken(&self, nodes: &[usize], start_s: i64, end_s: i64) -> bool {
+        let span = self.span(start_s, end_s - 1);
+        self.free[span.from..span.to].iter().any(|free| nodes.iter().any(|n| !free.contains(*n)))
     }
 
     /// Takes `nodes` out during `[start, end)`, at least one step of the resolution long.
-    pub(super) fn reserve(&mut self, nodes: &NodeSet, start_s: i64, end_s: i64) {
-        let start_s = start_s.max(self.slots[0].begin_s);
+    pub(super) fn reserve(&mut self, nodes: &[usize], start_s: i64, end_s: i64) {
+        let start_s = start_s.max(self.begins[0]);
         let end_s = end_s.max(start_s + self.resolution_s);
-        if !self.slots.iter().any(|slot| slot.end_s >= start_s) {
+        if start_s > self.end_s {
             return; // beyond the window
         }
         self.cut(start_s);
         self.cut(end_s);
-        for slot in &mut self.slots {
-            if slot.begin_s >= start_s && slot.begin_s < end_s {
-                slot.free.difference_with(nodes);
+        let from = self.begins.partition_point(|begin| *begin < start_s);
+        let to = self.begins.partition_point(|begin| *begin < end_s).max(from);
+        for at in from..to {
+            let free = &mut self.free[at];
+            for node in nodes {
+                if free.contains(*node) {
+                    free.remove(*node);
+                    self.counts[at] -= 1;
+                }
             }
         }
-        self.slots.dedup_by(|later, earlier| {
-            let same = later.free == earlier.free;
-            if same {
-                earlier.end_s = later.end_s;
+        if to > from && to < self.len() {
+            self.opens[to - 1] = true;
+        }
+        self.join(from.saturating_sub(1), to);
+    }
+
+    /// Joins equal neighbours from slot `from` on, as far as the pair that ends with slot `to`.
+    fn join(&mut self, from: usize, to: usize) {
+        let mut at = (to + 1).min(self.len());
+        while at > from + 1 {
+            at -= 1;
+            if self.counts[at] == self.counts[at - 1] && self.free[at] == self.free[at - 1] {
+                self.begins.remove(at);
+                self.counts.remove(at);
+                let opens = self.opens.remove(at);
+                self.opens[at - 1] = opens;
+                let free = self.free.remove(at);
+                self.spare.push(free);
             }
-            same
-        });
+        }
     }
 
     /// Makes sure that a slot begins at `at_s`, if that lies inside the map.
     fn cut(&mut self, at_s: i64) {
-        let Some(at) = self.slots.iter().position(|s| s.begin_s < at_s && at_s < s.end_s) else { return };
-        let mut later = self.slots[at].clone();
-        later.begin_s = at_s;
-        self.slots[at].end_s = at_s;
-        self.slots.insert(at + 1, later);
+        let after = self.begins.partition_point(|begin| *begin < at_s);
+        if after == 0 || at_s >= self.end_s || self.begins.get(after) == Some(&at_s) {
+            return;
+        }
+        let free = std::mem::take(&mut self.free[after - 1]);
+        let copy = self.copy_of(&free);
+        self.free[after - 1] = free;
+        self.free.insert(after, copy);
+        self.begins.insert(after, at_s);
+        self.counts.insert(after, self.counts[after - 1]);
+        let opens = self.opens[after - 1];
+        self.opens[after - 1] = false;
+        self.opens.insert(after, opens);
+    }
+}
+
+/// Whether a set has a node that is in one set and not in another.
+trait OnesDiffer {
+    fn ones_differ(&self, has: &NodeSet, has_not: &NodeSet) -> bool;
+}
+
+impl OnesDiffer for NodeSet {
+    fn ones_differ(&self, has: &NodeSet, has_not: &NodeSet) -> bool {
+        let blocks = self.as_slice().iter().zip(has.as_slice()).zip(has_not.as_slice());
+        blocks.into_iter().any(|((a, b), c)| a & b & !c != 0)
     }
 }
 
@@ -114,27 +178,41 @@ mod tests {
         set
     }
 
+    fn map(begin_s: i64, end_s: i64, resolution_s: i64, nodes: &[usize]) -> TimeMap {
+        let mut map = TimeMap::default();
+        map.reset(begin_s, end_s, resolution_s, &set(nodes));
+        map
+    }
+
+    fn free(map: &TimeMap, start_s: i64, end_s: i64) -> NodeSet {
+        let mut nodes = set(&[0, 1, 2, 3]);
+        map.restrict(map.span(start_s, end_s), &mut nodes);
+        nodes
+    }
+
     #[test]
     fn a_reservation_hides_whole_nodes_from_whoever_touches_it() {
-        let mut map = TimeMap::new(100, 1_100, 10, set(&[0, 1, 2, 3]));
-        assert_eq!((map.slots[0].begin_s, map.slots[0].end_s), (100, 1_100));
-        map.reserve(&set(&[0, 1]), 150, 200);
-        assert_eq!(map.slots.len(), 3);
-        assert_eq!(map.window(&set(&[0, 1, 2, 3]), 105, 140).free, set(&[0, 1, 2, 3]));
-        let touched = map.window(&set(&[0, 1, 2, 3]), 105, 150);
-        assert_eq!(touched.free, set(&[2, 3]));
-        assert_eq!(touched.later_s, Some(200));
-        assert!(map.taken(&set(&[1]), 199, 300));
-        assert!(!map.taken(&set(&[1]), 200, 300));
+        let mut map = map(100, 1_100, 10, &[0, 1, 2, 3]);
+        assert_eq!(map.first_end_s(), 1_100);
+        map.reserve(&[0, 1], 150, 200);
+        assert_eq!(map.len(), 3);
+        assert_eq!(free(&map, 105, 140), set(&[0, 1, 2, 3]));
+        assert_eq!(free(&map, 105, 150), set(&[2, 3]));
+        assert_eq!(map.later(map.span(105, 150), &set(&[0, 1, 2, 3])), Some(200));
+        assert_eq!(map.later(map.span(105, 150), &set(&[2, 3])), None);
+        assert_eq!(map.scarce_until(map.span(105, 150), 3), Some(200));
+        assert_eq!(map.scarce_until(map.span(105, 140), 3), None);
+        assert!(map.taken(&[1], 199, 300));
+        assert!(!map.taken(&[1], 200, 300));
     }
 
     #[test]
     fn equal_neighbours_are_joined() {
-        let mut map = TimeMap::new(0, 1_000, 1, set(&[0, 1]));
-        map.reserve(&set(&[0]), 10, 20);
-        map.reserve(&set(&[0]), 20, 30);
-        assert_eq!(map.slots.len(), 3);
-        map.reserve(&set(&[1]), 5_000, 5_010);
-        assert_eq!(map.slots.len(), 3, "beyond the window nothing is kept");
+        let mut map = map(0, 1_000, 1, &[0, 1]);
+        map.reserve(&[0], 10, 20);
+        map.reserve(&[0], 20, 30);
+        assert_eq!(map.len(), 3);
+        map.reserve(&[1], 5_000, 5_010);
+        assert_eq!(map.len(), 3, "beyond the window nothing is kept");
     }
 }

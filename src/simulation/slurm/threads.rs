@@ -122,6 +122,11 @@ impl<'a> Daemon<'a> {
         &self.controller
     }
 
+    #[cfg(test)]
+    pub(super) fn decide_uncached(&mut self, uncached: bool) {
+        self.controller.uncached = uncached;
+    }
+
     pub(super) fn into_outcome(self, report: RunReport) -> SlurmOutcome {
         let pending = self.controller.pending().iter().map(|job| {
             let record = self.controller.job(*job);

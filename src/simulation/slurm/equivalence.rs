@@ -1,0 +1,246 @@
+//! The engine against itself without caches: the same records on random small sites, and how much faster.
+
+use smallvec::smallvec;
+
+use super::*;
+use crate::ids::NodeId;
+use crate::random::Stream;
+use crate::scheduler::slurm::config::{
+    DeviceTypeId, GresCount, NodeConf, PartitionConf, PreemptMode, PreemptType, Qos, QosId,
+};
+use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind};
+use crate::scheduler::slurm::{Reservation, hardware_of};
+
+/// Inputs of one run.
+struct Site {
+    config: SlurmConfig,
+    specs: Vec<JobSpec>,
+    jobs: Vec<SlurmJob>,
+    commands: Vec<(SimTime, Command)>,
+}
+
+impl Site {
+    fn run(&self, uncached: bool, seed: u64) -> SlurmOutcome {
+        let hardware = hardware_of(&self.config);
+        let second = SimTime::from_s;
+        let run = SlurmRun {
+            config: &self.config,
+            hardware: &hardware,
+            specs: &self.specs,
+            jobs: &self.jobs,
+            commands: &self.commands,
+            chance: Chance { seed, phases: Phases { started_from: second(-7), started_to: second(-5) } },
+        };
+        let mut calendar = Calendar::new();
+        let mut daemon = threads::Daemon::new(run, &mut calendar);
+        daemon.decide_uncached(uncached);
+        let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), &|| false);
+        daemon.into_outcome(report)
+    }
+}
+
+fn random_config(draw: &mut Stream) -> SlurmConfig {
+    let mut config = SlurmConfig::empty();
+    config.device_type("a");
+    config.device_type("b");
+    let cpus = [4, 16][draw.below(2) as usize];
+    let mixed = draw.below(3) == 0;
+    for n in 0..2 + draw.below(10) {
+        let kind = DeviceTypeId(u16::from(mixed && n % 3 == 0));
+        config.nodes.push(NodeConf {
+            name: format!("n{n}"),
+            cpus: if mixed && n % 2 == 0 { 2 * cpus } else { cpus },
+            mem_mb: 1_000,
+            gres: vec![GresCount { device_type: Some(kind), count: 4 }],
+            weight: if mixed { 1 + draw.below(2) as u32 } else { 1 },
+            features: if n % 2 == 0 { vec!["even".into()] } else { Vec::new() },
+            unusable: draw.below(12) == 0,
+        });
+    }
+    let mut all = config.no_nodes();
+    all.insert_range(..);
+    config.partitions.push(PartitionConf { default: true, ..PartitionConf::new("main", all.clone()) });
+    if draw.below(2) == 0 {
+        all.remove(0);
+        let tier = 1 + draw.below(2) as u16;
+        config.partitions.push(PartitionConf {
+            priority_tier: tier,
+            max_time_min: Some(5),
+            ..PartitionConf::new("short", all)
+        });
+    }
+    let bf = &mut config.backfill;
+    bf.interval_s = [2, 10, 30][draw.below(3) as usize];
+    bf.resolution_s = [1, 60][draw.below(2) as usize];
+    bf.window_s = [600, 86_400][draw.below(2) as usize];
+    bf.max_job_test = [500, 20][draw.below(2) as usize];
+    bf.one_resv_per_job = draw.below(6) == 0;
+    bf.max_job_user = if draw.below(6) == 0 { 5 } else { 0 };
+    bf.job_part_count_reserve = if draw.below(6) == 0 { 3 } else { 0 };
+    bf.min_age_reserve_s = if draw.below(6) == 0 { 40 } else { 0 };
+    bf.window_linear_s = if draw.below(6) == 0 { 30 } else { 0 };
+    config.main.default_queue_depth = [100, 5][draw.below(2) as usize];
+    config.controller.complete_wait_s = i64::from(draw.below(8) == 0) * 4;
+    config.controller.kill_invalid_depend = draw.below(2) == 0;
+    config.controller.cred_expire_s = 15;
+    config.select.memory = draw.below(2) == 0;
+    config.select.least_loaded = draw.below(5) == 0;
+    config.priority.multifactor = draw.below(2) == 0;
+    config.priority.weights.age = 1_000;
+    config.priority.weights.job_size = 1_000;
+    config.priority.max_age_s = 600;
+    config.priority.calc_period_s = 60;
+    let mut high = Qos::new("high");
+    high.preempt = vec![QosId(0)];
+    config.accounting.qos.push(high);
+    if draw.below(3) == 0 {
+        config.preempt.kind = PreemptType::Qos;
+        config.preempt.mode = PreemptMode::Requeue;
+    }
+    if draw.below(3) == 0 {
+        config.accounting.enforce.limits = true;
+        config.accounting.qos[0].limits.grp_jobs = Some(6);
+        config.accounting.qos[1].limits.max_tres_per_user = vec![(0, 24)];
+    }
+    config
+}
+
+fn random_ask(draw: &mut Stream, config: &SlurmConfig) -> Ask {
+    let nodes = 1 + draw.below((config.nodes.len() as u64).min(4)) as u32;
+    let gres = match draw.below(4) {
+        0 => smallvec![GresCount { device_type: None, count: 1 + draw.below(4) as u32 }],
+        1 => smallvec![GresCount { device_type: Some(DeviceTypeId(0)), count: 1 + draw.below(4) as u32 }],
+        _ => smallvec![],
+    };
+    let cpus_per_node = 1 + draw.below(4) as u32;
+    let fixed = draw.below(3) > 0;
+    let cpus = if fixed { nodes * cpus_per_node } else { nodes + draw.below(20) as u32 };
+    Ask {
+        min_nodes: nodes,
+        max_nodes: if fixed { Some(nodes) } else { [None, Some(nodes + 1)][draw.below(2) as usize] },
+        cpus,
+        cpus_per_node: if fixed { cpus_per_node } else { 1 },
+        mem_mb_per_node: draw.below(700),
+        gres,
+        fixed_per_node: fixed,
+        exclusive: draw.below(8) == 0,
+        features: if draw.below(8) == 0 { smallvec!["even".into()] } else { smallvec![] },
+    }
+}
+
+fn random_job(draw: &mut Stream, config: &SlurmConfig, at: usize) -> JobSpec {
+    let kinds = [
+        DependencyKind::After,
+        DependencyKind::AfterAny,
+        DependencyKind::AfterOk,
+        DependencyKind::AfterNotOk,
+    ];
+    let after = if at > 0 && draw.below(8) == 0 {
+        let on = vec![draw.below(at as u64) as usize];
+        vec![Dependency { kind: kinds[draw.below(4) as usize], on }]
+    } else {
+        Vec::new()
+    };
+    let array = (draw.below(10) == 0).then(|| ArraySpec {
+        tasks: (0..2 + draw.below(6) as u32).collect(),
+        limit: (draw.below(2) == 0).then(|| 1 + draw.below(3) as u32),
+    });
+    let partition = config.partitions[draw.below(config.partitions.len() as u64) as usize].name.clone();
+    JobSpec {
+        name: format!("{at}"),
+        job_name: format!("j{}", draw.below(3)),
+        user: format!("u{}", draw.below(3)),
+        account: None,
+        partition: Some(partition),
+        qos: Some(if draw.below(4) == 0 { "high" } else { "normal" }.to_owned()),
+        ask: random_ask(draw, config),
+        limit_min: Some(1 + draw.below(6) as u32),
+        nice: draw.below(3) as i64,
+        after,
+        array,
+        reservation: (draw.below(15) == 0).then(|| "r".to_owned()),
+        requeue: None,
+        begin_s: (draw.below(15) == 0).then(|| draw.below(400) as i64),
+        hold: draw.below(60) == 0,
+    }
+}
+
+fn random_site(seed: u64) -> Site {
+    let mut draw = Stream::new(seed, "slurm-equivalence", 0, 0);
+    let config = random_config(&mut draw);
+    let count = 40 + draw.below(60) as usize;
+    let (mut specs, mut jobs) = (Vec::new(), Vec::new());
+    let mut at = 0.0;
+    for n in 0..count {
+        at += draw.exponential(6.0);
+        specs.push(random_job(&mut draw, &config, n));
+        let submit = SimTime::from_micros((at * 1e6) as i64);
+        jobs.push(SlurmJob {
+            submit,
+            run: SimDuration::from_micros((draw.exponential(90.0) * 1e6) as i64),
+            exit_ok: draw.below(10) > 0,
+            cancel: (draw.below(20) == 0).then(|| submit + SimDuration::from_s(draw.below(200) as i64)),
+        });
+    }
+    Site { commands: random_commands(&mut draw, &config), config, specs, jobs }
+}
+
+fn random_commands(draw: &mut Stream, config: &SlurmConfig) -> Vec<(SimTime, Command)> {
+    let mut commands = Vec::new();
+    let mut nodes = config.no_nodes();
+    nodes.insert(draw.below(config.nodes.len() as u64) as usize);
+    if draw.below(3) == 0 {
+        let maint = draw.below(3) == 0;
+        if maint {
+            nodes.insert_range(..);
+        }
+        let start_s = 60 + draw.below(200) as i64;
+        let reservation = Reservation {
+            name: "r".into(),
+            start_s,
+            end_s: start_s + 120,
+            nodes: nodes.clone(),
+            users: vec!["u1".into()],
+            accounts: Vec::new(),
+            maint,
+            overlap: false,
+            gone: false,
+        };
+        let asked = ReservationRequest { reservation, ignore_jobs: true };
+        commands.push((SimTime::from_s(1), Command::CreateReservation(asked)));
+    }
+    if draw.below(3) == 0 {
+        let change = [NodeChange::Down, NodeChange::Drain][draw.below(2) as usize];
+        let node = NodeId(draw.below(config.nodes.len() as u64) as u32);
+        let mut one = config.no_nodes();
+        one.insert(node.0 as usize);
+        commands.push((SimTime::from_s(100), Command::ChangeNodes(one.clone(), change)));
+        commands.push((SimTime::from_s(250), Command::ChangeNodes(one, NodeChange::Resume)));
+    }
+    commands
+}
+
+fn assert_alike(seed: u64) {
+    let site = random_site(seed);
+    let (fast, slow) = (site.run(false, seed), site.run(true, seed));
+    let first = fast.attempts.iter().zip(&slow.attempts).position(|(a, b)| a != b);
+    if let Some(at) = first {
+        panic!("seed {seed}: attempt {at}: {:?}\nuncached: {:?}", fast.attempts[at], slow.attempts[at]);
+    }
+    assert_eq!(fast.attempts.len(), slow.attempts.len(), "seed {seed}");
+    assert_eq!(fast.pending, slow.pending, "seed {seed}");
+    assert_eq!(fast.withdrawn, slow.withdrawn, "seed {seed}");
+    assert_eq!(fast.refused, slow.refused, "seed {seed}");
+    assert_eq!((fast.cycles, fast.events), (slow.cycles, slow.events), "seed {seed}");
+}
+
+#[test]
+fn the_engine_decides_as_without_caches() {
+    (0..150).for_each(assert_alike);
+}
+
+#[test]
+#[ignore = "long: a wider search than the one above"]
+fn the_engine_decides_as_without_caches_on_thousands_of_sites() {
+    (1_000..6_000).for_each(assert_alike);
+}
