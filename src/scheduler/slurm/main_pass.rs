@@ -231,8 +231,7 @@ impl Controller<'_> {
         let mut victims = Vec::new();
         let enough = self.free_cpus >= u64::from(ask.cpus);
         self.refresh_fits(job);
-        let fitting = self.fitting(job);
-        let mut nodes = if enough { self.choose_fitting(job, &allowed, fitting, &self.free) } else { None };
+        let mut nodes = if enough { self.choose_now(job, &allowed) } else { None };
         if nodes.is_none()
             && !candidates.is_empty()
             && let Some(plan) = self.preemption_plan(job, &allowed, &candidates)

@@ -20,8 +20,9 @@ const NEVER: u32 = u32::MAX;
 pub(super) struct Outlook {
     /// (planned end, list order, job).
     pub(super) rows: Vec<(i64, u64, JobIx)>,
-    /// The ledger's version that `free_after` and `levels` belong to.
+    /// The ledger's version that `levels` (and, below, `free_after`) belong to.
     version: Option<usize>,
+    sums_version: Option<usize>,
     /// CPUs free on all nodes after so many ends.
     free_after: Vec<u64>,
     views: Vec<View>,
@@ -45,11 +46,16 @@ struct View {
     first_cpus: Vec<u32>,
     /// Nodes on which it fits later, by that number.
     later: Vec<(u32, u32)>,
+    /// The first so many times [`STRIDE`] nodes of `later` as sets.
+    marks: Vec<NodeSet>,
     /// Nodes on which it fits after `fits_after` ends, the first `fits_counted` of `later` among them.
     fits: NodeSet,
     fits_after: u32,
     fits_counted: usize,
 }
+
+/// Nodes between two marks.
+const STRIDE: usize = 128;
 
 /// Levels kept at most.
 const LEVELS: usize = 16;
@@ -95,10 +101,9 @@ impl Controller<'_> {
     /// Brings the outlook up to date for a job's demand.
     pub(super) fn refresh_outlook(&mut self, job: JobIx) {
         let version = self.ledger.version();
-        if self.outlook.version != Some(version) {
+        if self.outlook.sums_version != Some(version) {
             self.refresh_sums();
-            self.outlook.known_levels = 0;
-            self.outlook.version = Some(version);
+            self.outlook.sums_version = Some(version);
         }
         self.refresh_fits(job);
         let demand = self.demand(job);
@@ -125,6 +130,11 @@ impl Controller<'_> {
     /// Makes sure that the level after so many ends is known, and tells where.
     fn refresh_level(&mut self, after: u32) -> usize {
         let outlook = &mut self.outlook;
+        let version = Some(self.ledger.version());
+        if outlook.version != version {
+            outlook.version = version;
+            outlook.known_levels = 0;
+        }
         if let Some(at) = outlook.levels[..outlook.known_levels].iter().position(|(a, _)| *a == after) {
             return at;
         }
@@ -174,6 +184,16 @@ impl Controller<'_> {
                 }
             }
         }
+        let mut mark = view.fits.clone();
+        mark.clear();
+        for (at, nodes) in view.later.chunks_exact(STRIDE).enumerate() {
+            nodes.iter().for_each(|(_, node)| mark.insert(*node as usize));
+            match view.marks.get_mut(at) {
+                Some(known) => known.clone_from(&mark),
+                None => view.marks.push(mark.clone()),
+            }
+        }
+        view.marks.truncate(view.later.len() / STRIDE);
         self.outlook.room = free;
         self.outlook.views[demand] = view;
     }
@@ -214,8 +234,11 @@ impl Controller<'_> {
         let Some(missing) = (self.ask(job).min_nodes as usize).checked_sub(now).filter(|m| *m > 0) else {
             return Some(0);
         };
-        let mut here = view.later.iter().filter(|(_, node)| allowed.contains(*node as usize));
-        here.nth(missing - 1).map(|(after, _)| *after)
+        let passed = view.marks.partition_point(|mark| allowed.intersection_count(mark) < missing);
+        let counted = passed.checked_sub(1).map_or(0, |at| allowed.intersection_count(&view.marks[at]));
+        let rest = view.later[passed * STRIDE..].iter();
+        let mut here = rest.filter(|(_, node)| allowed.contains(*node as usize));
+        here.nth(missing - counted - 1).map(|(after, _)| *after)
     }
 
     fn enough_cpus_after(&mut self, job: JobIx, allowed: &NodeSet) -> Option<u32> {
@@ -291,6 +314,28 @@ impl Controller<'_> {
         }
     }
 
+    /// The nodes of `allowed` that the job gets now, given [`Controller::refresh_fits`].
+    pub(super) fn choose_now(&mut self, job: JobIx, allowed: &NodeSet) -> Option<Vec<usize>> {
+        let ask = self.ask(job);
+        #[cfg(test)]
+        if self.uncached {
+            return self.placement().choose(ask, allowed, &self.free);
+        }
+        if !self.plain {
+            return self.choose_fitting(job, allowed, self.fitting(job), &self.free);
+        }
+        if allowed.intersection_count(self.fitting(job)) < ask.min_nodes as usize {
+            return None;
+        }
+        let level = self.refresh_level(0);
+        let mut here = std::mem::take(&mut self.outlook.nodes);
+        here.clone_from(allowed);
+        here.intersect_with(self.fitting(job));
+        let nodes = self.placement().choose_on(ask, &here, &self.outlook.levels[level].1);
+        self.outlook.nodes = here;
+        nodes
+    }
+
     /// The nodes of `allowed` that the job gets at a foreseen start.
     pub(super) fn choose_foreseen(
         &mut self,
@@ -310,6 +355,11 @@ impl Controller<'_> {
             view.fits_counted = 0;
         }
         view.fits_after = after;
+        let passed = view.later.partition_point(|(first, _)| *first <= after) / STRIDE;
+        if passed * STRIDE > view.fits_counted {
+            view.fits.union_with(&view.marks[passed - 1]);
+            view.fits_counted = passed * STRIDE;
+        }
         let new = view.later[view.fits_counted..].iter().take_while(|(first, _)| *first <= after);
         let mut counted = view.fits_counted;
         for (_, node) in new {

@@ -137,6 +137,16 @@ pub struct Level {
 }
 
 impl Level {
+    /// The first of the nodes `from..to` with the fewest CPUs among those with at least `cpus`.
+    fn tightest(&self, from: usize, to: usize, cpus: u64) -> Option<usize> {
+        let least = u32::try_from(cpus).ok()?;
+        let here = &self.cpus[from..to];
+        // what is below the least wraps round to the top
+        let spare = here.iter().fold(u32::MAX, |best, cpus| best.min(cpus.wrapping_sub(least)));
+        let best = least.checked_add(spare)?;
+        here.iter().position(|cpus| *cpus == best).map(|at| from + at)
+    }
+
     /// Adds up `cpus` anew.
     pub fn add_up(&mut self) {
         self.sums.clear();
@@ -273,18 +283,17 @@ impl<'c> Placement<'c> {
         while !need.met() && !runs.is_empty() {
             let run = runs.remove(best_run(&runs, &need));
             if need.nodes <= 1 {
-                let enough = (run.from..run.to).filter(|n| avail(*n) >= need.cpus);
-                if let Some(one) = enough.min_by_key(|n| avail(*n)) {
+                let one = if devices_only {
+                    (each >= need.cpus).then_some(run.from)
+                } else {
+                    level.tightest(run.from, run.to, need.cpus)
+                };
+                if let Some(one) = one {
                     need.take(ask, (one, avail(one)));
                     continue;
                 }
             }
-            for node in run.from..run.to {
-                if need.met() || need.full() {
-                    break;
-                }
-                need.take(ask, (node, avail(node)));
-            }
+            need.take_run(ask, run.from, run.to, level);
         }
         need.met().then_some(need.picked)
     }
@@ -342,6 +351,26 @@ impl Need {
 
     fn full(&self) -> bool {
         self.picked.len() >= self.max_nodes
+    }
+
+    /// Takes nodes from the front of a run until the job is served.
+    fn take_run(&mut self, ask: &Ask, from: usize, to: usize, level: &Level) {
+        let for_cpus = if ask.fixed_per_node {
+            self.cpus.div_ceil(u64::from(ask.cpus_per_node.max(1))) as usize
+        } else {
+            let sums = &level.sums[from..=to];
+            sums.partition_point(|sum| sum - sums[0] < self.cpus)
+        };
+        let room = self.max_nodes.saturating_sub(self.picked.len());
+        let count = for_cpus.max(self.nodes as usize).min(to - from).min(room);
+        let used = if ask.fixed_per_node {
+            u64::from(ask.cpus_per_node) * count as u64
+        } else {
+            level.sums[from + count] - level.sums[from]
+        };
+        self.cpus = self.cpus.saturating_sub(used);
+        self.nodes = self.nodes.saturating_sub(u32::try_from(count).expect("few nodes"));
+        self.picked.extend(from..from + count);
     }
 
     fn take(&mut self, ask: &Ask, (node, cpus): (usize, u64)) {

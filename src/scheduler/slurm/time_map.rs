@@ -16,8 +16,13 @@ pub(super) struct TimeMap {
     opens: Vec<bool>,
     end_s: i64,
     resolution_s: i64,
+    /// Nodes in the map; a slot that has all of them keeps nobody out.
+    most: usize,
     spare: Vec<NodeSet>,
 }
+
+/// So many nodes are taken out of a slot as a set, fewer one by one.
+const MANY: usize = 24;
 
 /// The slots that a job would touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +41,8 @@ impl TimeMap {
         self.end_s = end_s;
         self.resolution_s = resolution_s;
         self.begins.push(begin_s);
-        self.counts.push(free.count_ones(..));
+        self.most = free.count_ones(..);
+        self.counts.push(self.most);
         self.opens.push(false);
         let first = self.copy_of(free);
         self.free.push(first);
@@ -87,7 +93,11 @@ impl TimeMap {
 
     /// Reduces `nodes` to those free all along.
     pub(super) fn restrict(&self, span: Span, nodes: &mut NodeSet) {
-        self.free[span.from..span.to].iter().for_each(|free| nodes.intersect_with(free));
+        for at in span.from..span.to {
+            if self.counts[at] < self.most {
+                nodes.intersect_with(&self.free[at]);
+            }
+        }
     }
 
     /// Whether any of `nodes` is taken during `[start, end)`.
@@ -107,6 +117,26 @@ impl TimeMap {
         self.cut(end_s);
         let from = self.begins.partition_point(|begin| *begin < start_s);
         let to = self.begins.partition_point(|begin| *begin < end_s).max(from);
+        if nodes.len() > MANY {
+            let mut set = self.spare.pop().unwrap_or_default();
+            set.clone_from(&self.free[0]);
+            set.clear();
+            nodes.iter().for_each(|n| set.insert(*n));
+            for at in from..to {
+                self.counts[at] -= self.free[at].intersection_count(&set);
+                self.free[at].difference_with(&set);
+            }
+            self.spare.push(set);
+        } else {
+            self.take_each(nodes, from, to);
+        }
+        if to > from && to < self.len() {
+            self.opens[to - 1] = true;
+        }
+        self.join(from.saturating_sub(1), to);
+    }
+
+    fn take_each(&mut self, nodes: &[usize], from: usize, to: usize) {
         for at in from..to {
             let free = &mut self.free[at];
             for node in nodes {
@@ -116,10 +146,6 @@ impl TimeMap {
                 }
             }
         }
-        if to > from && to < self.len() {
-            self.opens[to - 1] = true;
-        }
-        self.join(from.saturating_sub(1), to);
     }
 
     /// Joins equal neighbours from slot `from` on, as far as the pair that ends with slot `to`.
