@@ -92,7 +92,8 @@ fn run(config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) -> SlurmOutco
     run_slurm(SlurmRun { config, hardware: &hardware, specs, jobs, commands: &[], chance }, &|| false)
 }
 
-fn show(what: &str, config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) {
+/// Runs and tells the seconds that it took.
+fn show(what: &str, config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) -> f64 {
     let mut outcome = None;
     let time = measure::shortest(1, &mut [&mut || outcome = Some(run(config, specs, jobs))])[0];
     let outcome = outcome.expect("it ran");
@@ -115,6 +116,7 @@ fn show(what: &str, config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) 
         .max()
         .map_or(0.0, |end| end.since(jobs[0].submit).micros() as f64);
     println!("    mean queue {:.0}, decisions {:016x}", waits * 1e6 / span.max(1.0), digest(&outcome));
+    seconds
 }
 
 /// The yardstick: CEA-Curie on 5,040 nodes of 16 CPUs.
@@ -127,7 +129,9 @@ fn curie(path: &str, jobs: usize) {
     let users: BTreeSet<&str> = users_of(&trace);
     let config = with_users(site(5_040, 16), users.into_iter());
     let intake = Intake::new(&trace, &config);
-    show("curie", &config, &intake.specs, &intake.jobs);
+    let seconds = show("curie", &config, &intake.specs, &intake.jobs);
+    let each = 1e6 * seconds / intake.jobs.len().max(1) as f64;
+    println!("    {each:.0} us a job; target <= 100 {}", measure::verdict(each, 100.0));
 }
 
 fn users_of(trace: &Workload) -> BTreeSet<&str> {
@@ -178,14 +182,10 @@ fn saturated(nodes: u32, queue: usize, span_s: i64) -> (SlurmConfig, Vec<JobSpec
     let mut draw = Stream::new(7, "saturated", 0, 0);
     let (mut specs, mut jobs) = (Vec::new(), Vec::new());
     let mut at_s = 0.0;
-    let mut backlog = 0.0;
     while at_s < span_s as f64 {
         let (spec, run) = random_job(&mut draw, 64, (nodes / 8).max(1));
-        backlog += run.as_s() * f64::from(spec.ask.cpus) / 64.0;
         if specs.len() > queue + queue / 4 {
             at_s += run.as_s() * f64::from(spec.ask.cpus) / 64.0 / f64::from(nodes);
-        } else if backlog < 86_400.0 * 0.2 * f64::from(nodes) {
-            // what fills the machine at the start comes on top of the queue
         }
         let submit = SimTime::from_micros((at_s * 1e6) as i64);
         specs.push(spec);
@@ -196,7 +196,8 @@ fn saturated(nodes: u32, queue: usize, span_s: i64) -> (SlurmConfig, Vec<JobSpec
 
 fn month() {
     let (config, specs, jobs) = saturated(1_000, 1_500, 30 * 86_400);
-    show("saturated month, 1,000 nodes", &config, &specs, &jobs);
+    let seconds = show("saturated month, 1,000 nodes", &config, &specs, &jobs);
+    println!("    target <= 60 s {}", measure::verdict(seconds, 60.0));
 }
 
 /// One backfill cycle over a full machine, by nodes and queue.
