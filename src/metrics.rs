@@ -11,6 +11,7 @@
 pub mod backtest;
 pub mod groups;
 pub mod quantiles;
+pub mod shifts;
 pub mod timeline;
 
 use serde::Serialize;

@@ -18,6 +18,7 @@ mod rules;
 mod stats_text;
 mod story;
 mod table;
+mod winners;
 
 use crate::experiment::{DesignResult, LoadedWorkload};
 use crate::scenario::Scenario;

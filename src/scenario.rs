@@ -224,6 +224,22 @@ pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Scenario, Diagnost
     load_text(&name, text, directory, sets)
 }
 
+/// As [`load`], with one design more: the baseline under other options of Slurm, as (option, value). It is
+/// called `what-if`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_what_if(
+    path: &Path,
+    sets: &[(String, String)],
+    options: &[(String, String)],
+) -> Result<Scenario, Diagnostics> {
+    let name = path.display().to_string();
+    let text = read(path, &name).map_err(|problem| only(*problem))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    load_texts(&name, text, directory, sets, options)
+}
+
 /// Reads a scenario from a text called `name`; paths in it are relative to `directory`.
 ///
 /// # Errors
@@ -234,12 +250,27 @@ pub fn load_text(
     directory: &Path,
     sets: &[(String, String)],
 ) -> Result<Scenario, Diagnostics> {
+    load_texts(name, text, directory, sets, &[])
+}
+
+fn load_texts(
+    name: &str,
+    text: String,
+    directory: &Path,
+    sets: &[(String, String)],
+    what_if: &[(String, String)],
+) -> Result<Scenario, Diagnostics> {
     let schema = json_schema();
     let schema = structure::Schema::new(&schema);
     let mut texts = document::Texts::new(name, text);
-    let paths = read_sets(&mut texts, sets, schema)?;
+    let paths = read_sets(&mut texts, sets, schema, |_| ())?;
+    let what_if = set::what_if(what_if);
+    let more = read_sets(&mut texts, &what_if, schema, set::add_what_if)?;
     let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
-    for (index, path) in paths.iter().enumerate() {
+    for (index, path) in paths.iter().chain(&more).enumerate() {
+        if index == paths.len() {
+            set::add_what_if(&mut tree);
+        }
         set::put(&mut tree, texts.parse(index + 1).map_err(|problem| only(*problem))?, path, schema);
     }
     let document = document::Document { texts: &texts, tree };
@@ -261,9 +292,11 @@ fn read_sets(
     texts: &mut document::Texts,
     sets: &[(String, String)],
     schema: structure::Schema<'_>,
+    prepare: fn(&mut toml::de::DeTable<'_>),
 ) -> Result<Vec<Vec<String>>, Diagnostics> {
     let mut problems = Diagnostics::default();
-    let tree = texts.parse(0).map_err(|problem| only(*problem))?;
+    let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
+    prepare(&mut tree);
     let read: Vec<_> = sets.iter().map(|setting| set::read(setting, &tree, schema)).collect();
     let mut paths = Vec::new();
     for setting in read {

@@ -278,6 +278,42 @@ pub struct SlurmFacts {
     pub backfill_cycles: u64,
     /// What of the trace could not be carried over, with the number of jobs.
     pub not_carried_over: Vec<(String, u64)>,
+    /// Story of the watched job.
+    pub watched: Vec<SlurmWait>,
+}
+
+/// A stretch of a watched job's time, from `at` to the next row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlurmWait {
+    /// From when.
+    pub at: SimTime,
+    /// Slurm's reason; `None` = it does not wait (it runs, or is gone).
+    pub reason: Option<&'static str>,
+    /// Who is in the way: at its beginning the first few, where the reason is that others come first, all
+    /// that were first in the queue, one after the other.
+    pub blockers: Vec<JobId>,
+    /// How many more.
+    pub more_blockers: usize,
+    /// Pending jobs of its partition that come before it, at its beginning.
+    pub ahead: usize,
+    /// The same at its end.
+    pub ahead_last: usize,
+    /// Whether the reason is a limit of an association or QOS.
+    pub is_limit: bool,
+    /// When its begin time comes.
+    pub until: Option<SimTime>,
+    /// The first start that the backfill thread planned for it then.
+    pub planned_first: Option<SimTime>,
+    /// The last one.
+    pub planned_last: Option<SimTime>,
+}
+
+impl SlurmWait {
+    /// A row without anybody in the way.
+    #[must_use]
+    pub fn at(at: SimTime, reason: Option<&'static str>) -> Self {
+        Self { at, reason, ..Self::default() }
+    }
 }
 
 /// Why a run has no outcome.

@@ -13,13 +13,17 @@ use crate::scenario;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel compare scenarios/whole-gpus.toml
-  windtunnel compare scenarios/whole-gpus.toml --set workload.scale.arrivals=1.4 --out results")]
+  windtunnel compare scenarios/whole-gpus.toml --set workload.scale.arrivals=1.4 --out results
+  windtunnel compare site.toml --what-if bf_interval=60 --what-if priorityweightage=5000")]
 pub(super) struct CompareArgs {
     /// The scenario file.
     scenario: PathBuf,
     /// Changes a setting of the scenario: path=value.
     #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
+    /// Adds a design: the baseline under another option of Slurm, for instance bf_interval=60.
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = parse_set)]
+    what_if: Vec<(String, String)>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -37,7 +41,7 @@ pub(super) struct CompareArgs {
 pub(super) fn compare(args: &CompareArgs, common: &Common) -> Result<(), Failure> {
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
-    let scenario = scenario::load(&args.scenario, &sets)?;
+    let scenario = scenario::load_what_if(&args.scenario, &sets, &args.what_if)?;
     let wish = Wish { out: args.out.clone(), strict: args.strict, referee: args.referee, ..Wish::default() };
     run_and_tell(scenario, &wish, common)
 }

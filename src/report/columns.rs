@@ -174,6 +174,12 @@ const SUMMARY: &[(&str, &str)] = &[
         "under Slurm's policy: starts, share of them by the backfill thread, jobs requeued, passes and \
          cycles, jobs pending at the end by reason, what of the trace could not be carried over",
     ),
+    (
+        "designs.<name>.against_baseline",
+        "not of the baseline itself: the waits of the jobs that started under both, for all, by account and by \
+         user: means and their change, jobs that wait longer or less by a second or more, jobs that no longer \
+         start or start now, and the job whose wait grew most",
+    ),
     ("designs.<name>.by.{user,account,partition,class,size}", "the same for parts of the jobs"),
     ("designs.<name>.refused_by_design", "the first 20 jobs that no pool can ever hold, with reasons"),
     ("notes", "defaults used with sources, repairs, columns without effect, hours of default class"),

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::winners::baseline;
 use crate::cost::CostFigures;
 use crate::experiment::DesignResult;
 use crate::metrics::groups;
+use crate::metrics::shifts::shifts;
 use crate::money::Money;
 use crate::simulation::{JobState, SlurmFacts};
 
@@ -76,6 +78,10 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     object["service"] = json!({});
     if let Some(facts) = &result.outcome.slurm {
         object["slurm"] = slurm_json(facts);
+    }
+    if let Some(before) = baseline(context).filter(|before| before.design.name != result.design.name) {
+        let workload = &context.loaded.workload;
+        object["against_baseline"] = json!(shifts(workload, &before.outcome, &result.outcome));
     }
     object["refused_by_design"] = refused(context, result);
     object["by"] = json!(groups::groups(&context.loaded.workload, &result.design.cluster, &result.outcome));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Context;
 use super::figures::{FIGURES, count, percent};
 use super::json::pending_by_reason;
+use super::winners::winners_text;
 use crate::experiment::{DesignResult, Trust};
 use crate::scenario::PolicyChoice;
 use crate::workload::{JobFlags, RepairLedger};
@@ -38,6 +39,7 @@ pub fn terminal_table(context: &Context<'_>) -> String {
         writeln!(text, "{}\n", figures_table(context, part)).expect("writing to a text works");
     }
     text += &remarks(context);
+    text += &winners_text(context);
     text
 }
 

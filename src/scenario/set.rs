@@ -79,6 +79,37 @@ impl UnknownPath {
     }
 }
 
+/// Name of the design that `--what-if` adds.
+const WHAT_IF: &str = "what-if";
+
+/// Options of Slurm as settings of the design `what-if`; `policy.slurm.` before a name may be written.
+pub(super) fn what_if(options: &[(String, String)]) -> Vec<(String, String)> {
+    if options.is_empty() {
+        return Vec::new();
+    }
+    let name = |path: &str| path.strip_prefix("policy.slurm.").unwrap_or(path).to_owned();
+    let words: Vec<String> = options.iter().map(|(path, value)| format!("{}={value}", name(path))).collect();
+    let label = (format!("design.{WHAT_IF}.label"), format!("what if {}", words.join(", ")));
+    let settings =
+        options.iter().map(|(path, value)| (format!("design.{WHAT_IF}.slurm.{}", name(path)), value.clone()));
+    settings.chain([label]).collect()
+}
+
+/// Copies the baseline as the design `what-if`, unless there is one.
+pub(super) fn add_what_if(tree: &mut DeTable<'_>) {
+    let word = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(str::to_owned);
+    let compare = tree.get("compare").and_then(|table| table.get_ref().as_table());
+    let baseline = compare.and_then(|table| table.get("baseline")).and_then(word);
+    let Some(DeValue::Table(designs)) = tree.get_mut("design").map(Spanned::get_mut) else { return };
+    if designs.contains_key(WHAT_IF) {
+        return;
+    }
+    let named = baseline.as_deref().and_then(|name| designs.get_key_value(name));
+    let Some((key, value)) = named.or_else(|| designs.iter().next()) else { return };
+    let (key, value) = (Spanned::new(key.span(), WHAT_IF.into()), value.clone());
+    designs.insert(key, value);
+}
+
 /// Follows the path through schema and tree; the leaf's schema, or `None` below a table that is not checked.
 fn walk<'s>(
     segments: &[String],

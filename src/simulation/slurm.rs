@@ -23,6 +23,7 @@ mod intake;
 mod observed;
 mod outcome;
 mod threads;
+mod watch;
 
 use crate::cluster::Allocation;
 use crate::ids::Id;

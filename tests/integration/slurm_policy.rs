@@ -232,7 +232,67 @@ fn options_are_settings_like_any_other() {
         tell(&["--set", "design.more.pool.new.partitions=[\"bigg\"]"]),
         tell(&["--set", "policy.easy.placement=spread"]),
     ];
+    let pools = "[workload]\ntrace = \"jobs.csv\"\n[policy.easy]\n[node.small]\ncpus = 8\nmem-mb = 1000\n\
+                 [design.d.pool.a]\nnode = \"small\"\ncount = 2\npartitions = [\"x\"]\n";
+    desk.put("misplaced.toml", pools);
+    desk.put("gres.toml", pools.replace("policy.easy]", "policy.slurm]\ngres-conf = \"g.conf\""));
+    let clash = SCENARIO.replace("pool.new]", "pool.n0]");
+    desk.put("clash.toml", clash);
+    let misplaced = ["misplaced.toml", "gres.toml", "clash.toml"].map(|name| desk.run(&["run", name]).told());
     insta::with_settings!({ snapshot_path => "snapshots/cli" }, {
-        insta::assert_snapshot!("slurm_bad_options", told.join("\n"));
+        insta::assert_snapshot!("slurm_bad_options", [told.as_slice(), &misplaced].concat().join("\n"));
     });
+}
+
+#[test]
+fn a_job_tells_why_it_waited() {
+    let desk = site();
+    let tell = |job: &str| desk.run(&["explain", job, "--scenario", "site.toml", "--quiet"]).ok().stdout;
+    let stories = ["fits", "winner", "second", "next", "long", "nobody"].map(tell);
+    insta::with_settings!({ snapshot_path => "snapshots/cli" }, {
+        insta::assert_snapshot!("slurm_explain", stories.join("\n"));
+    });
+    let story = desk.run(&["explain", "second", "--scenario", "site.toml", "--json", "--quiet"]).ok().json();
+    let limited = &story["waits"][1]["slurm"];
+    assert_eq!(
+        (&limited["limit"], &limited["blockers"][0]),
+        (&"QOSMaxJobsPerUserLimit".into(), &"winner".into())
+    );
+    let waits = story["waits"].as_array().unwrap();
+    for pair in waits.windows(2) {
+        assert_eq!(pair[0]["to_s"], pair[1]["from_s"], "no gap");
+    }
+    assert_eq!(waits.last().unwrap()["to_s"], story["start_s"]);
+}
+
+#[test]
+fn what_if_tells_who_wins_and_who_loses() {
+    let desk = site();
+    let compare = |args: &[&str]| {
+        let args: Vec<&str> = ["compare", "site.toml", "--quiet"].iter().chain(args).copied().collect();
+        desk.run(&args)
+    };
+    let told =
+        compare(&["--what-if", "preempttype=preempt/none", "--what-if", "preemptmode=OFF"]).ok().stdout;
+    insta::with_settings!({ snapshot_path => "snapshots/cli" }, {
+        insta::assert_snapshot!("slurm_what_if", told);
+    });
+    let object = compare(&["--what-if", "preemptmode=OFF", "--json"]).ok().json();
+    let shift = &object["designs"]["what-if"]["against_baseline"];
+    assert_eq!(shift["all"]["jobs"], 5);
+    assert!(shift["user"]["bob"]["wait_mean_change_s"].as_f64().unwrap() > 10.0, "{shift}");
+    assert_eq!(shift["user"]["bob"]["starvation"]["job_id"], "second");
+    assert!(object["designs"]["now"]["against_baseline"].is_null());
+    let wrong = [
+        compare(&["--what-if", "bf_intervall=3"]).told(),
+        compare(&["--what-if", "bf_interval=soon"]).told(),
+        compare(&["--what-if", "bf_interval=3", "--set", "policy.easy.placement=spread"]).told(),
+    ];
+    insta::with_settings!({ snapshot_path => "snapshots/cli" }, {
+        insta::assert_snapshot!("slurm_what_if_wrong", wrong.join("\n"));
+    });
+    compare(&["--what-if", "bf_interval=5", "--out", "out"]).ok();
+    desk.run(&["run", "--from", "out/manifest.json", "--out", "again", "--quiet"]).ok();
+    let same = desk.files("out").iter().zip(desk.files("again")).all(|(a, b)| *a == b);
+    assert!(same, "a manifest repeats a what-if too");
 }

@@ -285,6 +285,23 @@ impl<'c> Controller<'c> {
         self.ask(job)
     }
 
+    /// Nodes of a partition.
+    #[must_use]
+    pub fn nodes_of_partition(&self, partition: usize) -> &NodeSet {
+        &self.config.partitions[partition].nodes
+    }
+
+    /// Whether two jobs have an association in common below the root, so that its group limits count both.
+    #[must_use]
+    pub fn share_an_account(&self, a: &Job, b: &Job) -> bool {
+        let accounting = &self.config.accounting;
+        let chain = |job: &Job| {
+            let own = job.assoc.into_iter().flat_map(|assoc| accounting.chain(assoc));
+            own.filter(|assoc| accounting.assoc(*assoc).parent.is_some())
+        };
+        chain(a).any(|mine| chain(b).any(|theirs| theirs == mine))
+    }
+
     /// The records of a submission.
     #[must_use]
     pub fn records_of(&self, spec: usize) -> &[JobIx] {

@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 
 use super::causes::Causes;
-use super::{Attempt, Chance, Command, Intake, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
+use super::watch::Watch;
+use super::{Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId};
 use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::slurm::hardware_of;
 use crate::scheduler::slurm::job::{JobSpec, StartedBy, State};
+use crate::scheduler::slurm::{Controller, hardware_of};
 use crate::simulation::meter::{IdleCause, Meter};
 use crate::simulation::{Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch};
 use crate::time::{SimDuration, SimTime};
@@ -54,8 +55,9 @@ pub fn simulate_slurm(
         commands,
         chance,
     };
-    let mut causes = Causes::default();
-    let told = run_slurm_observed(run, options.budget, &mut causes, options.interrupted);
+    let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
+    let told = run_slurm_observed(run, options.budget, &mut seen, options.interrupted);
+    let Seen { causes, watch } = seen;
     match told.end {
         RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => {}
         RunEnd::EventBudget => return Err(RunError::EventBudget(told.events)),
@@ -66,8 +68,24 @@ pub fn simulate_slurm(
     outcome.hours =
         Booking { workload, told: &told, specs: &intake.specs, causes: &causes }.hours(cluster, &outcome)?;
     let facts = outcome.slurm.as_mut().expect("records make them");
+    facts.watched = watch.map_or_else(Vec::new, |watch| watch.rows);
     facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
     Ok(outcome)
+}
+
+/// Everybody who looks on.
+struct Seen {
+    causes: Causes,
+    watch: Option<Watch>,
+}
+
+impl Observer for Seen {
+    fn instant(&mut self, now: SimTime, controller: &Controller<'_>) {
+        self.causes.instant(now, controller);
+        if let Some(watch) = &mut self.watch {
+            watch.instant(now, controller);
+        }
+    }
 }
 
 /// A GPU type that no node has is a type all the same: a job that asks for it is refused, not given another.
@@ -175,6 +193,7 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
             main_passes: told.cycles.main,
             backfill_cycles: told.cycles.backfill,
             not_carried_over: Vec::new(),
+            watched: Vec::new(),
         })),
     }
 }
