@@ -29,7 +29,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use meter::{Hours, IdleWaiting, PoolHours};
-pub use outage::Outage;
+pub use outage::{Outage, StartUsage, UsageRow};
 
 /// Where a job stands at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,8 +107,10 @@ pub struct RunOptions<'a> {
     pub keep_allocations: bool,
     /// Write down why this job waits, whenever that changes.
     pub watch: Option<JobId>,
-    /// Nodes that jobs cannot use for a while (classic policies only).
+    /// Nodes that jobs cannot use for a while.
     pub outages: &'a [Outage],
+    /// Fair-share usage from which Slurm's priorities go on.
+    pub usage: Option<&'a StartUsage>,
     /// Limits.
     pub budget: Budget,
     /// Seed of what the run itself leaves to chance.
@@ -123,6 +125,7 @@ impl Default for RunOptions<'_> {
             keep_allocations: false,
             watch: None,
             outages: &[],
+            usage: None,
             budget: Budget::default(),
             seed: 1,
             interrupted: &|| false,

@@ -55,7 +55,7 @@ pub(super) struct BacktestArgs {
     /// Reservations: output of `scontrol show reservation`.
     #[arg(long, value_name = "FILE")]
     reservations: Option<PathBuf>,
-    /// Fair-share usage: output of `sshare -alP`; only policies with fair share can use it.
+    /// Fair-share usage: output of `sshare -alP`; only Slurm's policy uses it.
     #[arg(long, value_name = "FILE")]
     sshare: Option<PathBuf>,
     /// What a job takes: what it asked for, or what it was really given (where the trace tells).
@@ -84,7 +84,7 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     }
     let zone = args.time_zone.as_deref().or(scenario.workload.time_zone.as_deref());
     let mut clock = SiteClock::new(zone)?;
-    let state = site_state(args, &mut clock, common)?;
+    let state = site_state(args, &mut clock)?;
     let (from, to) = window_of(args, &mut clock)?;
     let watch = Stopwatch::start("simulating", common.quiet);
     let asked = scenario.workload.read_options();
@@ -116,7 +116,8 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     let prepared = backtest::prepare(workload, &spec)?;
     let orderly = Orderly::begin();
     let stop = || watch.tick();
-    let options = RunOptions { interrupted: &stop, ..RunOptions::default() };
+    let seed = scenario.workload.seed;
+    let options = RunOptions { interrupted: &stop, seed, ..RunOptions::default() };
     let found = backtest::run(prepared, &spec, &options)
         .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })?;
     let object = backtest_json(&input, &found);
@@ -207,22 +208,16 @@ fn trace_of(args: &BacktestArgs, scenario: &Scenario) -> Result<(PathBuf, String
     }
 }
 
-fn site_state(args: &BacktestArgs, clock: &mut SiteClock, common: &Common) -> Result<SiteState, Failure> {
+fn site_state(args: &BacktestArgs, clock: &mut SiteClock) -> Result<SiteState, Failure> {
     let events = args.events.as_deref().map(|path| site::read_events(path, clock)).transpose()?;
     let reservations =
         args.reservations.as_deref().map(|path| site::read_reservations(path, clock)).transpose()?;
-    if let Some(path) = &args.sshare {
-        let rows = site::count_shares(path)?;
-        if !common.quiet {
-            let mut told = crate::diagnostic::Diagnostics::default();
-            let message = format!("the fair-share usage of {rows} associations is not used by this policy");
-            told.push(Diagnostic::warning("W0446", message).because(
-                "only Slurm's multifactor priority knows fair share, and a backtest cannot run it yet",
-            ));
-            tell(&told, Severity::Warning);
-        }
-    }
-    Ok(SiteState { events: events.unwrap_or_default(), reservations: reservations.unwrap_or_default() })
+    let shares = args.sshare.as_deref().map(site::read_shares).transpose()?;
+    Ok(SiteState {
+        events: events.unwrap_or_default(),
+        reservations: reservations.unwrap_or_default(),
+        shares,
+    })
 }
 
 type WindowEnds = (Option<SimTime>, Option<SimTime>);

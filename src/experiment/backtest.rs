@@ -23,7 +23,8 @@ use crate::ids::{Id, IdVec, JobId, NodeId, TextId};
 use crate::metrics::backtest::{Case, Standing, Verdict, judge};
 use crate::scenario::{Design, PolicyChoice};
 use crate::scheduler::Shapes;
-use crate::simulation::{Outage, RunError, RunOptions};
+use crate::scheduler::slurm::config::SlurmConfig;
+use crate::simulation::{Outage, RunError, RunOptions, StartUsage, UsageRow};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Extras, JobFlags, RepairKind, Request, Workload};
 
@@ -31,6 +32,10 @@ use self::site::{NodeEvent, Reservation, SiteState};
 
 /// Eligible later than this after the submission means held; Slurm itself looks at a job within a minute.
 const HELD_FROM: SimDuration = SimDuration::from_s(60);
+
+/// A job that was running when the window began and starts later than this found no room; Slurm's threads
+/// need some seconds for a start.
+const LATE_FROM: SimDuration = SimDuration::from_s(60);
 
 /// Which amounts a job takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +144,7 @@ pub fn prepare(mut workload: Workload, spec: &BacktestSpec<'_>) -> Result<Prepar
     let roles: Vec<Role> =
         workload.jobs.ids().map(|job| role(&workload, job, window, until, &shapes, &reserved)).collect();
     drop(shapes);
-    let (outages, told) = outages(&spec.design.cluster, spec.site, window, until);
+    let (outages, told) = outages(spec.design, spec.site, window, until);
     let (workload, standings, left_out) = rearrange(workload, roles);
     Ok(Prepared { workload, standings, left_out, window, outages, told })
 }
@@ -310,11 +315,11 @@ fn hold(workload: &mut Workload, holds: &[(JobId, SimTime)]) {
     workload.extras.sort_by_key(|(id, _)| *id);
 }
 
-/// Nodes that events and reservations take, from the window's begin on. Names are not known to a design:
-/// they are given, in the order of their names, to the last nodes of the pool that they begin like, else
+/// Nodes that events and reservations take, from the window's begin on. Without a slurm.conf names are not
+/// known to a design: they are given, in the order of their names, to the last nodes of the pool that they begin like, else
 /// of the first.
 fn outages(
-    cluster: &ClusterSpec,
+    design: &Design,
     site: &SiteState,
     (from, to): (SimTime, SimTime),
     until: SimTime,
@@ -329,12 +334,16 @@ fn outages(
     if names.is_empty() {
         return (Vec::new(), told);
     }
-    if cluster.pools.iter().all(|pool| pool.count == 1) {
+    if design.slurm.is_none() && design.cluster.pools.iter().all(|pool| pool.count == 1) {
         let message = "node events and reservations are not used: the machine is a plain pool of processors";
         told.push(Diagnostic::warning("W0442", message).help("give nodes: --nodes N --cpus-per-node C"));
         return (Vec::new(), told);
     }
-    let nodes = node_of_each(cluster, &names, &mut told);
+    let named = |site: &SlurmConfig| names.iter().any(|name| site.nodes.iter().any(|n| n.name == *name));
+    let nodes = match design.slurm.as_deref().filter(|site| named(site)) {
+        Some(site) => nodes_by_name(site, &names, &mut told),
+        None => node_of_each(&design.cluster, &names, &mut told),
+    };
     let mut found = Vec::new();
     let mut add = |name: &str, begin: SimTime, end: SimTime, is_end_known: bool| {
         let (begin, end) = (begin.max(from), end.min(until.max(to)));
@@ -351,6 +360,25 @@ fn outages(
         }
     }
     (found, told)
+}
+
+/// The nodes of those names, where the site's configuration names them.
+fn nodes_by_name<'n>(
+    site: &SlurmConfig,
+    names: &std::collections::BTreeSet<&'n str>,
+    told: &mut Vec<Diagnostic>,
+) -> std::collections::BTreeMap<&'n str, NodeId> {
+    let place = |name: &&'n str| {
+        let at = site.nodes.iter().position(|node| node.name == **name)?;
+        Some((*name, NodeId::new(at)))
+    };
+    let found: std::collections::BTreeMap<&str, NodeId> = names.iter().filter_map(place).collect();
+    let strange = names.len() - found.len();
+    if strange > 0 {
+        let message = format!("{strange} nodes of events and reservations are not in the configuration");
+        told.push(Diagnostic::warning("W0443", message).help("use the slurm.conf of that time"));
+    }
+    found
 }
 
 /// A node of the cluster for each name.
@@ -395,21 +423,13 @@ pub fn run(
     options: &RunOptions<'_>,
 ) -> Result<Backtest, RunError> {
     let Prepared { workload, standings, left_out, window, outages, mut told } = prepared;
-    if spec.policy.classic().is_none() && !outages.is_empty() {
-        let message = format!("{} outages and reservations are left out of this run", outages.len());
-        told.push(
-            Diagnostic::warning("W0449", message).because("Slurm's policy does not take them from here yet"),
-        );
-    }
-    let options = RunOptions { outages: &outages, ..*options };
+    let usage = usage(spec, window.0, &mut told);
+    let options = RunOptions { outages: &outages, usage: usage.as_ref(), ..*options };
     let outcome = run_design(&workload, spec.design, spec.policy, &options)?;
-    let is_running = |(id, standing): (JobId, &Standing)| {
-        (*standing == Standing::SetAside(RUNNING)).then(|| outcome.records[id].start)
-    };
     let running: Vec<bool> = standings
         .iter_ids()
-        .filter_map(|(id, standing)| is_running((id, standing)).map(|start| (id, start)))
-        .map(|(id, start)| start != workload.jobs[id].submit)
+        .filter(|(_, standing)| **standing == Standing::SetAside(RUNNING))
+        .map(|(id, _)| outcome.records[id].start.saturating_since(workload.jobs[id].submit) > LATE_FROM)
         .collect();
     let case = Case {
         workload: &workload,
@@ -435,12 +455,48 @@ pub fn run(
     })
 }
 
+/// The fair-share usage of the site, where the policy is Slurm's and knows the associations.
+fn usage(spec: &BacktestSpec<'_>, at: SimTime, told: &mut Vec<Diagnostic>) -> Option<StartUsage> {
+    let rows = spec.site.shares.as_ref()?;
+    let Some(site) = &spec.design.slurm else {
+        let message = format!("the fair-share usage of {} associations is not used", rows.len());
+        let why = "only Slurm's multifactor priority knows fair share ([policy.slurm])";
+        told.push(Diagnostic::warning("W0446", message).because(why));
+        return None;
+    };
+    let is_known = |row: &UsageRow| site.accounting.find_assoc(&row.account, row.user.as_deref()).is_some();
+    let strange = rows.iter().filter(|row| !is_known(row)).count();
+    if strange > 0 || !site.priority.multifactor {
+        let message = format!(
+            "the fair-share usage of {} of {} associations is not used",
+            if site.priority.multifactor { strange } else { rows.len() },
+            rows.len()
+        );
+        let why = if site.priority.multifactor {
+            "the site's accounts do not have them (give the associations to the policy)"
+        } else {
+            "the site's priority is not multifactor"
+        };
+        told.push(Diagnostic::warning("W0446", message).because(why));
+    }
+    Some(StartUsage { at, rows: rows.clone() })
+}
+
 /// What decides waits at a site and is not in this simulation.
 fn not_known(workload: &Workload, spec: &BacktestSpec<'_>) -> Vec<&'static str> {
-    let mut unknown = vec![
-        "limits of users, accounts and QOS, fair share and priorities of the site: the policy knows none of them",
-        "partitions: their nodes, limits and tiers; every job may use every pool that can hold it",
-    ];
+    let mut unknown = Vec::new();
+    if spec.policy.classic().is_some() {
+        unknown.push(
+            "limits of users, accounts and QOS, fair share and priorities of the site: the policy knows none of them",
+        );
+        unknown
+            .push("partitions: their nodes, limits and tiers; every job may use every pool that can hold it");
+    } else {
+        unknown.push("changes of the configuration, of accounts and of limits during the window");
+        if spec.site.shares.is_none() {
+            unknown.push("fair-share usage before the window (give --sshare)");
+        }
+    }
     if spec.site.events.is_empty() {
         unknown.push("nodes down or drained (give --events)");
     }

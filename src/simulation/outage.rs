@@ -23,6 +23,26 @@ pub struct Outage {
     pub is_end_known: bool,
 }
 
+/// Fair-share usage of a site at one instant, as `sshare` tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StartUsage {
+    /// When it holds.
+    pub at: SimTime,
+    /// Every association.
+    pub rows: Vec<UsageRow>,
+}
+
+/// Usage of one association.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageRow {
+    /// Account.
+    pub account: String,
+    /// User; `None` for the account itself.
+    pub user: Option<String>,
+    /// `RawUsage`: TRES-seconds, decayed.
+    pub raw: f64,
+}
+
 /// The outages of a run, and what those at work hold.
 #[derive(Debug, Default)]
 pub(super) struct Outages {

@@ -22,13 +22,14 @@ mod equivalence;
 mod intake;
 mod observed;
 mod outcome;
+mod site_state;
 mod threads;
 mod watch;
 
 use crate::cluster::Allocation;
 use crate::ids::Id;
 use crate::kernel::{self, Budget, Calendar, RunEnd};
-use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::config::{AssocId, SlurmConfig};
 use crate::scheduler::slurm::job::{JobIx, JobSpec, StartedBy, State};
 use crate::scheduler::slurm::placement::Hardware;
 use crate::scheduler::slurm::{Cycles, NodeChange, NodeSet, Refusal, ReservationRequest};
@@ -63,6 +64,8 @@ pub enum Command {
     DeleteReservation(String),
     /// `scontrol update NodeName= State=`.
     ChangeNodes(NodeSet, NodeChange),
+    /// No command: from here on, usage is what the site's `sshare` told.
+    SetUsage(Vec<(AssocId, f64)>),
     /// Read-only commands change nothing.
     Nothing,
 }

@@ -107,6 +107,30 @@ fn nodes_down_and_reservations_are_taken_from_the_machine() {
 }
 
 #[test]
+fn slurm_meets_drained_nodes_and_reservations_too() {
+    let desk = Desk::new();
+    desk.put(
+        "t.csv",
+        "job_id,submit_s,run_s,limit_s,nodes,start_s\n1,1000,60,60,2,1200\n2,1300,600,600,1,1900\n",
+    );
+    desk.put("events.txt", "NodeName|TimeStart|TimeEnd|State\nn2|900|1150|DOWN\n");
+    desk.put("reserved.txt", "Name|Start|End|NodeNames\nmaint|1500|1800|n[1-2]\n");
+    desk.put("shares.txt", "Account|User|RawUsage\nroot||10\n a|ann|10\n");
+    let mut args =
+        vec!["backtest", "t.csv", "--nodes", "2", "--cpus-per-node", "1", "--policy", "slurm", "--json"];
+    let plain = desk.run(&args).ok().json();
+    assert!(number(&plain, "/judged/simulated_wait_s/max") < 10.0);
+    args.extend(["--events", "events.txt", "--reservations", "reserved.txt", "--sshare", "shares.txt"]);
+    let answer = desk.run(&args).ok();
+    assert!(answer.stderr.contains("W0446"), "{}", answer.stderr);
+    let found = answer.json();
+    // Job 1 waits for the drained node, until 1150 s; job 2 would run into the reservation, so it waits for its
+    // end at 1800 s. Slurm's threads add up to a minute.
+    let mean = number(&found, "/judged/simulated_wait_s/mean");
+    assert!(((150.0 + 500.0) / 2.0..(210.0 + 560.0) / 2.0).contains(&mean), "{mean}");
+}
+
+#[test]
 fn what_cannot_be_judged_is_set_aside() {
     let trace = "job_id,submit_s,run_s,cpus,start_s,eligible_s,after,reservation\n\
                  1,0,10,1,0,0,,\n2,0,10,1,520,500,,\n3,0,10,1,,,,\n4,0,10,99,5,,,\n5,20,10,1,10,,,\n\

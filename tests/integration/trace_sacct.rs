@@ -139,6 +139,15 @@ fn suspended_time_is_no_run_time() {
 }
 
 #[test]
+fn a_table_that_a_spreadsheet_wrote() {
+    let text =
+        "JobID,State,Submit,Start,ElapsedRaw,ReqTRES\n4,COMPLETED,100,200,250,\"cpu=3,mem=2G,node=1\"\n";
+    let workload = read_stream(text.as_bytes(), "dump.csv", &ReadOptions::default()).unwrap();
+    let request = workload.requests.get(workload.jobs[JobId::new(0)].request);
+    assert_eq!((request.cpus, request.mem_mb_per_node), (Some(3), Some(2048)));
+}
+
+#[test]
 fn real_dumps() {
     let Some(folder) = shared::folder("traces/slurm") else { return };
     let xdmod = read_trace(&folder.join("xdmod/pozidriv.log.gz"), &ReadOptions::default()).unwrap();

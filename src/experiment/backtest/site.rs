@@ -2,12 +2,13 @@
 //!
 //! - `sacctmgr show event -P` (any columns with NodeName, TimeStart, TimeEnd, State)
 //! - `sacctmgr -P show reservation` (name, start, end, nodes), or `scontrol show reservation`
-//! - `sshare -alP`: counted only; no policy here uses it yet
+//! - `sshare -alP` (Account, User, RawUsage)
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::simulation::UsageRow;
 use crate::time::SimTime;
 use crate::workload::read::SiteClock;
 use crate::workload::read::node_list::hosts;
@@ -39,12 +40,14 @@ pub struct Reservation {
 }
 
 /// All of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SiteState {
     /// Nodes down or drained.
     pub events: Vec<NodeEvent>,
     /// Reservations.
     pub reservations: Vec<Reservation>,
+    /// Fair-share usage, where it is given.
+    pub shares: Option<Vec<UsageRow>>,
 }
 
 /// States in which a node takes no new jobs (sacctmgr(1), scontrol(1)).
@@ -195,21 +198,39 @@ fn finish(
     }
 }
 
-/// Counts the rows of `sshare -alP`.
+/// Reads `sshare -alP`; accounts are written with leading blanks by their depth.
 ///
 /// # Errors
-/// W0444 where it is no such text.
-pub fn count_shares(path: &Path) -> Result<u64, Diagnostics> {
+/// W0444 where it is no such text, or a usage is no number.
+pub fn read_shares(path: &Path) -> Result<Vec<UsageRow>, Diagnostics> {
     let file = Text::open(path)?;
     let mut lines = file.lines();
     let (_, header) = lines.next().unwrap_or((0, ""));
     let names: Vec<&str> = header.split('|').map(str::trim).collect();
-    if !names.contains(&"Account") || !names.contains(&"RawUsage") {
+    let column = |wanted: &str| names.iter().position(|name| *name == wanted);
+    let (Some(account), Some(user), Some(raw)) = (column("Account"), column("User"), column("RawUsage"))
+    else {
         let message = "fair-share usage needs the columns Account, User and RawUsage";
         let problem = Diagnostic::error("W0444", message).at(file.place(1, header));
         return Err(only(problem.help("export again: sshare -alP")));
+    };
+    let (mut found, mut told) = (Vec::new(), Diagnostics::default());
+    for (number, line) in lines {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let cell = |at: usize| cells.get(at).copied().unwrap_or("");
+        match cell(raw).parse::<u64>() {
+            Ok(usage) => found.push(UsageRow {
+                account: cell(account).to_owned(),
+                user: Some(cell(user).to_owned()).filter(|user| !user.is_empty()),
+                raw: usage as f64,
+            }),
+            Err(_) => {
+                let message = format!("RawUsage is '{}', which is no number", cell(raw));
+                told.push(Diagnostic::error("W0444", message).at(file.place(number, line)));
+            }
+        }
     }
-    Ok(lines.filter(|(_, line)| line.contains('|')).count() as u64)
+    if told.errors() > 0 { Err(told) } else { Ok(found) }
 }
 
 /// A text file with its name.
@@ -303,7 +324,9 @@ mod tests {
     #[test]
     fn shares() {
         let text = "Account|User|RawShares|NormShares|RawUsage|EffectvUsage|FairShare\nroot||1|1.0|5|1|\n a|u|1|1|5|1|1\n";
-        assert_eq!(count_shares(file(text).path()).expect("readable"), 2);
-        assert!(count_shares(file("x\n").path()).is_err());
+        let rows = read_shares(file(text).path()).expect("readable");
+        assert_eq!((rows[0].user.as_deref(), rows[1].account.as_str(), rows[1].raw), (None, "a", 5.0));
+        assert!(read_shares(file("x\n").path()).is_err());
+        assert!(read_shares(file("Account|User|RawUsage\na|u|much\n").path()).is_err());
     }
 }

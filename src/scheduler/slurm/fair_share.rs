@@ -191,6 +191,20 @@ impl Controller<'_> {
         self.note_change(now_s);
     }
 
+    /// Replaces all usage by what is known of the site at `now_s` (`sshare`): what running jobs used until
+    /// then is in it. Associations that are not named have used nothing.
+    pub fn set_usage(&mut self, known: &[(AssocId, f64)], now_s: i64) {
+        for job in self.running.clone() {
+            self.account_usage(job, now_s);
+        }
+        self.fair_share.raw.fill(0.0);
+        for (assoc, raw) in known {
+            self.fair_share.raw[assoc.0 as usize] = *raw;
+        }
+        self.fair_share.last_s = now_s;
+        self.recalculate_priorities(now_s);
+    }
+
     /// Adds a job's usage up to `now_s`.
     pub(super) fn account_usage(&mut self, job: JobIx, now_s: i64) {
         if !self.config.priority.multifactor {

@@ -181,6 +181,41 @@ fn fair_tree_ranks_in_equal_steps_and_only_when_recalculated() {
 }
 
 #[test]
+fn usage_of_the_site_replaces_what_was_counted() {
+    let mut config = site(2);
+    config.priority.multifactor = true;
+    config.priority.weights.fair_share = 1_000;
+    config.accounting.present = true;
+    for name in ["u1", "u2"] {
+        config.accounting.assocs.push(user_of(AssocId(0), name));
+    }
+    let hardware = hardware_of(&config);
+    let mut specs = [job(2, 8, 60), job(2, 8, 60), job(2, 8, 60)];
+    specs[1].user = "u2".into();
+    let mut controller = Controller::new(&config, &hardware, &specs, 0);
+    for spec in 0..3 {
+        controller.submit(spec, 0).unwrap();
+    }
+    controller.main_pass(SimTime::from_s(3), false);
+    assert_eq!(started(&mut controller), [0]);
+    let assoc = |controller: &Controller<'_>, user: &str| {
+        controller.config.accounting.assocs.iter().position(|a| a.user.as_deref() == Some(user)).unwrap()
+    };
+    let (one, two) = (assoc(&controller, "u1"), assoc(&controller, "u2"));
+    // u1 runs and u2 does not, but the site says that u2 used more until then: of the users with root's
+    // (which has used nothing), u1 comes second and u2 third.
+    let known = [(AssocId(one as u32), 50.0), (AssocId(two as u32), 500.0), (AssocId(0), 550.0)];
+    controller.set_usage(&known, 100);
+    let priorities = [2, 1].map(|n| controller.job(JobIx(n)).priority);
+    assert!(priorities[0] > priorities[1], "{priorities:?}");
+    let before = priorities;
+    // From here on u1's usage counts again: after an hour it is the larger one.
+    controller.recalculate_priorities(3_700);
+    let priorities = [2, 1].map(|n| controller.job(JobIx(n)).priority);
+    assert_eq!(priorities, [before[1], before[0]]);
+}
+
+#[test]
 fn circles_of_dependencies_are_found() {
     let wait = |on: usize| Dependency { kind: DependencyKind::AfterOk, on: vec![on] };
     let mut specs = vec![job(1, 1, 1), job(1, 1, 1), job(1, 1, 1)];

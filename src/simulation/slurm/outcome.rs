@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::causes::Causes;
+use super::site_state::site_commands;
 use super::watch::Watch;
 use super::{Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
@@ -47,12 +48,14 @@ pub fn simulate_slurm(
         seed: options.seed,
         phases: Phases { started_from: first - STARTED_BEFORE.0, started_to: first - STARTED_BEFORE.1 },
     };
+    let mut commands = [site_commands(&config, options), commands.to_vec()].concat();
+    commands.sort_by_key(|(at, _)| *at);
     let run = SlurmRun {
         config: &config,
         hardware: &hardware,
         specs: &intake.specs,
         jobs: &intake.jobs,
-        commands,
+        commands: &commands,
         chance,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };

@@ -344,6 +344,10 @@ impl<'a> Daemon<'a> {
                 self.controller.change_nodes(nodes, *change, now_s);
                 Ok(())
             }
+            Command::SetUsage(known) => {
+                self.controller.set_usage(known, now_s);
+                Ok(())
+            }
             Command::Nothing => Ok(()),
         };
         if let Err(answer) = done {

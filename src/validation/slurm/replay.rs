@@ -113,7 +113,7 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
                         controller.set_node_states(nodes, *change);
                         Ok(())
                     }
-                    Command::Nothing => Ok(()),
+                    Command::SetUsage(_) | Command::Nothing => Ok(()),
                 };
             }
             Kind::Priorities(_) => controller.recalculate_priorities(now_s),

@@ -303,7 +303,11 @@ impl Rows {
 
 /// The cells of a line and their byte columns.
 fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>), Problem> {
-    let texts: Vec<&str> = columns::cut(line, layout.separator).collect();
+    let texts: Vec<&str> = if layout.separator == "," {
+        columns::cut_quoted(line)
+    } else {
+        columns::cut(line, layout.separator).collect()
+    };
     let width = layout.fields.len();
     // The last column may be empty, and then `--parsable` and `--parsable2` look the same.
     let texts: Vec<&str> = if texts.len() + 1 == width && line.ends_with(layout.separator) {

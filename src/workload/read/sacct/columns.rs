@@ -152,6 +152,18 @@ pub(super) fn cut<'a>(line: &'a str, separator: &'a str) -> std::str::Split<'a, 
     line.strip_suffix(separator).filter(|_| !separator.is_empty()).unwrap_or(line).split(separator)
 }
 
+/// The cells of a line that a spreadsheet wrote: commas inside quotes are no separators.
+pub(super) fn cut_quoted(line: &str) -> Vec<&str> {
+    let mut inside = false;
+    let outside = |c: char| {
+        inside ^= c == '"';
+        c == ',' && !inside
+    };
+    line.split(outside)
+        .map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell))
+        .collect()
+}
+
 fn fields_of<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Option<Field>> {
     names
         .map(|name| {
@@ -184,6 +196,12 @@ mod tests {
         assert_eq!(Layout::detect(b"JOBID;STATE;SUBMIT").expect("a header").separator, ";");
         assert_eq!(Layout::detect(b"job_id,submit_s,run_s,state"), None, "the native CSV");
         assert_eq!(Layout::detect(b"1 0 0 10 1"), None);
+    }
+
+    #[test]
+    fn commas_inside_quotes() {
+        assert_eq!(cut_quoted("1,\"cpu=1,mem=2G\",,x"), ["1", "cpu=1,mem=2G", "", "x"]);
+        assert_eq!(cut_quoted(""), [""]);
     }
 
     #[test]
