@@ -56,12 +56,12 @@ fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
 }
 
 #[library_benchmark]
-#[bench::fcfs(args = (processors("fcfs", 5_000)), config = at_most(26_300_000))]
-#[bench::greedy(args = (processors("greedy", 5_000)), config = at_most(29_200_000))]
-#[bench::easy(args = (processors("easy", 5_000)), config = at_most(35_000_000))]
+#[bench::fcfs(args = (processors("fcfs", 5_000)), config = at_most(23_100_000))]
+#[bench::greedy(args = (processors("greedy", 5_000)), config = at_most(22_900_000))]
+#[bench::easy(args = (processors("easy", 5_000)), config = at_most(27_300_000))]
 #[bench::conservative(args = (processors("conservative", 500)), config = at_most(71_100_000))]
-#[bench::easy_best_fit_on_gpus(args = (gpus("easy", 5_000)), config = at_most(34_000_000))]
-#[bench::greedy_best_fit_on_gpus(args = (gpus("greedy", 5_000)), config = at_most(29_300_000))]
+#[bench::easy_best_fit_on_gpus(args = (gpus("easy", 5_000)), config = at_most(30_100_000))]
+#[bench::greedy_best_fit_on_gpus(args = (gpus("greedy", 5_000)), config = at_most(25_600_000))]
 fn run((workload, cluster, spec): Setting) -> Outcome {
     let policy = Policy {
         ordering: ordering::ordering(&spec.order).expect("no expression"),
@@ -72,8 +72,8 @@ fn run((workload, cluster, spec): Setting) -> Outcome {
 }
 
 #[library_benchmark]
-#[bench::bare(args = (0), config = at_most(11_100_000))]
-#[bench::four_others_move(args = (4), config = at_most(21_300_000))]
+#[bench::bare(args = (0), config = at_most(9_800_000))]
+#[bench::four_others_move(args = (4), config = at_most(19_000_000))]
 fn hold(moves: u32) -> SimTime {
     const PENDING: u32 = 1_000;
     const EVENTS: u32 = 10_000;

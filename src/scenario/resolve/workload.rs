@@ -71,6 +71,7 @@ fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Opt
                     Some(meant) => {
                         format!("did you mean `{}`?", Path::new(written).with_file_name(meant).display())
                     }
+                    None if directory.as_os_str().is_empty() => "check the path".to_owned(),
                     None => "the path is relative to the scenario file".to_owned(),
                 };
                 notes.error_help("W0211", &["workload", "trace"], message, help);
