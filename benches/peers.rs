@@ -75,7 +75,8 @@ fn measure(log: &Log, trace: &Path, shared: &Path) {
     let times = best_peer.as_secs_f64() / best_ours.as_secs_f64();
     let peak = peak.unwrap_or(f64::NAN);
     let verdict = |met: bool| if met { "met" } else { "MISSED" };
-    let memory = log.peak_mib.map_or(String::new(), |most| format!(", <= {most} MiB {}", verdict(peak <= most)));
+    let memory =
+        log.peak_mib.map_or(String::new(), |most| format!(", <= {most} MiB {}", verdict(peak <= most)));
     println!(
         "{:>8} {:>10.3} {:>10.4} {times:>7.1} {peak:>8.1}   >= {} times {}{memory}",
         log.name,
