@@ -21,8 +21,10 @@ fn plain(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
+/// Or writes it, with `WINDTUNNEL_UPDATE=1`.
 #[test]
 fn the_readme_shows_real_output() {
+    let update = std::env::var_os("WINDTUNNEL_UPDATE").is_some();
     let mut checked = 0;
     for (command, output) in shown() {
         let Some(args) = command.strip_prefix("cargo run --release -- ") else { continue };
@@ -32,7 +34,16 @@ fn the_readme_shows_real_output() {
         let args: Vec<&str> = args.split_whitespace().collect();
         let real = windtunnel().args(&args).current_dir(shipped("")).output().unwrap();
         assert!(real.status.success(), "{command}");
-        assert_eq!(plain(&String::from_utf8(real.stdout).unwrap()), output, "{command}");
+        let printed = plain(&String::from_utf8(real.stdout).unwrap());
+        if update {
+            let text = std::fs::read_to_string(shipped("README.md")).unwrap();
+            let (before, rest) = text.split_once(&format!("$ {command}\n")).unwrap();
+            let old = rest.find("\n```").into_iter().chain(rest.find("\n\n$ ")).min().unwrap();
+            let new = format!("{before}$ {command}\n{printed}{}", &rest[old..]);
+            std::fs::write(shipped("README.md"), new).unwrap();
+        } else {
+            assert_eq!(printed, output, "{command}");
+        }
         checked += 1;
     }
     assert!(checked >= 2, "the README shows the main command and a replay");
