@@ -16,6 +16,7 @@ mod output;
 mod replay;
 mod run;
 mod schema;
+mod sweep;
 mod trace;
 mod validate;
 
@@ -73,6 +74,8 @@ enum Command {
     Run(run::RunArgs),
     /// Designs of a scenario side by side.
     Compare(compare::CompareArgs),
+    /// Every point of a scenario's [sweep], in parallel.
+    Sweep(sweep::SweepArgs),
     /// Simulated against recorded waits, from the real state of the site.
     Backtest(backtest::BacktestArgs),
     /// Check, convert, describe, generate or anonymize traces.
@@ -104,6 +107,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Replay(args) => replay::replay(args, &cli.common),
         Command::Run(args) => run::run(args, &cli.common),
         Command::Compare(args) => compare::compare(args, &cli.common),
+        Command::Sweep(args) => sweep::sweep(args, &cli.common),
         Command::Backtest(args) => backtest::backtest(args, &cli.common),
         Command::Trace(args) => trace::trace(args, &cli.common),
         Command::New(args) => new::new(args, &cli.common),

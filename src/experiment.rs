@@ -9,6 +9,9 @@
 
 pub mod backtest;
 mod inputs;
+pub mod replicas;
+pub mod statistics;
+pub mod sweep;
 mod trust;
 
 use rayon::prelude::*;
@@ -37,6 +40,8 @@ pub struct DesignResult {
     pub cost: Option<CostFigures>,
     /// Records, for files and pages.
     pub outcome: Outcome,
+    /// What replicas tell; `None` where none were asked for.
+    pub uncertainty: Option<replicas::Uncertainty>,
 }
 
 /// Why there is no result.
@@ -102,7 +107,7 @@ pub fn run_designs(
     in_parallel(designs.iter().zip(outcomes).collect(), |(design, outcome)| {
         let summary = metrics::summarize(workload, &design.cluster, &outcome);
         let cost = cost_of(design, &outcome, &summary)?;
-        Ok(DesignResult { design: design.clone(), summary, cost, outcome })
+        Ok(DesignResult { design: design.clone(), summary, cost, outcome, uncertainty: None })
     })
 }
 

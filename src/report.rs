@@ -17,6 +17,7 @@ mod page;
 mod rules;
 mod stats_text;
 mod story;
+mod sweep;
 mod table;
 mod winners;
 
@@ -35,6 +36,7 @@ pub use page::page;
 pub use rules::rules_toml;
 pub use stats_text::stats_text;
 pub use story::{Story, story};
+pub use sweep::{SweepReport, sweep_json, sweep_text, write_sweep};
 pub use table::{plain_table, repairs_table, terminal_table};
 
 /// What a report is about.

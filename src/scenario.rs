@@ -22,6 +22,7 @@ mod resolve;
 mod set;
 pub mod slurm_conf;
 mod structure;
+mod sweep;
 pub mod template;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
 pub use file::json_schema;
+pub use sweep::{Point, SweepSpec};
 
 /// Everything that a comparison needs to start, validated.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Scenario {
     pub compare: CompareSpec,
     /// The backtest that says how far to trust it: where it is, and as written.
     pub trust: Option<(PathBuf, String)>,
+    /// What a sweep varies.
+    pub sweep: Option<SweepSpec>,
     /// The scenario with every default written out, as TOML.
     pub resolved_toml: String,
     /// Every default that was used.
@@ -193,10 +197,16 @@ pub enum Tenancy {
 }
 
 /// How designs are compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CompareSpec {
     /// Name of the design that the others are measured against.
     pub baseline: String,
+    /// Histories that every design is run over; 1 = the workload as it is, without intervals.
+    pub replicas: u32,
+    /// Length of the blocks that other histories of a trace are made of; `None` = by its length.
+    pub block_days: Option<f64>,
+    /// Confidence of intervals, between 0 and 1.
+    pub confidence: f64,
 }
 
 /// A value that the scenario does not write and that was taken all the same.
@@ -284,6 +294,7 @@ fn load_texts(
         let place = error.span().map_or(Place::Nowhere, |span| texts.place(&span));
         only(Diagnostic::error("W0206", error.message()).at(place))
     })?;
+    sweep::check(&document, &file, schema)?;
     resolve::resolve(&document, file, directory)
 }
 

@@ -18,6 +18,7 @@ pub mod intern;
 pub mod read;
 pub mod recorded;
 pub mod repair;
+pub mod resample;
 pub mod scale;
 pub mod select;
 pub mod stats;

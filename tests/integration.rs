@@ -20,6 +20,7 @@ mod integration {
     mod published_traces;
     mod readme;
     mod reference;
+    mod replicas;
     mod report_page;
     mod result_schema;
     mod scenario_errors;
@@ -29,6 +30,7 @@ mod integration {
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;
+    mod sweeps;
     mod terminal;
     mod terminal_table;
     mod theory;

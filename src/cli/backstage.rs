@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Exit;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render};
 use crate::experiment::ExperimentError;
+use crate::experiment::replicas::ReplicaError;
 use crate::report::{WriteError, io_kind};
 use crate::simulation::RunError;
 
@@ -22,6 +23,13 @@ pub enum Failure {
     Usage(Diagnostic),
     /// A failure inside.
     Inside(Diagnostic),
+    /// Finished, but some points have no result.
+    Points {
+        /// Points that failed.
+        failed: usize,
+        /// Points in all.
+        of: usize,
+    },
     /// Stopped by the user.
     Interrupted,
     /// Nobody reads our output any more (`| head`).
@@ -43,6 +51,11 @@ impl Failure {
             Self::Inside(diagnostic) => {
                 print_diagnostic(&diagnostic);
                 Exit::Failure
+            }
+            Self::Points { failed, of } => {
+                let message = format!("{failed} of {of} points failed; the others are whole");
+                print_diagnostic(&Diagnostic::error("W0316", message).help("the output says why for each"));
+                Exit::FailedPoints
             }
             Self::Interrupted => {
                 tell_interrupted();
@@ -79,6 +92,15 @@ impl From<ExperimentError> for Failure {
             ExperimentError::Cost { .. } => "W0420",
         };
         Self::Inside(Diagnostic::error(code, error.to_string()))
+    }
+}
+
+impl From<ReplicaError> for Failure {
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::Input(problems) => Self::Input(problems),
+            ReplicaError::Run(error) => error.into(),
+        }
     }
 }
 
@@ -166,6 +188,9 @@ pub(super) fn interrupted() -> bool {
 pub(super) struct Stopwatch {
     started: Instant,
     line: Mutex<Option<ProgressBar>>,
+    /// Things to do in all, if that is known; and how many are done.
+    expected: AtomicU64,
+    done: AtomicU64,
     words: &'static str,
     silent: bool,
 }
@@ -175,7 +200,19 @@ impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "the command line tells wall time")]
     pub(super) fn start(words: &'static str, quiet: bool) -> Self {
         let silent = quiet || !io::stderr().is_terminal();
-        Self { started: Instant::now(), line: Mutex::new(None), words, silent }
+        let (expected, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { started: Instant::now(), line: Mutex::new(None), expected, done, words, silent }
+    }
+
+    /// So many things are to be done: the line becomes a bar.
+    pub(super) fn expect(&self, things: u64) {
+        self.expected.store(things, Ordering::Relaxed);
+    }
+
+    /// One of them is done.
+    pub(super) fn one_done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.tick();
     }
 
     /// Seconds since the start.
@@ -188,12 +225,17 @@ impl Stopwatch {
         if !self.silent && self.started.elapsed() > Duration::from_secs(1) {
             let mut line = self.line.lock().expect("ticks do not panic");
             let bar = line.get_or_insert_with(|| {
-                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+                let things = Some(self.expected.load(Ordering::Relaxed)).filter(|things| *things > 0);
+                let bar = ProgressBar::with_draw_target(things, ProgressDrawTarget::stderr());
+                let style = ProgressStyle::with_template(match things {
+                    Some(_) => "{msg} {bar:30} {pos}/{len} ({elapsed}, {eta} left)",
+                    None => "{spinner} {msg} ({elapsed})",
+                });
                 bar.set_style(style.expect("the template is well-formed"));
                 bar.set_message(self.words);
                 bar
             });
+            bar.set_position(self.done.load(Ordering::Relaxed));
             bar.tick();
         }
         interrupted()
@@ -216,4 +258,14 @@ pub(super) fn peak_rss_mib() -> Option<f64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: f64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_points_are_exit_3() {
+        assert_eq!(Failure::Points { failed: 1, of: 3 }.tell() as i32, 3);
+    }
 }

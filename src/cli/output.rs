@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Common;
 use super::backstage::{Failure, Orderly, Stopwatch, peak_rss_mib, tell};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::experiment::replicas::add_replicas;
 use crate::experiment::{self, DesignResult, LoadedWorkload, hash_file};
 use crate::report::{self, Context, Manifest};
 use crate::scenario::Scenario;
@@ -45,13 +46,15 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     let keep = wish.out.is_some() || wish.referee;
     let seed = scenario.workload.seed;
     let options = || RunOptions { keep_allocations: keep, seed, ..RunOptions::default() };
-    let results =
+    let mut results =
         experiment::run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| {
             watch.tick()
         })?;
     if wish.referee {
         check(&results)?;
     }
+    watch.expect(u64::from(scenario.compare.replicas));
+    add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
     let context = Context { scenario: &scenario, loaded: &loaded, results: &results };
     if let Some(out) = &wish.out {
         write_files(&context, out)?;

@@ -1,6 +1,7 @@
 //! The figures of the first screen, one list for terminal and page: name, definition, what is better.
 
 use crate::experiment::DesignResult;
+use crate::experiment::replicas::{Variation, Verdict};
 use crate::metrics::HoursFigures;
 use crate::money::Money;
 
@@ -39,6 +40,8 @@ pub(super) struct Figure {
     pub(super) group: &'static str,
     /// Name.
     pub(super) name: &'static str,
+    /// Its key in the JSON object; empty where it has none of its own.
+    pub(super) key: &'static str,
     /// What it is, in a sentence.
     pub(super) definition: &'static str,
     /// Unit.
@@ -48,18 +51,18 @@ pub(super) struct Figure {
     /// Left out where it is zero in every design.
     pub(super) only_if_any: bool,
     /// The value, if it is defined.
-    pub(super) value: fn(&DesignResult) -> Option<f64>,
+    value: fn(&DesignResult) -> Option<f64>,
 }
 
 impl Figure {
     const fn new(
-        (group, name): (&'static str, &'static str),
+        (group, name, key): (&'static str, &'static str, &'static str),
         unit: Unit,
         better: Better,
         value: fn(&DesignResult) -> Option<f64>,
         definition: &'static str,
     ) -> Self {
-        Self { group, name, definition, unit, better, only_if_any: false, value }
+        Self { group, name, key, definition, unit, better, only_if_any: false, value }
     }
 
     const fn if_any(self) -> Self {
@@ -68,21 +71,52 @@ impl Figure {
 
     /// The figure of `result` as text.
     pub(super) fn text(&self, result: &DesignResult) -> Option<String> {
-        let value = (self.value)(result)?;
+        Some(self.text_of(self.shown(result)?, result))
+    }
+
+    /// The figure as it is shown: of replicas with several seeds their estimate, else that of the run.
+    pub(super) fn shown(&self, result: &DesignResult) -> Option<f64> {
+        let seeds = result.uncertainty.as_ref().filter(|found| found.variation == Variation::Seeds);
+        match seeds.and_then(|found| found.figures.get(self.key)) {
+            Some(estimate) => Some(estimate.value),
+            None => (self.value)(result),
+        }
+    }
+
+    /// Any value of this figure as text.
+    fn text_of(&self, value: f64, result: &DesignResult) -> String {
         let currency = result.cost.as_ref().map_or("", |cost| cost.currency.code());
-        Some(match self.unit {
-            Unit::Count => count(value.round() as u64),
+        match self.unit {
+            Unit::Count => count(value.max(0.0).round() as u64),
             Unit::Seconds => span(value),
             Unit::Share => percent(value),
             Unit::Ratio => format!("{value:.2}"),
-            Unit::Money => format!("{} {currency}", count(value.round() as u64)),
+            Unit::Money => format!("{} {currency}", count(value.max(0.0).round() as u64)),
             Unit::Price => format!("{value:.2} {currency}"),
-        })
+        }
+    }
+
+    /// Its interval over the replicas as text; bounds below zero, where nothing can be, are shown as zero.
+    pub(super) fn interval(&self, result: &DesignResult) -> Option<String> {
+        let found = result.uncertainty.as_ref()?.figures.get(self.key)?;
+        let (low, high) = (found.low?.max(0.0), found.high?);
+        let (low, high) = (self.text_of(low, result), self.text_of(high, result));
+        let low = match low.rsplit_once(' ').zip(high.rsplit_once(' ')) {
+            Some(((number, unit), (_, same))) if unit == same => number.to_owned(),
+            _ => low,
+        };
+        Some(format!("{low} - {high}"))
+    }
+
+    /// What the replicas say of its difference to the baseline.
+    pub(super) fn verdict(&self, result: &DesignResult) -> Option<Verdict> {
+        let against = result.uncertainty.as_ref()?.against_baseline.as_ref()?;
+        Some(against.get(self.key)?.verdict)
     }
 
     /// Whether there is anything to show.
     pub(super) fn is_shown(&self, results: &[DesignResult]) -> bool {
-        let mut values = results.iter().filter_map(self.value);
+        let mut values = results.iter().filter_map(|result| self.shown(result));
         if self.only_if_any { values.any(|value| value > 0.0) } else { values.next().is_some() }
     }
 }
@@ -106,14 +140,14 @@ use Better::{Higher, Lower, Neither};
 /// All of them, in the order of tables.
 pub(super) const FIGURES: &[Figure] = &[
     Figure::new(
-        ("Jobs", "Jobs completed"),
+        ("Jobs", "Jobs completed", "jobs.completed"),
         Unit::Count,
         Higher,
         |r| Some(r.summary.jobs.completed as f64),
         "Jobs that ran to their end.",
     ),
     Figure::new(
-        ("Jobs", "Jobs refused"),
+        ("Jobs", "Jobs refused", "jobs.refused"),
         Unit::Count,
         Lower,
         |r| Some(r.summary.jobs.refused as f64),
@@ -121,7 +155,7 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
-        ("Jobs", "Jobs failed or cancelled"),
+        ("Jobs", "Jobs failed or cancelled", ""),
         Unit::Count,
         Neither,
         |r| Some((r.summary.jobs.failed + r.summary.jobs.cancelled) as f64),
@@ -129,7 +163,7 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
-        ("Jobs", "Jobs unfinished"),
+        ("Jobs", "Jobs unfinished", "jobs.unfinished"),
         Unit::Count,
         Lower,
         |r| Some(r.summary.jobs.unfinished as f64),
@@ -137,84 +171,84 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
-        ("Jobs", "Makespan"),
+        ("Jobs", "Makespan", "makespan_s"),
         Unit::Seconds,
         Lower,
         |r| r.summary.makespan_s,
         "Last end - first submission.",
     ),
     Figure::new(
-        ("Waiting", "Wait, mean"),
+        ("Waiting", "Wait, mean", "wait_s.mean"),
         Unit::Seconds,
         Lower,
         |r| r.summary.wait_s.mean,
         "First start - submission, arithmetic mean over the jobs that started.",
     ),
     Figure::new(
-        ("Waiting", "Wait, median"),
+        ("Waiting", "Wait, median", "wait_s.p50"),
         Unit::Seconds,
         Lower,
         |r| r.summary.wait_s.p50,
         "Half of the jobs that started waited no longer than this.",
     ),
     Figure::new(
-        ("Waiting", "Wait, p95"),
+        ("Waiting", "Wait, p95", "wait_s.p95"),
         Unit::Seconds,
         Lower,
         |r| r.summary.wait_s.p95,
         "95th percentile: one job in twenty waited this long or longer.",
     ),
     Figure::new(
-        ("Waiting", "Wait, p99"),
+        ("Waiting", "Wait, p99", "wait_s.p99"),
         Unit::Seconds,
         Lower,
         |r| r.summary.wait_s.p99,
         "99th percentile: one job in a hundred waited this long or longer.",
     ),
     Figure::new(
-        ("Waiting", "Wait, longest"),
+        ("Waiting", "Wait, longest", "wait_s.max"),
         Unit::Seconds,
         Lower,
         |r| r.summary.wait_s.max,
         "The longest wait of all jobs that started.",
     ),
     Figure::new(
-        ("Waiting", "Bounded slowdown, mean"),
+        ("Waiting", "Bounded slowdown, mean", "bounded_slowdown.mean"),
         Unit::Ratio,
         Lower,
         |r| r.summary.bounded_slowdown.mean,
         "max(1, (wait + run) / max(run, 10 s)), arithmetic mean over the jobs that ran to an end. No unit: 1 is no wait.",
     ),
     Figure::new(
-        ("Use", "GPUs allocated"),
+        ("Use", "GPUs allocated", "utilization.gpu_allocated"),
         Unit::Share,
         Neither,
         |r| r.summary.utilization.gpu_allocated,
         "Allocated GPU time / installed GPU time over the common horizon.",
     ),
     Figure::new(
-        ("Use", "CPUs allocated"),
+        ("Use", "CPUs allocated", "utilization.cpu"),
         Unit::Share,
         Neither,
         |r| r.summary.utilization.cpu,
         "Allocated CPU time / installed CPU time over the common horizon.",
     ),
     Figure::new(
-        ("Use", "Idle while jobs waited"),
+        ("Use", "Idle while jobs waited", ""),
         Unit::Share,
         Lower,
         idle_waiting,
         "Share of the installed GPU time (CPU time where there is no GPU) that lay free while at least one job waited.",
     ),
     Figure::new(
-        ("Use", "GPU-hours delivered"),
+        ("Use", "GPU-hours delivered", "delivered_gpu_hours"),
         Unit::Count,
         Higher,
         |r| r.summary.gpu_hours.map(|_| r.summary.delivered_gpu_hours),
         "Reference GPU-hours of completed jobs: run time in the trace x GPUs asked for.",
     ),
     Figure::new(
-        ("Cost", "Cost"),
+        ("Cost", "Cost", "cost.total"),
         Unit::Money,
         Lower,
         |r| units(r.cost.as_ref().map(|cost| cost.total)),
@@ -222,14 +256,14 @@ pub(super) const FIGURES: &[Figure] = &[
          at busy power; rented: price per hour. Without financing, network, storage, staff and licences.",
     ),
     Figure::new(
-        ("Cost", "Cost per useful GPU-hour"),
+        ("Cost", "Cost per useful GPU-hour", "cost.per_useful_gpu_hour"),
         Unit::Price,
         Lower,
         |r| units(r.cost.as_ref().and_then(|cost| cost.per_useful_gpu_hour)),
         "Cost / GPU-hours delivered.",
     ),
     Figure::new(
-        ("Cost", "Cost per job"),
+        ("Cost", "Cost per job", "cost.per_job"),
         Unit::Price,
         Lower,
         |r| units(r.cost.as_ref().and_then(|cost| cost.per_job)),

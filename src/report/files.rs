@@ -115,7 +115,7 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
 }
 
 /// Pretty JSON with a newline at the end.
-fn pretty(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
+pub(super) fn pretty(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }

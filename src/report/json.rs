@@ -76,6 +76,9 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     object["label"] = json!(result.design.label);
     object["cost"] = result.cost.as_ref().map_or(Value::Null, cost_json);
     object["service"] = json!({});
+    if let Some(uncertainty) = &result.uncertainty {
+        object["uncertainty"] = json!(uncertainty);
+    }
     if let Some(facts) = &result.outcome.slurm {
         object["slurm"] = slurm_json(facts);
     }
@@ -123,7 +126,8 @@ fn refused(context: &Context<'_>, result: &DesignResult) -> Value {
     .collect()
 }
 
-fn cost_json(cost: &CostFigures) -> Value {
+/// The costs of DESIGN.md 5.4.
+pub(super) fn cost_json(cost: &CostFigures) -> Value {
     let units = |money: Option<Money>| money.map(Money::as_units);
     json!({
         "total": cost.total.as_units(),

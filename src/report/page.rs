@@ -12,7 +12,7 @@ mod answer;
 mod bill;
 mod first;
 mod ledger;
-mod markup;
+pub(super) mod markup;
 mod nodes;
 mod sections;
 mod series;
@@ -26,12 +26,14 @@ use markup::{escape, script_json};
 const STYLE: &str = include_str!("page/style.css");
 
 /// The parts of the script, in order, inside one function.
-const SCRIPT: [&str; 6] = [
+const SCRIPT: [&str; 8] = [
+    include_str!("page/element.js"),
     include_str!("page/draw.js"),
     include_str!("page/bars.js"),
     include_str!("page/curves.js"),
     include_str!("page/timeline.js"),
     include_str!("page/nodes.js"),
+    include_str!("page/sort.js"),
     include_str!("page/tables.js"),
 ];
 
@@ -66,7 +68,16 @@ fn title(context: &Context<'_>) -> String {
     }
 }
 
-fn head(html: &mut String, title: &str) {
+/// Makes the tables of class `sortable` so, on a page without charts.
+pub(super) fn sortable_tables(html: &mut String) {
+    html.push_str("<script>\n(function () {\n'use strict';\n");
+    html.push_str(include_str!("page/element.js"));
+    html.push_str(include_str!("page/sort.js"));
+    html.push_str("})();\n</script>\n");
+}
+
+/// Everything before the content.
+pub(super) fn head(html: &mut String, title: &str) {
     let title = escape(title);
     write!(
         html,

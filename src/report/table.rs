@@ -12,6 +12,7 @@ use super::Context;
 use super::figures::{FIGURES, count, percent};
 use super::json::pending_by_reason;
 use super::winners::winners_text;
+use crate::experiment::replicas::{Uncertainty, Variation, Verdict};
 use crate::experiment::{DesignResult, Trust};
 use crate::scenario::PolicyChoice;
 use crate::workload::{JobFlags, RepairLedger};
@@ -63,6 +64,12 @@ fn figures_table(context: &Context<'_>, part: &[DesignResult]) -> Table {
     for figure in FIGURES.iter().filter(|figure| figure.is_shown(context.results)) {
         let cells = part.iter().map(|result| {
             let text = figure.text(result).unwrap_or_else(|| "-".into());
+            let alike = figure.verdict(result) == Some(Verdict::NotDistinguishable);
+            let text = if alike { format!("≈ {text}") } else { text };
+            let text = match figure.interval(result) {
+                Some(interval) => format!("{text}\n({interval})"),
+                None => text,
+            };
             Cell::new(text).set_alignment(CellAlignment::Right)
         });
         table.add_row(std::iter::once(Cell::new(figure.name)).chain(cells));
@@ -80,6 +87,7 @@ fn remarks(context: &Context<'_>) -> String {
         count(workload.jobs.len() as u64),
         context.scenario.policy.name()
     )];
+    lines.extend(context.results.iter().find_map(|result| result.uncertainty.as_ref()).map(replica_line));
     lines.extend(context.loaded.trust.as_ref().map(trust_line));
     let guessed = workload.jobs.iter().filter(|job| job.flags.has(JobFlags::LIMIT_UNKNOWN)).count();
     if guessed > 0 {
@@ -133,6 +141,29 @@ fn remarks(context: &Context<'_>) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// What the bounds below the figures are.
+pub(super) fn replica_line(found: &Uncertainty) -> String {
+    let replicas = found.replicas;
+    let histories = match found.variation {
+        Variation::Seeds => format!("{replicas} seeds of the generator"),
+        Variation::Blocks { days, blocks } => {
+            let length = if days == 1.0 { "a day".to_owned() } else { format!("{days} days") };
+            format!("{replicas} rearrangements of the trace's {blocks} blocks of {length}")
+        }
+    };
+    let of_generator = match found.variation {
+        Variation::Seeds => {
+            " The figure is their mean, of quantiles their median; charts and files show the first."
+        }
+        Variation::Blocks { .. } => "",
+    };
+    format!(
+        "Below a figure: its {:.0} % interval over {histories}.{of_generator}\n\
+         ≈ = not distinguishable from the baseline (paired differences, corrected for the number of designs).",
+        found.confidence * 100.0
+    )
 }
 
 /// How far the simulation was from what really happened, by the backtest attached.

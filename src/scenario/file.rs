@@ -42,6 +42,9 @@ pub struct ScenarioFile {
     /// How far to trust the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustTable>,
+    /// What `windtunnel sweep` varies; the other commands look at the scenario without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepTable>,
 }
 
 /// The jobs: a trace file, or a generator.
@@ -429,10 +432,17 @@ pub struct CompareTable {
     /// Design that the others are measured against; default the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Repetitions with different seeds: more than 1 is not in this version.
+    /// Histories that every design is run over: a generated workload with so many seeds, a trace as so many
+    /// rearrangements of its blocks. Figures then have intervals. Default 1: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100000))]
     pub replicas: Option<u32>,
+    /// Length of a trace's blocks in days; default 7 where the trace has at least 8 weeks, else 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_days: Option<f64>,
+    /// Confidence of intervals; default 0.95.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
 }
 
 /// How far to trust the results.
@@ -443,6 +453,24 @@ pub struct TrustTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backtest: Option<String>,
 }
+
+/// Points of a sweep: every combination of the `grid`, once for each row of the `list`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SweepTable {
+    /// Axes: a setting's path as for `--set`, in quotes, and the values that it takes. All combinations are run.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub grid: Named<Vec<SweepValue>>,
+    /// Settings that go together: a row holds paths in quotes with one value each. Without rows the grid is
+    /// run once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<Named<SweepValue>>,
+}
+
+/// A value of a setting; what it must be depends on the setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SweepValue(#[schemars(with = "serde_json::Value")] pub toml::Value);
 
 /// A table whose keys are not checked here.
 #[derive(JsonSchema)]

@@ -16,7 +16,7 @@ use super::catalogue::Confidence;
 use super::document::Document;
 use super::file::{CompareTable, ScenarioFile};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, Scenario};
+use super::{CompareSpec, DefaultUsed, Scenario, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// What all parts share: where things are written, and what was found on the way.
@@ -106,6 +106,7 @@ pub(super) fn resolve(
     let (Some(workload), Some(policy)) = (workload, policy) else {
         unreachable!("a part that is missing has told its problem")
     };
+    let sweep = file.sweep.as_ref().map(SweepSpec::new);
     let resolved_toml = toml::to_string(&file).expect("the tables of a scenario are TOML");
     Ok(Scenario {
         title: file.title,
@@ -114,6 +115,7 @@ pub(super) fn resolve(
         designs,
         compare,
         trust,
+        sweep,
         resolved_toml,
         defaults_used: notes.defaults,
         warnings: notes.problems,
@@ -123,10 +125,28 @@ pub(super) fn resolve(
 
 fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) -> CompareSpec {
     let replicas = table.replicas.unwrap_or(1);
-    if replicas > 1 {
-        let message =
-            format!("`compare.replicas = {replicas}` is not in this version: every run is deterministic");
-        notes.error_help("W0218", &["compare", "replicas"], message, "leave `replicas` out");
+    let confidence = table.confidence.unwrap_or(0.95);
+    if !(0.5..1.0).contains(&confidence) {
+        let message = format!("`compare.confidence = {confidence}` is no confidence");
+        notes.error_help(
+            "W0218",
+            &["compare", "confidence"],
+            message,
+            "write a share from 0.5 to below 1, such as 0.95",
+        );
+    }
+    if table.confidence.is_some() && replicas < 2 {
+        let message = "a single run has no intervals, so a confidence means nothing";
+        notes.error_help(
+            "W0218",
+            &["compare", "confidence"],
+            message,
+            "set compare.replicas to 20, or leave `confidence` out",
+        );
+    }
+    if table.block_days.is_some_and(|days| !(days >= 0.01 && days <= 3_660.0)) {
+        let message = "`compare.block-days` must lie between 0.01 and 3660";
+        notes.error_help("W0218", &["compare", "block-days"], message, "7 keeps weekly patterns whole");
     }
     let first = designs.first().cloned().unwrap_or_default();
     if let Some(name) = &table.baseline
@@ -139,5 +159,5 @@ fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) 
         notes.error_help("W0216", &["compare", "baseline"], format!("there is no design `{name}`"), help);
     }
     let baseline = notes.or_convention(&mut table.baseline, first.clone(), &first, &["compare", "baseline"]);
-    CompareSpec { baseline }
+    CompareSpec { baseline, replicas, block_days: table.block_days, confidence }
 }

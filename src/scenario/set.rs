@@ -33,6 +33,19 @@ pub(super) fn read(
     Ok((segments, format!("{path} = {value}")))
 }
 
+/// Why a path leads to no setting, if it does not.
+pub(super) fn problem_of(path: &str, tree: &DeTable<'_>, schema: Schema<'_>) -> Option<Diagnostic> {
+    let Some(segments) = segments(path) else {
+        let problem = Diagnostic::error("W0204", format!("`{path}` is not a path of a setting"));
+        return Some(
+            problem.help("write a path as for --set, for instance \"design.metal.pool.main.count\""),
+        );
+    };
+    let unknown = walk(&segments, tree, schema).err()?;
+    let problem = Diagnostic::error("W0223", format!("there is no setting `{path}`"));
+    Some(problem.help(unknown.help(&segments)))
+}
+
 /// A problem with the path, before the setting is among the texts of the scenario.
 fn at_set(path: &str, value: &str, code: &'static str, why: String) -> Diagnostic {
     let source = Source { name: "--set".to_owned(), text: format!("{path}={value}") };

@@ -173,7 +173,7 @@ fn the_first_screen_says_what_was_found() {
         "16 GPUs for a dozen researchers: own two nodes, own three, or rent L40S?",
         "“3 x DGX H100, owned” has the shortest mean wait",
         "costs least per useful GPU-hour",
-        "there are no error bars yet",
+        "there are no error bars",
         "none: no row was refused or changed",
         "price-per-node = 300000",
         "SHA-256 of the trace",
@@ -283,7 +283,7 @@ fn browse(page: &str, several: bool) {
 }
 
 /// The browser without window, profile or network of its own.
-fn start(browser: &Path, directory: &Path) -> Command {
+pub(super) fn start(browser: &Path, directory: &Path) -> Command {
     let mut command = Command::new(browser);
     command
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
@@ -318,7 +318,7 @@ fn the_first_screen_prints_on_one_sheet() {
 }
 
 /// The browser, or `None` after telling why the test does nothing.
-fn browser() -> Option<PathBuf> {
+pub(super) fn browser() -> Option<PathBuf> {
     let named = std::env::var_os("WINDTUNNEL_BROWSER").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let programs = ["chromium", "chromium-browser", "google-chrome", "chrome"];

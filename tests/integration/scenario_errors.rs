@@ -136,7 +136,6 @@ snapshots! {
     mig_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.bare-metal]\nmig = \"dynamic\""), [];
     vm_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nhypervisor = \"kvm\""), [];
     containers_not_yet: spoiled("tenancy.bare-metal", "tenancy.containers"), [];
-    replicas_not_yet: spoiled("[compare]", "[compare]\nreplicas = 20"), [];
     unknown_baseline: spoiled("baseline = \"metal\"", "baseline = \"metall\""), [];
     no_price_in_the_catalogue: spoiled("cost.rented", "cost.owned"), [];
     no_rent_in_the_catalogue: spoiled("L40S-48GB", "A30-24GB"), [];

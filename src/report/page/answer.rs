@@ -1,8 +1,10 @@
 //! The differences in one plain sentence, and what cannot be concluded from them.
 
 use crate::experiment::DesignResult;
+use crate::experiment::replicas::Verdict;
 use crate::report::Context;
 use crate::report::figures::{FIGURES, Figure, count, percent, span};
+use crate::report::table::replica_line;
 
 /// One sentence on what the run or the comparison found.
 pub(super) fn answer(context: &Context<'_>) -> String {
@@ -15,10 +17,14 @@ pub(super) fn answer(context: &Context<'_>) -> String {
 
 /// What the reader must not conclude.
 pub(super) fn caveat(context: &Context<'_>) -> String {
-    let mut text = if context.results.len() > 1 {
-        "One run of one workload for each design: there are no error bars yet, so a small difference may be chance.".to_owned()
-    } else {
-        "One run of one workload: there are no error bars yet, so figures may be off by chance.".to_owned()
+    let mut text = match context.results.iter().find_map(|result| result.uncertainty.as_ref()) {
+        Some(found) => replica_line(found),
+        None if context.results.len() > 1 => {
+            "One run of one workload for each design: there are no error bars, so a small difference may be chance \
+             (compare.replicas = 20 gives them)."
+                .to_owned()
+        }
+        None => "One run of one workload: there are no error bars, so figures may be off by chance.".to_owned(),
     };
     let refused = |result: &DesignResult| result.outcome.refused.len();
     if context.results.iter().any(|result| refused(result) != refused(&context.results[0])) {
@@ -68,6 +74,17 @@ fn waits(results: &[DesignResult], base: &DesignResult) -> Option<String> {
             format!("the mean wait is the same in all designs ({})", text(best)).replacen('t', "T", 1),
         );
     }
+    let rival = if text(base) == text(best) { worst } else { best };
+    if wait.verdict(rival) == Some(Verdict::NotDistinguishable) {
+        return Some(format!(
+            "the mean waits of {} ({}) and {} ({}) are not distinguishable",
+            quoted(base),
+            text(base),
+            quoted(rival),
+            text(rival)
+        ))
+        .map(|words| words.replacen('t', "T", 1));
+    }
     let same_as_base = text(base) == text(best);
     let (best, other) = if same_as_base { (base, worst) } else { (best, base) };
     let other = match wait.text(other) {
@@ -108,7 +125,7 @@ fn figure(name: &str) -> &'static Figure {
 fn extreme<'a>(results: &'a [DesignResult], figure: &Figure, largest: bool) -> Option<&'a DesignResult> {
     let mut found: Option<(&DesignResult, f64)> = None;
     for result in results {
-        let Some(value) = (figure.value)(result) else { continue };
+        let Some(value) = figure.shown(result) else { continue };
         if found.is_none_or(|(_, so_far)| if largest { value > so_far } else { value < so_far }) {
             found = Some((result, value));
         }

@@ -3,13 +3,6 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const DASHES = ['', '7 3', '2 3', '9 3 2 3', '12 4', '4 2', '1 3', '8 2 2 2'];
 const colour = (at) => `var(--d${at % 8})`;
 
-function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
 function shape(name, attributes, text) {
   const made = document.createElementNS('http://www.w3.org/2000/svg', name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer::{answer, caveat};
 use super::markup::{described, escape, file_name};
 use crate::experiment::DesignResult;
+use crate::experiment::replicas::Verdict;
 use crate::report::Context;
 use crate::report::figures::{Better, FIGURES, Figure, Unit, count, span};
 use crate::scenario::{Confidence, WorkloadSource};
@@ -106,12 +107,17 @@ fn figure_row(html: &mut String, figure: &Figure, results: &[DesignResult]) {
         .expect("texts take writes");
     let marks = marks(figure, results);
     for (result, mark) in results.iter().zip(marks) {
-        match ((figure.value)(result), figure.text(result)) {
+        match (figure.shown(result), figure.text(result)) {
             (Some(value), Some(text)) => write!(
                 html,
-                "<td data-value=\"{value}\" title=\"{} - {definition}\">{}{mark}</td>",
+                "<td data-value=\"{value}\" title=\"{} - {definition}\">{}{}{mark}{}</td>",
                 escape(&exact(figure.unit, value, result)),
+                if figure.verdict(result) == Some(Verdict::NotDistinguishable) { "≈ " } else { "" },
                 escape(&text),
+                figure.interval(result).map_or_else(String::new, |i| format!(
+                    "<small class=\"interval\">{}</small>",
+                    escape(&i)
+                )),
             ),
             _ => write!(html, "<td title=\"not defined for this design - {definition}\">-{mark}</td>"),
         }
@@ -138,7 +144,7 @@ fn marks(figure: &Figure, results: &[DesignResult]) -> Vec<&'static str> {
     const NONE: &str = "<span class=\"mark\"></span>";
     const BEST: &str = "<b class=\"mark best\">best</b>";
     const WORST: &str = "<b class=\"mark worst\">worst</b>";
-    let values: Vec<Option<f64>> = results.iter().map(figure.value).collect();
+    let values: Vec<Option<f64>> = results.iter().map(|result| figure.shown(result)).collect();
     let texts: Vec<Option<String>> = results.iter().map(|result| figure.text(result)).collect();
     let money = matches!(figure.unit, Unit::Money | Unit::Price);
     let currency = |result: &DesignResult| result.cost.as_ref().map(|cost| cost.currency);

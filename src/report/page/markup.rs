@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// `text` for element content and quoted attributes. Control characters, which HTML forbids, become
 /// U+FFFD.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
