@@ -78,6 +78,10 @@ pub struct Difference {
     /// The difference and its bounds.
     #[serde(flatten)]
     pub estimate: Estimate,
+    /// Of a trace, where both figures are above zero in every replica: the ratio to the baseline. The verdict
+    /// is then on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Estimate>,
     /// What follows.
     pub verdict: Verdict,
     /// Whether it is smaller than the error of the attached backtest: then it is no finding.
@@ -272,9 +276,14 @@ fn judge(
                 let reference = own[base][key].abs();
                 found.value.abs() < reference * pct / 100.0
             });
+            let ratio = ratio(at, base, key, &own, runs, variation, shared);
             let same = observed == 0.0 && pairs.iter().all(|difference| *difference == 0.0);
-            let verdict = if same { Verdict::Same } else { verdict(&found) };
-            Some((key.clone(), Difference { estimate: found, verdict, below_backtest_error: below }))
+            let verdict = match &ratio {
+                _ if same => Verdict::Same,
+                Some(ratio) => verdict(ratio, 1.0),
+                None => verdict(&found, 0.0),
+            };
+            Some((key.clone(), Difference { estimate: found, ratio, verdict, below_backtest_error: below }))
         };
         result.uncertainty = Some(Uncertainty {
             replicas: runs.len() as u32,
@@ -315,10 +324,30 @@ fn estimate(
     Some(Estimate { value, low: bound(|i| i.low), high: bound(|i| i.high) })
 }
 
-fn verdict(found: &Estimate) -> Verdict {
+/// The ratio of a figure to the baseline's over rearranged traces.
+fn ratio(
+    at: usize,
+    base: usize,
+    key: &str,
+    own: &[Figures],
+    runs: &[Vec<Figures>],
+    variation: Variation,
+    confidence: f64,
+) -> Option<Estimate> {
+    let Variation::Blocks { .. } = variation else { return None };
+    let of = |figures: &[Figures]| {
+        let (ours, theirs) = (*figures[at].get(key)?, *figures[base].get(key)?);
+        (ours > 0.0 && theirs > 0.0).then(|| ours / theirs)
+    };
+    let copies: Vec<f64> = runs.iter().map(|run| of(run)).collect::<Option<_>>()?;
+    estimate(key, of(own)?, &copies, variation, confidence)
+}
+
+/// On which side of `nothing` the interval lies.
+fn verdict(found: &Estimate, nothing: f64) -> Verdict {
     match (found.low, found.high) {
-        (Some(low), _) if low > 0.0 => Verdict::Higher,
-        (_, Some(high)) if high < 0.0 => Verdict::Lower,
+        (Some(low), _) if low > nothing => Verdict::Higher,
+        (_, Some(high)) if high < nothing => Verdict::Lower,
         _ => Verdict::NotDistinguishable,
     }
 }

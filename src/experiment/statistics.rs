@@ -107,14 +107,24 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 }
 
 /// Interval around `estimate` from bootstrap copies of it, made of so many blocks: their standard deviation is
-/// its standard error, and the blocks are the degrees of freedom. `None` below two copies or blocks.
+/// its standard error, and the blocks are the degrees of freedom. Where all are above zero it is taken on
+/// their logarithms, because waits and their ratios are skewed. `None` below two copies or blocks.
 #[must_use]
 pub fn bootstrap_interval(estimate: f64, copies: &[f64], blocks: u64, confidence: f64) -> Option<Interval> {
+    if estimate > 0.0 && copies.iter().all(|copy| *copy > 0.0) {
+        let logarithms: Vec<f64> = copies.iter().map(|copy| libm::log(*copy)).collect();
+        let half = bootstrap_half(&logarithms, blocks, confidence)?;
+        return Some(Interval { low: estimate * libm::exp(-half), high: estimate * libm::exp(half) });
+    }
+    let half = bootstrap_half(copies, blocks, confidence)?;
+    Some(Interval { low: estimate - half, high: estimate + half })
+}
+
+fn bootstrap_half(copies: &[f64], blocks: u64, confidence: f64) -> Option<f64> {
     let freedom = usize::try_from(blocks).ok()?.min(copies.len()).checked_sub(1).filter(|df| *df > 0)?;
     // Resampling b blocks shrinks the variance by (b - 1) / b.
     let shrunk = libm::sqrt(blocks as f64 / (blocks - 1) as f64);
-    let half = student(confidence, freedom)? * deviation(copies)? * shrunk;
-    Some(Interval { low: estimate - half, high: estimate + half })
+    Some(student(confidence, freedom)? * deviation(copies)? * shrunk)
 }
 
 #[cfg(test)]
