@@ -166,6 +166,7 @@ fn random_job(draw: &mut Stream, node_cpus: u32, most_nodes: u32) -> (JobSpec, S
         nice: 0,
         after: Vec::new(),
         array: None,
+        task_of: None,
         reservation: None,
         requeue: None,
         begin_s: None,

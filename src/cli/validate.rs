@@ -13,6 +13,7 @@ use super::backstage::{Failure, Stopwatch, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::write_whole;
 use crate::scheduler::preemptive::PreemptivePolicy;
+use crate::validation::slurm::SlurmValidation;
 use crate::validation::{self, Section, document, fgd, muri};
 
 /// Arguments of `validate`.
@@ -120,15 +121,27 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         Some(Part::Theory(held)) => (vec![validation::theory::validate()], held),
         None => (all(&shared)?, &args.held),
     };
+    let slurm = match &args.part {
+        None => slurm::recordings(&shared)?,
+        Some(_) => None,
+    };
     drop(watch);
-    print(&sections, common)?;
+    print(&sections, slurm.as_ref(), common)?;
     if let Some(path) = &args.write {
-        let page = document::markdown(&sections);
+        let page = document::markdown(&sections, slurm.as_ref());
         write_whole(path, |out| out.write_all(page.as_bytes())).map_err(|error| {
             Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
         })?;
     }
-    if held.check { check(&sections) } else { Ok(()) }
+    if !held.check {
+        return Ok(());
+    }
+    check(&sections)?;
+    match (&args.part, &slurm) {
+        (_, Some(found)) => slurm::check(found),
+        (None, None) => Err(absent(&shared.join("slurm-reference"))),
+        (Some(_), None) => Ok(()),
+    }
 }
 
 /// The parts of the umbrella command, in the order of VALIDATION.md.
@@ -145,17 +158,23 @@ fn muri_section(shared: &Path) -> Result<Section, Failure> {
     Ok(muri::validate(&shared.join("published/muri"))?)
 }
 
-fn print(sections: &[Section], common: &Common) -> Result<(), Failure> {
+fn print(sections: &[Section], slurm: Option<&SlurmValidation>, common: &Common) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     if common.json {
-        let parts: Map<String, Value> =
+        let mut parts: Map<String, Value> =
             sections.iter().map(|section| (section.name.to_owned(), document::json(section))).collect();
+        if let Some(found) = slurm {
+            parts.insert("slurm".to_owned(), serde_json::to_value(found).map_err(io::Error::from)?);
+        }
         serde_json::to_writer(&mut out, &parts).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         for (at, section) in sections.iter().enumerate() {
             let blank = if at > 0 { "\n" } else { "" };
             write!(out, "{blank}{}", document::text(section))?;
+        }
+        if let Some(found) = slurm {
+            write!(out, "\n{}", found.to_text())?;
         }
     }
     out.flush()?;
@@ -165,18 +184,18 @@ fn print(sections: &[Section], common: &Common) -> Result<(), Failure> {
 fn check(sections: &[Section]) -> Result<(), Failure> {
     let outside: Vec<&str> =
         sections.iter().flat_map(Section::outside).map(|row| row.what.as_str()).collect();
-    let absent = sections.iter().flat_map(|section| &section.absent).next();
+    let first_absent = sections.iter().flat_map(|section| &section.absent).next();
     if let Some(first) = outside.first() {
         let message = format!("{} figure(s) outside their tolerance, first: {first}", outside.len());
         return Err(Failure::Inside(Diagnostic::error("W0430", message)));
     }
-    if let Some(path) = absent {
-        let message = format!("not all figures could be computed: '{}' is not there", path.display());
-        return Err(Failure::Inside(
-            Diagnostic::error("W0432", message).help("set WINDTUNNEL_SHARED to the folder with the data"),
-        ));
-    }
-    Ok(())
+    first_absent.map_or(Ok(()), |path| Err(absent(path)))
+}
+
+fn absent(path: &Path) -> Failure {
+    let message = format!("not all figures could be computed: '{}' is not there", path.display());
+    let help = "set WINDTUNNEL_SHARED to the folder with the data";
+    Failure::Inside(Diagnostic::error("W0432", message).help(help))
 }
 
 fn fgd_files(nodes: &Path, pods: &Path, seeds: u64, strict: bool, common: &Common) -> Result<(), Failure> {

@@ -70,15 +70,22 @@ fn site_text(site: &SlurmConfig) -> String {
             allow_qos,
             deny_qos,
             over_time_limit_min,
-            preempt_off,
+            preempt_mode,
+            grace_s,
+            qos,
+            exclusive,
+            exclusive_user,
+            least_loaded,
+            allow_groups,
             billing,
             state,
         } = partition;
         let nodes: Vec<usize> = nodes.ones().collect();
         let limits = (max_time_min, default_time_min, min_nodes, max_nodes, over_time_limit_min);
-        let rank = (priority_tier, priority_job_factor, preempt_off, billing, state);
-        let who = (allow_accounts, deny_accounts, allow_qos, deny_qos);
-        text += &format!("{name:?}{nodes:?}{default:?}{limits:?}{rank:?}{who:?}");
+        let rank = (priority_tier, priority_job_factor, preempt_mode, grace_s, billing, state);
+        let who = (allow_accounts, deny_accounts, allow_qos, deny_qos, allow_groups);
+        let nodes_for = (qos, exclusive, exclusive_user, least_loaded);
+        text += &format!("{name:?}{nodes:?}{default:?}{limits:?}{rank:?}{who:?}{nodes_for:?}");
     }
     text
 }

@@ -13,6 +13,7 @@
 mod accounting;
 mod contradictions;
 mod coverage;
+mod groups;
 mod hostlist;
 mod lines;
 mod nodes;
@@ -69,6 +70,11 @@ pub fn read_accounting(
     diagnostics: &mut Diagnostics,
 ) {
     accounting::apply(path, config, coverage, diagnostics);
+}
+
+/// Reads the members of groups, as `getent group` writes them, for `AllowGroups`.
+pub fn read_groups(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
+    groups::read(path, config, diagnostics);
 }
 
 /// Reads a site's files.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::slurm::SlurmValidation;
 use super::{Row, Section};
 
 /// A number with a fixed number of decimals, `-` where it is undefined.
@@ -89,9 +90,9 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// VALIDATION.md.
+/// VALIDATION.md; the experiments on Slurm have a table of their own.
 #[must_use]
-pub fn markdown(sections: &[Section]) -> String {
+pub fn markdown(sections: &[Section], slurm: Option<&SlurmValidation>) -> String {
     let mut page = String::from(
         "# Validation\n\n\
          Published results beside what this version computes. `windtunnel validate --write` writes this page; \
@@ -103,6 +104,11 @@ pub fn markdown(sections: &[Section]) -> String {
         let within = section.rows.len() - section.outside().count();
         let _ = writeln!(page, "| [{0}](#{0}) | {1} | {within} |", section.name, section.rows.len());
     }
+    if let Some(found) = slurm {
+        let checks: Vec<bool> = found.experiments.iter().flat_map(|e| &e.checks).map(|c| c.passed).collect();
+        let within = checks.iter().filter(|passed| **passed).count();
+        let _ = writeln!(page, "| [slurm](#slurm) | {} | {within} |", checks.len());
+    }
     for section in sections {
         let _ = write!(page, "\n## {}\n\n**{}.** {}\n\n", section.name, section.title, section.about);
         let _ = writeln!(page, "| {} |\n|---|---:|---:|---:|---:|---|", HEADS.join(" | "));
@@ -111,5 +117,6 @@ pub fn markdown(sections: &[Section]) -> String {
         }
         let _ = writeln!(page, "\n{}.", verdict(section));
     }
+    page.extend(slurm.map(super::slurm::markdown));
     page
 }

@@ -13,10 +13,11 @@ mod check;
 mod experiment;
 mod figures;
 mod observed;
+mod page;
 mod replay;
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -27,17 +28,41 @@ use crate::simulation::slurm::{Chance, SlurmOutcome, SlurmRun, run_slurm};
 pub use check::{Check, pooled_relative_sd};
 pub use experiment::Experiment;
 pub use figures::Figures;
+pub use page::markdown;
 pub use replay::{ReplayScore, replay, replay_run};
-pub use report::{ExperimentReport, SlurmValidation};
+pub use report::{ExperimentReport, Skipped, SlurmValidation};
 
 /// Runs every experiment over `seeds` seeds (0, 1, ...) and compares.
 ///
 /// # Errors
 /// The first folder that cannot be read, with all that is wrong in it.
 pub fn validate_slurm(dirs: &[&Path], seeds: u64) -> Result<SlurmValidation, Vec<Diagnostic>> {
-    let experiments = dirs.iter().map(|dir| Experiment::read(dir)).collect::<Result<Vec<_>, _>>()?;
-    let reports = experiments.iter().map(|e| ExperimentReport::new(e, &run_seeds(e, seeds))).collect();
-    Ok(SlurmValidation::new(reports))
+    let mut reports = Vec::new();
+    let mut skipped = Vec::new();
+    for dir in dirs {
+        let has = |name: &str| dir.join(name).exists();
+        if dir.is_dir() && !has("slurm.conf") && !has("jobs.csv") {
+            let name = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+            skipped.push(Skipped { name, reason: "no experiment: neither slurm.conf nor jobs.csv" });
+            continue;
+        }
+        let experiment = Experiment::read(dir)?;
+        match experiment.not_modelled {
+            Some(reason) => skipped.push(Skipped { name: experiment.name, reason }),
+            None => reports.push(ExperimentReport::new(&experiment, &run_seeds(&experiment, seeds))),
+        }
+    }
+    Ok(SlurmValidation::new(reports, skipped))
+}
+
+/// The recorded experiments beside the project, by name; empty where they are not there.
+#[must_use]
+pub fn recordings(shared: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(shared.join("slurm-reference")) else { return Vec::new() };
+    let mut dirs: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("slurm.conf").is_file()).collect();
+    dirs.sort();
+    dirs
 }
 
 /// The runs of one experiment, by seed.

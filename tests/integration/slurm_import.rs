@@ -138,6 +138,46 @@ fn coverage_as_json_and_csv() {
 }
 
 #[test]
+fn what_becomes_of_the_options_of_a_partition() {
+    let desk = desk();
+    let parts = "PartitionName=a Nodes=ALL Default=YES OverSubscribe=EXCLUSIVE ExclusiveUser=YES LLN=YES QOS=high \
+                 AllowGroups=lab AllowAccounts=lab AllowQos=high PreemptMode=REQUEUE GraceTime=30\n\
+                 PartitionName=b Nodes=n1 OverSubscribe=FORCE:4 QOS=gone PreemptMode=SUSPEND\n\
+                 PartitionName=c Nodes=n1 OverSubscribe=YES:4\n";
+    desk.put("parts.conf", format!("NodeName=n[1-2] CPUs=4\nPreemptType=preempt/partition_prio\n{parts}"));
+    let told = desk.run(&["import", "slurm", "--slurm-conf", "parts.conf", "--assoc", "accounts.txt", "--json"]).ok();
+    let object = told.json();
+    let options = object["coverage"]["options"].as_array().unwrap();
+    let word = |option: &str, line: u64| {
+        let row = options.iter().find(|row| row["option"] == option && row["line"] == line);
+        row.unwrap()["treatment"].as_str().unwrap().to_owned()
+    };
+    for option in ["OverSubscribe", "ExclusiveUser", "LLN", "QOS", "AllowAccounts", "AllowQos", "PreemptMode"] {
+        assert_eq!(word(option, 3), "honoured", "{option}");
+    }
+    assert_eq!([word("AllowGroups", 3), word("GraceTime", 3)], ["approximated", "approximated"]);
+    assert_eq!([word("OverSubscribe", 4), word("QOS", 4), word("PreemptMode", 4)], ["not yet", "not yet", "not yet"]);
+    assert_eq!(word("OverSubscribe", 5), "approximated");
+    assert!(told.stderr.contains("W0515"), "{}", told.stderr);
+}
+
+#[test]
+fn groups_keep_users_out_of_a_partition() {
+    let desk = desk();
+    desk.put("g.conf", "NodeName=n[1-2] CPUs=4\nPartitionName=p Nodes=ALL Default=YES AllowGroups=lab\n");
+    desk.put("group", "lab:x:100:ann\n");
+    desk.put("jobs.csv", "job_id,submit_s,run_s,limit_s,cpus,user\n1,0,10,60,1,ann\n2,0,10,60,1,eve\n");
+    let scenario = "[workload]\ntrace = \"jobs.csv\"\n[policy.slurm]\nconf = \"g.conf\"\n";
+    let jobs = |more: &str| {
+        desk.put("g.toml", format!("{scenario}{more}[design.now]\n"));
+        desk.run(&["run", "g.toml", "--json", "--quiet"]).ok().json()["designs"]["now"]["jobs"].clone()
+    };
+    assert_eq!((jobs("")["completed"].as_u64(), jobs("")["refused"].as_u64()), (Some(2), Some(0)));
+    let with = jobs("groups = \"group\"\n");
+    assert_eq!((with["completed"].as_u64(), with["refused"].as_u64()), (Some(1), Some(1)));
+}
+
+#[test]
 fn without_a_trace_a_stand_in_runs() {
     let desk = desk();
     desk.run(&["import", "slurm", "--slurm-conf", "etc/slurm.conf", "--out", "site.toml", "--quiet"]).ok();

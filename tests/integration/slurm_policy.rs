@@ -76,6 +76,49 @@ fn site() -> Desk {
     desk
 }
 
+#[test]
+fn named_backfill_rules_decide_at_every_event() {
+    let desk = Desk::new();
+    // 2 nodes: one is busy for 100 s; then a job wants both; a short one fits before it, a long one does not
+    let jobs = "job_id,submit_s,run_s,limit_s,nodes,cpus\n\
+                first,0,100,120,1,4\nwide,1,50,60,2,8\nlong,2,200,240,1,4\nshort,3,60,60,1,4\n";
+    desk.put("jobs.csv", jobs);
+    let scenario = "[workload]\ntrace = \"jobs.csv\"\n[policy.slurm]\nbackfill = \"RULE\"\n[node.box]\ncpus = 4\n\
+                    mem-mb = 1000\n[design.a.pool.n]\nnode = \"box\"\ncount = 2\n";
+    for rule in ["easy", "conservative"] {
+        desk.put("s.toml", scenario.replace("RULE", rule));
+        desk.run(&["run", "s.toml", "--out", "out", "--quiet", "--referee"]).ok();
+        let path = desk.path("out").join("jobs.csv");
+        let mut csv = csv::Reader::from_path(path).unwrap();
+        let headers = csv.headers().unwrap().clone();
+        let at = |name: &str| headers.iter().position(|h| h == name).unwrap();
+        let starts: Vec<(String, f64)> = csv
+            .records()
+            .map(|row| row.unwrap())
+            .map(|row| (row[at("job_id")].to_owned(), row[at("start_s")].parse().unwrap()))
+            .collect();
+        let want = [("first", 0.0), ("wide", 100.0), ("long", 150.0), ("short", 3.0)];
+        assert_eq!(starts, want.map(|(job, start)| (job.to_owned(), start)), "{rule}");
+    }
+    desk.put("s.toml", scenario.replace("RULE", "magic"));
+    let told = desk.run(&["run", "s.toml", "--quiet"]).told();
+    assert!(told.contains("`magic` is neither easy nor conservative"), "{told}");
+}
+
+#[test]
+fn tasks_of_an_array_keep_its_limit() {
+    let desk = Desk::new();
+    desk.put("jobs.csv", "job_id,submit_s,run_s,limit_s,cpus,array\na,0,600,660,1,0-3%2\nb,1,600,660,1,\n");
+    desk.put(
+        "s.toml",
+        "[workload]\ntrace = \"jobs.csv\"\n[policy.slurm]\n[node.box]\ncpus = 8\nmem-mb = 1000\n\
+         [design.a.pool.n]\nnode = \"box\"\ncount = 1\n",
+    );
+    let wait = &desk.run(&["run", "s.toml", "--json", "--quiet"]).ok().json()["designs"]["a"]["wait_s"];
+    let (max, p50) = (wait["max"].as_f64().unwrap(), wait["p50"].as_f64().unwrap());
+    assert!(max > 595.0 && max < 700.0 && p50 < 60.0, "two tasks wait for two: {wait}");
+}
+
 /// (job, design) -> (state, attempt, reason, nodes) of jobs.csv.
 fn rows(desk: &Desk, dir: &str, design: &str) -> Vec<[String; 5]> {
     let path = desk.path(dir).join("jobs.csv");

@@ -10,6 +10,9 @@ use super::super::backstage::Failure;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::validation::slurm::{SlurmValidation, validate_slurm};
 
+/// Runs of each experiment.
+const SEEDS: u64 = 200;
+
 /// Arguments of `validate slurm`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -20,27 +23,44 @@ pub(super) struct SlurmArgs {
     #[arg(required = true, value_name = "DIR")]
     dirs: Vec<PathBuf>,
     /// Runs of each experiment.
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = SEEDS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     seeds: u64,
     /// Exit with 1 where a figure lies outside its tolerance.
     #[arg(long)]
     check: bool,
 }
 
+/// All recorded experiments, as the umbrella command runs them; `None` where there are none.
+pub(super) fn recordings(shared: &Path) -> Result<Option<SlurmValidation>, Failure> {
+    let dirs = crate::validation::slurm::recordings(shared);
+    if dirs.is_empty() {
+        return Ok(None);
+    }
+    let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+    validate_slurm(&dirs, SEEDS).map(Some).map_err(broken)
+}
+
+/// Fails where a figure lies outside its tolerance.
+pub(super) fn check(found: &SlurmValidation) -> Result<(), Failure> {
+    if found.passed() { Ok(()) } else { Err(outside(found)) }
+}
+
+fn broken(problems: Vec<Diagnostic>) -> Failure {
+    let mut all = Diagnostics::default();
+    all.extend(problems);
+    Failure::Input(all)
+}
+
 pub(super) fn validate(args: &SlurmArgs, common: &Common) -> Result<(), Failure> {
     let dirs: Vec<&Path> = args.dirs.iter().map(PathBuf::as_path).collect();
-    let found = validate_slurm(&dirs, args.seeds).map_err(|problems| {
-        let mut all = Diagnostics::default();
-        all.extend(problems);
-        Failure::Input(all)
-    })?;
+    let found = validate_slurm(&dirs, args.seeds).map_err(broken)?;
     let mut out = io::stdout().lock();
     if common.json {
         writeln!(out, "{}", found.to_json().map_err(io::Error::from)?)?;
     } else {
         write!(out, "{}", found.to_text())?;
     }
-    if args.check && !found.passed() { Err(outside(&found)) } else { Ok(()) }
+    if args.check { check(&found) } else { Ok(()) }
 }
 
 fn outside(found: &SlurmValidation) -> Failure {
@@ -48,5 +68,8 @@ fn outside(found: &SlurmValidation) -> Failure {
         e.checks.iter().filter(|c| !c.passed).map(|c| format!("{}: {}", e.name, c.what)).collect::<Vec<_>>()
     });
     let list = failing.collect::<Vec<_>>().join(", ");
+    if list.is_empty() {
+        return Failure::Inside(Diagnostic::error("W0521", "no experiment was run"));
+    }
     Failure::Inside(Diagnostic::error("W0521", format!("outside the tolerance: {list}")))
 }

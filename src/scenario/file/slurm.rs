@@ -39,6 +39,10 @@ macro_rules! options {
             /// `sacctmgr dump` file, or the text of `sacctmgr -P show assoc` and `show qos`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub assoc: Option<String>,
+            /// Groups of users for AllowGroups, relative to the scenario file: the text of `getent group`. Groups that are
+            /// not in it let everybody in.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub groups: Option<String>,
             $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,)+
         }
 
@@ -89,6 +93,9 @@ macro_rules! options {
 }
 
 options! {
+    /// No option of Slurm: `easy` or `conservative` decides at every event instead of Slurm's two schedulers, ideally: no
+    /// delays, no limits of tests, reservations to the second. Priorities, limits and choice of nodes stay Slurm's.
+    backfill: String = "",
     /// SchedulerType: `sched/backfill`, or `sched/builtin` for the main scheduler alone.
     schedulertype: String = "sched/backfill",
     /// Backfill: seconds from the end of a cycle to the next.

@@ -56,6 +56,9 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
             }
         }
     }
+    if let Some(path) = file(notes, directory, "groups", table.groups.as_deref()) {
+        slurm_conf::read_groups(&path, &mut config, &mut notes.problems);
+    }
     for (key, value) in table.given() {
         set_option(notes, &mut config, &["policy", "slurm", key], key, &value);
     }

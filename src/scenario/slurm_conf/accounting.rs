@@ -138,7 +138,8 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
         "maxwalldurationperjob",
         "priority",
     ];
-    const OF_QOS: [&str; 4] = ["usagefactor", "preempt", "preemptmode", "flags"];
+    const OF_QOS: [&str; 6] =
+        ["usagefactor", "preempt", "preemptmode", "flags", "gracetime", "preemptexempttime"];
     const OF_ASSOC: [&str; 6] = ["fairshare", "shares", "qos", "qoslevel", "defaultqos", "maxwallduration"];
     const PLAIN: [&str; 8] = [
         "account",
@@ -151,6 +152,11 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
         "coordinator",
     ];
     let key = key.as_str();
+    if key == "gracetime" && entity == Entity::Qos && seconds(value).is_ok_and(|grace| grace > 0) {
+        let how = Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known");
+        gaps.push((key.to_owned(), value.clone(), how));
+        return false;
+    }
     let own: &[&str] = if entity == Entity::Qos { &OF_QOS } else { &OF_ASSOC };
     if key == "flags" && entity == Entity::Qos {
         gaps.extend(unknown_flags(value).map(|(flag, how)| (key.to_owned(), flag.to_owned(), how)));
@@ -163,8 +169,6 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
         return true;
     }
     let treatment = match key {
-        "gracetime" => Treatment::NotYet("preempted jobs go at once, without grace"),
-        "preemptexempttime" => Treatment::NotYet("only the cluster's PreemptExemptTime counts"),
         "usagethres" | "usagethreshold" => Treatment::NotYet("a usage threshold keeps nobody out"),
         "partition" => Treatment::NotYet("associations of single partitions count for all"),
         "limitfactor" => Treatment::NotYet("limits are not multiplied"),
@@ -211,6 +215,11 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
                 accounting.qos[at].preempt_mode =
                     if lower == "cluster" { None } else { Some(parameters::preempt_mode(&lower)) };
             }
+            "gracetime" => accounting.qos[at].grace_s = seconds(value)?,
+            "preemptexempttime" => {
+                let none = ["", "-1", "none"].contains(&value.to_ascii_lowercase().as_str());
+                accounting.qos[at].exempt_s = if none { None } else { Some(minutes_s(value)?) };
+            }
             "description" | "cluster" => {}
             "flags" => set_flags(&mut accounting.qos[at], value),
             _ => {
@@ -224,15 +233,26 @@ fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) 
     Ok(())
 }
 
+/// A number of seconds, or hours, minutes and seconds, as sacctmgr writes and reads `GraceTime`.
+fn seconds(value: &str) -> Result<i64, String> {
+    values::duration_s(value, 1).map_err(|()| format!("`{value}` is no time"))
+}
+
+/// A time whose plain numbers are minutes.
+fn minutes_s(value: &str) -> Result<i64, String> {
+    values::duration_s(value, 60).map_err(|()| format!("`{value}` is no time"))
+}
+
 /// Sets the flags that are known; [`unknown_flags`] tells the others.
 fn set_flags(qos: &mut Qos, value: &str) {
     for flag in value.split(',') {
         match flag.to_ascii_lowercase().as_str() {
             "denyonlimit" => qos.flags.deny_on_limit = true,
             "noreserve" => qos.flags.no_reserve = true,
-            "partitionmaxnodes" | "partitionminnodes" | "partitiontimelimit" => {
-                qos.flags.override_partition = true
-            }
+            "partitionmaxnodes" => qos.flags.partition_max_nodes = true,
+            "partitionminnodes" => qos.flags.partition_min_nodes = true,
+            "partitiontimelimit" => qos.flags.partition_time_limit = true,
+            "overpartqos" => qos.flags.over_part_qos = true,
             _ => {}
         }
     }
@@ -242,7 +262,7 @@ fn set_flags(qos: &mut Qos, value: &str) {
 fn unknown_flags(value: &str) -> impl Iterator<Item = (&str, Treatment)> {
     value.split(',').filter_map(|flag| match flag.to_ascii_lowercase().as_str() {
         "" | "none" | "notset" | "denyonlimit" | "noreserve" | "partitionmaxnodes" | "partitionminnodes"
-        | "partitiontimelimit" => None,
+        | "partitiontimelimit" | "overpartqos" => None,
         "nodecay" => Some((flag, Treatment::Ignored("concerns the QOS' own usage, which no rule here uses"))),
         _ => Some((flag, Treatment::NotYet("this flag of a QOS"))),
     })

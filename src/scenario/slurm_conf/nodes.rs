@@ -6,7 +6,7 @@ use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, Partit
 use super::coverage::{Coverage, Treatment};
 use super::hostlist::{HostListError, expand_hosts};
 use super::lines::{Line, Pair};
-use super::values;
+use super::{parameters, values};
 
 /// Reads all `NodeName` lines in order.
 pub(super) fn apply_nodes(
@@ -219,7 +219,7 @@ pub(super) fn apply_partitions(
     let mut defaults: Vec<Pair> = Vec::new();
     for line in lines.iter().filter(|l| l.pairs[0].is("PartitionName")) {
         for pair in &line.pairs {
-            coverage.note(pair, partition_treatment(pair));
+            coverage.note(pair, partition_treatment(pair, config));
         }
         let name = &line.pairs[0];
         if name.value.eq_ignore_ascii_case("DEFAULT") {
@@ -246,8 +246,6 @@ fn set_partition(
     config: &mut SlurmConfig,
     diagnostics: &mut Diagnostics,
 ) {
-    let list = || Some(pair.value.split(',').map(str::to_owned).collect::<Vec<_>>());
-    let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
     let mut minutes = || {
         values::minutes(&pair.value).unwrap_or_else(|()| {
             diagnostics
@@ -262,7 +260,8 @@ fn set_partition(
         "defaulttime" | "defmaxtime" => partition.default_time_min = minutes(),
         "overtimelimit" => partition.over_time_limit_min = minutes(),
         "minnodes" => partition.min_nodes = number(pair, diagnostics),
-        "maxnodes" => partition.max_nodes = pair.value.parse().ok(),
+        "maxnodes" if pair.value.eq_ignore_ascii_case("UNLIMITED") => partition.max_nodes = None,
+        "maxnodes" => partition.max_nodes = Some(number(pair, diagnostics)),
         "prioritytier" => {
             partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX)
         }
@@ -271,11 +270,6 @@ fn set_partition(
             partition.priority_job_factor = number(pair, diagnostics);
             partition.priority_tier = u16::try_from(partition.priority_job_factor).unwrap_or(u16::MAX);
         }
-        "allowaccounts" => partition.allow_accounts = unless_all(),
-        "denyaccounts" => partition.deny_accounts = list().unwrap_or_default(),
-        "allowqos" => partition.allow_qos = unless_all(),
-        "denyqos" => partition.deny_qos = list().unwrap_or_default(),
-        "preemptmode" => partition.preempt_off = pair.value.eq_ignore_ascii_case("OFF"),
         "tresbillingweights" => match values::tres_weights(&pair.value, &mut config.accounting.tres) {
             Ok(weights) => partition.billing = weights,
             Err(part) => {
@@ -290,6 +284,43 @@ fn set_partition(
                 schedule: word == "UP" || word == "DRAIN",
             };
         }
+        _ => set_partition_rules(partition, pair, config, diagnostics),
+    }
+}
+
+/// Who may use a partition, and how its jobs get along with others.
+fn set_partition_rules(
+    partition: &mut PartitionConf,
+    pair: &Pair,
+    config: &SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) {
+    let list = || Some(pair.value.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
+    match pair.key.to_ascii_lowercase().as_str() {
+        "allowaccounts" => partition.allow_accounts = unless_all(),
+        "denyaccounts" => partition.deny_accounts = list().unwrap_or_default(),
+        "allowqos" => partition.allow_qos = unless_all(),
+        "denyqos" => partition.deny_qos = list().unwrap_or_default(),
+        "preemptmode" => {
+            partition.preempt_mode = Some(parameters::preempt_mode(&pair.value.to_ascii_lowercase()));
+        }
+        "gracetime" => partition.grace_s = i64::from(number(pair, diagnostics)),
+        "oversubscribe" | "shared" => partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE"),
+        "exclusiveuser" => partition.exclusive_user = values::yes(&pair.value).unwrap_or(false),
+        "lln" => partition.least_loaded = values::yes(&pair.value).unwrap_or(false),
+        "selecttypeparameters" => {
+            partition.least_loaded |= pair.value.to_ascii_lowercase().contains("cr_lln");
+        }
+        "allowgroups" => partition.allow_groups = unless_all(),
+        "qos" => match config.accounting.find_qos(&pair.value) {
+            Some(qos) => partition.qos = Some(qos),
+            None => {
+                let message = format!("partition {} names QOS {}, which is not known", partition.name, pair.value);
+                let help = "give the accounting database (`assoc`): without that QOS the partition has no limits of one";
+                diagnostics.push(Diagnostic::warning("W0515", message).at(pair.place()).help(help));
+            }
+        },
         _ => {}
     }
 }
@@ -359,31 +390,35 @@ fn gres_treatment(key: &str) -> Treatment {
     }
 }
 
-fn partition_treatment(pair: &Pair) -> Treatment {
+fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
+    let qos_known = config.accounting.find_qos(&pair.value).is_some();
     let upper = pair.value.to_ascii_uppercase();
     match pair.key.to_ascii_lowercase().as_str() {
-        "preemptmode" if upper != "OFF" => {
-            Treatment::NotYet("a partition can only exempt its jobs (OFF), not choose another mode")
+        "preemptmode" if upper.contains("SUSPEND") || upper.contains("GANG") => {
+            Treatment::NotYet("suspend and gang: jobs of this partition are not preempted")
         }
-        "oversubscribe" | "shared" if upper == "NO" => Treatment::Honoured,
-        "oversubscribe" | "shared" => {
-            Treatment::NotYet("EXCLUSIVE, FORCE and YES: CPUs are never shared, nodes are")
+        "oversubscribe" | "shared" if ["NO", "EXCLUSIVE", "FORCE:1"].contains(&upper.as_str()) => {
+            Treatment::Honoured
         }
+        "oversubscribe" | "shared" if upper.starts_with("YES") => {
+            Treatment::Approximated("as NO: jobs of a trace do not ask for --oversubscribe")
+        }
+        "oversubscribe" | "shared" => Treatment::NotYet("FORCE: a CPU holds one job at a time"),
         "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes"
         | "prioritytier" | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts"
-        | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode" => {
-            Treatment::Honoured
-        }
-        "qos" => Treatment::NotYet("limits of a partition's QOS"),
+        | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode"
+        | "lln" | "exclusiveuser" => Treatment::Honoured,
+        "qos" if qos_known => Treatment::Honoured,
+        "qos" => Treatment::NotYet("the QOS is in no file of accounts that was given: no limits"),
         "allowgroups" if upper == "ALL" => Treatment::Honoured,
-        "allowgroups" => Treatment::NotYet("groups of users are not known: everybody is let in"),
-        "lln" | "selecttypeparameters" | "exclusiveuser" | "exclusivetopo" if upper == "NO" => {
-            Treatment::Honoured
+        "allowgroups" => {
+            Treatment::Approximated("by `groups` of [policy.slurm] (getent group); without it everybody is let in")
         }
-        "lln" | "selecttypeparameters" => Treatment::NotYet("a choice of nodes of its own"),
-        "exclusiveuser" => Treatment::NotYet("users share nodes"),
+        "selecttypeparameters" if upper == "CR_LLN" => Treatment::Honoured,
+        "selecttypeparameters" => Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster"),
+        "exclusivetopo" if upper == "NO" => Treatment::Honoured,
         "gracetime" if pair.value == "0" => Treatment::Honoured,
-        "gracetime" => Treatment::NotYet("preempted jobs go at once, without grace"),
+        "gracetime" => Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known"),
         "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
         "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
             Treatment::NotYet("limits on what a job takes of a node")

@@ -3,7 +3,7 @@
 use super::lines::Pair;
 use super::{Coverage, Covered, parameters, values};
 use crate::diagnostic::Diagnostics;
-use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::config::{BackfillRule, SlurmConfig};
 
 /// Sets one option as `slurm.conf` would: a word of `SchedulerParameters`, or an option of the file, in
 /// lower case. Flags take `true` and `false`; `cred_expire` stands for `AuthInfo=cred_expire=`.
@@ -13,6 +13,15 @@ use crate::scheduler::slurm::config::SlurmConfig;
 pub fn override_option(config: &mut SlurmConfig, key: &str, value: &str) -> Result<(), String> {
     if let Some(flag) = flag(config, key) {
         *flag = values::yes(value).ok_or_else(|| format!("`{value}` is neither true nor false"))?;
+        return Ok(());
+    }
+    if key == "backfill" {
+        let rule = match value {
+            "easy" => BackfillRule::Easy,
+            "conservative" => BackfillRule::Conservative,
+            _ => return Err(format!("`{value}` is neither easy nor conservative")),
+        };
+        config.backfill.be_ideal(rule);
         return Ok(());
     }
     if key == "priorityweighttres" {
@@ -145,6 +154,7 @@ mod tests {
             ("preemptmode", "REQUEUE"),
             ("cred_expire", "5"),
             ("priorityweighttres", "CPU=10,GRES/gpu=100"),
+            ("preemptexempttime", "00:10"),
         ] {
             override_option(&mut config, key, value).expect(key);
         }
@@ -153,6 +163,10 @@ mod tests {
         assert_eq!((config.priority.weights.age, config.priority.decay_half_life_s), (500, 14 * 86_400));
         assert_eq!(config.controller.cred_expire_s, 5);
         assert_eq!(config.priority.weights.tres.len(), 2);
+        assert_eq!(config.preempt.exempt_s, 10);
+        assert_eq!(config.backfill.rule, BackfillRule::Threads);
+        override_option(&mut config, "backfill", "easy").expect("a named rule");
+        assert_eq!((config.backfill.rule, config.backfill.resolution_s), (BackfillRule::Easy, 1));
         override_option(&mut config, "assoc_limit_stop", "false").expect("a flag");
         assert!(!config.main.assoc_limit_stop);
     }
@@ -189,6 +203,7 @@ mod tests {
             ("preemptmode", "SUSPEND"),
             ("priorityflags", "MAX_TRES,DEPTH_OBLIVIOUS"),
             ("overtimelimit", "later"),
+            ("backfill", "greedy"),
         ] {
             assert!(override_option(&mut config, key, value).is_err(), "{key}={value}");
         }

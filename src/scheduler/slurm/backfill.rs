@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
+use super::config::BackfillRule;
 use super::controller::Controller;
 use super::job::{JobIx, StartedBy};
 use super::main_pass::Attempt;
@@ -28,6 +29,8 @@ struct Cycle {
     per_user_partition: FxHashMap<(u32, usize), u32>,
     per_assoc: FxHashMap<u32, u32>,
     reserved_in_partition: FxHashMap<usize, u32>,
+    /// Reservations of arrays whose tasks are submissions of their own.
+    reserved_in_array: FxHashMap<usize, u32>,
     /// Nodes of each partition that are up.
     bases: Vec<Option<NodeSet>>,
     /// Nodes that the job under test could use.
@@ -92,6 +95,7 @@ impl Controller<'_> {
             per_user_partition: FxHashMap::default(),
             per_assoc: FxHashMap::default(),
             reserved_in_partition: FxHashMap::default(),
+            reserved_in_array: FxHashMap::default(),
             bases: vec![None; self.config.partitions.len()],
             free: self.config.no_nodes(),
             reserved_nodes: self.has_reservations(),
@@ -118,6 +122,11 @@ impl Controller<'_> {
         if self.jobs[job.at()].preempt_in_progress || !self.counts_let(job) {
             return false;
         }
+        let array = self.spec(job).task_of.and(self.jobs[job.at()].array);
+        let most = self.config.backfill.max_job_array_resv;
+        if array.is_some_and(|array| cycle.reserved_in_array.get(&array).is_some_and(|n| *n >= most)) {
+            return false;
+        }
         loop {
             if !self.array_lets(job, cycle.now_s) || self.over_test_limits(job, cycle) {
                 return false;
@@ -129,8 +138,10 @@ impl Controller<'_> {
                 Outcome::Started(true) => {}
                 Outcome::Reserved => {
                     reserved_tasks += 1;
+                    if let Some(array) = array {
+                        *cycle.reserved_in_array.entry(array).or_default() += 1;
+                    }
                     let tasks = self.jobs[job.at()].pending_tasks.len();
-                    let most = self.config.backfill.max_job_array_resv;
                     if tasks < 2 || reserved_tasks >= most || reserved_tasks as usize >= tasks {
                         return false;
                     }
@@ -151,6 +162,7 @@ impl Controller<'_> {
             || young
             || (rules.job_part_count_reserve > 0 && reserved >= rules.job_part_count_reserve)
             || (rules.one_resv_per_job && record.start_s > 0)
+            || (rules.rule == BackfillRule::Easy && !cycle.reserved_in_partition.is_empty())
     }
 
     /// `bf_max_job_part`, `bf_max_job_user`, `bf_max_job_user_part`, `bf_max_job_assoc`.
@@ -188,7 +200,7 @@ impl Controller<'_> {
 
     /// The same with `free` as room for the nodes that are left to the job.
     fn test_on(&mut self, job: JobIx, now_only: bool, free: &mut NodeSet, cycle: &mut Cycle) -> Outcome {
-        let limit_s = i64::from(self.jobs[job.at()].limit_min) * 60;
+        let limit_s = self.tested_length_s(job);
         let least = self.ask(job).min_nodes as usize;
         let mut counted = false;
         let mut later_s = Some(cycle.now_s);
@@ -268,13 +280,16 @@ impl Controller<'_> {
             base
         });
         cycle.overlap = false;
-        if !cycle.reserved_nodes && record.reservation.is_none() {
+        if !cycle.reserved_nodes && record.reservation.is_none() && !self.exclusive_users {
             return Some(None);
         }
         let Reserved::Nodes(mut usable, overlap) = self.unreserved(job, start_s, cycle.now_s, true) else {
             return None;
         };
         usable.intersect_with(base);
+        if let Some(others) = self.nodes_of_others(job) {
+            usable.difference_with(&others);
+        }
         cycle.overlap = overlap;
         Some(Some(usable))
     }
@@ -298,6 +313,14 @@ impl Controller<'_> {
             (Some(later), Some(after)) => Some(later.min(after)),
             (later, after) => later.or(after),
         }
+    }
+
+    /// How long a job is taken to run in the map. One whose QOS has `NoReserve` is tested for a minute only where
+    /// jobs can be preempted (source: it may start in front of a reservation and be preempted later).
+    pub(super) fn tested_length_s(&self, job: JobIx) -> i64 {
+        let record = &self.jobs[job.at()];
+        let no_reserve = self.config.accounting.qos(record.qos).flags.no_reserve;
+        if no_reserve && self.preemption_enabled() { 60 } else { i64::from(record.limit_min) * 60 }
     }
 
     /// Before this second the outlook holds no start of the job; no statement where it is not used.
@@ -332,7 +355,10 @@ impl Controller<'_> {
 
     /// Starts the job now; `None` if that fails and its nodes are to be reserved instead.
     fn start_now(&mut self, job: JobIx, free: &NodeSet, cycle: &mut Cycle) -> Option<Outcome> {
-        match self.try_start(job, free, cycle.now, StartedBy::Backfill) {
+        // by a named rule, a job passes others only behind a reservation
+        let first = self.config.backfill.rule.is_ideal() && cycle.reserved_in_partition.is_empty();
+        let by = if first { StartedBy::Main } else { StartedBy::Backfill };
+        match self.try_start(job, free, cycle.now, by) {
             Attempt::Started(runs) => {
                 cycle.started += 1;
                 let most = self.config.backfill.max_job_start;
@@ -364,16 +390,14 @@ impl Controller<'_> {
         let record = &self.jobs[job.at()];
         let partition = record.partition;
         let from_s = self.floor(start_s);
-        let to_s = self.floor(start_s + i64::from(record.limit_min) * 60);
+        let to_s = self.floor(start_s + self.tested_length_s(job));
         if start_s > cycle.now_s + self.config.backfill.window_s {
             return Ok(Outcome::Passed);
         }
         if start_s > cycle.now_s && cycle.map.taken(nodes, from_s, to_s) {
             return Err(start_s);
         }
-        let ask = self.ask(job);
-        let count = u32::try_from(nodes.len()).expect("few nodes");
-        let tres = self.tres_of(job, count, u64::from(ask.cpus));
+        let tres = self.tres_on(job, nodes, u64::from(self.ask(job).cpus));
         if !self.config.main.assoc_limit_stop && !self.amounts_let(job, &tres) {
             return Ok(Outcome::Passed);
         }

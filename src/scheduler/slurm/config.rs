@@ -13,7 +13,7 @@ pub use accounting::{
 };
 pub use hardware::{DeviceTypeId, GresCount, NodeConf, PartitionConf, PartitionState};
 pub use parameters::{
-    BackfillParameters, MainParameters, PreemptMode, PreemptParameters, PreemptType, PriorityParameters,
+    BackfillParameters, BackfillRule, MainParameters, PreemptMode, PreemptParameters, PreemptType, PriorityParameters,
     PriorityWeights, SchedulerKind, SelectParameters,
 };
 
@@ -134,6 +134,12 @@ impl SlurmConfig {
             .position(|t| t == name)
             .and_then(|at| u16::try_from(at).ok())
             .map(DeviceTypeId)
+    }
+
+    /// What its partition makes of a request: `OverSubscribe=EXCLUSIVE` gives whole nodes.
+    pub fn adapt(&self, ask: &mut super::job::Ask, partition: Option<&str>) {
+        let named = partition.map_or_else(|| self.default_partition(), |name| self.partition(name));
+        ask.exclusive |= named.is_some_and(|at| self.partitions[at].exclusive);
     }
 
     /// CPUs of all nodes together.

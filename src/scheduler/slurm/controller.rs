@@ -32,12 +32,18 @@ pub enum Refusal {
     /// No such partition, and no default.
     #[error("invalid partition name specified")]
     Partition,
+    /// The partition's `State` is DRAIN or INACTIVE.
+    #[error("required partition not available (inactive or drain)")]
+    PartitionNotAvail,
     /// The account and user have no association.
     #[error("invalid account or account/partition combination specified")]
     Association,
     /// No such QOS, or not allowed.
     #[error("invalid qos specification")]
     Qos,
+    /// The partition is for groups that do not have the user.
+    #[error("user's group not permitted to use this partition")]
+    Group,
     /// No node, even empty, can satisfy it.
     #[error("requested node configuration is not available")]
     NodeConfiguration,
@@ -61,13 +67,27 @@ pub(super) struct ArrayState {
     pub running: u32,
 }
 
+/// Whether a node can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It can.
+    #[default]
+    Up,
+    /// DOWN.
+    Down,
+    /// DRAIN.
+    Drained,
+    /// FAIL.
+    Failed,
+    /// Resumed, and not registered again yet.
+    Registering,
+}
+
 /// One node beside what is free on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeState {
-    /// DOWN, DRAIN or FAIL: nothing starts.
-    pub unusable: bool,
-    /// DOWN.
-    pub down: bool,
+    /// Whether anything may start there.
+    pub standing: Standing,
     /// Jobs being cleaned up on it.
     pub completing: u32,
 }
@@ -87,6 +107,8 @@ pub struct Controller<'c> {
     pub(super) completing: NodeSet,
     pub(super) jobs: Vec<Job>,
     pub(super) arrays: Vec<ArrayState>,
+    /// Arrays whose tasks are submissions of their own, by their number.
+    pub(super) array_numbers: FxHashMap<u32, usize>,
     /// Pending records in no particular order.
     pub(super) pending: Vec<JobIx>,
     /// Running records in no particular order.
@@ -127,6 +149,8 @@ pub struct Controller<'c> {
     pub(super) outlook: Outlook,
     /// The placement rule may be asked about runs of nodes.
     pub(super) plain: bool,
+    /// A partition has `ExclusiveUser=YES`.
+    pub(super) exclusive_users: bool,
     /// What backfill cycles need again and again.
     pub(super) map: TimeMap,
     /// Decide without any cache.
@@ -166,7 +190,10 @@ impl<'c> Controller<'c> {
         let nodes = config
             .nodes
             .iter()
-            .map(|n| NodeState { unusable: n.unusable, down: n.unusable, completing: 0 })
+            .map(|n| NodeState {
+                standing: if n.unusable { Standing::Down } else { Standing::Up },
+                completing: 0,
+            })
             .collect();
         Self {
             config,
@@ -179,6 +206,7 @@ impl<'c> Controller<'c> {
             completing: config.no_nodes(),
             jobs: Vec::with_capacity(specs.len()),
             arrays: Vec::new(),
+            array_numbers: FxHashMap::default(),
             pending: Vec::new(),
             running: Vec::new(),
             records: vec![Vec::new(); specs.len()],
@@ -210,6 +238,7 @@ impl<'c> Controller<'c> {
             queue: Queue::default(),
             outlook: Outlook::default(),
             plain: Placement::new(config, hardware).is_plain(),
+            exclusive_users: config.partitions.iter().any(|p| p.exclusive_user),
             map: TimeMap::default(),
             #[cfg(test)]
             uncached: false,
@@ -324,8 +353,42 @@ impl<'c> Controller<'c> {
         self.last_update_s = self.last_update_s.max(now_s);
     }
 
+    /// Which nodes fit, whatever the order of choice.
     pub(super) fn placement(&self) -> Placement<'c> {
         Placement::new(self.config, self.hardware)
+    }
+
+    /// The rule of choice for a job: `CR_LLN`, or `LLN=YES` of its partition, spread it.
+    pub(super) fn placement_of(&self, job: JobIx) -> Placement<'c> {
+        self.placement_in(self.jobs[job.at()].partition)
+    }
+
+    pub(super) fn placement_in(&self, partition: usize) -> Placement<'c> {
+        let mut rule = self.placement();
+        rule.least_loaded |= self.config.partitions[partition].least_loaded;
+        rule
+    }
+
+    /// Whether a job's nodes may be chosen by runs.
+    pub(super) fn is_plain(&self, job: JobIx) -> bool {
+        self.plain && !self.config.partitions[self.jobs[job.at()].partition].least_loaded
+    }
+
+    /// Nodes that `ExclusiveUser` keeps from a job: those of other users' jobs, if its own partition says
+    /// it; else those of other users' jobs in partitions that do.
+    pub(super) fn nodes_of_others(&self, job: JobIx) -> Option<NodeSet> {
+        if !self.exclusive_users {
+            return None;
+        }
+        let me = &self.jobs[job.at()];
+        let exclusive = |job: &Job| self.config.partitions[job.partition].exclusive_user;
+        let mut nodes = self.config.no_nodes();
+        for other in self.running.iter().map(|other| &self.jobs[other.at()]) {
+            if other.user != me.user && (exclusive(me) || exclusive(other)) {
+                nodes.union_with(&other.nodes);
+            }
+        }
+        Some(nodes)
     }
 
     pub(super) fn spec(&self, job: JobIx) -> &'c JobSpec {

@@ -104,6 +104,6 @@ impl Controller<'_> {
         }
         let mut candidates = allowed.clone();
         candidates.intersect_with(fitting);
-        self.placement().choose(ask, &candidates, free)
+        self.placement_of(job).choose(ask, &candidates, free)
     }
 }

@@ -67,6 +67,15 @@ pub struct ArraySpec {
     pub limit: Option<u32>,
 }
 
+/// A task of an array that is a submission of its own, as traces hold them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskOf {
+    /// Number of the array: the same for all its tasks.
+    pub array: u32,
+    /// `%k`: at most so many of them run at once.
+    pub limit: Option<u32>,
+}
+
 /// One submission as the scheduler sees it; how long it runs is not known here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobSpec {
@@ -92,6 +101,8 @@ pub struct JobSpec {
     pub after: Vec<Dependency>,
     /// `--array`.
     pub array: Option<ArraySpec>,
+    /// The array that it is a task of, where tasks are submissions of their own.
+    pub task_of: Option<TaskOf>,
     /// `--reservation`.
     pub reservation: Option<String>,
     /// `--requeue` or `--no-requeue`; `None` = `JobRequeue`.
@@ -300,6 +311,8 @@ pub struct Job {
     pub completing: bool,
     /// Last time that it preempted others, whole seconds.
     pub preempt_start_s: i64,
+    /// When it was chosen to go for a job of higher rank (its grace, if it has any, counts from there).
+    pub preempted_s: Option<i64>,
     /// Preempting within this pass.
     pub preempt_in_progress: bool,
     /// Who started it.

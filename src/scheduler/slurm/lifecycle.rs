@@ -5,8 +5,7 @@
 //! becomes eligible `cred_expire` + 1 s later.
 
 use super::NodeSet;
-use super::config::PreemptMode;
-use super::controller::{Controller, Decision};
+use super::controller::{Controller, Decision, Standing};
 use super::job::{Job, JobIx, Reason, StartedBy, State};
 use crate::cluster::{Allocation, Grant};
 use crate::ids::NodeId;
@@ -17,10 +16,15 @@ use crate::time::SimTime;
 pub enum NodeChange {
     /// DOWN: jobs there end.
     Down,
-    /// DRAIN or FAIL: jobs there finish, nothing new starts.
+    /// DRAIN: jobs there finish, nothing new starts.
     Drain,
-    /// RESUME, UNDRAIN, IDLE.
+    /// FAIL: likewise.
+    Fail,
+    /// RESUME, UNDRAIN: a node that was down or drained can be used when it has registered again (source: 22.05
+    /// marks it as not responding and asks it in the next turn of the 1-second loop).
     Resume,
+    /// IDLE: can be used at once.
+    Idle,
 }
 
 impl Controller<'_> {
@@ -34,7 +38,7 @@ impl Controller<'_> {
         let runs = self.split_task(job);
         let now_s = now.micros().div_euclid(1_000_000);
         let cpus = grants.iter().map(|g| u64::from(g.cpus)).sum();
-        let tres = self.tres_of(runs, u32::try_from(nodes.len()).expect("few nodes"), cpus);
+        let tres = self.tres_on(runs, nodes, cpus);
         let billing = self.billing_of(runs, &tres);
         let mut set = self.config.no_nodes();
         nodes.iter().for_each(|n| set.insert(*n));
@@ -204,6 +208,7 @@ impl Controller<'_> {
         record.accrue_s = None;
         record.start_s = 0;
         record.preempt_start_s = i64::MIN;
+        record.preempted_s = None;
         self.enter_pending(job);
         self.count_submitted(job, 1);
     }
@@ -211,12 +216,6 @@ impl Controller<'_> {
     /// Whether `--requeue`, `--no-requeue` or `JobRequeue` lets a job be requeued.
     pub(super) fn may_requeue(&self, job: JobIx) -> bool {
         self.spec(job).requeue.unwrap_or(self.config.controller.job_requeue)
-    }
-
-    /// Ends a running job for one of higher rank.
-    pub(super) fn preempt(&mut self, job: JobIx, now_s: i64) {
-        let requeue = self.preempt_mode_of(job) == PreemptMode::Requeue && self.may_requeue(job);
-        self.kill(job, State::Preempted, requeue, now_s);
     }
 
     /// Withdraws a pending record with all its pending tasks.
@@ -252,6 +251,10 @@ impl Controller<'_> {
         due.sort_by_key(|job| self.jobs[job.at()].list_order);
         for job in due {
             let record = &self.jobs[job.at()];
+            if record.preempted_s.is_some() {
+                self.preempt(job, now_s);
+                continue;
+            }
             let reservation_over = record.reservation.is_some_and(|at| {
                 self.config
                     .controller
@@ -311,18 +314,44 @@ impl Controller<'_> {
     }
 
     /// The nodes' states alone: jobs there are not touched.
-    pub fn set_node_states(&mut self, nodes: &NodeSet, change: NodeChange) {
+    /// Tells whether any of them has to register now.
+    pub fn set_node_states(&mut self, nodes: &NodeSet, change: NodeChange) -> bool {
         self.version += 1;
+        let mut registers = false;
         for node in nodes.ones() {
-            self.nodes[node].unusable = change != NodeChange::Resume;
-            self.nodes[node].down = change == NodeChange::Down;
-            self.usable.set(node, change == NodeChange::Resume);
+            let state = &mut self.nodes[node];
+            let was = std::mem::take(&mut state.standing);
+            state.standing = match change {
+                NodeChange::Down => Standing::Down,
+                NodeChange::Drain => Standing::Drained,
+                NodeChange::Fail => Standing::Failed,
+                NodeChange::Resume if was != Standing::Up && was != Standing::Failed => Standing::Registering,
+                NodeChange::Resume | NodeChange::Idle => Standing::Up,
+            };
+            registers |= state.standing == Standing::Registering;
+            self.usable.set(node, state.standing == Standing::Up);
         }
+        registers
     }
 
-    /// `scontrol update NodeName=... State=...`.
-    pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) {
-        self.set_node_states(nodes, change);
+    /// Resumed nodes have registered; tells whether any of them can be used from now on.
+    pub fn register_nodes(&mut self, nodes: &NodeSet, now_s: i64) -> bool {
+        let mut newly_up = false;
+        for node in nodes.ones().filter(|n| self.nodes[*n].standing == Standing::Registering).collect::<Vec<_>>() {
+            self.nodes[node].standing = Standing::Up;
+            self.usable.insert(node);
+            newly_up = true;
+        }
+        if newly_up {
+            self.version += 1;
+            self.note_change(now_s);
+        }
+        newly_up
+    }
+
+    /// `scontrol update NodeName=... State=...`; tells whether any of the nodes has to register now.
+    pub fn change_nodes(&mut self, nodes: &NodeSet, change: NodeChange, now_s: i64) -> bool {
+        let registers = self.set_node_states(nodes, change);
         if change == NodeChange::Down {
             let mut hit: Vec<JobIx> = self
                 .running
@@ -337,5 +366,6 @@ impl Controller<'_> {
             }
         }
         self.note_change(now_s);
+        registers
     }
 }

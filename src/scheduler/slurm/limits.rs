@@ -4,6 +4,7 @@
 //! does: counts of jobs before nodes are chosen, amounts of resources after.
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 
 use super::config::{Accounting, AssocId, Limits, QosId, Tres, TresTable};
 use super::controller::{Controller, Refusal};
@@ -95,10 +96,17 @@ const ASSOC_PER_JOB: Names = Names([
     "AssocMaxBillingPerJob",
 ]);
 
+/// One of the lists of amounts among the limits.
+type Amounts = fn(&Limits) -> &Vec<(usize, u64)>;
+
 /// The first TRES of which `used` + `more` exceeds the limit.
-fn over(limits: &[(usize, u64)], used: Option<&Tres>, more: &Tres) -> Option<usize> {
+fn over<'l>(
+    mut limits: impl Iterator<Item = &'l (usize, u64)>,
+    used: Option<&Tres>,
+    more: &Tres,
+) -> Option<usize> {
     let over = |(at, most): &&(usize, u64)| used.map_or(0, |u| u.get(*at)) + more.get(*at) > *most;
-    limits.iter().find(over).map(|(at, _)| *at)
+    limits.find(over).map(|(at, _)| *at)
 }
 
 impl Controller<'_> {
@@ -130,36 +138,71 @@ impl Controller<'_> {
         }
     }
 
+    /// The QOS whose limits count for a job: its partition's, then its own; the other way round where its own
+    /// has `OverPartQOS`. A limit of the second counts where the first sets none, one of an association
+    /// where neither does (Slurm's resource limits page, "hierarchy").
+    pub(super) fn qos_order(&self, qos: QosId, partition: usize) -> SmallVec<[QosId; 2]> {
+        let own_first = self.config.accounting.qos(qos).flags.over_part_qos;
+        match self.config.partitions[partition].qos {
+            Some(of_partition) if of_partition != qos && own_first => smallvec![qos, of_partition],
+            Some(of_partition) if of_partition != qos => smallvec![of_partition, qos],
+            _ => smallvec![qos],
+        }
+    }
+
+    /// A limit of the QOS at `at`, unless one before it sets the same.
+    fn qos_limit(&self, order: &[QosId], at: usize, get: impl Fn(&Limits) -> Option<u32>) -> Option<u32> {
+        let limit = |qos: &QosId| get(&self.config.accounting.qos(*qos).limits);
+        if order[..at].iter().any(|qos| limit(qos).is_some()) { None } else { limit(&order[at]) }
+    }
+
+    /// Whether no QOS sets a limit, so that those of associations count.
+    fn no_qos_sets(&self, order: &[QosId], get: impl Fn(&Limits) -> Option<u32>) -> bool {
+        order.iter().all(|qos| get(&self.config.accounting.qos(*qos).limits).is_none())
+    }
+
     fn count_limit(&self, job: JobIx) -> Option<&'static str> {
         let record = &self.jobs[job.at()];
+        let order = self.qos_order(record.qos, record.partition);
+        for (at, qos) in order.iter().enumerate() {
+            let used = &self.usage.qos[qos.0 as usize];
+            if self.qos_limit(&order, at, |l| l.grp_jobs).is_some_and(|most| used.jobs >= most) {
+                return Some("QOSGrpJobsLimit");
+            }
+            let jobs = self.account_counts(*qos, record.assoc).map_or(0, |c| c.jobs);
+            if self.qos_limit(&order, at, |l| l.max_jobs_per_account).is_some_and(|most| jobs >= most) {
+                return Some("MaxJobsPerAccount");
+            }
+            let jobs = self.usage.qos_users.get(&(*qos, record.user)).map_or(0, |c| c.jobs);
+            if self.qos_limit(&order, at, |l| l.max_jobs).is_some_and(|most| jobs >= most) {
+                return Some("QOSMaxJobsPerUserLimit");
+            }
+            let wall = self.qos_limit(&order, at, |l| l.max_wall_min);
+            if wall.is_some_and(|most| record.limit_min > most) {
+                return Some("QOSMaxWallDurationPerJobLimit");
+            }
+        }
+        self.assoc_count_limit(job, &order)
+    }
+
+    fn assoc_count_limit(&self, job: JobIx, order: &[QosId]) -> Option<&'static str> {
+        let record = &self.jobs[job.at()];
         let accounting = &self.config.accounting;
-        let limits = &accounting.qos(record.qos).limits;
-        let used = &self.usage.qos[record.qos.0 as usize];
-        if limits.max_wall_min.is_some_and(|most| record.limit_min > most) {
-            return Some("QOSMaxWallDurationPerJobLimit");
-        }
-        if limits.grp_jobs.is_some_and(|most| used.jobs >= most) {
-            return Some("QOSGrpJobsLimit");
-        }
-        let user_jobs = self.usage.qos_users.get(&(record.qos, record.user)).map_or(0, |c| c.jobs);
-        if limits.max_jobs.is_some_and(|most| user_jobs >= most) {
-            return Some("QOSMaxJobsPerUserLimit");
-        }
-        let account_jobs = self.account_counts(record.qos, record.assoc).map_or(0, |c| c.jobs);
-        if limits.max_jobs_per_account.is_some_and(|most| account_jobs >= most) {
-            return Some("MaxJobsPerAccount");
-        }
+        let grp_jobs = self.no_qos_sets(order, |l| l.grp_jobs);
+        let max_jobs = self.no_qos_sets(order, |l| l.max_jobs.or(l.max_jobs_per_account));
+        let max_wall = self.no_qos_sets(order, |l| l.max_wall_min);
         let mut own = true;
         for at in record.assoc.iter().flat_map(|a| accounting.chain(*a)) {
             let limits = &accounting.assoc(at).limits;
             let used = &self.usage.assocs[at.0 as usize];
-            if limits.grp_jobs.is_some_and(|most| used.jobs >= most) {
+            if grp_jobs && limits.grp_jobs.is_some_and(|most| used.jobs >= most) {
                 return Some("AssocGrpJobsLimit");
             }
-            if own && self.inherited(at, |l| l.max_jobs).is_some_and(|most| used.jobs >= most) {
+            if own && max_jobs && self.inherited(at, |l| l.max_jobs).is_some_and(|most| used.jobs >= most) {
                 return Some("AssocMaxJobsLimit");
             }
-            if own && self.inherited(at, |l| l.max_wall_min).is_some_and(|most| record.limit_min > most) {
+            let wall = self.inherited(at, |l| l.max_wall_min);
+            if own && max_wall && wall.is_some_and(|most| record.limit_min > most) {
                 return Some("AssocMaxWallDurationPerJobLimit");
             }
             own = false;
@@ -175,20 +218,45 @@ impl Controller<'_> {
 
     fn amount_limit(&self, job: JobIx, tres: &Tres) -> Option<&'static str> {
         let record = &self.jobs[job.at()];
-        let accounting = &self.config.accounting;
-        let limits = &accounting.qos(record.qos).limits;
-        let group = &self.usage.qos[record.qos.0 as usize].tres;
-        let user = self.usage.qos_users.get(&(record.qos, record.user)).map(|c| &c.tres);
-        let account = self.account_counts(record.qos, record.assoc).map(|c| &c.tres);
-        let short =
-            limits.min_tres_per_job.iter().find(|(at, least)| tres.get(*at) < *least).map(|(at, _)| *at);
-        over(&limits.grp_tres, Some(group), tres)
-            .map(|at| QOS_GRP.of(at))
-            .or_else(|| over(&limits.max_tres_per_job, None, tres).map(|at| QOS_PER_JOB.of(at)))
-            .or_else(|| short.map(|at| QOS_MIN.of(at)))
-            .or_else(|| over(&limits.max_tres_per_account, account, tres).map(|at| QOS_PER_ACCOUNT.of(at)))
-            .or_else(|| over(&limits.max_tres_per_user, user, tres).map(|at| QOS_PER_USER.of(at)))
-            .or_else(|| self.assoc_amount_limit(record.assoc?, tres))
+        let order = self.qos_order(record.qos, record.partition);
+        for (at, qos) in order.iter().enumerate() {
+            let group = &self.usage.qos[qos.0 as usize].tres;
+            let user = self.usage.qos_users.get(&(*qos, record.user)).map(|c| &c.tres);
+            let account = self.account_counts(*qos, record.assoc).map(|c| &c.tres);
+            let found = self.qos_amount_limit(&order, at, tres, [Some(group), account, user]);
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.assoc_amount_limit(record.assoc?, tres, &order)
+    }
+
+    /// The first limit on amounts of the QOS at `at` that a job of this size would exceed beside what the
+    /// group, the account and the user have in use.
+    fn qos_amount_limit(
+        &self,
+        order: &[QosId],
+        at: usize,
+        tres: &Tres,
+        [group, account, user]: [Option<&Tres>; 3],
+    ) -> Option<&'static str> {
+        let limits = |qos: &QosId| &self.config.accounting.qos(*qos).limits;
+        let before = |get: Amounts, tres: usize| {
+            order[..at].iter().any(|qos| get(limits(qos)).iter().any(|(t, _)| *t == tres))
+        };
+        let exceeds = |get: Amounts, used: Option<&Tres>| {
+            let mine = get(limits(&order[at])).iter().filter(|(t, _)| !before(get, *t));
+            over(mine, used, tres)
+        };
+        let least = limits(&order[at]).min_tres_per_job.iter();
+        let short = least.filter(|(t, _)| !before(|l| &l.min_tres_per_job, *t));
+        let short = short.clone().find(|(t, least)| tres.get(*t) < *least).map(|(t, _)| *t);
+        exceeds(|l| &l.grp_tres, group)
+            .map(|t| QOS_GRP.of(t))
+            .or_else(|| exceeds(|l| &l.max_tres_per_job, None).map(|t| QOS_PER_JOB.of(t)))
+            .or_else(|| short.map(|t| QOS_MIN.of(t)))
+            .or_else(|| exceeds(|l| &l.max_tres_per_account, account).map(|t| QOS_PER_ACCOUNT.of(t)))
+            .or_else(|| exceeds(|l| &l.max_tres_per_user, user).map(|t| QOS_PER_USER.of(t)))
     }
 
     /// The first limit of its QOS that a job of this size exceeds even if nothing else runs.
@@ -197,27 +265,38 @@ impl Controller<'_> {
             return None;
         }
         let record = &self.jobs[job.at()];
-        let limits = &self.config.accounting.qos(record.qos).limits;
-        if limits.max_wall_min.is_some_and(|most| record.limit_min > most) {
-            return Some("QOSMaxWallDurationPerJobLimit");
+        let order = self.qos_order(record.qos, record.partition);
+        for at in 0..order.len() {
+            let wall = self.qos_limit(&order, at, |l| l.max_wall_min);
+            if wall.is_some_and(|most| record.limit_min > most) {
+                return Some("QOSMaxWallDurationPerJobLimit");
+            }
+            let found = self.qos_amount_limit(&order, at, tres, [None; 3]);
+            if found.is_some() {
+                return found;
+            }
         }
-        over(&limits.grp_tres, None, tres)
-            .map(|at| QOS_GRP.of(at))
-            .or_else(|| over(&limits.max_tres_per_job, None, tres).map(|at| QOS_PER_JOB.of(at)))
-            .or_else(|| over(&limits.max_tres_per_user, None, tres).map(|at| QOS_PER_USER.of(at)))
-            .or_else(|| over(&limits.max_tres_per_account, None, tres).map(|at| QOS_PER_ACCOUNT.of(at)))
+        None
     }
 
-    fn assoc_amount_limit(&self, assoc: AssocId, tres: &Tres) -> Option<&'static str> {
+    fn assoc_amount_limit(&self, assoc: AssocId, tres: &Tres, order: &[QosId]) -> Option<&'static str> {
         let accounting = &self.config.accounting;
+        let of_qos = |get: Amounts, tres: usize| {
+            let mut limits = order.iter().map(|qos| &accounting.qos(*qos).limits);
+            limits.any(|l| get(l).iter().any(|(t, _)| *t == tres))
+        };
         let mut per_job = accounting.chain(assoc).map(|a| &accounting.assoc(a).limits.max_tres_per_job);
-        let per_job = per_job.find(|l| !l.is_empty()).and_then(|l| over(l, None, tres));
+        let per_job = per_job.find(|l| !l.is_empty()).and_then(|l| {
+            over(l.iter().filter(|(t, _)| !of_qos(|l| &l.max_tres_per_job, *t)), None, tres)
+        });
         if let Some(at) = per_job {
             return Some(ASSOC_PER_JOB.of(at));
         }
         accounting.chain(assoc).find_map(|a| {
             let used = &self.usage.assocs[a.0 as usize].tres;
-            over(&accounting.assoc(a).limits.grp_tres, Some(used), tres).map(|at| ASSOC_GRP.of(at))
+            let group = accounting.assoc(a).limits.grp_tres.iter();
+            over(group.filter(|(t, _)| !of_qos(|l| &l.grp_tres, *t)), Some(used), tres)
+                .map(|at| ASSOC_GRP.of(at))
         })
     }
 
@@ -229,12 +308,12 @@ impl Controller<'_> {
         self.usage.qos_accounts.get(&(qos, account.as_str().into()))
     }
 
-    /// Submit limits, and limits of a QOS with `DenyOnLimit`.
+    /// Submit limits: what is pending and running counts.
     pub(super) fn check_submit_limits(
         &self,
         asked: &JobSpec,
         assoc: Option<AssocId>,
-        qos: QosId,
+        order: &[QosId],
         user: u32,
     ) -> Result<(), Refusal> {
         if !self.usage.enforced {
@@ -242,23 +321,28 @@ impl Controller<'_> {
         }
         let more = asked.array.as_ref().map_or(1, |a| u32::try_from(a.tasks.len()).unwrap_or(u32::MAX));
         let full = |used: u32, most: Option<u32>| most.is_some_and(|most| used.saturating_add(more) > most);
-        let limits = &self.config.accounting.qos(qos).limits;
-        if full(self.usage.qos[qos.0 as usize].submitted, limits.grp_submit) {
-            return Err(Refusal::Limit("QOSGrpSubmitJobsLimit"));
+        for (at, qos) in order.iter().enumerate() {
+            let of_user = self.usage.qos_users.get(&(*qos, user)).map_or(0, |c| c.submitted);
+            let of_account = self.account_counts(*qos, assoc).map_or(0, |c| c.submitted);
+            if full(self.usage.qos[qos.0 as usize].submitted, self.qos_limit(order, at, |l| l.grp_submit)) {
+                return Err(Refusal::Limit("QOSGrpSubmitJobsLimit"));
+            }
+            if full(of_account, self.qos_limit(order, at, |l| l.max_submit_per_account)) {
+                return Err(Refusal::Limit("MaxSubmitJobsPerAccount"));
+            }
+            if full(of_user, self.qos_limit(order, at, |l| l.max_submit)) {
+                return Err(Refusal::Limit("QOSMaxSubmitJobPerUserLimit"));
+            }
         }
-        if full(self.usage.qos_users.get(&(qos, user)).map_or(0, |c| c.submitted), limits.max_submit) {
-            return Err(Refusal::Limit("QOSMaxSubmitJobPerUserLimit"));
-        }
-        if full(self.account_counts(qos, assoc).map_or(0, |c| c.submitted), limits.max_submit_per_account) {
-            return Err(Refusal::Limit("MaxSubmitJobsPerAccount"));
-        }
+        let grp = self.no_qos_sets(order, |l| l.grp_submit);
+        let max = self.no_qos_sets(order, |l| l.max_submit.or(l.max_submit_per_account));
         let mut own = true;
         for at in assoc.iter().flat_map(|a| self.config.accounting.chain(*a)) {
             let used = self.usage.assocs[at.0 as usize].submitted;
-            if full(used, self.config.accounting.assoc(at).limits.grp_submit) {
+            if grp && full(used, self.config.accounting.assoc(at).limits.grp_submit) {
                 return Err(Refusal::Limit("AssocGrpSubmitJobsLimit"));
             }
-            if own && full(used, self.inherited(at, |l| l.max_submit)) {
+            if own && max && full(used, self.inherited(at, |l| l.max_submit)) {
                 return Err(Refusal::Limit("AssocMaxSubmitJobLimit"));
             }
             own = false;
@@ -268,13 +352,16 @@ impl Controller<'_> {
 
     fn headings(&mut self, job: JobIx, change: impl Fn(&mut Counts)) {
         let record = &self.jobs[job.at()];
-        let (qos, user, assoc) = (record.qos, record.user, record.assoc);
-        change(&mut self.usage.qos[qos.0 as usize]);
-        change(self.usage.qos_users.entry((qos, user)).or_default());
+        let (user, assoc) = (record.user, record.assoc);
+        let order = self.qos_order(record.qos, record.partition);
         let accounting = &self.config.accounting;
-        if let (true, Some(assoc)) = (self.usage.per_account, assoc) {
-            let account: Box<str> = accounting.assoc(assoc).account.as_str().into();
-            change(self.usage.qos_accounts.entry((qos, account)).or_default());
+        for qos in order {
+            change(&mut self.usage.qos[qos.0 as usize]);
+            change(self.usage.qos_users.entry((qos, user)).or_default());
+            if let (true, Some(assoc)) = (self.usage.per_account, assoc) {
+                let account: Box<str> = accounting.assoc(assoc).account.as_str().into();
+                change(self.usage.qos_accounts.entry((qos, account)).or_default());
+            }
         }
         for at in assoc.iter().flat_map(|a| accounting.chain(*a)) {
             change(&mut self.usage.assocs[at.0 as usize]);

@@ -220,6 +220,9 @@ impl Controller<'_> {
         base.intersect_with(&unreserved);
         let mut allowed = base.clone();
         allowed.difference_with(&self.completing);
+        if let Some(others) = self.nodes_of_others(job) {
+            allowed.difference_with(&others);
+        }
         let candidates = self.preemption_candidates(job, now_s);
         if !candidates.is_empty() {
             for victim in &candidates {
@@ -239,8 +242,10 @@ impl Controller<'_> {
             nodes = Some(plan.0);
             victims = plan.1;
         }
-        let count = nodes.as_ref().map_or(ask.min_nodes, |n| u32::try_from(n.len()).expect("few nodes"));
-        let tres = self.tres_of(job, count, u64::from(ask.cpus));
+        let tres = match &nodes {
+            Some(nodes) => self.tres_on(job, nodes, u64::from(ask.cpus)),
+            None => self.tres_of(job, ask.min_nodes, u64::from(ask.cpus)),
+        };
         if !self.amounts_let(job, &tres) {
             return Attempt::Limit;
         }
@@ -265,7 +270,7 @@ impl Controller<'_> {
         let whole = base.count_ones(..) == partition.nodes.count_ones(..);
         let fits_empty = completing_there || whole || {
             let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
-            self.placement().choose(ask, base, &empty).is_some()
+            self.placement_of(job).choose(ask, base, &empty).is_some()
         };
         let record = &mut self.jobs[job.at()];
         if fits_empty {

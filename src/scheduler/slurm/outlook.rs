@@ -290,8 +290,12 @@ impl Controller<'_> {
             let grants = &self.jobs[rows[*at].2.at()].grants;
             grants.iter().any(|grant| allowed.contains(grant.node.0 as usize))
         };
+        if self.config.backfill.rule.is_ideal() {
+            let beyond = rows.partition_point(|(end, _, _)| *end <= rows[at].0);
+            return (at..beyond).rev().find(touches);
+        }
         let first = (0..rows.len()).find(touches)?;
-        let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
+        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         windows.anchor(rows[first].0);
         let mut from = first;
         loop {
@@ -319,9 +323,9 @@ impl Controller<'_> {
         let ask = self.ask(job);
         #[cfg(test)]
         if self.uncached {
-            return self.placement().choose(ask, allowed, &self.free);
+            return self.placement_of(job).choose(ask, allowed, &self.free);
         }
-        if !self.plain {
+        if !self.is_plain(job) {
             return self.choose_fitting(job, allowed, self.fitting(job), &self.free);
         }
         if allowed.intersection_count(self.fitting(job)) < ask.min_nodes as usize {
@@ -371,13 +375,13 @@ impl Controller<'_> {
         here.clone_from(allowed);
         here.intersect_with(&self.outlook.views[demand].fits);
         let level = &self.outlook.levels[level].1;
-        let nodes = if self.plain {
+        let nodes = if self.is_plain(job) {
             self.placement().choose_on(ask, &here, level)
         } else {
             let devices_only = ask.fixed_per_node && !ask.gres.is_empty();
             let avail = |n: usize| if devices_only { ask.cpus_per_node } else { level.cpus[n] };
             let feasible = here.ones().map(|n| (n, u64::from(avail(n))));
-            self.placement().choose_among(ask, feasible.collect())
+            self.placement_of(job).choose_among(ask, feasible.collect(), &|n| level.cpus[n])
         };
         self.outlook.nodes = here;
         nodes

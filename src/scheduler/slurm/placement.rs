@@ -221,17 +221,22 @@ impl<'c> Placement<'c> {
             .filter(|n| self.fits(ask, *n, &free[*n]))
             .map(|n| (n, avail(ask, &free[n])))
             .collect();
-        self.choose_among(ask, feasible)
+        self.choose_among(ask, feasible, &|n| free[n].cpus)
     }
 
-    /// The same out of feasible nodes, each with its `avail`, in order of index.
+    /// The same out of feasible nodes, each with its `avail`, in order of index; `free` tells all free CPUs.
     #[must_use]
-    pub fn choose_among(&self, ask: &Ask, feasible: Vec<(usize, u64)>) -> Option<Vec<usize>> {
+    pub fn choose_among(
+        &self,
+        ask: &Ask,
+        feasible: Vec<(usize, u64)>,
+        free: &dyn Fn(usize) -> u32,
+    ) -> Option<Vec<usize>> {
         let total: u64 = feasible.iter().map(|(_, cpus)| cpus).sum();
         if (feasible.len() as u64) < u64::from(ask.min_nodes) || total < u64::from(ask.cpus) {
             return None;
         }
-        if self.least_loaded { self.spread(ask, feasible) } else { self.consecutive(ask, &feasible) }
+        if self.least_loaded { self.spread(ask, feasible, free) } else { self.consecutive(ask, &feasible) }
     }
 
     fn consecutive(&self, ask: &Ask, feasible: &[(usize, u64)]) -> Option<Vec<usize>> {
@@ -313,9 +318,19 @@ impl<'c> Placement<'c> {
         runs
     }
 
-    /// `CR_LLN`: the nodes with the most CPUs free first.
-    fn spread(&self, ask: &Ask, mut feasible: Vec<(usize, u64)>) -> Option<Vec<usize>> {
-        feasible.sort_by_key(|(node, cpus)| (self.hardware[*node].weight, std::cmp::Reverse(*cpus), *node));
+    /// `CR_LLN`: of the lightest nodes those with the largest share of their CPUs free first, the lowest index
+    /// on ties.
+    fn spread(
+        &self,
+        ask: &Ask,
+        mut feasible: Vec<(usize, u64)>,
+        free: &dyn Fn(usize) -> u32,
+    ) -> Option<Vec<usize>> {
+        let all = |n: usize| u64::from(self.hardware[n].empty.cpus);
+        feasible.sort_by(|(a, _), (b, _)| {
+            let share = (u64::from(free(*b)) * all(*a)).cmp(&(u64::from(free(*a)) * all(*b)));
+            self.hardware[*a].weight.cmp(&self.hardware[*b].weight).then(share).then(a.cmp(b))
+        });
         let mut need = Need::of(ask);
         for node in feasible {
             if need.met() || need.full() {

@@ -6,6 +6,7 @@
 //! then 120 s, and so on. The predicted start is the planned end of the job removed last.
 
 use super::NodeSet;
+use super::config::BackfillParameters;
 use super::controller::Controller;
 use super::job::{Job, JobIx};
 
@@ -44,7 +45,7 @@ impl Controller<'_> {
             for victim in &candidates {
                 self.remove_from(&mut free, *victim);
             }
-            if let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+            if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free) {
                 return Some(Prediction { start_s: now_s, nodes });
             }
             if now_only {
@@ -62,7 +63,7 @@ impl Controller<'_> {
             }
         }
         let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
-        let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
+        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
             for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
@@ -112,6 +113,8 @@ pub(super) struct Batch {
 
 /// The growing windows of one prediction.
 pub(super) struct Windows {
+    /// Every end has a window of its own.
+    exact: bool,
     anchor_s: Option<i64>,
     epoch_s: i64,
     length_s: i64,
@@ -119,12 +122,18 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(linear_s: i64, epoch_s: i64) -> Self {
-        Self { anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
+    pub(super) fn new(rules: &BackfillParameters, epoch_s: i64) -> Self {
+        let exact = rules.rule.is_ideal();
+        let linear_s = rules.window_linear_s;
+        Self { exact, anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
     }
 
     /// The first end fixes where the windows begin.
     pub(super) fn anchor(&mut self, first_end_s: i64) {
+        if self.exact {
+            (self.anchor_s, self.length_s) = (Some(first_end_s), 0);
+            return;
+        }
         let past = (first_end_s + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
         self.anchor_s.get_or_insert(first_end_s + FIRST_WINDOW_S - past);
     }
@@ -152,14 +161,15 @@ impl Windows {
             self.anchor(*end);
             last = Some(*job);
             let next = at + 1;
-            let Some((next_end, _)) = ending.get(next) else {
+            let follows = |(_, job): &&(i64, JobIx)| !self.exact || touches(*job);
+            let Some((next_end, _)) = ending[next..].iter().find(follows) else {
                 return Some(Batch { next, last: *job, tested: true });
             };
             if *next_end > self.end_s() {
                 self.grow(*next_end);
                 return Some(Batch { next, last: *job, tested: true });
             }
-            if removed > BATCH {
+            if removed > BATCH && !self.exact {
                 return Some(Batch { next, last: *job, tested: false });
             }
             removed += 1;
@@ -170,6 +180,9 @@ impl Windows {
 
     /// Lets the window grow until it holds `next`.
     pub(super) fn grow(&mut self, next: i64) {
+        if self.exact {
+            return;
+        }
         loop {
             self.length_s = if self.linear_s > 0 { self.length_s + self.linear_s } else { self.length_s * 2 };
             if next <= self.end_s() {
@@ -182,12 +195,13 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheduler::slurm::config::BackfillRule;
 
     #[test]
     fn windows_double_from_the_first_end_rounded_up() {
         let ends: Vec<(i64, JobIx)> =
             [100, 130, 150, 151, 180, 181, 240, 1_000].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
-        let mut windows = Windows::new(0, 0);
+        let mut windows = Windows::new(&BackfillParameters::default(), 0);
         // 100 rounds up to 120: the first batch holds ends up to 150, the next up to 180, then 240, ...
         let mut at = 0;
         for want in [3, 5, 7, 8] {
@@ -199,11 +213,25 @@ mod tests {
     }
 
     #[test]
+    fn ideal_windows_hold_one_end() {
+        let ends: Vec<(i64, JobIx)> =
+            [100, 100, 130, 150].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let mut rules = BackfillParameters::default();
+        rules.be_ideal(BackfillRule::Conservative);
+        let mut windows = Windows::new(&rules, 0);
+        let mut at = 0;
+        for want in [2, 3, 4] {
+            at = windows.batch(&ends, at, &|_| true).unwrap().next;
+            assert_eq!(at, want);
+        }
+    }
+
+    #[test]
     fn a_batch_reaches_beyond_its_window_over_jobs_elsewhere() {
         let ends: Vec<(i64, JobIx)> =
             [217, 217, 241, 261, 381, 392].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
         let here = |job: JobIx| [0, 1, 4, 5].contains(&job.0);
-        let batch = Windows::new(0, 7).batch(&ends, 0, &here).unwrap();
+        let batch = Windows::new(&BackfillParameters::default(), 7).batch(&ends, 0, &here).unwrap();
         assert_eq!((batch.next, batch.last), (5, JobIx(4)));
     }
 }

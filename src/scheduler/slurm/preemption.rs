@@ -3,12 +3,13 @@
 //! Candidates are removed one by one, lowest QOS priority and fewest nodes first (or youngest first),
 //! until the job fits; the one removed last is moved to the front and the search repeated
 //! (`reorder_count` times), so that only as many go as are needed. Only candidates on the chosen nodes
-//! are preempted.
+//! are preempted. Ranks, modes, grace and exempt times: slurm.conf(5), sacctmgr(1), and `preempt/qos` and
+//! `preempt/partition_prio` of 22.05.8.
 
 use super::NodeSet;
 use super::config::{PreemptMode, PreemptType};
 use super::controller::Controller;
-use super::job::JobIx;
+use super::job::{JobIx, State};
 use super::placement::Free;
 
 /// `MessageTimeout` (slurm.conf(5), 22.05: 10 s): with `KillWait` the time in which a preemptor waits for
@@ -20,25 +21,78 @@ impl Controller<'_> {
         self.config.preempt.kind != PreemptType::None && self.config.preempt.mode != PreemptMode::Off
     }
 
-    /// Whether `preemptor` ranks above `victim` for preemption.
+    /// Whether `preemptor` may preempt `victim`, if it runs.
     pub(super) fn may_preempt(&self, preemptor: JobIx, victim: JobIx) -> bool {
         let (or, ee) = (&self.jobs[preemptor.at()], &self.jobs[victim.at()]);
         match self.config.preempt.kind {
             PreemptType::None => false,
             PreemptType::Qos => self.config.accounting.qos(or.qos).preempt.contains(&ee.qos),
             PreemptType::PartitionPrio => {
-                let tier = |j: &super::job::Job| self.config.partitions[j.partition].priority_tier;
-                tier(or) > tier(ee) && !self.config.partitions[ee.partition].preempt_off
+                let (or, ee) = (&self.config.partitions[or.partition], &self.config.partitions[ee.partition]);
+                or.priority_tier > ee.priority_tier && ee.preempt_mode != Some(PreemptMode::Off)
             }
         }
     }
 
-    pub(super) fn preempt_mode_of(&self, job: JobIx) -> PreemptMode {
-        let qos = self.config.accounting.qos(self.jobs[job.at()].qos);
-        match (self.config.preempt.kind, qos.preempt_mode) {
-            (PreemptType::Qos, Some(mode)) => mode,
-            _ => self.config.preempt.mode,
+    /// Whether a pending job comes before another because it could preempt it. Of partitions only their tiers
+    /// and a node in common count here, not their `PreemptMode`.
+    pub(super) fn outranks(&self, job: JobIx, other: JobIx) -> bool {
+        if self.config.preempt.kind != PreemptType::PartitionPrio {
+            return self.may_preempt(job, other);
         }
+        let of = |job: JobIx| &self.config.partitions[self.jobs[job.at()].partition];
+        let (mine, others) = (of(job), of(other));
+        mine.priority_tier > others.priority_tier && !mine.nodes.is_disjoint(&others.nodes)
+    }
+
+    pub(super) fn preempt_mode_of(&self, job: JobIx) -> PreemptMode {
+        let record = &self.jobs[job.at()];
+        let own = match self.config.preempt.kind {
+            PreemptType::None => None,
+            PreemptType::Qos => self.config.accounting.qos(record.qos).preempt_mode,
+            PreemptType::PartitionPrio => self.config.partitions[record.partition].preempt_mode,
+        };
+        own.unwrap_or(self.config.preempt.mode)
+    }
+
+    /// `GraceTime` of a victim: of its QOS or of its partition, by the type of preemption.
+    fn grace_s(&self, victim: JobIx) -> i64 {
+        let record = &self.jobs[victim.at()];
+        match self.config.preempt.kind {
+            PreemptType::None => 0,
+            PreemptType::Qos => self.config.accounting.qos(record.qos).grace_s,
+            PreemptType::PartitionPrio => self.config.partitions[record.partition].grace_s,
+        }
+    }
+
+    /// `PreemptExemptTime`: of the QOS in their order, else the cluster's.
+    fn exempt_until_s(&self, victim: JobIx) -> i64 {
+        let record = &self.jobs[victim.at()];
+        let order = self.qos_order(record.qos, record.partition);
+        let of_qos = order.iter().find_map(|qos| self.config.accounting.qos(*qos).exempt_s);
+        record.start_s + of_qos.unwrap_or(self.config.preempt.exempt_s)
+    }
+
+    /// Ends a running job for one of higher rank, or lets its grace begin: then its planned end moves to the end
+    /// of the grace, and the 30-second timer ends it at its first tick from there on.
+    pub(super) fn preempt(&mut self, job: JobIx, now_s: i64) {
+        let grace_s = self.grace_s(job);
+        let record = &self.jobs[job.at()];
+        if record.preempted_s.is_none() {
+            self.note_ended(job);
+            let record = &mut self.jobs[job.at()];
+            record.preempted_s = Some(now_s);
+            record.end_planned_s = record.end_planned_s.min(now_s + grace_s);
+            self.note_running(job);
+            self.version += 1;
+            if grace_s > 0 {
+                return;
+            }
+        } else if now_s < record.end_planned_s {
+            return;
+        }
+        let requeue = self.preempt_mode_of(job) == PreemptMode::Requeue && self.may_requeue(job);
+        self.kill(job, State::Preempted, requeue, now_s);
     }
 
     /// Running jobs that `job` may preempt, in the order in which they would go.
@@ -46,7 +100,6 @@ impl Controller<'_> {
         if !self.preemption_enabled() {
             return Vec::new();
         }
-        let exempt = self.config.preempt.exempt_s;
         let partition = &self.config.partitions[self.jobs[job.at()].partition];
         let mut found: Vec<JobIx> = self
             .running
@@ -56,7 +109,7 @@ impl Controller<'_> {
                 let victim = &self.jobs[v.at()];
                 self.may_preempt(job, *v)
                     && self.preempt_mode_of(*v) != PreemptMode::Off
-                    && (exempt <= 0 || victim.start_s + exempt <= now_s)
+                    && self.exempt_until_s(*v) <= now_s
                     && !victim.nodes.is_disjoint(&partition.nodes)
             })
             .collect();
@@ -66,8 +119,13 @@ impl Controller<'_> {
         } else {
             found.sort_by_key(|v| {
                 let victim = &self.jobs[v.at()];
-                let qos = self.config.accounting.qos(victim.qos).priority.min(0xffff);
-                (qos, victim.nodes.count_ones(..).min(0xffff))
+                let rank = match self.config.preempt.kind {
+                    PreemptType::PartitionPrio => {
+                        u32::from(self.config.partitions[victim.partition].priority_tier)
+                    }
+                    _ => self.config.accounting.qos(victim.qos).priority.min(0xffff),
+                };
+                (rank, victim.nodes.count_ones(..).min(0xffff))
             });
         }
         found
@@ -101,7 +159,7 @@ impl Controller<'_> {
                     continue;
                 }
                 self.remove_from(&mut free, victim);
-                let Some(nodes) = self.placement().choose(ask, allowed, &free) else {
+                let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free) else {
                     order[at].1 = 0;
                     continue;
                 };

@@ -6,7 +6,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::controller::{Controller, Decision};
-use super::job::{Dependency, DependencyKind, JobIx, Reason, State};
+use super::job::{Dependency, DependencyKind, Job, JobIx, Reason, State};
 
 /// How a dependency stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,12 +148,19 @@ impl Controller<'_> {
         self.queue.unsettled.iter().any(|job| self.jobs[job.at()].begin_s.is_some_and(|begin| begin > now_s))
     }
 
+    /// Whether a begin time has come that no pass has seen yet.
+    #[must_use]
+    pub fn has_begun(&self, now_s: i64) -> bool {
+        let waits = |job: &Job| job.reason == Reason::BeginTime && job.begin_s.is_some_and(|b| b <= now_s);
+        self.pending.iter().any(|job| waits(&self.jobs[job.at()]))
+    }
+
     /// The partition's own limits; sets the reason.
     pub(super) fn partition_lets(&mut self, job: JobIx) -> bool {
         let ask = self.ask(job);
         let record = &mut self.jobs[job.at()];
         let partition = &self.config.partitions[record.partition];
-        let overrides = self.config.accounting.qos(record.qos).flags.override_partition;
+        let flags = self.config.accounting.qos(record.qos).flags;
         let accounting = &self.config.accounting;
         let account = record.assoc.map(|a| accounting.assoc(a).account.as_str());
         let qos = accounting.qos(record.qos).name.as_str();
@@ -165,11 +172,10 @@ impl Controller<'_> {
             Some(Reason::AccountNotAllowed)
         } else if !allowed(qos, partition.allow_qos.as_deref(), &partition.deny_qos) {
             Some(Reason::QosNotAllowed)
-        } else if !overrides && partition.max_time_min.is_some_and(|most| record.limit_min > most) {
+        } else if !flags.partition_time_limit && partition.max_time_min.is_some_and(|most| record.limit_min > most) {
             Some(Reason::PartitionTimeLimit)
-        } else if !overrides
-            && (partition.max_nodes.is_some_and(|most| ask.min_nodes > most)
-                || ask.max_nodes.is_some_and(|most| most < partition.min_nodes))
+        } else if (!flags.partition_max_nodes && partition.max_nodes.is_some_and(|most| ask.min_nodes > most))
+            || (!flags.partition_min_nodes && ask.max_nodes.is_some_and(|most| most < partition.min_nodes))
         {
             Some(Reason::PartitionNodeLimit)
         } else {
@@ -377,10 +383,10 @@ impl Controller<'_> {
     }
 
     fn queue_order(&self, a: JobIx, b: JobIx) -> Ordering {
-        if self.may_preempt(a, b) {
+        if self.outranks(a, b) {
             return Ordering::Less;
         }
-        if self.may_preempt(b, a) {
+        if self.outranks(b, a) {
             return Ordering::Greater;
         }
         self.static_key(a).cmp(&self.static_key(b))

@@ -23,13 +23,19 @@ impl Controller<'_> {
             None => self.config.default_partition(),
         }
         .ok_or(Refusal::Partition)?;
+        if !self.config.partitions[partition].state.submit {
+            return Err(Refusal::PartitionNotAvail);
+        }
         let assoc = self.association(asked, user)?;
         let qos = self.qos_of(asked, assoc)?;
         let reservation = self.reservation_of(asked)?;
         if !self.is_possible(&asked.ask, partition) {
             return Err(Refusal::NodeConfiguration);
         }
-        self.check_submit_limits(asked, assoc, qos, user)?;
+        if !self.group_lets(asked, partition) {
+            return Err(Refusal::Group);
+        }
+        self.check_submit_limits(asked, assoc, &self.qos_order(qos, partition), user)?;
         let job = self.new_record(spec, user, assoc, qos, partition, reservation, now_s);
         if let Some(limit) = self.denied(job) {
             self.forget_record(job);
@@ -96,10 +102,20 @@ impl Controller<'_> {
         }
     }
 
+    /// `AllowGroups`: whether one of the partition's groups has the user. Groups whose members are not known let
+    /// everybody in.
+    fn group_lets(&self, asked: &JobSpec, partition: usize) -> bool {
+        let Some(allowed) = &self.config.partitions[partition].allow_groups else { return true };
+        let groups = &self.config.accounting.groups;
+        let has = |members: Option<&Vec<String>>| members.is_none_or(|m| m.contains(&asked.user));
+        asked.user == "root" || allowed.iter().any(|name| has(groups.get(name)))
+    }
+
     /// The limit of a QOS with `DenyOnLimit` that the job exceeds by itself.
     fn denied(&self, job: JobIx) -> Option<&'static str> {
-        let qos = self.config.accounting.qos(self.jobs[job.at()].qos);
-        if !qos.flags.deny_on_limit {
+        let record = &self.jobs[job.at()];
+        let order = self.qos_order(record.qos, record.partition);
+        if !order.iter().any(|qos| self.config.accounting.qos(*qos).flags.deny_on_limit) {
             return None;
         }
         let ask = self.ask(job);
@@ -111,7 +127,7 @@ impl Controller<'_> {
         self.leave_pending(job);
         let record = self.jobs.pop().expect("it was made just now");
         self.records[record.spec].retain(|r| *r != job);
-        if record.array.is_some() {
+        if self.specs[record.spec].array.is_some() {
             self.arrays.pop();
         }
     }
@@ -128,8 +144,9 @@ impl Controller<'_> {
     /// Whether the job fits on the partition's nodes if all were empty and up.
     fn fits_when_empty(&self, ask: &Ask, partition: usize) -> bool {
         let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
+        let rule = self.placement_in(partition);
         let partition = &self.config.partitions[partition];
-        self.placement().choose(ask, &partition.nodes, &empty).is_some()
+        rule.choose(ask, &partition.nodes, &empty).is_some()
             || partition.max_nodes.is_some_and(|most| ask.min_nodes > most)
     }
 
@@ -149,10 +166,7 @@ impl Controller<'_> {
         let id = self.next_job_id;
         let tasks: VecDeque<u32> = asked.array.iter().flat_map(|a| a.tasks.iter().copied()).collect();
         self.next_job_id += u32::try_from(tasks.len().max(1)).expect("arrays are small");
-        let array = asked.array.as_ref().map(|a| {
-            self.arrays.push(ArrayState { limit: a.limit, running: 0 });
-            self.arrays.len() - 1
-        });
+        let array = self.array_state(asked);
         let job = Job {
             spec,
             id,
@@ -184,6 +198,7 @@ impl Controller<'_> {
             usage_to_s: 0,
             completing: false,
             preempt_start_s: i64::MIN,
+            preempted_s: None,
             preempt_in_progress: false,
             started_by: StartedBy::Main,
         };
@@ -192,6 +207,39 @@ impl Controller<'_> {
         self.records[spec].push(at);
         self.enter_pending(at);
         at
+    }
+
+    /// The state that an array's tasks share.
+    fn array_state(&mut self, asked: &JobSpec) -> Option<usize> {
+        let next = self.arrays.len();
+        let (at, limit) = match (&asked.array, asked.task_of) {
+            (Some(array), _) => (next, array.limit),
+            (None, Some(task)) => (*self.array_numbers.entry(task.array).or_insert(next), task.limit),
+            (None, None) => return None,
+        };
+        if at == next {
+            self.arrays.push(ArrayState { limit, running: 0 });
+        }
+        Some(at)
+    }
+
+    /// What a job holds on these nodes with so many CPUs: all of them where it has them for itself.
+    pub(super) fn tres_on(&self, job: JobIx, nodes: &[usize], cpus: u64) -> Tres {
+        let count = u32::try_from(nodes.len()).expect("few nodes");
+        if !self.ask(job).exclusive {
+            return self.tres_of(job, count, cpus);
+        }
+        let cpus = nodes.iter().map(|n| u64::from(self.config.nodes[*n].cpus)).sum();
+        let mut tres = self.tres_of(job, count, cpus);
+        for (at, name) in self.config.accounting.tres.names.iter().enumerate() {
+            let Some(gres) = name.strip_prefix("gres/gpu") else { continue };
+            let kind = gres.strip_prefix(':').map(|kind| self.config.find_device_type(kind));
+            let of_kind = |g: &&super::config::GresCount| kind.is_none_or(|kind| g.device_type == kind);
+            let all = nodes.iter().flat_map(|n| self.config.nodes[*n].gres.iter().filter(of_kind));
+            tres.set(at, all.map(|g| u64::from(g.count)).sum());
+        }
+        tres.set(TresTable::BILLING, self.billing_of(job, &tres) as u64);
+        tres
     }
 
     /// What a job will hold on `nodes` nodes, for limits and billing.

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
+use super::config::BackfillRule;
 use super::controller::Controller;
 use super::job::{JobIx, StartedBy, State};
 use super::main_pass::Attempt;
@@ -125,6 +126,7 @@ struct Cycle {
     per_user_partition: FxHashMap<(u32, usize), u32>,
     per_assoc: FxHashMap<u32, u32>,
     reserved_in_partition: FxHashMap<usize, u32>,
+    reserved_in_array: FxHashMap<usize, u32>,
 }
 
 /// What became of a test.
@@ -167,6 +169,7 @@ impl Controller<'_> {
             per_user_partition: FxHashMap::default(),
             per_assoc: FxHashMap::default(),
             reserved_in_partition: FxHashMap::default(),
+            reserved_in_array: FxHashMap::default(),
         };
         for job in queue {
             if cycle.tried >= rules.max_job_test || self.uncached_backfill_job(job, &mut cycle) {
@@ -182,6 +185,11 @@ impl Controller<'_> {
         if self.jobs[job.at()].preempt_in_progress || !self.counts_let(job) {
             return false;
         }
+        let array = self.spec(job).task_of.and(self.jobs[job.at()].array);
+        let most = self.config.backfill.max_job_array_resv;
+        if array.is_some_and(|array| cycle.reserved_in_array.get(&array).is_some_and(|n| *n >= most)) {
+            return false;
+        }
         loop {
             if !self.array_lets(job, cycle.now_s) || self.uncached_over_test_limits(job, cycle) {
                 return false;
@@ -193,8 +201,10 @@ impl Controller<'_> {
                 Outcome::Started(true) => {}
                 Outcome::Reserved => {
                     reserved_tasks += 1;
+                    if let Some(array) = array {
+                        *cycle.reserved_in_array.entry(array).or_default() += 1;
+                    }
                     let tasks = self.jobs[job.at()].pending_tasks.len();
-                    let most = self.config.backfill.max_job_array_resv;
                     if tasks < 2 || reserved_tasks >= most || reserved_tasks as usize >= tasks {
                         return false;
                     }
@@ -215,6 +225,7 @@ impl Controller<'_> {
             || young
             || (rules.job_part_count_reserve > 0 && reserved >= rules.job_part_count_reserve)
             || (rules.one_resv_per_job && record.start_s > 0)
+            || (rules.rule == BackfillRule::Easy && !cycle.reserved_in_partition.is_empty())
     }
 
     /// `bf_max_job_part`, `bf_max_job_user`, `bf_max_job_user_part`, `bf_max_job_assoc`.
@@ -241,7 +252,7 @@ impl Controller<'_> {
     }
 
     fn uncached_backfill_test(&mut self, job: JobIx, now_only: bool, cycle: &mut Cycle) -> Outcome {
-        let limit_s = i64::from(self.jobs[job.at()].limit_min) * 60;
+        let limit_s = self.tested_length_s(job);
         let mut counted = false;
         let mut later_s = Some(cycle.now_s);
         while let Some(tried_s) = later_s.take() {
@@ -253,6 +264,9 @@ impl Controller<'_> {
             let end_s = start_s.max(cycle.now_s) + limit_s;
             usable.intersect_with(&self.config.partitions[self.jobs[job.at()].partition].nodes);
             usable.intersect_with(&self.usable);
+            if let Some(others) = self.nodes_of_others(job) {
+                usable.difference_with(&others);
+            }
             let window = cycle.map.window(&usable, start_s, end_s);
             later_s = window.later_s;
             if overlap
@@ -307,7 +321,9 @@ impl Controller<'_> {
 
     /// Starts the job now; `None` if that fails and its nodes are to be reserved instead.
     fn uncached_start_now(&mut self, job: JobIx, free: &NodeSet, cycle: &mut Cycle) -> Option<Outcome> {
-        match self.try_start(job, free, cycle.now, StartedBy::Backfill) {
+        let first = self.config.backfill.rule.is_ideal() && cycle.reserved_in_partition.is_empty();
+        let by = if first { StartedBy::Main } else { StartedBy::Backfill };
+        match self.try_start(job, free, cycle.now, by) {
             Attempt::Started(runs) => {
                 cycle.started += 1;
                 let most = self.config.backfill.max_job_start;
@@ -338,16 +354,15 @@ impl Controller<'_> {
         let record = &self.jobs[job.at()];
         let partition = record.partition;
         let from_s = self.uncached_floor(start_s);
-        let to_s = self.uncached_floor(start_s + i64::from(record.limit_min) * 60);
+        let to_s = self.uncached_floor(start_s + self.tested_length_s(job));
         if start_s > cycle.now_s + self.config.backfill.window_s {
             return Ok(Outcome::Passed);
         }
         if start_s > cycle.now_s && cycle.map.taken(nodes, from_s, to_s) {
             return Err(start_s);
         }
-        let ask = self.ask(job);
-        let count = u32::try_from(nodes.count_ones(..)).expect("few nodes");
-        let tres = self.tres_of(job, count, u64::from(ask.cpus));
+        let list: Vec<usize> = nodes.ones().collect();
+        let tres = self.tres_on(job, &list, u64::from(self.ask(job).cpus));
         if !self.config.main.assoc_limit_stop && !self.amounts_let(job, &tres) {
             return Ok(Outcome::Passed);
         }
@@ -386,7 +401,7 @@ impl Controller<'_> {
         now_only: bool,
     ) -> Option<Prediction> {
         let ask = self.ask(job);
-        if let Some(nodes) = self.placement().choose(ask, allowed, &self.free) {
+        if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &self.free) {
             return Some(Prediction { start_s: now_s, nodes });
         }
         let candidates = self.preemption_candidates(job, now_s);
@@ -398,7 +413,7 @@ impl Controller<'_> {
             for victim in &candidates {
                 self.remove_from(&mut free, *victim);
             }
-            if let Some(nodes) = self.placement().choose(ask, allowed, &free) {
+            if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free) {
                 return Some(Prediction { start_s: now_s, nodes });
             }
             if now_only {
@@ -411,7 +426,7 @@ impl Controller<'_> {
         let mut ending: Vec<(i64, JobIx)> = ending.into_iter().map(|(end, _, job)| (end, job)).collect();
         ending.retain(|(_, job)| !candidates.contains(job));
         let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
-        let mut windows = Windows::new(self.config.backfill.window_linear_s, self.epoch_s);
+        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
             for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
@@ -419,7 +434,7 @@ impl Controller<'_> {
             }
             at = batch.next;
             if batch.tested
-                && let Some(nodes) = self.placement().choose(ask, allowed, &free)
+                && let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free)
             {
                 return Some(Prediction {
                     start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),

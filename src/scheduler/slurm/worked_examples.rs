@@ -1,5 +1,11 @@
 //! Small clusters on which every decision can be followed by hand.
 
+mod backfill;
+mod jobs;
+mod limits;
+mod partitions;
+mod preemption;
+
 use smallvec::smallvec;
 
 use super::config::{
@@ -53,11 +59,49 @@ fn job(nodes: u32, gpus: u32, limit_min: u32) -> JobSpec {
         nice: 0,
         after: Vec::new(),
         array: None,
+        task_of: None,
         reservation: None,
         requeue: None,
         begin_s: None,
         hold: false,
     }
+}
+
+/// Submits all jobs at `now_s`, which must be taken.
+fn submit_all(controller: &mut Controller<'_>, now_s: i64) {
+    (0..controller.specs.len()).for_each(|spec| {
+        controller.submit(spec, now_s).unwrap();
+    });
+}
+
+/// Ends a job and reports its clean-up.
+fn end(controller: &mut Controller<'_>, job: u32, exit_ok: bool, now_s: i64) {
+    controller.complete(JobIx(job), exit_ok, now_s);
+    controller.cleaned(JobIx(job), now_s);
+}
+
+/// A pass of the main scheduler over the whole queue; what it starts.
+fn pass(controller: &mut Controller<'_>, now_s: i64) -> Vec<usize> {
+    controller.main_pass(SimTime::from_s(now_s), true);
+    started(controller)
+}
+
+/// A cycle of the backfill thread; what it starts.
+fn cycle(controller: &mut Controller<'_>, now_s: i64) -> Vec<usize> {
+    controller.backfill_cycle(SimTime::from_s(now_s));
+    started(controller)
+}
+
+fn reason(controller: &Controller<'_>, job: u32) -> &'static str {
+    controller.job(JobIx(job)).reason.name()
+}
+
+/// Limits are enforced, and the users stand below the root account.
+fn with_users(mut config: SlurmConfig, users: &[&str]) -> SlurmConfig {
+    config.accounting.present = true;
+    config.accounting.enforce.limits = true;
+    config.accounting.assocs.extend(users.iter().map(|user| user_of(AssocId(0), user)));
+    config
 }
 
 fn started(controller: &mut Controller<'_>) -> Vec<usize> {

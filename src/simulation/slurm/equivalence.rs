@@ -6,9 +6,9 @@ use super::*;
 use crate::ids::NodeId;
 use crate::random::Stream;
 use crate::scheduler::slurm::config::{
-    DeviceTypeId, GresCount, NodeConf, PartitionConf, PreemptMode, PreemptType, Qos, QosId,
+    BackfillRule, DeviceTypeId, GresCount, NodeConf, PartitionConf, PreemptMode, PreemptType, Qos, QosId,
 };
-use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind};
+use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, TaskOf};
 use crate::scheduler::slurm::{Reservation, hardware_of};
 
 /// Inputs of one run.
@@ -69,6 +69,13 @@ fn random_config(draw: &mut Stream) -> SlurmConfig {
             ..PartitionConf::new("short", all)
         });
     }
+    for partition in &mut config.partitions {
+        partition.exclusive_user = draw.below(6) == 0;
+        partition.exclusive = draw.below(8) == 0;
+        partition.least_loaded = draw.below(8) == 0;
+        partition.grace_s = if draw.below(4) == 0 { 20 } else { 0 };
+        partition.qos = (draw.below(6) == 0).then_some(QosId(0));
+    }
     let bf = &mut config.backfill;
     bf.interval_s = [2, 10, 30][draw.below(3) as usize];
     bf.resolution_s = [1, 60][draw.below(2) as usize];
@@ -79,6 +86,9 @@ fn random_config(draw: &mut Stream) -> SlurmConfig {
     bf.job_part_count_reserve = if draw.below(6) == 0 { 3 } else { 0 };
     bf.min_age_reserve_s = if draw.below(6) == 0 { 40 } else { 0 };
     bf.window_linear_s = if draw.below(6) == 0 { 30 } else { 0 };
+    if draw.below(8) == 0 {
+        config.backfill.be_ideal([BackfillRule::Easy, BackfillRule::Conservative][draw.below(2) as usize]);
+    }
     config.main.default_queue_depth = [100, 5][draw.below(2) as usize];
     config.controller.complete_wait_s = i64::from(draw.below(8) == 0) * 4;
     config.controller.kill_invalid_depend = draw.below(2) == 0;
@@ -93,8 +103,11 @@ fn random_config(draw: &mut Stream) -> SlurmConfig {
     let mut high = Qos::new("high");
     high.preempt = vec![QosId(0)];
     config.accounting.qos.push(high);
+    config.accounting.qos[0].grace_s = if draw.below(4) == 0 { 20 } else { 0 };
+    config.accounting.qos[0].exempt_s = (draw.below(4) == 0).then_some(30);
+    config.accounting.qos[0].flags.no_reserve = draw.below(6) == 0;
     if draw.below(3) == 0 {
-        config.preempt.kind = PreemptType::Qos;
+        config.preempt.kind = [PreemptType::Qos, PreemptType::PartitionPrio][draw.below(2) as usize];
         config.preempt.mode = PreemptMode::Requeue;
     }
     if draw.below(3) == 0 {
@@ -145,7 +158,13 @@ fn random_job(draw: &mut Stream, config: &SlurmConfig, at: usize) -> JobSpec {
         tasks: (0..2 + draw.below(6) as u32).collect(),
         limit: (draw.below(2) == 0).then(|| 1 + draw.below(3) as u32),
     });
+    let task_of = (array.is_none() && draw.below(6) == 0).then(|| {
+        let array = draw.below(2) as u32;
+        TaskOf { array, limit: [None, Some(2)][array as usize] }
+    });
     let partition = config.partitions[draw.below(config.partitions.len() as u64) as usize].name.clone();
+    let mut ask = random_ask(draw, config);
+    config.adapt(&mut ask, Some(&partition));
     JobSpec {
         name: format!("{at}"),
         job_name: format!("j{}", draw.below(3)),
@@ -153,11 +172,12 @@ fn random_job(draw: &mut Stream, config: &SlurmConfig, at: usize) -> JobSpec {
         account: None,
         partition: Some(partition),
         qos: Some(if draw.below(4) == 0 { "high" } else { "normal" }.to_owned()),
-        ask: random_ask(draw, config),
+        ask,
         limit_min: Some(1 + draw.below(6) as u32),
         nice: draw.below(3) as i64,
         after,
         array,
+        task_of,
         reservation: (draw.below(15) == 0).then(|| "r".to_owned()),
         requeue: None,
         begin_s: (draw.below(15) == 0).then(|| draw.below(400) as i64),

@@ -12,7 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use super::SlurmJob;
 use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
-use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec};
+use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
 use crate::simulation::JobState;
 use crate::simulation::model::recorded_end;
 use crate::time::{SimDuration, SimTime};
@@ -67,10 +67,13 @@ impl Intake {
             self.note("QOS unknown to the site: its default");
         }
         let extras = trace.extras_of(id);
-        if extras.is_some_and(|e| e.array_limit.is_some()) {
-            self.note("array limit: tasks are submitted as jobs of their own");
-        }
-        let ask = self.ask(trace, config, trace.requests.get(job.request));
+        let task_of = extras.and_then(|e| {
+            let (array, _) = e.array?;
+            let array = u32::try_from(array.index()).expect("fewer than 2^32 texts");
+            Some(TaskOf { array, limit: e.array_limit })
+        });
+        let mut ask = self.ask(trace, config, trace.requests.get(job.request));
+        config.adapt(&mut ask, partition.as_deref());
         let limit_known = !job.flags.has(JobFlags::LIMIT_UNKNOWN);
         JobSpec {
             name: trace.job_name(id),
@@ -84,6 +87,7 @@ impl Intake {
             nice: extras.map_or(0, |e| e.nice),
             after: extras.map_or_else(Vec::new, |e| e.after.iter().map(dependency_of).collect()),
             array: None,
+            task_of,
             reservation: None,
             requeue: None,
             begin_s: extras.and_then(|e| e.begin).map(whole_seconds),

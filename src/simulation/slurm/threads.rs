@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Attempt, Command, SlurmOutcome, SlurmRun, timer_of};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
-use crate::scheduler::slurm::config::SchedulerKind;
+use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
 use crate::scheduler::slurm::job::{JobIx, State};
 use crate::scheduler::slurm::{Controller, Decision, Refusal};
 use crate::time::{SimDuration, SimTime};
@@ -18,6 +18,7 @@ pub(super) enum Timer {
     End(u32),
     Cancel(u32),
     Cleaned(u32),
+    Registered(u32),
     Pass,
     Loop,
     Backfill,
@@ -40,6 +41,8 @@ pub(super) struct Daemon<'a> {
     controller: Controller<'a>,
     next_job: usize,
     commands_left: usize,
+    /// Nodes, by command, that have been resumed and not asked to register yet.
+    to_ping: Vec<u32>,
     /// A pass was asked for by a submission or an end reported through the agent.
     pass_wanted: bool,
     last_pass_s: i64,
@@ -47,7 +50,8 @@ pub(super) struct Daemon<'a> {
     last_limits_s: i64,
     loop_turn: SimDuration,
     last_backfill_s: i64,
-    backfill_drift: SimDuration,
+    oversleep: SimDuration,
+    backfill_test: SimDuration,
     attempts: Vec<Attempt>,
     open: FxHashMap<JobIx, usize>,
     own_message: FxHashMap<JobIx, bool>,
@@ -74,9 +78,9 @@ impl<'a> Daemon<'a> {
         let loop_turn = SECOND + run.chance.loop_drift();
         calendar.set(Timer::Loop, loop_start + loop_turn, Phase::Pass);
         let backfill_start = started + run.chance.backfill_offset();
-        if run.config.scheduler == SchedulerKind::Backfill {
+        if run.config.scheduler == SchedulerKind::Backfill && !run.config.backfill.rule.is_ideal() {
             let first = backfill_start + SimDuration::from_s(run.config.backfill.interval_s);
-            calendar.set(Timer::Backfill, first + run.chance.backfill_drift(), Phase::Pass);
+            calendar.set(Timer::Backfill, first + run.chance.backfill_oversleep(), Phase::Pass);
         }
         if run.config.priority.multifactor {
             calendar.set(
@@ -96,13 +100,15 @@ impl<'a> Daemon<'a> {
                 .with_epoch(run.chance.epoch_s()),
             next_job: 0,
             commands_left: run.commands.len(),
+            to_ping: Vec::new(),
             pass_wanted: true, // the nodes register, and ask for a pass
             last_pass_s: loop_start_s,
             last_full_pass_s: loop_start_s,
             last_limits_s: loop_start_s,
             loop_turn,
             last_backfill_s: whole_s(backfill_start),
-            backfill_drift: run.chance.backfill_drift(),
+            oversleep: run.chance.backfill_oversleep(),
+            backfill_test: run.chance.backfill_test(run.config.preempt.kind != PreemptType::None),
             attempts: Vec::with_capacity(run.jobs.len()),
             open: FxHashMap::default(),
             own_message: FxHashMap::default(),
@@ -148,6 +154,7 @@ impl<'a> Daemon<'a> {
     /// One turn of the 1-second loop.
     fn turn(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         let now_s = whole_s(now);
+        self.ping(now, calendar);
         if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
             self.last_limits_s = now_s;
             self.controller.enforce_limits(now_s);
@@ -159,7 +166,12 @@ impl<'a> Daemon<'a> {
         if full {
             self.last_full_pass_s = now_s;
         }
-        if full || wanted {
+        if self.is_ideal() {
+            if self.controller.has_begun(now_s) || self.controller.has_reservations() {
+                calendar.set(Timer::Pass, now, Phase::Pass);
+            }
+            self.last_pass_s = now_s;
+        } else if full || wanted {
             self.pass_wanted = false;
             self.last_pass_s = now_s;
             self.controller.main_pass(now, full);
@@ -171,11 +183,31 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Asks resumed nodes to register; they can be used when they have.
+    fn ping(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        for at in std::mem::take(&mut self.to_ping) {
+            calendar.set(
+                Timer::Registered(at),
+                now + self.run.chance.registration(at),
+                Phase::Release,
+            );
+        }
+    }
+
+    /// The nodes of a command have registered.
+    fn registered(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if let Command::ChangeNodes(nodes, _) = &self.run.commands[at as usize].1
+            && self.controller.register_nodes(nodes, whole_s(now))
+        {
+            self.want_pass(now, calendar);
+        }
+    }
+
     /// Lets the loop rest while its turns could do nothing: nothing pending, no pass wanted, no limit
     /// reached before the earliest planned end.
     fn park(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> bool {
         let asleep = self.controller.pending().is_empty() && !self.controller.has_reservations();
-        if self.pass_wanted || !asleep || self.open.is_empty() {
+        if self.pass_wanted || !asleep || self.open.is_empty() || !self.to_ping.is_empty() {
             return false;
         }
         let ends = self.controller.running().iter().map(|job| self.controller.job(*job).end_planned_s);
@@ -209,6 +241,21 @@ impl<'a> Daemon<'a> {
         calendar.set(Timer::Loop, last + self.loop_turn, Phase::Pass);
     }
 
+    /// Asks for a pass after a submission, a command, or an end reported through the agent: in a turn of the loop,
+    /// or at once by a named rule.
+    fn want_pass(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if self.is_ideal() {
+            calendar.set(Timer::Pass, now, Phase::Pass);
+        } else {
+            self.pass_wanted = true;
+        }
+    }
+
+    /// A named rule decides at every event, and nothing is left to chance.
+    fn is_ideal(&self) -> bool {
+        self.run.config.backfill.rule.is_ideal()
+    }
+
     fn nothing_left(&self, now: SimTime) -> bool {
         if self.next_job < self.run.jobs.len() || self.commands_left > 0 || !self.open.is_empty() {
             return false;
@@ -228,14 +275,17 @@ impl<'a> Daemon<'a> {
         let interval_s = self.run.config.backfill.interval_s;
         let due = now_s - self.last_backfill_s >= interval_s;
         let nap = if due && self.controller.changed_since(self.last_backfill_s) {
+            let before = self.controller.cycles().backfill_tests;
             self.controller.backfill_cycle(now);
             self.carry_out(now, calendar);
             self.last_backfill_s = now_s;
-            SimDuration::from_s(interval_s)
+            let tests = i64::try_from(self.controller.cycles().backfill_tests - before).expect("few tests");
+            let took = SimDuration::from_micros(self.backfill_test.micros().saturating_mul(tests));
+            SimDuration::from_s(interval_s) + took
         } else {
             SECOND
         };
-        calendar.set(Timer::Backfill, now + nap + self.backfill_drift, Phase::Pass);
+        calendar.set(Timer::Backfill, now + nap + self.oversleep, Phase::Pass);
     }
 
     /// Carries out what the controller has decided.
@@ -275,10 +325,9 @@ impl<'a> Daemon<'a> {
             priority: record.priority,
         });
         self.open.insert(job, self.attempts.len() - 1);
-        let overhead = self
-            .run
-            .chance
-            .overhead(u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), record.attempt);
+        let key = u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0));
+        let overhead =
+            if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.overhead(key, record.attempt) };
         calendar.set(Timer::End(timer_of(job)), now + known.run + overhead, Phase::Release);
     }
 
@@ -295,7 +344,8 @@ impl<'a> Daemon<'a> {
         let (key, attempt) = self.close(job, state, now);
         calendar.cancel(Timer::End(timer_of(job)));
         self.own_message.insert(job, true);
-        calendar.set(Timer::Cleaned(timer_of(job)), now + self.run.chance.kill(key, attempt), Phase::Release);
+        let clean_up = if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.kill(key, attempt) };
+        calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
     }
 
     fn ended(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -304,11 +354,9 @@ impl<'a> Daemon<'a> {
         let state = self.controller.complete(job, exit_ok, whole_s(now));
         let (key, attempt) = self.close(job, state, now);
         self.own_message.insert(job, self.run.chance.own_message(key, attempt));
-        calendar.set(
-            Timer::Cleaned(timer_of(job)),
-            now + self.run.chance.clean_up(key, attempt),
-            Phase::Release,
-        );
+        let clean_up =
+            if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.clean_up(key, attempt) };
+        calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
     }
 
     fn cleaned(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -317,7 +365,7 @@ impl<'a> Daemon<'a> {
         if own_message && !self.run.config.main.defer {
             calendar.set(Timer::Pass, now, Phase::Pass);
         } else {
-            self.pass_wanted = true;
+            self.want_pass(now, calendar);
         }
     }
 
@@ -328,7 +376,7 @@ impl<'a> Daemon<'a> {
             self.withdrawn_at.push(now);
         }
         self.carry_out(now, calendar);
-        self.pass_wanted = true;
+        self.want_pass(now, calendar);
     }
 
     fn command(&mut self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -341,7 +389,14 @@ impl<'a> Daemon<'a> {
             }
             Command::DeleteReservation(name) => self.controller.delete_reservation(name, now_s),
             Command::ChangeNodes(nodes, change) => {
-                self.controller.change_nodes(nodes, *change, now_s);
+                if self.controller.change_nodes(nodes, *change, now_s) {
+                    let at = u32::try_from(at).expect("few commands");
+                    if self.is_ideal() {
+                        self.registered(at, now, calendar);
+                    } else {
+                        self.to_ping.push(at);
+                    }
+                }
                 Ok(())
             }
             Command::SetUsage(known) => {
@@ -354,6 +409,9 @@ impl<'a> Daemon<'a> {
             self.refused_commands.push((at, answer));
         }
         self.carry_out(now, calendar);
+        if self.is_ideal() {
+            calendar.set(Timer::Pass, now, Phase::Pass);
+        }
     }
 }
 
@@ -372,7 +430,7 @@ impl Model for Daemon<'_> {
             self.last_event = now;
             match self.controller.submit(spec, whole_s(now)) {
                 Ok(_) => {
-                    self.pass_wanted = true;
+                    self.want_pass(now, calendar);
                     if let Some(cancel) = self.run.jobs[spec].cancel {
                         let timer = Timer::Cancel(u32::try_from(spec).expect("fewer than 2^32 jobs"));
                         calendar.set(timer, cancel.max(now), Phase::Release);
@@ -393,14 +451,22 @@ impl Model for Daemon<'_> {
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
             Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),
+            Timer::Registered(at) => self.registered(at, now, calendar),
             Timer::Pass => {
-                self.controller.main_pass(now, false);
+                if self.is_ideal() {
+                    self.controller.backfill_cycle(now);
+                } else {
+                    self.controller.main_pass(now, false);
+                }
                 self.carry_out(now, calendar);
             }
             Timer::Loop => self.turn(now, calendar),
             Timer::Backfill => self.wake_backfill(now, calendar),
             Timer::Priorities if !self.finished => {
                 self.controller.recalculate_priorities(whole_s(now));
+                if self.is_ideal() {
+                    calendar.set(Timer::Pass, now, Phase::Pass);
+                }
                 let period = SimDuration::from_s(self.run.config.priority.calc_period_s);
                 calendar.set(Timer::Priorities, now + period, Phase::Pass);
             }

@@ -9,7 +9,7 @@ use smallvec::smallvec;
 
 use super::observed::{Observed, observed_runs};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::scenario::slurm_conf::{SiteFiles, expand_hosts, read_site};
+use crate::scenario::slurm_conf::{Coverage, SiteFiles, expand_hosts, read_site};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, JobSpec};
 use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest, dependency_cycle};
@@ -37,6 +37,8 @@ pub struct Experiment {
     pub observed: Vec<Observed>,
     /// Whole GPUs of the cluster.
     pub gpu_capacity: u64,
+    /// What of it this version does not model, so that a comparison would say nothing.
+    pub not_modelled: Option<&'static str>,
 }
 
 /// A row of `jobs.csv`.
@@ -63,6 +65,8 @@ struct JobRow {
     reservation: String,
     #[serde(default)]
     requeue: String,
+    #[serde(default)]
+    switches: String,
 }
 
 /// A row of `events.csv`.
@@ -113,8 +117,9 @@ impl Experiment {
         let mut specs = Vec::with_capacity(rows.len());
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (spec, job) =
+            let (mut spec, job) =
                 job_of(row, &index, &mut config).map_err(|why| problem(&dir.join("jobs.csv"), why))?;
+            config.adapt(&mut spec.ask, spec.partition.as_deref());
             specs.push(spec);
             jobs.push(job);
         }
@@ -131,6 +136,7 @@ impl Experiment {
             phases: phases_of(&observed),
             whole_gpus: rows.iter().map(whole).collect(),
             gpu_capacity: whole_gpus(&config),
+            not_modelled: not_modelled(&rows, &site.coverage),
             config,
             specs,
             jobs,
@@ -143,6 +149,16 @@ impl Experiment {
     pub fn position(&self, job_id: &str) -> Option<usize> {
         self.specs.iter().position(|s| s.name == job_id)
     }
+}
+
+/// Topology is not modelled: neither the choice of nodes by switches nor jobs that ask for them.
+fn not_modelled(rows: &[JobRow], coverage: &Coverage) -> Option<&'static str> {
+    let plugin = coverage.rows.iter().find(|row| row.option.eq_ignore_ascii_case("TopologyPlugin"));
+    if plugin.is_some_and(|row| row.value != "topology/none" && row.value != "topology/default") {
+        return Some("TopologyPlugin: nodes are chosen without topology");
+    }
+    let asks = rows.iter().any(|row| !row.switches.is_empty());
+    asks.then_some("jobs ask for --switches, which is not modelled")
 }
 
 /// Submit order: by time, then by job id as a number.
@@ -194,6 +210,7 @@ fn job_of(
         nice: row.nice,
         after: dependencies_of(&row.dependency, index)?,
         array: array_of(&row.array)?,
+        task_of: None,
         reservation: some(&row.reservation),
         requeue: if row.requeue == "no" { Some(false) } else { None },
         begin_s: None,
@@ -251,13 +268,17 @@ fn whole_gpus(config: &SlurmConfig) -> u64 {
     config.nodes.iter().flat_map(|n| n.gres.iter().filter(whole)).map(|g| u64::from(g.count)).sum()
 }
 
-/// The controller's start lies between the recorded ones, half a second beyond either side; without a
-/// record, 4.5 to 7.5 s before the first submission, as the recording script starts it.
+/// The recording script starts the controller and rounds zero to a whole second: relative to zero, starts spread
+/// over one second where the host is idle. So the span of the recorded ones, widened to a second if it
+/// is shorter; without a record, 4.5 to 7.5 s before the first submission (all recorded runs lie there).
 fn phases_of(observed: &[Observed]) -> Phases {
-    let half = SimDuration::from_micros(500_000);
     let started = || observed.iter().filter_map(|run| run.controller_started);
     match (started().min(), started().max()) {
-        (Some(first), Some(last)) => Phases { started_from: first - half, started_to: last + half },
+        (Some(first), Some(last)) => {
+            let missing = (1_000_000 - (last.micros() - first.micros())).max(0);
+            let more = SimDuration::from_micros(missing / 2);
+            Phases { started_from: first - more, started_to: last + more }
+        }
         _ => Phases {
             started_from: SimTime::from_micros(-7_500_000),
             started_to: SimTime::from_micros(-4_500_000),
@@ -296,8 +317,10 @@ fn command_of(text: &str, config: &SlurmConfig) -> Result<Command, String> {
         ("update", Some(nodes), _) => {
             let change = match get("State").unwrap_or("").to_ascii_uppercase().as_str() {
                 "DOWN" => NodeChange::Down,
-                "DRAIN" | "FAIL" => NodeChange::Drain,
-                "RESUME" | "UNDRAIN" | "IDLE" => NodeChange::Resume,
+                "DRAIN" => NodeChange::Drain,
+                "FAIL" => NodeChange::Fail,
+                "RESUME" | "UNDRAIN" => NodeChange::Resume,
+                "IDLE" => NodeChange::Idle,
                 other => return Err(format!("node state `{other}` is unknown")),
             };
             Ok(Command::ChangeNodes(node_set(nodes, config)?, change))

@@ -29,6 +29,7 @@ pub struct ReplayScore {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Command(usize),
+    Registered(usize),
     Priorities(i64),
     End(usize),
     Cleaned(usize),
@@ -40,6 +41,13 @@ enum Kind {
 const GROUP_S: f64 = 0.25;
 /// Phase of the recalculation of priorities after the controller's start, as measured.
 const PRIORITIES_OFFSET_US: i64 = 980_000;
+/// From the time of a command to its effect (`observed*.events.csv`: 5-19 ms until `scontrol` returns).
+const COMMAND_US: i64 = 5_000;
+/// The 1-second loop: its start after the controller's, and its turn, as measured (see the simulation's chance).
+const LOOP_OFFSET_US: i64 = 825_000;
+const LOOP_TURN_US: i64 = 1_002_150;
+/// A node's registration after it was asked, as measured of such messages.
+const REGISTRATION_US: i64 = 20_000;
 /// Clean-up of an ended job, as measured (README "Main scheduler": 5-100 ms).
 const CLEAN_UP_S: f64 = 0.002;
 
@@ -78,7 +86,10 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
         events.insert((when, Kind::Submit(at)), ());
     }
     for (at, (when, _)) in experiment.commands.iter().enumerate() {
-        events.insert((when.micros(), Kind::Command(at)), ());
+        events.insert((when.micros() + COMMAND_US, Kind::Command(at)), ());
+        let turns = (when.micros() - started.micros() - LOOP_OFFSET_US).div_euclid(LOOP_TURN_US) + 1;
+        let next_turn = started.micros() + LOOP_OFFSET_US + turns * LOOP_TURN_US;
+        events.insert((next_turn + REGISTRATION_US, Kind::Registered(at)), ());
     }
     for (at, row) in run.rows.iter().enumerate() {
         if let (Some(_), Some(end)) = (row.start_s, row.end_s) {
@@ -115,6 +126,11 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
                     }
                     Command::SetUsage(_) | Command::Nothing => Ok(()),
                 };
+            }
+            Kind::Registered(at) => {
+                if let Command::ChangeNodes(nodes, _) = &experiment.commands[at].1 {
+                    controller.register_nodes(nodes, now_s);
+                }
             }
             Kind::Priorities(_) => controller.recalculate_priorities(now_s),
             Kind::End(row) => {

@@ -14,6 +14,18 @@ use crate::simulation::slurm::SlurmOutcome;
 pub struct SlurmValidation {
     /// In the order given.
     pub experiments: Vec<ExperimentReport>,
+    /// Experiments that were not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// An experiment that was not run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Skipped {
+    /// Folder name.
+    pub name: String,
+    /// Why.
+    pub reason: &'static str,
 }
 
 /// One experiment.
@@ -43,18 +55,18 @@ pub struct ExperimentReport {
 type Key = (usize, Option<u32>, u32);
 
 impl SlurmValidation {
-    pub(super) fn new(mut experiments: Vec<ExperimentReport>) -> Self {
+    pub(super) fn new(mut experiments: Vec<ExperimentReport>, skipped: Vec<Skipped>) -> Self {
         let pooled = pooled_relative_sd(&experiments);
         for report in &mut experiments {
             report.checks = checks_of(report, pooled);
         }
-        Self { experiments }
+        Self { experiments, skipped }
     }
 
-    /// Whether every check passes.
+    /// Whether anything was run and every check passes.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.experiments.iter().all(|e| e.checks.iter().all(|c| c.passed))
+        !self.experiments.is_empty() && self.experiments.iter().all(|e| e.checks.iter().all(|c| c.passed))
     }
 
     /// The contract's JSON, one object.
@@ -110,6 +122,9 @@ impl SlurmValidation {
                     c.what, c.ours, c.real, c.limit
                 );
             }
+        }
+        for skipped in &self.skipped {
+            let _ = writeln!(out, "{:<24} skipped: {}", skipped.name, skipped.reason);
         }
         out
     }

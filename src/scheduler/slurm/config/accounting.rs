@@ -1,5 +1,7 @@
 //! Accounts, users, QOS and limits: the contents of the accounting database.
 
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
 /// An association, by position in [`Accounting::assocs`].
@@ -123,8 +125,14 @@ pub struct QosFlags {
     pub deny_on_limit: bool,
     /// `NoReserve`: no backfill reservation.
     pub no_reserve: bool,
-    /// `PartitionMaxNodes`, `PartitionMinNodes`, `PartitionTimeLimit`: override the partition's limits.
-    pub override_partition: bool,
+    /// `PartitionMaxNodes`: the partition's `MaxNodes` does not count.
+    pub partition_max_nodes: bool,
+    /// `PartitionMinNodes`: the partition's `MinNodes` does not count.
+    pub partition_min_nodes: bool,
+    /// `PartitionTimeLimit`: the partition's `MaxTime` does not count.
+    pub partition_time_limit: bool,
+    /// `OverPartQOS`: its limits count before those of the partition's QOS.
+    pub over_part_qos: bool,
 }
 
 /// One QOS.
@@ -140,6 +148,10 @@ pub struct Qos {
     pub preempt: Vec<QosId>,
     /// `PreemptMode` of the QOS; `None` = the cluster's.
     pub preempt_mode: Option<super::PreemptMode>,
+    /// `GraceTime` in seconds under `preempt/qos` (man: 0).
+    pub grace_s: i64,
+    /// `PreemptExemptTime` in seconds; `None` = the cluster's.
+    pub exempt_s: Option<i64>,
     /// `Flags`.
     pub flags: QosFlags,
     /// Limits.
@@ -200,6 +212,8 @@ pub struct Accounting {
     pub enforce: Enforce,
     /// Whether there is a database at all (`AccountingStorageType`).
     pub present: bool,
+    /// Members of the groups of the system (`getent group`), as far as they are known.
+    pub groups: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Accounting {
@@ -226,6 +240,7 @@ impl Default for Accounting {
             assocs: vec![root, user],
             enforce: Enforce::default(),
             present: false,
+            groups: BTreeMap::new(),
         }
     }
 }
@@ -240,6 +255,8 @@ impl Qos {
             usage_factor: 1.0,
             preempt: Vec::new(),
             preempt_mode: None,
+            grace_s: 0,
+            exempt_s: None,
             flags: QosFlags::default(),
             limits: Limits::default(),
         }

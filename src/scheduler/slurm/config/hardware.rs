@@ -1,6 +1,7 @@
 //! Nodes and partitions.
 
 use super::super::NodeSet;
+use super::{PreemptMode, QosId};
 
 /// A type of `gres/gpu` device, an index into [`super::SlurmConfig::device_types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,8 +75,20 @@ pub struct PartitionConf {
     pub deny_qos: Vec<String>,
     /// `OverTimeLimit` of the partition in minutes.
     pub over_time_limit_min: Option<u32>,
-    /// `PreemptMode=OFF` of the partition under `preempt/partition_prio`.
-    pub preempt_off: bool,
+    /// `PreemptMode` of the partition under `preempt/partition_prio`; `None` = the cluster's.
+    pub preempt_mode: Option<PreemptMode>,
+    /// `GraceTime` in seconds under `preempt/partition_prio` (man: 0).
+    pub grace_s: i64,
+    /// `QOS`: its limits count before those of the job's own QOS.
+    pub qos: Option<QosId>,
+    /// `OverSubscribe=EXCLUSIVE`: every job gets whole nodes.
+    pub exclusive: bool,
+    /// `ExclusiveUser=YES`: the jobs on a node are of one user.
+    pub exclusive_user: bool,
+    /// `LLN=YES`: least loaded nodes first.
+    pub least_loaded: bool,
+    /// `AllowGroups`; `None` = ALL.
+    pub allow_groups: Option<Vec<String>>,
     /// `TRESBillingWeights`; empty = one unit per CPU (man).
     pub billing: Vec<(usize, f64)>,
     /// `State`.
@@ -101,7 +114,13 @@ impl PartitionConf {
             allow_qos: None,
             deny_qos: Vec::new(),
             over_time_limit_min: None,
-            preempt_off: false,
+            preempt_mode: None,
+            grace_s: 0,
+            qos: None,
+            exclusive: false,
+            exclusive_user: false,
+            least_loaded: false,
+            allow_groups: None,
             billing: Vec::new(),
             state: PartitionState { submit: true, schedule: true },
         }

@@ -9,6 +9,26 @@ pub enum SchedulerKind {
     Builtin,
 }
 
+/// Who passes whom, and when that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BackfillRule {
+    /// `slurmctld`'s two schedulers, each when its thread wakes.
+    #[default]
+    Threads,
+    /// Ideal: at every event, and only the first job that waits gets a reservation.
+    Easy,
+    /// Ideal: at every event, and every job that waits gets a reservation.
+    Conservative,
+}
+
+impl BackfillRule {
+    /// Whether no thread and no delay stands between an event and the decision.
+    #[must_use]
+    pub fn is_ideal(self) -> bool {
+        self != Self::Threads
+    }
+}
+
 /// `SchedulerParameters` of the main scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MainParameters {
@@ -45,6 +65,8 @@ impl Default for MainParameters {
 /// `SchedulerParameters` of the backfill thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackfillParameters {
+    /// No option of Slurm: the named rules beside its own.
+    pub rule: BackfillRule,
     /// `bf_interval` in seconds (man: 30).
     pub interval_s: i64,
     /// `bf_window` in seconds (man: 1,440 minutes).
@@ -82,6 +104,7 @@ pub struct BackfillParameters {
 impl Default for BackfillParameters {
     fn default() -> Self {
         Self {
+            rule: BackfillRule::Threads,
             interval_s: 30,
             window_s: 1_440 * 60,
             resolution_s: 60,
@@ -99,6 +122,21 @@ impl Default for BackfillParameters {
             one_resv_per_job: false,
             window_linear_s: 0,
         }
+    }
+}
+
+impl BackfillParameters {
+    /// Takes a named rule: decided to the second, without a limit on tests or on what is looked at ahead.
+    pub fn be_ideal(&mut self, rule: BackfillRule) {
+        *self = Self {
+            rule,
+            window_s: 100 * 365 * 86_400,
+            resolution_s: 1,
+            max_job_test: u32::MAX,
+            max_job_array_resv: u32::MAX,
+            node_space_size: Some(u32::MAX),
+            ..Self::default()
+        };
     }
 }
 
