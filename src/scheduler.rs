@@ -20,6 +20,7 @@ pub mod classic;
 pub mod division;
 pub mod fits;
 pub mod floor;
+pub mod mig_planner;
 pub mod ordering;
 pub mod placement;
 pub mod policy;
