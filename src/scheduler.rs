@@ -35,4 +35,5 @@ pub use floor::Floor;
 pub use ordering::{ExpressionError, JobView, OrderKey, Ordering};
 pub use placement::{NodeView, Placement, Score};
 pub use policy::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
+pub use preemptive::{OverheadRule, PreemptivePolicy, PreemptiveSpec};
 pub use shapes::Shapes;

@@ -50,12 +50,21 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         experiment::run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| {
             watch.tick()
         })?;
+    let sensitivity = experiment::sensitivity(
+        &loaded.workload,
+        &scenario.policy,
+        &results,
+        &scenario.compare.baseline,
+        &options,
+        &|| watch.tick(),
+    )?;
     if wish.referee {
         check(&results)?;
     }
     watch.expect(u64::from(scenario.compare.replicas));
     add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
-    let context = Context { scenario: &scenario, loaded: &loaded, results: &results };
+    let sensitivity = sensitivity.as_ref();
+    let context = Context { scenario: &scenario, loaded: &loaded, results: &results, sensitivity };
     if let Some(out) = &wish.out {
         write_files(&context, out)?;
     }
