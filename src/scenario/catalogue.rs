@@ -222,7 +222,8 @@ pub fn board_meant(text: &str) -> Option<&'static GpuRow> {
     }
     let words = |text: &str| -> Vec<String> {
         let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-        parts.map(str::to_ascii_uppercase).filter(|word| word != "NVIDIA" && word != "TESLA").collect()
+        let parts = parts.map(str::to_ascii_uppercase).filter(|word| word != "NVIDIA" && word != "TESLA");
+        parts.flat_map(|word| with_memory(&word)).collect()
     };
     let asked = words(text);
     let (model, rest) = asked.split_first()?;
@@ -239,6 +240,17 @@ pub fn board_meant(text: &str) -> Option<&'static GpuRow> {
         }
     }
     best.map(|(_, row)| row)
+}
+
+/// `V100M32` is a V100 with 32 GB in Alibaba's traces.
+fn with_memory(word: &str) -> Vec<String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match word.rsplit_once('M') {
+        Some((model, gb)) if digits(gb) && model.ends_with(|c: char| c.is_ascii_digit()) => {
+            vec![model.to_owned(), format!("{gb}GB")]
+        }
+        _ => vec![word.to_owned()],
+    }
 }
 
 /// All GPU boards.
@@ -337,6 +349,7 @@ mod tests {
         assert_eq!(meant("Tesla V100-PCIE-32GB"), Some("V100-PCIe-32GB"));
         assert_eq!(meant("NVIDIA H100 80GB HBM3"), Some("H100-80GB-SXM"));
         assert_eq!(meant("P100"), Some("P100-16GB"));
+        assert_eq!(meant("V100M32"), Some("V100-SXM2-32GB"));
         assert_eq!(meant("G3"), None);
         assert_eq!(meant(""), None);
     }
