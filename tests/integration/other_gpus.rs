@@ -161,6 +161,14 @@ fn the_catalogue_gives_low_typical_high_and_says_whether_a_verdict_flips() {
     assert!((object["designs"]["h"]["turnaround_s"]["mean"].as_f64().unwrap() - ours("high")).abs() < 1e-9);
 }
 
+#[test]
+fn explain_tells_the_translated_run_time() {
+    let text = scenario("[speedup]\nspeed = { \"H100-80GB-SXM\" = 2.0 }", &[("h", "H100-80GB-SXM", 1)]);
+    let (_, desk) = compare(TRACE, &text);
+    let told = desk.run(&["explain", "1", "--scenario", "s.toml"]).ok().stdout;
+    assert!(told.contains("Recorded run time 1000 s, here 500 s: 2.00 times the speed."), "{told}");
+}
+
 /// One H200 against four A100: how long the queue is depends on how much faster the H200 is.
 #[test]
 fn a_verdict_that_hangs_on_the_speed_flips() {
@@ -192,13 +200,20 @@ fn declared_memory_decides_fit_and_a_recorded_peak_only_when_told_so() {
     let trace = "job_id,submit_s,run_s,gpus,cpus,gpu_mem_mib,gpu_mem_peak_mib,ran_gpu_type\n\
                  1,0,10,1,1,40000,,A100-80GB-SXM\n2,0,10,1,1,60000,,A100-80GB-SXM\n3,0,10,1,1,,60000,A100-80GB-SXM\n";
     let pools = [("l", "L40S-48GB", 1)];
-    let (object, _) = compare(trace, &scenario("", &pools));
+    let (object, desk) = compare(trace, &scenario("", &pools));
     let l = &object["designs"]["l"];
     assert_eq!((&l["jobs"]["completed"], &l["jobs"]["refused"]), (&Value::from(2), &Value::from(1)));
     assert_eq!(l["refused_by_design"][0]["job_id"], "2");
     let why = l["refused_by_design"][0]["reason"].as_str().unwrap();
     assert!(why.contains("needs 60000 MiB on each GPU; those of the pool have 49152"), "{why}");
     assert_eq!(l["translation"]["peak_above_memory"], 1);
+    let strict = desk.run(&["compare", "s.toml", "--strict"]);
+    assert_eq!(strict.code, 4);
+    assert!(
+        strict.stderr.contains("W0414") && strict.stderr.contains("for instance job 2"),
+        "{}",
+        strict.stderr
+    );
     let (object, desk) = compare(trace, &scenario("[speedup]\nmemory = \"recorded-peak\"", &pools));
     assert_eq!(object["designs"]["l"]["jobs"]["refused"], 2);
     assert_eq!(object["notes"]["gpu_memory_needs_from_recorded_peaks"], 1);
