@@ -35,6 +35,7 @@ fn run(workload: &Workload) -> Outcome {
         name: "gpu-8".to_owned(),
         capacity: Amounts { cpus: 128, gpus: GPUS, mem_mb: 1 << 20 },
         gpu_type: None,
+        gpu_mem_mib: None,
         features: Vec::new(),
     };
     let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES }] };

@@ -89,7 +89,8 @@ fn run(config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) -> SlurmOutco
     let first = jobs.first().map_or(SimTime::ZERO, |j| j.submit);
     let before = |s| first - SimDuration::from_s(s);
     let chance = Chance { seed: 1, phases: Phases { started_from: before(7), started_to: before(5) } };
-    run_slurm(SlurmRun { config, hardware: &hardware, specs, jobs, commands: &[], chance }, &|| false)
+    let (hardware, commands, translated) = (&hardware, &[], None);
+    run_slurm(SlurmRun { config, hardware, specs, jobs, commands, chance, translated }, &|| false)
 }
 
 /// Runs and tells the seconds that it took.

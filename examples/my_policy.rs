@@ -42,6 +42,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "8 GPUs".to_owned(),
         capacity: Amounts { cpus: 112, gpus: 8, mem_mb: 2_000_000 },
         gpu_type: None,
+        gpu_mem_mib: None,
         features: Vec::new(),
     };
     let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 2 }] };

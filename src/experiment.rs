@@ -10,8 +10,10 @@
 pub mod backtest;
 mod inputs;
 pub mod replicas;
+mod sensitivity;
 pub mod statistics;
 pub mod sweep;
+mod translation;
 mod trust;
 
 use rayon::prelude::*;
@@ -21,12 +23,14 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{Id, JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::{PolicySpec, ordering, placement};
+use crate::scheduler::{PolicySpec, Shapes, ordering, placement};
 use crate::simulation::{self, Outcome, Policy, RunError, RunOptions};
 use crate::time::SimTime;
-use crate::workload::Workload;
+use crate::workload::{Job, Workload};
 
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
+pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
+pub use translation::{Move, TranslationFacts, translate};
 pub use trust::{BACKTEST_FORMAT, BacktestInput, Trust, load_trust};
 
 /// One design after its run.
@@ -42,6 +46,8 @@ pub struct DesignResult {
     pub outcome: Outcome,
     /// What replicas tell; `None` where none were asked for.
     pub uncertainty: Option<replicas::Uncertainty>,
+    /// What moving the jobs to this hardware did to their speed.
+    pub translation: TranslationFacts,
 }
 
 /// Why there is no result.
@@ -98,16 +104,19 @@ pub fn run_designs(
     options: &(dyn Fn() -> RunOptions<'static> + Sync),
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<DesignResult>, ExperimentError> {
-    let mut outcomes = in_parallel(designs.iter().collect(), |design| {
+    let runs = in_parallel(designs.iter().collect(), |design| {
         let options = RunOptions { interrupted, ..options() };
-        run_design(workload, design, policy, &options)
+        run_translated(workload, design, policy, &options)
             .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
     })?;
+    let (mut outcomes, translations): (Vec<Outcome>, Vec<TranslationFacts>) = runs.into_iter().unzip();
     share_horizon(designs, &mut outcomes);
-    in_parallel(designs.iter().zip(outcomes).collect(), |(design, outcome)| {
+    let rows = designs.iter().zip(outcomes).zip(translations).collect();
+    in_parallel(rows, |((design, outcome), translation)| {
         let summary = metrics::summarize(workload, &design.cluster, &outcome);
         let cost = cost_of(design, &outcome, &summary)?;
-        Ok(DesignResult { design: design.clone(), summary, cost, outcome, uncertainty: None })
+        let (design, uncertainty) = (design.clone(), None);
+        Ok(DesignResult { design, summary, cost, outcome, uncertainty, translation })
     })
 }
 
@@ -137,10 +146,34 @@ pub fn run_design(
     policy: &PolicyChoice,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
+    run_translated(workload, design, policy, options).map(|(outcome, _)| outcome)
+}
+
+/// As [`run_design`], with what moving the jobs to the design's hardware did to their speed.
+fn run_translated(
+    workload: &Workload,
+    design: &Design,
+    policy: &PolicyChoice,
+    options: &RunOptions<'_>,
+) -> Result<(Outcome, TranslationFacts), RunError> {
+    let (speeds, facts) = translate(workload, design);
+    let options = RunOptions { speeds: speeds.as_ref(), ..*options };
+    run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
+}
+
+fn run_at_speeds(
+    workload: &Workload,
+    design: &Design,
+    policy: &PolicyChoice,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
     match policy {
         PolicyChoice::Classic(spec) => {
             let policy = classic_policy(spec).expect("the scenario compiled the expression");
             simulation::simulate(workload, &design.cluster, policy, options)
+        }
+        PolicyChoice::Preemptive(spec) => {
+            simulation::simulate_preemptive(workload, &design.cluster, spec, options)
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
@@ -182,6 +215,14 @@ fn cost_of(
     }
     cost::cost(&bills, summary.delivered_gpu_us, summary.jobs.completed)
         .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
+}
+
+/// The jobs that no pool of a design can ever hold, with the reasons.
+#[must_use]
+pub fn impossible(workload: &Workload, design: &Design) -> Vec<(JobId, String)> {
+    let shapes = Shapes::new(workload, &design.cluster);
+    let refused = |(id, job): (JobId, &Job)| Some((id, shapes.refusal(job.request)?.to_owned()));
+    workload.jobs.iter_ids().filter_map(refused).collect()
 }
 
 /// The job that a user names, if the workload has it.

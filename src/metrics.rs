@@ -93,9 +93,9 @@ pub struct HoursFigures {
     pub storage: f64,
     /// Lost and repeated work.
     pub lost: f64,
-    /// Allocated but not used.
+    /// Allocated but not used, by the use that the trace recorded.
     pub held_idle: f64,
-    /// Boot, re-image, repartition.
+    /// Boot, re-image, repartition, restart after a preemption.
     pub startup: f64,
     /// Free while jobs waited.
     pub idle_waiting: f64,
@@ -198,7 +198,7 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
 }
 
 fn allocated(hours: &DeviceHours) -> i128 {
-    hours.productive + hours.slack + hours.lost
+    hours.productive + hours.held_idle + hours.startup + hours.slack + hours.lost
 }
 
 /// Span from the first submission to the last instant of the run.
@@ -226,8 +226,8 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         slack: device_hours(hours.slack),
         storage: 0.0,
         lost: device_hours(hours.lost),
-        held_idle: 0.0,
-        startup: 0.0,
+        held_idle: device_hours(hours.held_idle),
+        startup: device_hours(hours.startup),
         idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
         down: 0.0,
@@ -282,9 +282,7 @@ fn spreads(workload: &Workload, outcome: &Outcome) -> [Spread; 3] {
     // Turnaround, and the part of it that was run (the last start to the end).
     let ended = || {
         let ended = rows().filter(|((_, record), _)| record.state.ran_to_an_end());
-        ended.map(|((id, record), job)| {
-            (record.end.since(job.submit).micros(), record.end.since(outcome.last_start(id)).micros())
-        })
+        ended.map(|((id, record), job)| (record.end.since(job.submit).micros(), outcome.effective_run_us(id)))
     };
     let mut micros: Vec<i64> = Vec::with_capacity(outcome.records.len());
     micros.extend(rows().filter_map(|((_, record), job)| wait_of(job, record)));

@@ -19,9 +19,10 @@ mod stats_text;
 mod story;
 mod sweep;
 mod table;
+mod translation;
 mod winners;
 
-use crate::experiment::{DesignResult, LoadedWorkload};
+use crate::experiment::{DesignResult, LoadedWorkload, Sensitivity};
 use crate::scenario::Scenario;
 
 pub use backtest::{backtest_json, backtest_text};
@@ -48,4 +49,6 @@ pub struct Context<'a> {
     pub loaded: &'a LoadedWorkload,
     /// The designs in declared order.
     pub results: &'a [DesignResult],
+    /// Whether the verdict holds at other speeds, where those were the catalogue's.
+    pub sensitivity: Option<&'a Sensitivity>,
 }

@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::ClusterSpec;
 use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
-use crate::scheduler::PolicySpec;
 use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::{PolicySpec, PreemptiveSpec};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
@@ -42,7 +42,7 @@ use crate::workload::generate::Model;
 use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
-pub use file::json_schema;
+pub use file::{Named, SpeedupLevel, SpeedupMix, json_schema};
 pub use sweep::{Point, SweepSpec};
 
 /// Everything that a comparison needs to start, validated.
@@ -91,6 +91,8 @@ pub struct WorkloadSpec {
     pub time_zone: Option<String>,
     /// Which GPUs the nodes of the trace have.
     pub node_list: Option<PathBuf>,
+    /// Whether the recorded peak of GPU memory stands for a need that is not declared.
+    pub memory_from_peak: bool,
 }
 
 impl WorkloadSpec {
@@ -147,6 +149,8 @@ pub struct Design {
     pub pools: Vec<PoolTerms>,
     /// The site as Slurm sees it, where the policy is Slurm's: its nodes are those of `cluster`, in order.
     pub slurm: Option<Box<SlurmConfig>>,
+    /// How fast jobs run here that ran on other GPUs.
+    pub speedup: SpeedupSpec,
 }
 
 /// How jobs are scheduled.
@@ -154,6 +158,8 @@ pub struct Design {
 pub enum PolicyChoice {
     /// Order, placement and backfill.
     Classic(PolicySpec),
+    /// A preemptive policy of training clusters.
+    Preemptive(PreemptiveSpec),
     /// Slurm's two schedulers; every design has its own configuration.
     Slurm,
 }
@@ -164,6 +170,7 @@ impl PolicyChoice {
     pub fn name(&self) -> &str {
         match self {
             Self::Classic(spec) => &spec.name,
+            Self::Preemptive(spec) => &spec.name,
             Self::Slurm => "slurm",
         }
     }
@@ -173,7 +180,7 @@ impl PolicyChoice {
     pub fn classic(&self) -> Option<&PolicySpec> {
         match self {
             Self::Classic(spec) => Some(spec),
-            Self::Slurm => None,
+            Self::Preemptive(_) | Self::Slurm => None,
         }
     }
 }
@@ -194,6 +201,57 @@ pub struct PoolTerms {
 pub enum Tenancy {
     /// Jobs run on the nodes themselves.
     BareMetal,
+}
+
+/// How fast jobs run on GPUs other than those that they ran on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeedupSpec {
+    /// Whether run times follow the GPU at all.
+    pub translate: bool,
+    /// GPU that jobs ran on where the trace does not say.
+    pub reference: Option<String>,
+    /// The level that the scenario asks for; `None` = typical, and low and high beside it in a comparison.
+    pub level: Option<SpeedupLevel>,
+    /// Whether the recorded peak of GPU memory stands for a need that is not declared.
+    pub memory_from_peak: bool,
+    /// For every class.
+    pub all: ClassSpeedup,
+    /// For the classes that have a table of their own.
+    pub classes: Named<ClassSpeedup>,
+    /// Figures of the boards that the scenario names.
+    pub boards: Named<BoardFigures>,
+}
+
+impl Default for SpeedupSpec {
+    fn default() -> Self {
+        Self {
+            translate: true,
+            reference: None,
+            level: None,
+            memory_from_peak: false,
+            all: ClassSpeedup::default(),
+            classes: Named::new(),
+            boards: Named::new(),
+        }
+    }
+}
+
+/// What the scenario says of the speed of a class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassSpeedup {
+    /// What bounds it.
+    pub mix: Option<SpeedupMix>,
+    /// Speed by GPU, in any unit.
+    pub speed: Named<f64>,
+}
+
+/// What decides how fast a board is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoardFigures {
+    /// Dense FP16/BF16 peak, in 10^12 FLOP/s.
+    pub tflops: f64,
+    /// Peak memory bandwidth, in 10^12 bytes/s.
+    pub bandwidth_tb_s: f64,
 }
 
 /// How designs are compared.

@@ -19,7 +19,9 @@ mod holds;
 pub mod meter;
 mod model;
 mod outage;
+pub mod preemptive;
 pub mod slurm;
+mod translation;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
@@ -30,6 +32,8 @@ use crate::workload::Workload;
 
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{Outage, StartUsage, UsageRow};
+pub use preemptive::{PreemptiveFacts, simulate_preemptive};
+pub use translation::{Speed, Speeds};
 
 /// Where a job stands at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +115,8 @@ pub struct RunOptions<'a> {
     pub outages: &'a [Outage],
     /// Fair-share usage from which Slurm's priorities go on.
     pub usage: Option<&'a StartUsage>,
+    /// How fast jobs run on this cluster, where some were recorded on other hardware.
+    pub speeds: Option<&'a Speeds>,
     /// Limits.
     pub budget: Budget,
     /// Seed of what the run itself leaves to chance.
@@ -126,6 +132,7 @@ impl Default for RunOptions<'_> {
             watch: None,
             outages: &[],
             usage: None,
+            speeds: None,
             budget: Budget::default(),
             seed: 1,
             interrupted: &|| false,
@@ -183,6 +190,8 @@ pub struct Outcome {
     pub passes: u64,
     /// What only Slurm's engine knows.
     pub slurm: Option<Box<SlurmFacts>>,
+    /// What only a preemptive policy tells.
+    pub preemptive: Option<Box<PreemptiveFacts>>,
 }
 
 impl Outcome {
@@ -196,9 +205,29 @@ impl Outcome {
 
     /// Attempts of a job that was requeued; empty for all others.
     fn requeued(&self, job: JobId) -> &[Stretch] {
-        let facts = self.slurm.as_deref();
-        let at = facts.and_then(|f| f.requeued.binary_search_by_key(&job, |(id, _)| *id).ok());
-        facts.zip(at).map_or(&[], |(f, at)| &f.requeued[at].1)
+        let rows = match (&self.slurm, &self.preemptive) {
+            (Some(facts), _) => &facts.requeued,
+            (None, Some(facts)) => &facts.resumed,
+            (None, None) => return &[],
+        };
+        let at = rows.binary_search_by_key(&job, |(id, _)| *id);
+        at.map_or(&[], |at| &rows[at].1)
+    }
+
+    /// Whether jobs can have run more than once.
+    #[must_use]
+    pub fn has_attempts(&self) -> bool {
+        self.slurm.is_some() || self.preemptive.is_some()
+    }
+
+    /// Microseconds of running that count as a job's run: its last attempt, or all of them where none repeats
+    /// the work of another.
+    #[must_use]
+    pub fn effective_run_us(&self, job: JobId) -> i64 {
+        if self.preemptive.is_some() {
+            return self.run_us(job);
+        }
+        self.records[job].end.since(self.last_start(job)).micros()
     }
 
     /// How often a job started.
@@ -232,7 +261,8 @@ impl Outcome {
     /// Every allocation with its time, if allocations were kept.
     pub fn holdings(&self) -> impl Iterator<Item = (JobId, SimTime, SimTime, &Allocation)> {
         let until = |end: SimTime| if end == SimTime::NEVER { self.last_instant } else { end };
-        let once = self.allocations.iter().filter(|(job, _)| self.requeued(*job).is_empty());
+        let once = self.allocations.iter().filter(|_| self.preemptive.is_none());
+        let once = once.filter(|(job, _)| self.requeued(*job).is_empty());
         let once = once.map(move |(job, allocation)| {
             let record = &self.records[*job];
             (*job, record.start, until(record.end), allocation)
@@ -241,7 +271,9 @@ impl Outcome {
         let again = requeued.flat_map(move |(job, rows)| {
             rows.iter().map(move |row| (*job, row.start, until(row.end), &row.allocation))
         });
-        once.chain(again)
+        let held = self.preemptive.iter().flat_map(|facts| &facts.held);
+        let held = held.map(move |(job, start, end, allocation)| (*job, *start, until(*end), allocation));
+        once.chain(again).chain(held)
     }
 
     /// Why a job was still pending at the end, by Slurm's name, where the policy is Slurm's.
@@ -360,9 +392,12 @@ pub fn simulate(
 ) -> Result<Outcome, RunError> {
     let floor = Floor::new(cluster);
     let shapes = Shapes::new(workload, cluster);
+    let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &shapes));
+    let recorded = workload;
+    let workload = slowest.as_ref().unwrap_or(recorded);
     let scheduler =
         Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
-    let mut model = model::Batch::new(workload, floor, scheduler, options);
+    let mut model = model::Batch::new(workload, recorded, floor, scheduler, options);
     let mut calendar = Calendar::new();
     model.prepare(&mut calendar);
     let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);

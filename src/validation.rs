@@ -103,6 +103,8 @@ pub struct Section {
     pub about: &'static str,
     /// The figures, worst ones included.
     pub rows: Vec<Row>,
+    /// What is to be known of the figures, above all of those outside their tolerance.
+    pub notes: Vec<String>,
     /// Files that were looked for in vain; the section then has no rows of them.
     pub absent: Vec<PathBuf>,
 }

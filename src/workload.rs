@@ -15,6 +15,7 @@ pub mod checkpoint;
 pub mod classify;
 pub mod generate;
 pub mod intern;
+pub mod memory;
 pub mod read;
 pub mod recorded;
 pub mod repair;

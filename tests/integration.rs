@@ -17,6 +17,9 @@ mod integration {
     mod invariants;
     mod my_policy;
     mod oracles;
+    mod other_gpus;
+    mod preemptive_policies;
+    mod published_gpu_results;
     mod published_traces;
     mod readme;
     mod reference;

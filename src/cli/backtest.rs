@@ -14,7 +14,7 @@ use crate::experiment::backtest::site::{self, SiteState};
 use crate::experiment::backtest::{self, BacktestSpec, Sizes};
 use crate::experiment::{BacktestInput, ExperimentError, hash_file};
 use crate::report::{self, backtest_json, backtest_text, write_whole};
-use crate::scenario::{self, Design, Scenario, WorkloadSource};
+use crate::scenario::{self, Design, PolicyChoice, Scenario, WorkloadSource};
 use crate::simulation::RunOptions;
 use crate::time::SimTime;
 use crate::workload::classify;
@@ -81,6 +81,12 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     let (trace, written) = trace_of(args, &scenario)?;
     if let Some(out) = &args.out {
         report::try_directory(out)?;
+    }
+    if matches!(scenario.policy, PolicyChoice::Preemptive(_)) {
+        let message =
+            format!("{} takes jobs off their GPUs, which no recorded schedule shows", scenario.policy.name());
+        let problem = Diagnostic::error("W0449", message);
+        return Err(problem.help("backtest under the policy that the site had: easy, slurm, ...").into());
     }
     let zone = args.time_zone.as_deref().or(scenario.workload.time_zone.as_deref());
     let mut clock = SiteClock::new(zone)?;

@@ -18,7 +18,7 @@ use crate::scenario::catalogue;
   windtunnel catalog prices --json")]
 pub(super) struct CatalogArgs {
     /// Which part; default all.
-    #[arg(value_parser = ["gpus", "mig", "nodes", "prices"])]
+    #[arg(value_parser = ["gpus", "mig", "nodes", "prices", "speedups", "classes"])]
     part: Option<String>,
 }
 
@@ -39,6 +39,12 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         if wanted("prices") {
             object.insert("prices".to_owned(), json!(catalogue::prices()));
         }
+        if wanted("speedups") {
+            object.insert("speedups".to_owned(), json!(catalogue::speedup_mixes()));
+        }
+        if wanted("classes") {
+            object.insert("classes".to_owned(), json!(catalogue::job_classes()));
+        }
         serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(());
@@ -48,6 +54,8 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         ("mig", json!(mig::rows())),
         ("nodes", json!(catalogue::nodes())),
         ("prices", json!(catalogue::prices())),
+        ("speedups", json!(catalogue::speedup_mixes())),
+        ("classes", json!(catalogue::job_classes())),
     ] {
         if wanted(part) {
             writeln!(out, "{part}\n{}", plain_table(&rows))?;

@@ -42,6 +42,9 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         tell(&scenario.warnings, Severity::Warning);
         tell(&loaded.workload.warnings, Severity::Warning);
     }
+    if wish.strict {
+        refuse_impossible(&scenario, &loaded)?;
+    }
     let orderly = Orderly::begin();
     let keep = wish.out.is_some() || wish.referee;
     let seed = scenario.workload.seed;
@@ -50,12 +53,21 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         experiment::run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| {
             watch.tick()
         })?;
+    let sensitivity = experiment::sensitivity(
+        &loaded.workload,
+        &scenario.policy,
+        &results,
+        &scenario.compare.baseline,
+        &options,
+        &|| watch.tick(),
+    )?;
     if wish.referee {
         check(&results)?;
     }
     watch.expect(u64::from(scenario.compare.replicas));
     add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
-    let context = Context { scenario: &scenario, loaded: &loaded, results: &results };
+    let sensitivity = sensitivity.as_ref();
+    let context = Context { scenario: &scenario, loaded: &loaded, results: &results, sensitivity };
     if let Some(out) = &wish.out {
         write_files(&context, out)?;
     }
@@ -63,6 +75,23 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     let engine = engine(&results, &watch);
     drop(watch);
     print(&context, wish, common, &engine)
+}
+
+/// Under `--strict` a job that a design can never hold makes the input invalid.
+fn refuse_impossible(scenario: &Scenario, loaded: &LoadedWorkload) -> Result<(), Failure> {
+    let mut told = crate::diagnostic::Diagnostics::default();
+    for design in &scenario.designs {
+        let refused = experiment::impossible(&loaded.workload, design);
+        let Some((job, reason)) = refused.first() else { continue };
+        let name = loaded.workload.job_name(*job);
+        let message = format!("the design `{}` can never hold {} jobs", design.name, refused.len());
+        told.push(
+            Diagnostic::error("W0414", message)
+                .because(format!("for instance job {name}: {reason}"))
+                .help("leave out --strict to refuse and count them, or change the design"),
+        );
+    }
+    if told.errors() > 0 { Err(told.into()) } else { Ok(()) }
 }
 
 /// The backtest that the scenario attaches.

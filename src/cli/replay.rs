@@ -11,6 +11,7 @@ use super::Common;
 use super::backstage::Failure;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::scenario;
+use crate::scheduler::PreemptivePolicy;
 use crate::scheduler::policy::CLASSIC;
 
 /// Arguments of `replay`.
@@ -35,7 +36,7 @@ pub(super) struct ReplayArgs {
     /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, report.html, manifest.json here.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A refused row makes the trace invalid (exit 4).
+    /// A refused row, or a job that a design can never hold, makes the input invalid (exit 4).
     #[arg(long)]
     strict: bool,
     /// Checks the schedule with the independent referee.
@@ -64,10 +65,10 @@ pub(super) struct ClusterArgs {
     /// Memory of each node in MiB; default: memory is not modelled.
     #[arg(long, value_name = "M", requires = "nodes")]
     pub(super) mem_per_node_mb: Option<u64>,
-    /// fcfs, greedy, sjf, ljf, easy, conservative, priority, slurm.
+    /// fcfs, greedy, sjf, ljf, easy, conservative, priority, slurm, srtf, srsf, tiresias.
     #[arg(long, value_name = "NAME", default_value = "easy", value_parser = parse_policy)]
     pub(super) policy: String,
-    /// first-fit (default), best-fit or spread; `slurm` has a rule of its own.
+    /// first-fit (default), best-fit or spread; `slurm` and the preemptive policies have rules of their own.
     #[arg(long, value_name = "NAME", value_parser = ["first-fit", "best-fit", "spread"])]
     pub(super) placement: Option<String>,
     /// Jobs planned per pass by `conservative`; default all.
@@ -79,7 +80,10 @@ pub(super) struct ClusterArgs {
 }
 
 fn parse_policy(name: &str) -> Result<String, String> {
-    let known = || CLASSIC.into_iter().chain(["slurm"]);
+    let known = || {
+        let preemptive = PreemptivePolicy::ALL.into_iter().map(|(_, name)| name);
+        CLASSIC.into_iter().chain(["slurm"]).chain(preemptive)
+    };
     if known().any(|policy| policy == name) {
         return Ok(name.to_owned());
     }
@@ -101,7 +105,7 @@ impl ClusterArgs {
             text += "cut-at-limit = true\n";
         }
         text += &format!("\n[policy.{}]\n", self.policy);
-        let default = (self.policy != "slurm").then_some("first-fit");
+        let default = CLASSIC.contains(&self.policy.as_str()).then_some("first-fit");
         if let Some(placement) = self.placement.as_deref().or(default) {
             text += &format!("placement = {}\n", quote(placement));
         }

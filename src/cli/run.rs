@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, report.html, manifest.json here.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A refused row makes the trace invalid (exit 4).
+    /// A refused row, or a job that a design can never hold, makes the input invalid (exit 4).
     #[arg(long)]
     strict: bool,
     /// Checks every schedule with the independent referee.

@@ -299,7 +299,8 @@ mod tests {
 
     fn two_nodes() -> Ledger {
         let capacity = Amounts { cpus: 16, gpus: 4, mem_mb: 1000 };
-        let node = NodeSpec { name: "n".into(), capacity, gpu_type: None, features: vec![] };
+        let node =
+            NodeSpec { name: "n".into(), capacity, gpu_type: None, gpu_mem_mib: None, features: vec![] };
         Ledger::new(&ClusterSpec { pools: vec![PoolSpec { name: "p".into(), node, count: 2 }] })
     }
 

@@ -11,6 +11,8 @@ pub struct NodeSpec {
     pub capacity: Amounts,
     /// GPU board, a name of the GPU catalogue; `None` without GPUs.
     pub gpu_type: Option<String>,
+    /// Memory of each GPU; `None` where it is not known, and then not checked.
+    pub gpu_mem_mib: Option<u64>,
     /// Features that jobs can ask for.
     pub features: Vec<String>,
 }
@@ -41,6 +43,7 @@ impl ClusterSpec {
             name: "processors".to_owned(),
             capacity: Amounts { cpus: procs, gpus: 0, mem_mb: 0 },
             gpu_type: None,
+            gpu_mem_mib: None,
             features: Vec::new(),
         };
         Self { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 1 }] }

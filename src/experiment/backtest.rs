@@ -425,7 +425,10 @@ pub fn run(
     let Prepared { workload, standings, left_out, window, outages, mut told } = prepared;
     let usage = usage(spec, window.0, &mut told);
     let options = RunOptions { outages: &outages, usage: usage.as_ref(), ..*options };
-    let outcome = run_design(&workload, spec.design, spec.policy, &options)?;
+    // The jobs ran on this very machine: their recorded run times hold.
+    let mut design = spec.design.clone();
+    design.speedup.translate = false;
+    let outcome = run_design(&workload, &design, spec.policy, &options)?;
     let running: Vec<bool> = standings
         .iter_ids()
         .filter(|(_, standing)| **standing == Standing::SetAside(RUNNING))

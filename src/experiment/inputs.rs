@@ -11,6 +11,7 @@ use crate::scenario::{WorkloadSource, WorkloadSpec};
 use crate::time::SimDuration;
 use crate::workload::classify::{self, Classified};
 use crate::workload::generate;
+use crate::workload::memory::need_from_peaks;
 use crate::workload::read::{ReadOptions, read_trace};
 use crate::workload::scale;
 use crate::workload::{RepairKind, Workload};
@@ -24,6 +25,8 @@ pub struct LoadedWorkload {
     pub classified: Classified,
     /// The trace file, if there is one.
     pub input: Option<InputFile>,
+    /// Jobs whose recorded peak of GPU memory stands for a need that they do not declare.
+    pub needs_from_peaks: u64,
     /// The backtest that the scenario attaches; put in by whoever shows it.
     pub trust: Option<Trust>,
 }
@@ -44,9 +47,10 @@ pub struct InputFile {
 pub fn load_workload(spec: &WorkloadSpec, strict: bool) -> Result<LoadedWorkload, Diagnostics> {
     let (workload, input) = source(spec, strict)?;
     let mut workload = cut(workload, spec)?;
+    let needs_from_peaks = if spec.memory_from_peak { need_from_peaks(&mut workload) } else { 0 };
     let classified = classify::classify(&mut workload, &spec.class_rules);
     let workload = scale::scale(workload, &spec.scale).map_err(one)?;
-    Ok(LoadedWorkload { workload, classified, input, trust: None })
+    Ok(LoadedWorkload { workload, classified, input, needs_from_peaks, trust: None })
 }
 
 fn source(spec: &WorkloadSpec, strict: bool) -> Result<(Workload, Option<InputFile>), Diagnostics> {

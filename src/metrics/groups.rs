@@ -146,13 +146,13 @@ impl Totals {
             return;
         }
         let all = record.end.since(record.start).micros();
-        let requeues = outcome.slurm.is_some();
+        let requeues = outcome.has_attempts();
         let run = if requeues { outcome.run_us(job) } else { all };
         self.gpu_us += i128::from(run) * i128::from(asked.gpus);
         self.cpu_us += i128::from(run) * i128::from(asked.cpus);
         if ended_itself {
             self.ended += 1;
-            let last = if requeues { record.end.since(outcome.last_start(job)).micros() } else { all };
+            let last = if requeues { outcome.effective_run_us(job) } else { all };
             self.slowdown_sum += bounded_slowdown(wait + all - last, last);
         }
     }

@@ -85,7 +85,8 @@ fn changes(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec
             waits(since, start, &mut changes);
             let shape = shapes.get(shapes.of(row.request));
             let held = shape.pools.first().map_or(Amounts::ZERO, |pool| pool.total);
-            let (cpus, gpus) = (i64::from(held.cpus), i64::from(held.gpus));
+            let takes_cpus = outcome.preemptive.is_none();
+            let (cpus, gpus) = (if takes_cpus { i64::from(held.cpus) } else { 0 }, i64::from(held.gpus));
             changes.push((start.micros(), Levels { waiting: 0, running: 1, cpus, gpus }));
             changes.push((end.micros(), Levels { waiting: 0, running: -1, cpus: -cpus, gpus: -gpus }));
             since = end;

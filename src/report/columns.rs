@@ -76,7 +76,7 @@ const LEDGER: &[(&str, &str)] = &[
     ("device", "gpu or cpu"),
     (
         "category",
-        "installed; productive; slack (held beyond what was asked for); lost (held by attempts that were preempted); \
+        "installed; productive; held_idle (held, not used by the recorded GPU use); startup (restarts after preemption); slack (held beyond what was asked for); lost (held by attempts that were preempted); \
          idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
          needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \
@@ -173,6 +173,22 @@ const SUMMARY: &[(&str, &str)] = &[
         "designs.<name>.slurm",
         "under Slurm's policy: starts, share of them by the backfill thread, jobs requeued, passes and \
          cycles, jobs pending at the end by reason, what of the trace could not be carried over",
+    ),
+    (
+        "designs.<name>.preemption",
+        "under a preemptive policy: preemptions, jobs preempted, moves of running jobs to other GPUs, GPU-hours of \
+         restart overhead (`startup` in the ledger), what of the trace could not be carried over",
+    ),
+    (
+        "designs.<name>.translation",
+        "where jobs ran on other GPUs: moves (from, to, class, jobs, speed, what says so), jobs that run as \
+         recorded by reason, names of the trace taken for boards of the catalogue, jobs whose recorded peak of GPU \
+         memory is above every pool's",
+    ),
+    (
+        "speedup_sensitivity.verdicts",
+        "where speeds are the catalogue's: value and baseline's at low, typical and high by design and figure, and \
+         whether the sign of their difference flips",
     ),
     (
         "designs.<name>.against_baseline",

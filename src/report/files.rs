@@ -295,10 +295,12 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 10] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 12] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
+        ("held_idle", hours.held_idle),
+        ("startup", hours.startup),
         ("slack", hours.slack),
         ("lost", hours.lost),
         ("idle_waiting.resources", hours.idle_waiting.resources),

@@ -29,13 +29,17 @@ pub fn designs_json(context: &Context<'_>) -> Value {
         .iter()
         .map(|result| (result.design.name.clone(), design_json(context, result)))
         .collect();
-    json!({
+    let mut object = json!({
         "title": context.scenario.title,
         "policy": context.scenario.policy.name(),
         "baseline": context.scenario.compare.baseline,
         "designs": designs,
         "notes": notes(context),
-    })
+    });
+    if let Some(sensitivity) = context.sensitivity {
+        object["speedup_sensitivity"] = json!(sensitivity);
+    }
+    object
 }
 
 /// What the reader of a result should know of its inputs.
@@ -65,6 +69,9 @@ fn notes(context: &Context<'_>) -> Value {
         "repairs": repairs,
         "columns_without_effect": context.loaded.workload.unused_columns,
     });
+    if context.loaded.needs_from_peaks > 0 {
+        notes["gpu_memory_needs_from_recorded_peaks"] = json!(context.loaded.needs_from_peaks);
+    }
     if let Some(trust) = &context.loaded.trust {
         notes["trust"] = json!(trust);
     }
@@ -79,8 +86,20 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     if let Some(uncertainty) = &result.uncertainty {
         object["uncertainty"] = json!(uncertainty);
     }
+    if !result.translation.is_empty() {
+        object["translation"] = json!(result.translation);
+    }
     if let Some(facts) = &result.outcome.slurm {
         object["slurm"] = slurm_json(facts);
+    }
+    if let Some(facts) = &result.outcome.preemptive {
+        object["preemption"] = json!({
+            "preemptions": facts.preemptions,
+            "preempted_jobs": facts.resumed.len(),
+            "moves": facts.moves,
+            "overhead_gpu_hours": facts.overhead_gpu_us as f64 / (3600.0 * 1e6),
+            "not_carried_over": facts.not_carried_over.iter().cloned().collect::<BTreeMap<String, u64>>(),
+        });
     }
     if let Some(before) = baseline(context).filter(|before| before.design.name != result.design.name) {
         let workload = &context.loaded.workload;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::ids::JobId;
 use crate::scheduler::Pending;
 use crate::simulation::{Outcome, SlurmWait};
-use crate::time::SimTime;
+use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
 /// The story of one job.
@@ -23,6 +23,9 @@ pub struct Story {
     pub end_s: Option<f64>,
     /// State at the end of the run.
     pub state: &'static str,
+    /// Its recorded run time and the one here, where it ran on another GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translated_run_s: Option<(f64, f64)>,
     /// Why no pool can ever hold it, if so.
     pub refused: Option<String>,
     /// From when to when it ran, attempt by attempt, where it was requeued.
@@ -97,6 +100,10 @@ pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
         Some(facts) => slurm_waits(workload, &facts.watched, outcome.last_instant),
         None => waits,
     };
+    let recorded = workload.jobs[job].run.micros();
+    let here = outcome.run_us(job);
+    let is_translated = record.state.ran_to_an_end() && !outcome.has_attempts() && here != recorded;
+    let as_s = |micros: i64| SimDuration::from_micros(micros).as_s();
     let attempts: Vec<(f64, f64)> =
         outcome.stretches(job).map(|(from, to)| (from.as_s(), to.as_s())).collect();
     Story {
@@ -105,6 +112,7 @@ pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
         start_s: known(record.start),
         end_s: known(record.end),
         state: record.state.name(),
+        translated_run_s: is_translated.then(|| (as_s(recorded), as_s(here))),
         refused: outcome.refused.iter().find(|(id, _)| *id == job).map(|(_, why)| why.clone()),
         attempts: if attempts.len() > 1 { attempts } else { Vec::new() },
         waits,
@@ -161,6 +169,12 @@ impl Story {
         text.push('\n');
         if let Some(why) = &self.refused {
             writeln!(text, "Refused: {why}").expect("writing to a text works");
+        }
+        if let Some((recorded, here)) = self.translated_run_s {
+            let (recorded_s, here_s) = (seconds(recorded), seconds(here));
+            let speed = recorded / here;
+            writeln!(text, "Recorded run time {recorded_s} s, here {here_s} s: {speed:.2} times the speed.")
+                .expect("writing to a text works");
         }
         for (at, (from, to)) in self.attempts.iter().enumerate() {
             let (from, to) = (seconds(*from), seconds(*to));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Context;
 use super::figures::{FIGURES, count, percent};
 use super::json::pending_by_reason;
+use super::translation;
 use super::winners::winners_text;
 use crate::experiment::replicas::{Uncertainty, Variation, Verdict};
 use crate::experiment::{DesignResult, Trust};
@@ -93,6 +94,7 @@ fn remarks(context: &Context<'_>) -> String {
     if guessed > 0 {
         let instead = match context.scenario.policy {
             PolicyChoice::Classic(_) => "their run time stands for it, a better estimate than users make",
+            PolicyChoice::Preemptive(_) => "the policy looks at none",
             PolicyChoice::Slurm => "they get their partition's (DefaultTime, MaxTime, else a year)",
         };
         lines.push(format!("{} jobs have no requested limit: {instead}.", count(guessed as u64)));
@@ -124,7 +126,9 @@ fn remarks(context: &Context<'_>) -> String {
             lines.push(format!("{label} {verb} {n} jobs, e.g. {name}: {reason}."));
         }
     }
+    lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
+    context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
     if !workload.unused_columns.is_empty() {
         lines
             .push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
@@ -196,6 +200,23 @@ fn slurm_remarks(result: &DesignResult) -> Vec<String> {
         let n = count(facts.pending.len() as u64);
         lines.push(format!("{label}: {n} jobs still pending at the end: {}.", words.join(", ")));
     }
+    let carried = facts.not_carried_over.iter();
+    lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
+    lines
+}
+
+/// What only a preemptive policy tells of a design.
+fn preemptive_remarks(result: &DesignResult) -> Vec<String> {
+    let Some(facts) = &result.outcome.preemptive else { return Vec::new() };
+    let label = &result.design.label;
+    let hours = facts.overhead_gpu_us as f64 / (3600.0 * 1e6);
+    let mut lines = vec![format!(
+        "{label}: {} preemptions of {} jobs, {} moves to other GPUs, {hours:.1} GPU-hours of restart overhead. CPUs \
+         and memory are not scheduled.",
+        count(facts.preemptions),
+        count(facts.resumed.len() as u64),
+        count(facts.moves),
+    )];
     let carried = facts.not_carried_over.iter();
     lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
     lines

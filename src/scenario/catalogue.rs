@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::file::{SpeedupLevel, SpeedupMix};
+
 /// How a value is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,6 +135,40 @@ pub struct PriceRow {
     pub notes: String,
 }
 
+/// What part of the time of a class of jobs follows which figure of a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpeedupMixRow {
+    /// The mix.
+    pub mix: SpeedupMix,
+    /// How much of the difference between two GPUs reaches the jobs.
+    pub level: SpeedupLevel,
+    /// Share of the time that follows the FP16/BF16 peak.
+    pub compute: f64,
+    /// Share that follows the memory bandwidth.
+    pub bandwidth: f64,
+    /// Share that no GPU shortens; the three sum to 1.
+    pub latency: f64,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+/// The mix of a class of jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobClassRow {
+    /// Name of the class, in lower case.
+    pub class: String,
+    /// Its mix.
+    pub mix: SpeedupMix,
+    /// Where that comes from.
+    pub source: String,
+    /// How it is known.
+    pub confidence: Confidence,
+}
+
 fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
     csv::Reader::from_reader(text.as_bytes())
         .deserialize()
@@ -143,6 +179,79 @@ fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
 static GPUS: LazyLock<Vec<GpuRow>> = LazyLock::new(|| rows(include_str!("catalogue/gpus.csv")));
 static NODES: LazyLock<Vec<NodeRow>> = LazyLock::new(|| rows(include_str!("catalogue/nodes.csv")));
 static PRICES: LazyLock<Vec<PriceRow>> = LazyLock::new(|| rows(include_str!("catalogue/prices.csv")));
+
+static MIXES: LazyLock<Vec<SpeedupMixRow>> =
+    LazyLock::new(|| rows(include_str!("catalogue/speedup_mixes.csv")));
+static CLASSES: LazyLock<Vec<JobClassRow>> =
+    LazyLock::new(|| rows(include_str!("catalogue/job_classes.csv")));
+
+/// What bounds jobs, at three levels.
+#[must_use]
+pub fn speedup_mixes() -> &'static [SpeedupMixRow] {
+    &MIXES
+}
+
+/// The mixes of known job classes.
+#[must_use]
+pub fn job_classes() -> &'static [JobClassRow] {
+    &CLASSES
+}
+
+/// The mix of a class of jobs (upper and lower case are the same), if the class is known.
+#[must_use]
+pub fn mix_of_class(class: &str) -> Option<SpeedupMix> {
+    job_classes().iter().find(|row| row.class.eq_ignore_ascii_case(class)).map(|row| row.mix)
+}
+
+/// The shares of a mix at a level.
+///
+/// # Panics
+/// If the built-in catalogue lacks one, which a test excludes.
+#[must_use]
+pub fn speedup_mix(mix: SpeedupMix, level: SpeedupLevel) -> &'static SpeedupMixRow {
+    let found = speedup_mixes().iter().find(|row| row.mix == mix && row.level == level);
+    found.expect("the built-in catalogue has every mix at every level")
+}
+
+/// The board that a trace means: by its name, or the first one of its model that shares most of the words
+/// (`A100`, `NVIDIA A100-SXM4-80GB`, `tesla_v100`).
+#[must_use]
+pub fn board_meant(text: &str) -> Option<&'static GpuRow> {
+    if let Some(row) = gpu(text) {
+        return Some(row);
+    }
+    let words = |text: &str| -> Vec<String> {
+        let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+        let parts = parts.map(str::to_ascii_uppercase).filter(|word| word != "NVIDIA" && word != "TESLA");
+        parts.flat_map(|word| with_memory(&word)).collect()
+    };
+    let asked = words(text);
+    let (model, rest) = asked.split_first()?;
+    let shared = |row: &GpuRow| {
+        let mut known = words(&row.gpu);
+        known.push(row.form_factor.to_ascii_uppercase());
+        let alike = |word: &String| known[1..].iter().any(|k| k == word || word.starts_with(k.as_str()));
+        (known[0] == *model).then(|| rest.iter().filter(|word| alike(word)).count())
+    };
+    let mut best: Option<(usize, &GpuRow)> = None;
+    for row in gpus() {
+        if let Some(count) = shared(row).filter(|count| best.is_none_or(|(most, _)| *count > most)) {
+            best = Some((count, row));
+        }
+    }
+    best.map(|(_, row)| row)
+}
+
+/// `V100M32` is a V100 with 32 GB in Alibaba's traces.
+fn with_memory(word: &str) -> Vec<String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match word.rsplit_once('M') {
+        Some((model, gb)) if digits(gb) && model.ends_with(|c: char| c.is_ascii_digit()) => {
+            vec![model.to_owned(), format!("{gb}GB")]
+        }
+        _ => vec![word.to_owned()],
+    }
+}
 
 /// All GPU boards.
 #[must_use]
@@ -215,6 +324,34 @@ mod tests {
             assert!(row.memory_gb > 0 && row.idle_w < row.tdp_w, "{}", row.gpu);
             assert!(row.mem_bw_tb_s > 0.0 && row.fp16_bf16_dense_tflops > 0.0, "{}", row.gpu);
         }
+    }
+
+    #[test]
+    fn mixes_are_whole_and_spread_from_low_to_high() {
+        use SpeedupLevel::{High, Low, Typical};
+        assert_eq!(speedup_mixes().len(), 12);
+        for row in speedup_mixes() {
+            assert!((row.compute + row.bandwidth + row.latency - 1.0).abs() < 1e-9, "{:?}", row.mix);
+            assert!(!row.source.is_empty());
+            let latency = |level| speedup_mix(row.mix, level).latency;
+            assert!(latency(Low) > latency(Typical) && latency(Typical) > latency(High), "{:?}", row.mix);
+        }
+        unique(job_classes().iter().map(|row| row.class.as_str()));
+        assert_eq!(mix_of_class("Pretrain"), Some(SpeedupMix::ComputeBound));
+    }
+
+    #[test]
+    fn boards_are_found_by_what_traces_call_them() {
+        let meant = |text: &str| board_meant(text).map(|row| row.gpu.as_str());
+        assert_eq!(meant("V100"), Some("V100-SXM2-16GB"));
+        assert_eq!(meant("NVIDIA A100-SXM4-80GB"), Some("A100-80GB-SXM"));
+        assert_eq!(meant("a100"), Some("A100-40GB-SXM"));
+        assert_eq!(meant("Tesla V100-PCIE-32GB"), Some("V100-PCIe-32GB"));
+        assert_eq!(meant("NVIDIA H100 80GB HBM3"), Some("H100-80GB-SXM"));
+        assert_eq!(meant("P100"), Some("P100-16GB"));
+        assert_eq!(meant("V100M32"), Some("V100-SXM2-32GB"));
+        assert_eq!(meant("G3"), None);
+        assert_eq!(meant(""), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
 mod slurm;
+mod speedup;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::workload::generate::Model;
 
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
+pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;
@@ -34,6 +36,9 @@ pub struct ScenarioFile {
     /// GPU boards that the catalogue does not have, or changes to those it has.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub gpu: Named<GpuTable>,
+    /// How fast jobs run on other GPUs than those that they ran on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speedup: Option<SpeedupTable>,
     /// Clusters to compare.
     pub design: Named<DesignTable>,
     /// How the designs are compared.
@@ -181,6 +186,12 @@ pub enum PolicyTable {
     Conservative(ConservativeTable),
     /// An order of your own.
     Expression(ExpressionTable),
+    /// Preemptive, for training clusters: shortest remaining time first (an oracle knows it).
+    Srtf(PreemptiveTable),
+    /// Preemptive, for training clusters: shortest remaining time x GPUs first (an oracle knows it).
+    Srsf(PreemptiveTable),
+    /// Preemptive, for training clusters: discretised two-dimensional least attained service.
+    Tiresias(PreemptiveTable),
     /// Slurm's multifactor priority, main and backfill scheduler.
     Slurm(Box<SlurmTable>),
 }
@@ -236,6 +247,31 @@ pub struct ExpressionTable {
     /// Which of the nodes that fit; default first-fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+}
+
+/// Options of a preemptive policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PreemptiveTable {
+    /// Seconds that a restart costs a job whose class is not listed; default 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_overhead_s: Option<f64>,
+    /// The same by job class: `class-overhead-s = { training = 60, debug = 5 }`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub class_overhead_s: Named<f64>,
+    /// When it is charged; default every-event, as the published simulators have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
+}
+
+/// When restart overhead is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Charge {
+    /// To every running job at every event (arrival, end, demotion), moved or not.
+    EveryEvent,
+    /// To a job that runs again after a preemption.
+    Restart,
 }
 
 /// Which of the nodes that fit.
@@ -314,6 +350,12 @@ pub struct GpuTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub memory_gb: Option<u32>,
+    /// Peak memory bandwidth in 10^12 bytes/s, for the speed of jobs that ran on other GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_bw_tb_s: Option<f64>,
+    /// Dense FP16/BF16 peak in 10^12 FLOP/s, for the speed of jobs that ran on other GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fp16_tflops: Option<f64>,
 }
 
 /// A cluster as it could be bought.

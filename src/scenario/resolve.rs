@@ -7,6 +7,7 @@ mod design;
 mod policy;
 mod price;
 mod slurm;
+mod speedup;
 mod workload;
 
 use std::fmt::Display;
@@ -93,10 +94,16 @@ pub(super) fn resolve(
     directory: &Path,
 ) -> Result<Scenario, Diagnostics> {
     let mut notes = Notes { document, problems: Diagnostics::default(), defaults: Vec::new() };
-    let workload = workload::resolve(&mut notes, &mut file.workload, directory);
+    let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
-    let designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    let mut designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    policy::check_designs(&mut notes, policy.as_ref(), &designs);
+    let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
+    if let Some(workload) = &mut workload {
+        workload.memory_from_peak = speedup.memory_from_peak;
+    }
+    designs.iter_mut().for_each(|design| design.speedup = speedup.clone());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
     let trust = file.trust.as_ref().and_then(|table| table.backtest.clone());
     let trust = trust.map(|written| (directory.join(&written), written));

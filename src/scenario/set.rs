@@ -136,8 +136,12 @@ fn walk<'s>(
         let present = table.and_then(|table| table.get(segment.as_str())).map(Spanned::get_ref);
         let mut found = present;
         schema = match schema.shape() {
-            Shape::Settings { known, .. } | Shape::OneOf(known) => {
-                let inner = known.iter().find(|(name, _)| name == segment).map(|(_, inner)| *inner);
+            shape @ (Shape::Settings { .. } | Shape::OneOf(_)) => {
+                let (known, others) = inside(shape);
+                // A name that the user chooses is that of a table.
+                let others = others.filter(|_| at + 1 < segments.len());
+                let inner =
+                    known.iter().find(|(name, _)| name == segment).map(|(_, inner)| *inner).or(others);
                 let names = || known.iter().map(|(name, _)| (*name).to_owned()).collect();
                 inner.ok_or_else(|| unknown(names()))?
             }
@@ -159,6 +163,15 @@ fn walk<'s>(
         rows = found.and_then(DeValue::as_array).map(|rows| &**rows);
     }
     Ok(Some(schema))
+}
+
+/// The settings of a table with fixed ones, and what other names in it stand for.
+fn inside(shape: Shape<'_>) -> (Vec<(&str, Schema<'_>)>, Option<Schema<'_>>) {
+    match shape {
+        Shape::Settings { known, others, .. } => (known, others),
+        Shape::OneOf(known) => (known, None),
+        _ => (Vec::new(), None),
+    }
 }
 
 /// Names that may stand at the end of the path `above`: those that the file has, and of hardware those of
@@ -187,8 +200,10 @@ pub(super) fn put<'t>(tree: &mut DeTable<'t>, given: DeTable<'t>, path: &[String
         }
     }
     let inner_schema = match shape {
-        Shape::Settings { known, .. } | Shape::OneOf(known) => {
-            known.into_iter().find(|(name, _)| *name == path[0]).map_or(schema, |(_, inner)| inner)
+        shape @ (Shape::Settings { .. } | Shape::OneOf(_)) => {
+            let (known, others) = inside(shape);
+            let found = known.into_iter().find(|(name, _)| *name == path[0]).map(|(_, inner)| inner);
+            found.or(others).unwrap_or(schema)
         }
         Shape::Named(inner) => inner,
         _ => schema,

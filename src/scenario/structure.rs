@@ -23,10 +23,11 @@ pub(super) struct Schema<'s> {
 
 /// What a value must look like.
 pub(super) enum Shape<'s> {
-    /// A table with fixed settings.
+    /// A table with fixed settings; where there are `others`, it has names that the user chooses beside them.
     Settings {
         known: Vec<(&'s str, Schema<'s>)>,
         required: Vec<&'s str>,
+        others: Option<Schema<'s>>,
     },
     /// A table of names that the user chooses.
     Named(Schema<'s>),
@@ -84,8 +85,13 @@ impl<'s> Schema<'s> {
                 Some(Value::Bool(false)) => {
                     let required = node.get("required").and_then(Value::as_array);
                     let required = required.into_iter().flatten().filter_map(Value::as_str).collect();
-                    Shape::Settings { known: self.entries(node), required }
+                    Shape::Settings { known: self.entries(node), required, others: None }
                 }
+                Some(inner @ Value::Object(_)) if node.get("properties").is_some() => Shape::Settings {
+                    known: self.entries(node),
+                    required: Vec::new(),
+                    others: Some(self.at(inner)),
+                },
                 Some(inner @ Value::Object(_)) => Shape::Named(self.at(inner)),
                 _ => Shape::Any,
             },
@@ -135,11 +141,13 @@ impl Check<'_, '_> {
 
     fn table(&mut self, anchor: &Range<usize>, table: &DeTable<'_>, schema: Schema<'_>) {
         match schema.shape() {
-            Shape::Settings { known, required } => {
+            Shape::Settings { known, required, others } => {
                 let mut misspelt = Vec::new();
                 for (key, value) in table {
-                    match known.iter().find(|(name, _)| *name == key.get_ref().as_ref()) {
-                        Some((_, inner)) => self.entry(key, value, *inner),
+                    let found = known.iter().find(|(name, _)| *name == key.get_ref().as_ref());
+                    let other = others.filter(|_| value.get_ref().is_table());
+                    match found.map(|(_, inner)| *inner).or(other) {
+                        Some(inner) => self.entry(key, value, inner),
                         None => {
                             misspelt.extend(self.unknown(key, known.iter().map(|(name, _)| *name).collect()))
                         }

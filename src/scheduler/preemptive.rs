@@ -12,6 +12,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::ids::{IdVec, JobId};
 use crate::time::{SimDuration, SimTime};
 
@@ -26,10 +28,41 @@ pub enum PreemptivePolicy {
     Tiresias,
 }
 
+/// When a job pays its restart overhead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverheadRule {
+    /// At every event while it runs, moved or not, as the published simulators have it: it advances by the
+    /// time since the last event less the overhead, at least zero. Completions are predicted without it.
+    EveryEvent,
+    /// When it runs again after a preemption, before its work goes on.
+    Restart,
+}
+
+/// A policy with what preemption costs, as a scenario or the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreemptiveSpec {
+    /// Name for reports.
+    pub name: String,
+    /// The policy.
+    pub policy: PreemptivePolicy,
+    /// When overhead is paid.
+    pub rule: OverheadRule,
+    /// Overhead of jobs whose class is not listed.
+    pub overhead: SimDuration,
+    /// Overhead by class.
+    pub by_class: Vec<(String, SimDuration)>,
+}
+
 impl PreemptivePolicy {
     /// All of them, with their names.
     pub const ALL: [(Self, &str); 3] =
         [(Self::Srtf, "srtf"), (Self::Srsf, "srsf"), (Self::Tiresias, "tiresias")];
+
+    /// The policy of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(policy, _)| *policy)
+    }
 }
 
 /// Attained service, in GPU seconds, at which a job leaves the first and the second queue of Tiresias.
@@ -64,7 +97,12 @@ pub struct Runner {
     cluster: GpuCluster,
     /// One queue, or the three of Tiresias.
     queues: Vec<VecDeque<JobId>>,
+    /// Where the last pass put each running job; empty for Tiresias, to which GPUs are a bare count.
+    placed: Vec<(JobId, NodeGpus)>,
 }
+
+/// GPUs by node: (position of the node, GPUs).
+pub type NodeGpus = SmallVec<[(u32, u32); 2]>;
 
 impl Runner {
     /// A runner without jobs.
@@ -74,7 +112,7 @@ impl Runner {
             PreemptivePolicy::Srtf | PreemptivePolicy::Srsf => 1,
             PreemptivePolicy::Tiresias => QUEUE_LIMITS_GPU_S.len() + 1,
         };
-        Self { policy, cluster, queues: vec![VecDeque::new(); queues] }
+        Self { policy, cluster, queues: vec![VecDeque::new(); queues], placed: Vec::new() }
     }
 
     /// A job that can run from now on.
@@ -90,6 +128,12 @@ impl Runner {
     /// The jobs that are not done, waiting or running.
     pub fn runnable(&self) -> impl Iterator<Item = JobId> {
         self.queues.iter().flatten().copied()
+    }
+
+    /// Where the last pass put each running job, in its order; empty for Tiresias, to which GPUs are a bare count.
+    #[must_use]
+    pub fn placed(&self) -> &[(JobId, NodeGpus)] {
+        &self.placed
     }
 
     /// When the next running job leaves its queue (Tiresias), if all stays as it is: in whole seconds
@@ -120,8 +164,11 @@ impl Runner {
         let queue = self.queues[0].make_contiguous();
         queue.sort_by_key(|id| key(&jobs[*id]));
         let mut free = vec![self.cluster.gpus_per_node; self.cluster.nodes as usize];
+        self.placed.clear();
         for id in queue {
-            jobs[*id].running = place(&mut free, self.cluster.gpus_per_node, jobs[*id].gpus);
+            let found = place(&mut free, self.cluster.gpus_per_node, jobs[*id].gpus);
+            jobs[*id].running = found.is_some();
+            self.placed.extend(found.map(|gpus| (*id, gpus)));
         }
     }
 
@@ -161,24 +208,22 @@ impl Runner {
 }
 
 /// Places a job on nodes with so much `free`: up to a node's GPUs on the first node with room, more on the
-/// first idle nodes and, for the remainder, the first other node with room. Whether it fits.
-fn place(free: &mut [u32], per_node: u32, gpus: u32) -> bool {
+/// first idle nodes and, for the remainder, the first other node with room. `None` where it does not fit.
+fn place(free: &mut [u32], per_node: u32, gpus: u32) -> Option<NodeGpus> {
     let (whole, rest) = if gpus <= per_node { (0, gpus) } else { (gpus / per_node, gpus % per_node) };
-    let mut taken: Vec<(usize, u32)> = Vec::new();
-    let idle = free.iter().enumerate().filter(|(_, free)| **free == per_node);
+    let mut taken = NodeGpus::new();
+    let idle = (0u32..).zip(free.iter()).filter(|(_, free)| **free == per_node);
     taken.extend(idle.map(|(node, _)| (node, per_node)).take(whole as usize));
     if taken.len() < whole as usize {
-        return false;
+        return None;
     }
     if rest > 0 {
-        let other = |node: usize| taken.iter().all(|(used, _)| *used != node);
-        let Some(node) = (0..free.len()).find(|node| free[*node] >= rest && other(*node)) else {
-            return false;
-        };
+        let other = |node: u32| taken.iter().all(|(used, _)| *used != node);
+        let node = (0u32..).zip(free.iter()).find(|(node, free)| **free >= rest && other(*node))?.0;
         taken.push((node, rest));
     }
-    taken.into_iter().for_each(|(node, gpus)| free[node] -= gpus);
-    true
+    taken.iter().for_each(|(node, gpus)| free[*node as usize] -= gpus);
+    Some(taken)
 }
 
 #[cfg(test)]
@@ -188,12 +233,12 @@ mod tests {
     #[test]
     fn large_jobs_take_idle_nodes_and_a_remainder() {
         let mut free = [6, 8, 8, 8];
-        assert!(place(&mut free, 8, 20));
+        assert!(place(&mut free, 8, 20).is_some());
         assert_eq!(free, [2, 0, 0, 8]);
-        assert!(!place(&mut free, 8, 16));
-        assert!(place(&mut free, 8, 3));
+        assert_eq!(place(&mut free, 8, 16), None);
+        assert_eq!(place(&mut free, 8, 3).unwrap().as_slice(), [(3, 3)]);
         assert_eq!(free, [2, 0, 0, 5]);
-        assert!(!place(&mut free, 8, 6));
+        assert_eq!(place(&mut free, 8, 6), None);
     }
 
     fn jobs(rows: &[(u32, i64)]) -> IdVec<JobId, TrainingJob> {

@@ -74,6 +74,14 @@ pub enum Infeasible {
         /// Type of the pool.
         has: String,
     },
+    /// GPUs with too little memory.
+    #[error("needs {ask} MiB on each GPU; those of the pool have {has}")]
+    GpuMemory {
+        /// Asked of each GPU.
+        ask: u64,
+        /// What each has.
+        has: u64,
+    },
     /// A missing feature.
     #[error("asks for feature '{0}', which the pool's nodes do not have")]
     Feature(String),
@@ -251,6 +259,10 @@ fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32
             let ask: Vec<&str> = request.gpu_types.iter().map(|t| workload.texts.get(*t)).collect();
             return Err(Infeasible::GpuType { ask: ask.join("|"), has: has.to_owned() });
         }
+    }
+    let memory = request.gpu_mem_mib.zip(node.gpu_mem_mib).filter(|_| gpus > 0);
+    if let Some((ask, has)) = memory.filter(|(ask, has)| ask > has) {
+        return Err(Infeasible::GpuMemory { ask, has });
     }
     for feature in &request.features {
         let wanted = workload.texts.get(*feature);

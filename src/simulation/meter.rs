@@ -43,8 +43,12 @@ impl IdleWaiting {
 pub struct DeviceHours {
     /// Capacity x horizon.
     pub installed: i128,
-    /// Allocated and asked for.
+    /// Allocated, asked for and at work.
     pub productive: i128,
+    /// Allocated and asked for, but not used, by the use that the trace recorded.
+    pub held_idle: i128,
+    /// Allocated while a job restarted.
+    pub startup: i128,
     /// Allocated beyond what was asked for (exclusive nodes).
     pub slack: i128,
     /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
@@ -61,6 +65,7 @@ impl DeviceHours {
         let waiting = &mut self.idle_waiting;
         for amount in [
             &mut self.productive,
+            &mut self.startup,
             &mut self.slack,
             &mut waiting.resources,
             &mut waiting.fragmentation,
@@ -77,7 +82,8 @@ impl DeviceHours {
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        self.productive + self.slack + self.lost + self.idle_waiting.sum() + self.idle
+        let allocated = self.productive + self.held_idle + self.startup + self.slack + self.lost;
+        allocated + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -86,6 +92,8 @@ impl DeviceHours {
         Self {
             installed: self.installed + other.installed,
             productive: self.productive + other.productive,
+            held_idle: self.held_idle + other.held_idle,
+            startup: self.startup + other.startup,
             slack: self.slack + other.slack,
             lost: self.lost + other.lost,
             idle_waiting: IdleWaiting {
@@ -177,6 +185,8 @@ pub struct Meter {
     /// Measured so far, in microseconds.
     span: i128,
     slack: IdVec<PoolId, Amounts>,
+    /// GPUs held and not used, in thousandths of a GPU x microseconds.
+    held_idle_milli: IdVec<PoolId, i128>,
 }
 
 impl Meter {
@@ -188,6 +198,7 @@ impl Meter {
             since: None,
             span: 0,
             slack: IdVec::filled(pools, Amounts::ZERO),
+            held_idle_milli: IdVec::filled(pools, 0),
         }
     }
 
@@ -233,6 +244,26 @@ impl Meter {
         }
     }
 
+    /// Moves from productive to held idle what a job did not use of `gpus` held for `span` in `pool`, where
+    /// it used `util_milli` thousandths of them.
+    pub fn hold_idle(&mut self, pool: PoolId, gpus: u32, span: SimDuration, util_milli: u16) {
+        let unused = i128::from(1000u16.saturating_sub(util_milli));
+        self.held_idle_milli[pool] += i128::from(span.micros()) * i128::from(gpus) * unused;
+    }
+
+    /// Moves what restarting jobs held from productive to start-up: GPUs x microseconds.
+    pub fn restart(&mut self, pool: PoolId, gpu_us: i128) {
+        let row = &mut self.hours.pools[pool].gpu;
+        row.productive -= gpu_us;
+        row.startup += gpu_us;
+    }
+
+    /// The last instant up to which time is booked.
+    #[must_use]
+    pub fn booked_until(&self) -> Option<SimTime> {
+        self.since
+    }
+
     /// Notes how many jobs wait after a pass.
     pub fn note_waiting(&mut self, waiting: usize) {
         self.hours.waiting_max = self.hours.waiting_max.max(waiting);
@@ -247,6 +278,9 @@ impl Meter {
                 device.in_units();
                 device.installed = self.span * UNITS_PER_DEVICE * i128::from(count);
             }
+            let held_idle = self.held_idle_milli[PoolId::new(pool)] * (UNITS_PER_DEVICE / 1000);
+            row.gpu.productive -= held_idle;
+            row.gpu.held_idle += held_idle;
         }
         self.hours
     }

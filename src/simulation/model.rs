@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, WatchRow};
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speeds, WatchRow};
 use crate::cluster::{Allocation, Amounts, Conflict};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::{Classic, Floor, Pending, Start};
-use crate::time::SimTime;
+use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
 /// Keys of the calendar.
@@ -51,7 +51,10 @@ struct Slot {
 }
 
 pub(super) struct Batch<'w> {
+    /// The jobs as the scheduler sees them.
     workload: &'w Workload,
+    /// The same jobs with the run times of the hardware that they ran on, and their speeds on this cluster.
+    translated: Option<(&'w Workload, &'w Speeds)>,
     floor: Floor,
     scheduler: Classic<'w>,
     records: IdVec<JobId, JobRecord>,
@@ -78,14 +81,16 @@ pub(super) struct Batch<'w> {
 impl<'w> Batch<'w> {
     pub(super) fn new(
         workload: &'w Workload,
+        recorded: &'w Workload,
         floor: Floor,
         scheduler: Classic<'w>,
-        options: &RunOptions<'_>,
+        options: &RunOptions<'w>,
     ) -> Self {
         let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let meter = Meter::new(floor.ledger().pools());
         Self {
             workload,
+            translated: options.speeds.map(|speeds| (recorded, speeds)),
             floor,
             scheduler,
             records: IdVec::filled(workload.jobs.len(), blank),
@@ -206,6 +211,7 @@ impl<'w> Batch<'w> {
         if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
             self.meter.drop_slack(pool, &slack);
         }
+        self.book_held_idle(job, &held.allocation, now);
         self.records[job].end = now;
         self.records[job].state = state;
         if self.keep {
@@ -216,6 +222,16 @@ impl<'w> Batch<'w> {
         }
         self.after_change(job, now, calendar);
         self.after_leaving(job, now);
+    }
+
+    /// Books what a job that ran until `now` did not use of its GPUs, where the trace recorded its use.
+    fn book_held_idle(&mut self, job: JobId, allocation: &Allocation, now: SimTime) {
+        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
+        let slack = self.slack_of(job, allocation).map_or(0, |(_, slack)| slack.gpus);
+        let held: u32 = allocation.iter().map(|grant| grant.gpus.count_ones()).sum();
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let span = now.since(self.records[job].start);
+        self.meter.hold_idle(pool, held - slack, span, util_milli);
     }
 
     /// A job leaves without having run.
@@ -292,14 +308,14 @@ impl<'w> Batch<'w> {
     }
 
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let row = &self.workload.jobs[start.job];
         if let Some((pool, slack)) = self.slack_of(start.job, &start.allocation) {
             self.meter.add_slack(pool, &slack);
         }
         let record = &mut self.records[start.job];
         record.start = now;
         record.state = JobState::Running;
-        calendar.set(Timer::End(start.slot), now + row.run, Phase::Release);
+        let run = self.run_on(start.job, &start.allocation);
+        calendar.set(Timer::End(start.slot), now + run, Phase::Release);
         let slot = start.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -307,6 +323,13 @@ impl<'w> Batch<'w> {
         self.slots[slot] = Some(Slot { job: start.job, allocation: start.allocation });
         self.running += 1;
         self.after_change(start.job, now, calendar);
+    }
+
+    /// How long a job runs on what it was given.
+    fn run_on(&self, job: JobId, allocation: &Allocation) -> SimDuration {
+        let Some((recorded, speeds)) = self.translated else { return self.workload.jobs[job].run };
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        speeds.on(job, pool).time_of(recorded.jobs[job].run)
     }
 
     /// Why free capacity will lie idle until the next event.
@@ -374,9 +397,12 @@ impl<'w> Batch<'w> {
     }
 
     pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
+        let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
+        if let Some(until) = self.meter.booked_until() {
+            running.iter().for_each(|slot| self.book_held_idle(slot.job, &slot.allocation, until));
+        }
         if self.keep {
-            let running = self.slots.drain(..).flatten().map(|slot| (slot.job, slot.allocation));
-            self.allocations.extend(running);
+            self.allocations.extend(running.into_iter().map(|slot| (slot.job, slot.allocation)));
             let records = &self.records;
             self.allocations.sort_by_key(|(job, _)| (records[*job].start, *job));
         }
@@ -394,6 +420,7 @@ impl<'w> Batch<'w> {
             events: report.events,
             passes: self.passes,
             slurm: None,
+            preemptive: None,
         }
     }
 }

@@ -27,13 +27,15 @@ mod threads;
 mod watch;
 
 use crate::cluster::Allocation;
-use crate::ids::Id;
+use crate::ids::{Id, PoolId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
 use crate::scheduler::slurm::config::{AssocId, SlurmConfig};
 use crate::scheduler::slurm::job::{JobIx, JobSpec, StartedBy, State};
 use crate::scheduler::slurm::placement::Hardware;
 use crate::scheduler::slurm::{Cycles, NodeChange, NodeSet, Refusal, ReservationRequest};
+use crate::simulation::Speeds;
 use crate::time::{SimDuration, SimTime};
+use crate::workload::Workload;
 
 pub use chance::{Chance, Phases};
 pub use intake::Intake;
@@ -85,6 +87,20 @@ pub struct SlurmRun<'a> {
     pub commands: &'a [(SimTime, Command)],
     /// What is left to chance.
     pub chance: Chance,
+    /// How fast jobs of a trace run on which nodes, where some were recorded on other hardware; without, each
+    /// runs as long as [`SlurmJob::run`] says.
+    pub translated: Option<Translated<'a>>,
+}
+
+/// Jobs recorded on other hardware.
+#[derive(Clone, Copy, Debug)]
+pub struct Translated<'a> {
+    /// The jobs with their recorded run times; submissions have the same order.
+    pub recorded: &'a Workload,
+    /// Their speeds.
+    pub speeds: &'a Speeds,
+    /// The pool of each node.
+    pub pools: &'a [PoolId],
 }
 
 /// One attempt of a job, as `sacct` would show it.

@@ -57,6 +57,9 @@ pub fn text(section: &Section) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    for note in &section.notes {
+        let _ = writeln!(text, "{note}");
+    }
     for path in &section.absent {
         let _ = writeln!(text, "not there: {}", path.display());
     }
@@ -82,6 +85,7 @@ pub fn json(section: &Section) -> Value {
         "rows": section.rows.iter().map(row).collect::<Vec<_>>(),
         "within": section.rows.len() - section.outside().count(),
         "outside": section.outside().count(),
+        "notes": section.notes,
         "absent": section.absent.len(),
     })
 }
@@ -114,6 +118,9 @@ pub fn markdown(sections: &[Section], slurm: Option<&SlurmValidation>) -> String
         let _ = writeln!(page, "| {} |\n|---|---:|---:|---:|---:|---|", HEADS.join(" | "));
         for row in &section.rows {
             let _ = writeln!(page, "| {} |", cells(row).join(" | "));
+        }
+        for note in &section.notes {
+            let _ = writeln!(page, "\n{note}");
         }
         let _ = writeln!(page, "\n{}.", verdict(section));
     }

@@ -41,6 +41,17 @@ pub struct PolicyResult {
     pub fragmentation_pct: Spread,
 }
 
+/// Runs one policy on one list with `seeds` seeds, on all cores.
+#[must_use]
+pub fn run_policy(lists: &Lists, policy: SharingPolicy, seeds: u64) -> PolicyResult {
+    let mix = typical(lists);
+    let curves: Vec<Curve> = (FIRST_SEED..FIRST_SEED + seeds)
+        .into_par_iter()
+        .map(|seed| fill(lists, &mix, policy, seed))
+        .collect();
+    result(policy, &curves)
+}
+
 /// Runs every policy on every list with `seeds` seeds, on all cores.
 #[must_use]
 pub fn run_grid(lists: &[Lists], seeds: u64) -> Vec<Vec<PolicyResult>> {
@@ -56,15 +67,17 @@ pub fn run_grid(lists: &[Lists], seeds: u64) -> Vec<Vec<PolicyResult>> {
         .map(|(list, policy, seed)| fill(&lists[*list], &mixes[*list], *policy, *seed))
         .collect();
     let per_policy = curves.chunks(seeds as usize).zip(points.chunks(seeds as usize));
-    let results: Vec<PolicyResult> = per_policy
-        .map(|(curves, points)| PolicyResult {
-            policy: points[0].1,
-            allocation_pct: spread(curves, |curve| &curve.allocation_pct),
-            fragmentation_ratio_pct: spread(curves, |curve| &curve.fragmentation_ratio_pct),
-            fragmentation_pct: spread(curves, |curve| &curve.fragmentation_pct),
-        })
-        .collect();
+    let results: Vec<PolicyResult> = per_policy.map(|(curves, points)| result(points[0].1, curves)).collect();
     results.chunks(SharingPolicy::ALL.len()).map(<[_]>::to_vec).collect()
+}
+
+fn result(policy: SharingPolicy, curves: &[Curve]) -> PolicyResult {
+    PolicyResult {
+        policy,
+        allocation_pct: spread(curves, |curve| &curve.allocation_pct),
+        fragmentation_ratio_pct: spread(curves, |curve| &curve.fragmentation_ratio_pct),
+        fragmentation_pct: spread(curves, |curve| &curve.fragmentation_pct),
+    }
 }
 
 fn spread(curves: &[Curve], of: fn(&Curve) -> &Vec<Option<f64>>) -> Spread {

@@ -25,6 +25,7 @@ pub fn validate() -> Section {
                 that no further instance fits; mixes are layouts without positions; `all` includes layouts \
                 that leave room.",
         rows,
+        notes: Vec::new(),
         absent: Vec::new(),
     }
 }

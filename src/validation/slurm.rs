@@ -83,6 +83,7 @@ pub fn run_once(experiment: &Experiment, seed: u64) -> SlurmOutcome {
             jobs: &experiment.jobs,
             commands: &experiment.commands,
             chance: Chance { seed, phases: experiment.phases },
+            translated: None,
         },
         &|| false,
     )

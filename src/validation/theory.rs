@@ -39,6 +39,7 @@ pub fn validate() -> Section {
         about: "Published: Daly, A higher order estimate of the optimum checkpoint interval (2006), figures of \
                 its abstract, rounded as printed; KAI scheduler, cmd/fairshare-simulator/README.md.",
         rows,
+        notes: Vec::new(),
         absent: Vec::new(),
     }
 }

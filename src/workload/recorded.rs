@@ -128,6 +128,33 @@ impl RecordedColumns {
         self.state.get(job.index())
     }
 
+    /// GPU type that one job ran on, if it was recorded.
+    #[inline]
+    #[must_use]
+    pub fn ran_gpu_type(&self, job: JobId) -> Option<TextId> {
+        self.ran_gpu_type.get(job.index())
+    }
+
+    /// Mean GPU use of one job in thousandths, if it was recorded.
+    #[inline]
+    #[must_use]
+    pub fn gpu_util_milli(&self, job: JobId) -> Option<u16> {
+        self.gpu_util_milli.get(job.index())
+    }
+
+    /// Peak GPU memory of one job, if it was recorded.
+    #[inline]
+    #[must_use]
+    pub fn gpu_mem_peak_mib(&self, job: JobId) -> Option<u32> {
+        self.gpu_mem_peak_mib.get(job.index())
+    }
+
+    /// Whether the trace says of any job on which GPU type it ran.
+    #[must_use]
+    pub fn has_gpu_types(&self) -> bool {
+        !self.ran_gpu_type.0.is_empty()
+    }
+
     /// Sets what is known of one job.
     pub fn set(&mut self, job: JobId, row: &Recorded) {
         let at = job.index();

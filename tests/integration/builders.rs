@@ -202,7 +202,7 @@ fn extras(row: &JobRow, names: &[String], mut text: impl FnMut(&str) -> TextId) 
 /// A kind of node.
 pub fn node() -> NodeSpec {
     let capacity = Amounts { cpus: 64, gpus: 0, mem_mb: 1 << 20 };
-    NodeSpec { name: "node".to_owned(), capacity, gpu_type: None, features: Vec::new() }
+    NodeSpec { name: "node".to_owned(), capacity, gpu_type: None, gpu_mem_mib: None, features: Vec::new() }
 }
 
 /// A node with GPUs of type `gpu`.

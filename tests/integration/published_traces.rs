@@ -43,6 +43,9 @@ fn pods_of_openb() {
             ("still running at its recorded end (the time so far is its run time)", 1),
         ]
     );
+    let nodes = "sn,cpu_milli,memory_mib,gpu,model\nn0,96000,1,8,G2\n";
+    let error = read_stream(nodes.as_bytes(), "nodes.csv", &ReadOptions::default()).unwrap_err();
+    assert!(error.diagnostics.kept()[0].message.contains("list of nodes"), "{:?}", error.diagnostics.kept());
     let no_times = "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np0,1,1,1,1000\n";
     let error = read_stream(no_times.as_bytes(), "pods.csv", &ReadOptions::default()).unwrap_err();
     assert_eq!(error.diagnostics.kept()[0].code.0, "W0136");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use windtunnel::experiment::{self, DesignResult, LoadedWorkload};
+use windtunnel::experiment::{self, DesignResult, LoadedWorkload, Sensitivity};
 use windtunnel::report::{self, Context, Manifest};
 use windtunnel::scenario::{self, Scenario};
 use windtunnel::simulation::RunOptions;
@@ -19,6 +19,7 @@ pub(super) struct Compared {
     scenario: Scenario,
     loaded: LoadedWorkload,
     results: Vec<DesignResult>,
+    sensitivity: Option<Sensitivity>,
 }
 
 impl Compared {
@@ -28,7 +29,11 @@ impl Compared {
         let (designs, policy) = (&scenario.designs, &scenario.policy);
         let results =
             experiment::run_designs(&loaded.workload, designs, policy, &options, &|| false).unwrap();
-        Self { scenario, loaded, results }
+        let baseline = &scenario.compare.baseline;
+        let sensitivity =
+            experiment::sensitivity(&loaded.workload, policy, &results, baseline, &options, &|| false)
+                .unwrap();
+        Self { scenario, loaded, results, sensitivity }
     }
 
     pub(super) fn of_text(text: &str, directory: &Path) -> Self {
@@ -40,7 +45,8 @@ impl Compared {
     }
 
     pub(super) fn context(&self) -> Context<'_> {
-        Context { scenario: &self.scenario, loaded: &self.loaded, results: &self.results }
+        let (loaded, results) = (&self.loaded, &self.results);
+        Context { scenario: &self.scenario, loaded, results, sensitivity: self.sensitivity.as_ref() }
     }
 
     fn page(&self) -> String {

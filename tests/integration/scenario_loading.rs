@@ -264,7 +264,7 @@ fn shipped_scenarios_load() {
     let (scenarios, traces) = (directory.path().join("scenarios"), directory.path().join("traces"));
     std::fs::create_dir(&scenarios).unwrap();
     std::fs::create_dir(&traces).unwrap();
-    for trace in ["research-team.csv", "hpc-small.swf"] {
+    for trace in ["research-team.csv", "training-cluster.csv", "hpc-small.swf"] {
         std::fs::write(traces.join(trace), "").unwrap();
     }
     let mut seen = 0;

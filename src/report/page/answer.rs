@@ -26,6 +26,17 @@ pub(super) fn caveat(context: &Context<'_>) -> String {
         }
         None => "One run of one workload: there are no error bars, so figures may be off by chance.".to_owned(),
     };
+    if let Some(sensitivity) = context.sensitivity {
+        let (flips, total) = (sensitivity.flips().count(), sensitivity.verdicts.len());
+        text += &match flips {
+            0 => format!(
+                " Speeds on other GPUs are estimates; at low and at high ones all {total} verdicts are the same."
+            ),
+            _ => format!(
+                " Speeds on other GPUs are estimates, and {flips} of {total} verdicts flip between low and high ones."
+            ),
+        };
+    }
     let refused = |result: &DesignResult| result.outcome.refused.len();
     if context.results.iter().any(|result| refused(result) != refused(&context.results[0])) {
         text += " The designs refuse different numbers of jobs, so their waits are over different jobs.";

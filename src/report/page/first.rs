@@ -6,8 +6,8 @@ use super::answer::{answer, caveat};
 use super::markup::{described, escape, file_name};
 use crate::experiment::DesignResult;
 use crate::experiment::replicas::Verdict;
-use crate::report::Context;
 use crate::report::figures::{Better, FIGURES, Figure, Unit, count, span};
+use crate::report::{Context, translation};
 use crate::scenario::{Confidence, WorkloadSource};
 use crate::workload::generate::Model;
 
@@ -313,6 +313,9 @@ fn inputs(html: &mut String, context: &Context<'_>) {
             count(by_default.cpu_hours().round() as u64)
         );
         described(html, "Default class", &text);
+    }
+    for line in translation::lines(context) {
+        described(html, "Speed on other GPUs", &line);
     }
     if !workload.unused_columns.is_empty() {
         described(html, "Without effect", &format!("trace columns {}", workload.unused_columns.join(", ")));

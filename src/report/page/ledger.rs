@@ -24,8 +24,15 @@ pub(super) const CATEGORIES: &[Category] = &[
     category("slack", "Slack", "Held beyond what was asked for, as on exclusive nodes.", |h, _| h.slack),
     category("storage", "Storage", "Lost to storage and checkpoints.", |h, _| h.storage),
     category("lost", "Lost work", "Lost and repeated work.", |h, _| h.lost),
-    category("held_idle", "Held idle", "Allocated but not used.", |h, _| h.held_idle),
-    category("startup", "Start-up", "Boot, re-image, repartition.", |h, _| h.startup),
+    category(
+        "held_idle",
+        "Held idle",
+        "Allocated but not used, by the GPU use that the trace recorded.",
+        |h, _| h.held_idle,
+    ),
+    category("startup", "Start-up", "Boot, re-image, repartition, restart after a preemption.", |h, _| {
+        h.startup
+    }),
     category(
         "fragmentation",
         "Idle: fragmented",

@@ -8,7 +8,7 @@ use crate::money::Currency;
 use crate::scenario::catalogue;
 use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile, TenancyTable};
 use crate::scenario::structure::dotted;
-use crate::scenario::{Design, PoolTerms, Tenancy};
+use crate::scenario::{Design, PoolTerms, SpeedupSpec, Tenancy};
 
 /// Kinds of node and board that the scenario's pools use, with everything filled in.
 struct Hardware<'f> {
@@ -87,7 +87,8 @@ fn design(
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
-    Some(Design { name: name.to_owned(), label, cluster, pools, slurm })
+    let speedup = SpeedupSpec::default();
+    Some(Design { name: name.to_owned(), label, cluster, pools, slurm, speedup })
 }
 
 fn pool(
@@ -162,9 +163,10 @@ fn node(
         fill_node(notes, table, row, as_sold);
     }
     let power_w = table.power_w;
-    let spec = node_spec(notes, name, table);
+    let mut spec = node_spec(notes, name, table);
     let board = spec.gpu_type.clone();
     let gpu_memory_gb = board.and_then(|board| gpu_memory(notes, hardware, &board, name));
+    spec.gpu_mem_mib = gpu_memory_gb.map(|gb| u64::from(gb) * MIB_PER_GB);
     Some(ResolvedNode { spec, power_w, as_sold, gpu_memory_gb })
 }
 
@@ -181,6 +183,10 @@ fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalog
         notes.or_default(&mut table.power_w, power, power, &path("power-w"), &row.source, known);
     }
 }
+
+/// A board is sold as having so many GB and has about as many GiB; what programs can use is a few per cent
+/// less, and unknown for most boards, so a need up to the whole of it is taken to fit.
+const MIB_PER_GB: u64 = 1024;
 
 /// A type that is not stated: takes every request, has no memory size and no price.
 const ANY_GPU: &str = "any";
@@ -213,6 +219,7 @@ fn node_spec(notes: &mut Notes<'_>, name: &str, table: &mut NodeTable) -> NodeSp
         name: name.to_owned(),
         capacity: Amounts { cpus: table.cpus.unwrap_or(0), gpus, mem_mb: table.mem_mb.unwrap_or(0) },
         gpu_type: table.gpu.clone().filter(|gpu| gpu != ANY_GPU),
+        gpu_mem_mib: None,
         features: table.features.clone().unwrap_or_default(),
     }
 }

@@ -2,17 +2,88 @@
 
 use super::Notes;
 use crate::diagnostic::nearest;
+use crate::scenario::Design;
 use crate::scenario::PolicyChoice;
-use crate::scenario::file::{Backfill, Order, Placement, PolicyTable};
+use crate::scenario::file::{Backfill, Charge, Order, Placement, PolicyTable, PreemptiveTable};
 use crate::scheduler::ordering::{EXPRESSION_VARIABLES, Expression, ExpressionError};
-use crate::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
+use crate::scheduler::{
+    BackfillSpec, OrderSpec, OverheadRule, PlacementSpec, PolicySpec, PreemptivePolicy, PreemptiveSpec,
+};
+use crate::time::{MICROS_PER_S, SimDuration};
 
 /// The policy, named exactly: an option that changes what a classic policy decides is part of its name.
 pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicyChoice> {
     if matches!(table, PolicyTable::Slurm(_)) {
         return Some(PolicyChoice::Slurm);
     }
+    let preemptive = match table {
+        PolicyTable::Srtf(options) => Some((PreemptivePolicy::Srtf, options)),
+        PolicyTable::Srsf(options) => Some((PreemptivePolicy::Srsf, options)),
+        PolicyTable::Tiresias(options) => Some((PreemptivePolicy::Tiresias, options)),
+        _ => None,
+    };
+    if let Some((policy, options)) = preemptive {
+        return Some(PolicyChoice::Preemptive(preemptive_policy(notes, policy, options)));
+    }
     classic_policy(notes, table).map(PolicyChoice::Classic)
+}
+
+/// Overhead where none is given: the published simulator's for models that it does not list.
+const OVERHEAD_S: f64 = 10.0;
+
+fn preemptive_policy(
+    notes: &mut Notes<'_>,
+    policy: PreemptivePolicy,
+    options: &mut PreemptiveTable,
+) -> PreemptiveSpec {
+    let known = PreemptivePolicy::ALL.iter().find(|(known, _)| *known == policy);
+    let name = known.map_or("", |(_, name)| *name);
+    let path = |setting| ["policy", name, setting];
+    let slot = &mut options.restart_overhead_s;
+    let source = "simulator of Muri (Rivendile/Muri) for models that it does not list";
+    let overhead = notes.or_default(slot, OVERHEAD_S, OVERHEAD_S, &path("restart-overhead-s"), source, None);
+    let overhead = seconds(notes, overhead, &path("restart-overhead-s"));
+    let class = |(class, s): (&String, &f64)| {
+        let at = ["policy", name, "class-overhead-s", class.as_str()];
+        (class.clone(), seconds(notes, *s, &at))
+    };
+    let by_class = options.class_overhead_s.iter().map(class).collect();
+    let charge = notes.or_convention(&mut options.charge, Charge::EveryEvent, "every-event", &path("charge"));
+    let (name, rule) = match charge {
+        Charge::EveryEvent => (name.to_owned(), OverheadRule::EveryEvent),
+        Charge::Restart => (with_option(name, "charge=restart"), OverheadRule::Restart),
+    };
+    PreemptiveSpec { name, policy, rule, overhead, by_class }
+}
+
+fn seconds(notes: &mut Notes<'_>, s: f64, path: &[&str]) -> SimDuration {
+    if !(0.0..=1e6).contains(&s) {
+        notes.error("W0209", path, format!("an overhead must be from 0 to 1000000 seconds, found {s}"));
+        return SimDuration::ZERO;
+    }
+    SimDuration::from_micros((s * MICROS_PER_S as f64).round() as i64)
+}
+
+/// Preemptive policies know equal nodes with GPUs of one kind, and nothing else.
+pub(super) fn check_designs(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>, designs: &[Design]) {
+    let Some(PolicyChoice::Preemptive(spec)) = policy else { return };
+    for design in designs {
+        let pools = &design.cluster.pools;
+        let Some(first) = pools.first() else { continue };
+        let kind = |pool: &crate::cluster::PoolSpec| (pool.node.capacity.gpus, pool.node.gpu_type.clone());
+        for pool in pools {
+            let path = ["design", design.name.as_str(), "pool", pool.name.as_str()];
+            let message = if pool.node.capacity.gpus == 0 {
+                format!("the pool `{}` has no GPUs, and {} schedules nothing else", pool.name, spec.name)
+            } else if kind(pool) != kind(first) {
+                format!("the pools `{}` and `{}` differ in their GPUs", first.name, pool.name)
+            } else {
+                continue;
+            };
+            let help = "preemptive policies know equal nodes: make a design of each kind";
+            notes.error_help("W0219", &path, message, help);
+        }
+    }
 }
 
 fn classic_policy(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicySpec> {
@@ -49,7 +120,9 @@ fn classic_policy(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<Poli
                 backfill: backfill_spec(backfill),
             })
         }
-        PolicyTable::Slurm(_) => None,
+        PolicyTable::Srtf(_) | PolicyTable::Srsf(_) | PolicyTable::Tiresias(_) | PolicyTable::Slurm(_) => {
+            None
+        }
     }
 }
 

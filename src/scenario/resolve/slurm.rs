@@ -188,6 +188,7 @@ fn spec_of(config: &SlurmConfig, node: &NodeConf) -> NodeSpec {
             mem_mb: node.mem_mb,
         },
         gpu_type: gpu_type.filter(|name| !name.is_empty()),
+        gpu_mem_mib: None,
         features: node.features.clone(),
     }
 }

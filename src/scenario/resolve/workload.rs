@@ -43,6 +43,7 @@ pub(super) fn resolve(
         class_rules,
         time_zone: table.time_zone.clone(),
         node_list,
+        memory_from_peak: false,
     })
 }
 

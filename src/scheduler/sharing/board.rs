@@ -26,12 +26,18 @@ const INFEASIBLE: i32 = i32::MIN;
 /// Scores of all nodes, by kind of demand.
 #[derive(Clone, Debug)]
 pub struct Board {
-    nodes: usize,
+    nodes: Vec<NodeState>,
     lists: Vec<Option<List>>,
     /// Changed nodes, in order.
     changes: Vec<u32>,
-    /// Position after the last change of a node in `changes`; 0 where it never changed.
-    last_change: Vec<u32>,
+}
+
+/// What a list asks of a node, in one place: lists go through many nodes.
+#[derive(Clone, Copy, Debug, Default)]
+struct NodeState {
+    /// Position after its last change in `changes`; 0 where it never changed.
+    last_change: u32,
+    shape: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -57,37 +63,46 @@ impl Block {
 }
 
 impl Board {
-    /// A board for so many nodes.
+    /// A board for nodes of these shapes. Nodes of one shape have the same scores.
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self { nodes, lists: Vec::new(), changes: Vec::new(), last_change: vec![0; nodes] }
+    pub fn new(shapes: &[u32]) -> Self {
+        let nodes = shapes.iter().map(|shape| NodeState { last_change: 0, shape: *shape }).collect();
+        Self { nodes, lists: Vec::new(), changes: Vec::new() }
     }
 
-    /// Says that a node's scores may be others now.
-    pub fn note_change(&mut self, node: usize) {
+    /// The shape of a node.
+    #[must_use]
+    pub fn shape(&self, node: usize) -> u32 {
+        self.nodes[node].shape
+    }
+
+    /// Gives a node another shape.
+    pub fn change(&mut self, node: usize, shape: u32) {
         self.changes.push(node as u32);
-        self.last_change[node] = u32::try_from(self.changes.len()).expect("fewer than 2^32 placements");
+        let last_change = u32::try_from(self.changes.len()).expect("fewer than 2^32 placements");
+        self.nodes[node] = NodeState { last_change, shape };
     }
 
-    /// The best node for a kind of demand; `score` tells a node's score, `None` where it has no room.
-    /// Among equals the first, or one drawn from `draw`.
+    /// The best node for a kind of demand; `score` tells the score of a node and its shape, `None` where it
+    /// has no room. Among equals the first, or one drawn from `draw`.
     pub fn best(
         &mut self,
         demand: usize,
-        mut score: impl FnMut(usize) -> Option<i32>,
+        mut score: impl FnMut(usize, usize) -> Option<i32>,
         draw: Option<&mut Stream>,
     ) -> Option<usize> {
         if self.lists.len() <= demand {
             self.lists.resize_with(demand + 1, || None);
         }
-        let mut fresh = |node: usize| score(node).unwrap_or(INFEASIBLE);
+        let nodes = &self.nodes;
+        let mut fresh = |node: usize| score(node, nodes[node].shape as usize).unwrap_or(INFEASIBLE);
         let list = match &mut self.lists[demand] {
             Some(list) => {
-                list.follow(&self.changes, &self.last_change, &mut fresh);
+                list.follow(&self.changes, nodes, &mut fresh);
                 list
             }
             none => {
-                let scores: Vec<i32> = (0..self.nodes).map(fresh).collect();
+                let scores: Vec<i32> = (0..nodes.len()).map(fresh).collect();
                 let blocks = scores.chunks(BLOCK).map(Block::of).collect();
                 none.insert(List { scores, blocks, seen: 0 })
             }
@@ -98,10 +113,10 @@ impl Board {
 }
 
 impl List {
-    fn follow(&mut self, changes: &[u32], last_change: &[u32], fresh: &mut impl FnMut(usize) -> i32) {
+    fn follow(&mut self, changes: &[u32], nodes: &[NodeState], fresh: &mut impl FnMut(usize) -> i32) {
         for (at, node) in changes.iter().enumerate().skip(self.seen) {
             let node = *node as usize;
-            if last_change[node] as usize != at + 1 {
+            if nodes[node].last_change as usize != at + 1 {
                 continue;
             }
             let (old, new) = (self.scores[node], fresh(node));
@@ -152,31 +167,31 @@ mod tests {
         let mut draw = Stream::new(5, "board-test", 0, 0);
         let nodes = 200;
         let mut scores: Vec<Vec<Option<i32>>> = vec![vec![Some(3); nodes]; 3];
-        let mut board = Board::new(nodes);
+        let mut board = Board::new(&vec![0; nodes]);
         for step in 0..3000 {
             let demand = draw.below(3) as usize;
             let list = &scores[demand];
             let most = list.iter().flatten().max().copied();
             let first = most.and_then(|most| list.iter().position(|score| *score == Some(most)));
-            assert_eq!(board.best(demand, |node| list[node], None), first, "{step}");
-            if let Some(any) = board.best(demand, |node| list[node], Some(&mut draw)) {
+            assert_eq!(board.best(demand, |node, _| list[node], None), first, "{step}");
+            if let Some(any) = board.best(demand, |node, _| list[node], Some(&mut draw)) {
                 assert_eq!(list[any], most);
             }
             let node = draw.below(nodes as u64) as usize;
             for list in &mut scores {
                 list[node] = (draw.below(3) > 0).then(|| draw.below(6) as i32 - 2);
             }
-            board.note_change(node);
+            board.change(node, 0);
         }
     }
 
     #[test]
     fn drawn_ties_have_equal_chances() {
         let mut draw = Stream::new(6, "board-test", 0, 0);
-        let mut board = Board::new(130);
+        let mut board = Board::new(&[0; 130]);
         let mut hits = [0; 130];
         for _ in 0..13_000 {
-            let feasible = |node: usize| node.is_multiple_of(13).then_some(0);
+            let feasible = |node: usize, _| node.is_multiple_of(13).then_some(0);
             hits[board.best(0, feasible, Some(&mut draw)).unwrap()] += 1;
         }
         assert!(hits.iter().enumerate().all(|(node, n)| if node % 13 == 0 { *n > 1100 } else { *n == 0 }));

@@ -44,9 +44,9 @@ struct Row {
 const MODELS: usize = 64;
 
 impl TypicalMix {
-    /// The most frequent of `demands` until `per_cent` of them are covered; among equally frequent ones
-    /// the larger CPU request first, then what came first. The number beside a demand tells apart requests
-    /// that mean the same but were written differently.
+    /// The most frequent of `demands` until `per_cent` of them are covered; among equally frequent ones first
+    /// the larger CPU request, then the larger share of a card, more cards, the larger number beside the demand.
+    /// That number tells apart requests that mean the same but were written differently.
     #[must_use]
     pub fn most_frequent(demands: &[(SharedDemand, u32)], per_cent: u64) -> Self {
         let mut counts: indexmap::IndexMap<(SharedDemand, u32), u64, rustc_hash::FxBuildHasher> =
@@ -54,9 +54,12 @@ impl TypicalMix {
         for demand in demands {
             *counts.entry(*demand).or_insert(0) += 1;
         }
+        let mut order: Vec<((SharedDemand, u32), u64)> = counts.into_iter().collect();
+        order.sort_by_key(|((demand, written), count)| {
+            std::cmp::Reverse((*count, demand.cpu_milli, demand.card_milli, demand.cards, *written))
+        });
         let mut order: Vec<(SharedDemand, u64)> =
-            counts.into_iter().map(|((demand, _), count)| (demand, count)).collect();
-        order.sort_by_key(|(demand, count)| std::cmp::Reverse((*count, demand.cpu_milli)));
+            order.into_iter().map(|((demand, _), count)| (demand, count)).collect();
         let enough = demands.len() as u64 * per_cent;
         let mut covered = 0;
         order.retain(|(_, count)| {

@@ -47,8 +47,6 @@ pub struct Placer {
     board: Board,
     draw: Stream,
     shape_ids: FxHashMap<Shape, u32>,
-    /// Shape of each of `nodes`.
-    shapes: Vec<u32>,
     /// Fragmentation by shape.
     fragmentations: Vec<i64>,
     demand_ids: FxHashMap<SharedDemand, u32>,
@@ -84,10 +82,9 @@ impl Placer {
             policy,
             draw_ties: policy == SharingPolicy::Random || tie == TieRule::RandomPerDecision,
             scorer: Scorer::new(policy, mix),
-            board: Board::new(nodes.len()),
+            board: Board::new(&[]),
             draw: Stream::new(seed, "sharing-choice", 0, 0),
             shape_ids: FxHashMap::default(),
-            shapes: vec![0; nodes.len()],
             fragmentations: Vec::new(),
             demand_ids: FxHashMap::default(),
             scores: Vec::new(),
@@ -95,10 +92,9 @@ impl Placer {
             total_milli: free,
             lost: 0,
         };
-        for node in 0..placer.nodes.len() {
-            placer.shapes[node] = placer.shape_of(node);
-            placer.lost += placer.fragmentations[placer.shapes[node] as usize];
-        }
+        let shapes: Vec<u32> = (0..nodes.len()).map(|node| placer.shape_of(node)).collect();
+        placer.lost = shapes.iter().map(|shape| placer.fragmentations[*shape as usize]).sum();
+        placer.board = Board::new(&shapes);
         placer
     }
 
@@ -133,12 +129,11 @@ impl Placer {
                 id
             }
         };
-        let (nodes, shapes, scorer) = (&self.nodes, &self.shapes, &mut self.scorer);
+        let (nodes, scorer) = (&self.nodes, &mut self.scorer);
         let fragmentations = &self.fragmentations;
         let known = &mut self.scores[id];
         known.resize(fragmentations.len(), UNKNOWN);
-        let score = |node: usize| {
-            let shape = shapes[node] as usize;
+        let score = |node: usize, shape: usize| {
             if known[shape] == UNKNOWN {
                 known[shape] = if nodes[node].holds(demand) {
                     scorer.score(demand, &nodes[node], fragmentations[shape])
@@ -159,7 +154,7 @@ impl Placer {
                 SmallVec::from_slice(&[roomy[self.draw.below(roomy.len() as u64) as usize]])
             }
             SharingPolicy::Fgd if demand.is_sharing() => {
-                let fragmentation = self.fragmentations[self.shapes[node] as usize];
+                let fragmentation = self.fragmentations[self.board.shape(node) as usize];
                 SmallVec::from_slice(&[self.scorer.fgd(demand, place, fragmentation).1])
             }
             _ => place.tightest(demand),
@@ -167,10 +162,9 @@ impl Placer {
     }
 
     fn changed(&mut self, node: usize) {
-        self.lost -= self.fragmentations[self.shapes[node] as usize];
-        self.shapes[node] = self.shape_of(node);
-        self.lost += self.fragmentations[self.shapes[node] as usize];
-        self.board.note_change(node);
+        let (old, new) = (self.board.shape(node), self.shape_of(node));
+        self.lost += self.fragmentations[new as usize] - self.fragmentations[old as usize];
+        self.board.change(node, new);
     }
 
     fn shape_of(&mut self, node: usize) -> u32 {

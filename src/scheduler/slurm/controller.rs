@@ -445,6 +445,7 @@ fn cluster_of(config: &SlurmConfig) -> ClusterSpec {
                     mem_mb: node.mem_mb,
                 },
                 gpu_type: None,
+                gpu_mem_mib: None,
                 features: node.features.clone(),
             },
             count: 1,

@@ -30,6 +30,7 @@ impl Site {
             jobs: &self.jobs,
             commands: &self.commands,
             chance: Chance { seed, phases: Phases { started_from: second(-7), started_to: second(-5) } },
+            translated: None,
         };
         let mut calendar = Calendar::new();
         let mut daemon = threads::Daemon::new(run, &mut calendar);

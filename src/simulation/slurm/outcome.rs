@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use super::causes::Causes;
 use super::site_state::site_commands;
 use super::watch::Watch;
-use super::{Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, run_slurm_observed};
+use super::{
+    Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, Translated,
+    run_slurm_observed,
+};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
-use crate::ids::{Id, IdVec, JobId};
+use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
@@ -38,6 +41,9 @@ pub fn simulate_slurm(
     commands: &[(SimTime, Command)],
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
+    let recorded = workload;
+    let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &Shapes::new(workload, cluster)));
+    let workload = slowest.as_ref().unwrap_or(recorded);
     let mut config = config.clone();
     know_devices(workload, &mut config);
     let mut intake = Intake::new(workload, &config);
@@ -48,6 +54,10 @@ pub fn simulate_slurm(
         seed: options.seed,
         phases: Phases { started_from: first - STARTED_BEFORE.0, started_to: first - STARTED_BEFORE.1 },
     };
+    let pools: Vec<PoolId> = (0..cluster.pools.len())
+        .flat_map(|at| std::iter::repeat_n(PoolId::new(at), cluster.pools[at].count as usize))
+        .collect();
+    let translated = options.speeds.map(|speeds| Translated { recorded, speeds, pools: &pools });
     let mut commands = [site_commands(&config, options), commands.to_vec()].concat();
     commands.sort_by_key(|(at, _)| *at);
     let run = SlurmRun {
@@ -57,6 +67,7 @@ pub fn simulate_slurm(
         jobs: &intake.jobs,
         commands: &commands,
         chance,
+        translated,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
     let told = run_slurm_observed(run, options.budget, &mut seen, options.interrupted);
@@ -188,6 +199,7 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         last_instant: last.unwrap_or_else(|| workload.first_submit()),
         events: told.events,
         passes: told.cycles.main + told.cycles.backfill,
+        preemptive: None,
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
@@ -302,6 +314,13 @@ impl Booking<'_> {
             meter.note_waiting(waiting);
         }
         meter.advance(outcome.last_instant, &ledger, waiting, cause);
+        for attempt in self.told.attempts.iter().filter(|attempt| attempt.end == SimTime::NEVER) {
+            for grant in &attempt.grants {
+                let gpus = grant.gpus.count_ones() - self.slack(attempt, grant).gpus;
+                let pool = ledger.node(grant.node).pool;
+                self.hold_idle(&mut meter, attempt, pool, gpus, outcome.last_instant);
+            }
+        }
         Ok(meter.finish(&ledger))
     }
 
@@ -336,9 +355,18 @@ impl Booking<'_> {
             meter.drop_slack(pool, &slack);
             if lost {
                 meter.lose(pool, &grant.amounts().minus(&slack), attempt.end.since(attempt.start));
+            } else {
+                self.hold_idle(meter, attempt, pool, grant.gpus.count_ones() - slack.gpus, attempt.end);
             }
         }
         ledger.give_back(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.end, conflict })
+    }
+
+    /// Books what an attempt did not use of `gpus`, where the trace recorded its use.
+    fn hold_idle(&self, meter: &mut Meter, attempt: &Attempt, pool: PoolId, gpus: u32, until: SimTime) {
+        if let Some(util_milli) = self.workload.recorded.gpu_util_milli(JobId::new(attempt.spec)) {
+            meter.hold_idle(pool, gpus, until.since(attempt.start), util_milli);
+        }
     }
 
     /// All changes in order.

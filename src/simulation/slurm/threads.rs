@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use super::{Attempt, Command, SlurmOutcome, SlurmRun, timer_of};
+use super::{Attempt, Command, SlurmOutcome, SlurmRun, Translated, timer_of};
+use crate::ids::{Id, JobId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
 use crate::scheduler::slurm::job::{JobIx, State};
@@ -328,7 +329,15 @@ impl<'a> Daemon<'a> {
         let key = u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0));
         let overhead =
             if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.overhead(key, record.attempt) };
-        calendar.set(Timer::End(timer_of(job)), now + known.run + overhead, Phase::Release);
+        let run = match self.run.translated {
+            None => known.run,
+            Some(Translated { recorded, speeds, pools }) => {
+                let job = JobId::new(record.spec);
+                let node = record.nodes.ones().next().expect("a running job has a node");
+                speeds.on(job, pools[node]).time_of(recorded.jobs[job].run)
+            }
+        };
+        calendar.set(Timer::End(timer_of(job)), now + run + overhead, Phase::Release);
     }
 
     fn close(&mut self, job: JobIx, state: State, now: SimTime) -> (u64, u32) {

@@ -18,7 +18,8 @@ const NODES: Columns = Columns {
 pub struct Pod {
     /// What it needs.
     pub demand: SharedDemand,
-    /// The number of its `gpu_spec` as written: `A|B` and `A|B|B` mean the same and are told apart.
+    /// The number of its `gpu_spec` as written, in the order of the texts: `A|B` and `A|B|B` mean the same and
+    /// are told apart.
     pub spec: u32,
 }
 
@@ -62,7 +63,13 @@ pub fn read_lists(nodes: &Path, pods: &Path, strict: bool) -> Result<Lists, Diag
         let pod = Pod { demand, spec: spec as u32 };
         if names.insert(row.text("name").to_owned()) { Ok(pod) } else { Err(row.duplicate("name")) }
     })?;
-    Ok(Lists { nodes: node_table.rows, pods: pod_table.rows, told: pod_table.told })
+    let mut pods = pod_table.rows;
+    let mut by_text: Vec<usize> = (0..specs.len()).collect();
+    by_text.sort_by_key(|at| &specs[*at]);
+    let mut number = vec![0; specs.len()];
+    (0u32..).zip(by_text).for_each(|(n, at)| number[at] = n);
+    pods.iter_mut().for_each(|pod| pod.spec = number[pod.spec as usize]);
+    Ok(Lists { nodes: node_table.rows, pods, told: pod_table.told })
 }
 
 fn whole(row: &TableRow<'_>, name: &'static str) -> Result<u32, RowProblem> {

@@ -1,13 +1,10 @@
-//! Events of a Muri replay and what they do.
-//!
-//! An event is an arrival, the earliest predicted completion, or (Tiresias) a demotion that falls due.
-//! A completion is predicted without overhead. At every event, each running job that does not end then
-//! advances by the time since the last event less its overhead, at least zero. Then the policy decides
-//! anew who runs. All that is due at one instant is one event: completions first, then arrivals.
+//! A Muri trace through the events of `simulation::preemptive`, with the overhead rule of Muri's simulator: it
+//! is charged to every running job at every event. A completion is predicted without it.
 
 use super::trace::{MuriJob, TraceInput};
-use crate::ids::{Id, IdVec, JobId};
-use crate::scheduler::preemptive::{GpuCluster, PreemptivePolicy, Runner, TrainingJob};
+use crate::ids::Id;
+use crate::scheduler::preemptive::{GpuCluster, OverheadRule, PreemptivePolicy};
+use crate::simulation::preemptive::machine::Machine;
 use crate::time::{SimDuration, SimTime};
 
 /// What a replay tells.
@@ -25,66 +22,14 @@ pub struct Figures {
 #[must_use]
 pub fn replay(input: &TraceInput, policy: PreemptivePolicy) -> Figures {
     let cluster = GpuCluster { nodes: input.cluster.nodes, gpus_per_node: input.cluster.gpus_per_node };
-    let jobs = input.jobs.iter().map(|job| TrainingJob {
-        gpus: job.gpus,
-        remaining: job.work,
-        attained: SimDuration::ZERO,
-        running: false,
-    });
-    let mut state = State {
-        input: &input.jobs,
-        jobs: jobs.collect(),
-        runner: Runner::new(policy, cluster),
-        ends: vec![None; input.jobs.len()],
-        arrived: 0,
-        now: SimTime::ZERO,
-    };
-    while let Some(next) = state.next_event() {
-        state.step(next);
-    }
-    figures(&input.jobs, &state.ends)
-}
-
-struct State<'a> {
-    input: &'a [MuriJob],
-    jobs: IdVec<JobId, TrainingJob>,
-    runner: Runner,
-    ends: Vec<Option<SimTime>>,
-    arrived: usize,
-    now: SimTime,
-}
-
-impl State<'_> {
-    fn next_event(&self) -> Option<SimTime> {
-        let arrival = self.input.get(self.arrived).map(|job| job.submit);
-        let running = self.runner.runnable().filter(|id| self.jobs[*id].running);
-        let completion = running.map(|id| self.now + self.jobs[id].remaining).min();
-        let demotion = self.runner.next_demotion(&self.jobs, self.now);
-        [arrival, completion, demotion].into_iter().flatten().min()
-    }
-
-    fn step(&mut self, now: SimTime) {
-        let passed = now.since(self.now);
-        let running: Vec<JobId> = self.runner.runnable().filter(|id| self.jobs[*id].running).collect();
-        for id in running {
-            let job = &mut self.jobs[id];
-            if job.remaining == passed {
-                self.ends[id.index()] = Some(now);
-                self.runner.finish(id);
-                continue;
-            }
-            let overhead = self.input[id.index()].overhead;
-            let advance = (passed.micros() - overhead.micros()).max(0);
-            job.remaining = SimDuration::from_micros(job.remaining.micros() - advance);
-            job.attained += passed;
+    let mut machine = Machine::new(&input.jobs, cluster, policy, OverheadRule::EveryEvent);
+    let mut ends = vec![None; input.jobs.len()];
+    while let Some(now) = machine.next_event() {
+        for advance in machine.step(now).iter().filter(|advance| advance.done) {
+            ends[advance.job.index()] = Some(now);
         }
-        while self.input.get(self.arrived).is_some_and(|job| job.submit == now) {
-            self.runner.arrive(JobId::new(self.arrived));
-            self.arrived += 1;
-        }
-        self.runner.pass(&mut self.jobs);
-        self.now = now;
     }
+    figures(&input.jobs, &ends)
 }
 
 fn figures(jobs: &[MuriJob], ends: &[Option<SimTime>]) -> Figures {

@@ -4,21 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::simulation::preemptive::machine::TrainingTask;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::read::table::{Columns, TableRow, read_table};
 
-/// A training job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MuriJob {
-    /// Submitted at.
-    pub submit: SimTime,
-    /// GPUs.
-    pub gpus: u32,
-    /// Run time on its GPUs without interruptions: iterations x iteration time x 1.015.
-    pub work: SimDuration,
-    /// Lost at every event while it runs.
-    pub overhead: SimDuration,
-}
+/// A training job: its work is iterations x iteration time x 1.015, its overhead is lost at every event.
+pub type MuriJob = TrainingTask;
 
 /// Equal nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,7 +132,7 @@ const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Sub
 
 /// Columns that are checked and kept, but change no result yet. A column leaves this list when
 /// something uses it; until then the report says that it has no effect.
-const WITHOUT_EFFECT: [Column; 14] = [
+const WITHOUT_EFFECT: [Column; 11] = [
     C::Deadline,
     C::Switches,
     C::Reservation,
@@ -141,9 +141,6 @@ const WITHOUT_EFFECT: [Column; 14] = [
     C::Requeue,
     C::Tenant,
     C::ExitCode,
-    C::RanGpuType,
-    C::GpuUtil,
-    C::GpuMemPeak,
     C::AllocNodes,
     C::AllocCpus,
     C::AllocGpus,
@@ -200,9 +197,13 @@ impl Column {
                  FAILED here: it runs as long, counts in jobs.failed, delivers nothing, meets no afterok"
             }
             C::ExitCode => "recorded exit code",
-            C::RanGpuType => "GPU type that it ran on",
-            C::GpuUtil => "recorded mean GPU use, 0 to 1",
-            C::GpuMemPeak => "recorded peak GPU memory in MiB",
+            C::RanGpuType => "GPU type that it ran on: on another the job takes longer or shorter",
+            C::GpuUtil => {
+                "recorded mean GPU use, 0 to 1: the rest of what it holds is `held_idle` in the ledger"
+            }
+            C::GpuMemPeak => {
+                "recorded peak GPU memory in MiB; stands for the need only with speedup.memory = \"recorded-peak\""
+            }
             C::AllocNodes => "nodes that it was given",
             C::AllocCpus => "CPUs that it was given, in all",
             C::AllocGpus => "GPUs that it was given, in all",

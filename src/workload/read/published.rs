@@ -79,6 +79,9 @@ impl Dialect {
     /// The dialect whose columns a header has. Pods without times are found too, to be told apart.
     pub(super) fn detect(first: &[u8]) -> Option<Self> {
         let names = header(first);
+        if is_node_list(&names) {
+            return Some(Self::Openb);
+        }
         let has_all =
             |dialect: &Self| dialect.columns().required.iter().all(|name| names.iter().any(|n| n == name));
         Self::ALL.into_iter().find(has_all)
@@ -95,6 +98,11 @@ impl Dialect {
             Self::Graham => graham::job(row, context),
         }
     }
+}
+
+/// Whether these are the columns of an openb list of nodes: found too, to be told apart from a trace.
+fn is_node_list(names: &[String]) -> bool {
+    ["sn", "cpu_milli", "memory_mib", "gpu", "model"].iter().all(|column| names.iter().any(|n| n == column))
 }
 
 fn header(line: &[u8]) -> Vec<String> {
@@ -200,6 +208,13 @@ struct Rows {
 impl Rows {
     fn new(dialect: Dialect, first: RowPlace<'_>, assembly: &Assembly<'_>) -> Result<Self, Fatal> {
         let names = header(first.text);
+        if is_node_list(&names) {
+            let told = Diagnostic::error(code::NO_TIMES, "this is an openb list of nodes, not of jobs")
+                .at(assembly.place(first, 0))
+                .because("its columns are sn, cpu_milli, memory_mib, gpu and model: what the nodes have")
+                .help("it goes beside a list of pods: windtunnel validate fgd --nodes FILE --pods FILE");
+            return Err(Box::new(told));
+        }
         let columns = dialect.columns();
         let at = |wanted: &&'static str| names.iter().position(|name| name == wanted).map(|at| (*wanted, at));
         let missing: Vec<&str> = columns.required.iter().copied().filter(|name| at(name).is_none()).collect();

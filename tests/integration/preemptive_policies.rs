@@ -1,0 +1,171 @@
+//! SRTF, SRSF and Tiresias as policies of scenarios and `replay`: the same decisions as `validate muri`, and
+//! hours that sum.
+
+use serde_json::Value;
+use windtunnel::scheduler::PreemptivePolicy;
+use windtunnel::validation::muri;
+
+use super::shared;
+use super::terminal::Desk;
+
+/// A Muri trace as a native trace: the class of a job says its model and GPUs, on which its overhead depends.
+fn native(input: &muri::TraceInput) -> (String, String) {
+    let mut trace = "job_id,submit_s,run_s,gpus,cpus,class\n".to_owned();
+    let mut overheads = std::collections::BTreeMap::new();
+    for (at, job) in input.jobs.iter().enumerate() {
+        let class = format!("overhead-{}", job.overhead);
+        trace += &format!("{at},{},{},{},1,{class}\n", job.submit, job.work, job.gpus);
+        overheads.insert(class, job.overhead.as_s());
+    }
+    let rows: Vec<String> = overheads.iter().map(|(class, s)| format!("{class} = {s:?}")).collect();
+    (trace, format!("class-overhead-s = {{ {} }}", rows.join(", ")))
+}
+
+fn run(trace: &str, policy: &str, options: &str, nodes: u32) -> (Value, Desk) {
+    let desk = Desk::new();
+    desk.put("t.csv", trace);
+    desk.put(
+        "s.toml",
+        format!(
+            "[workload]\ntrace = \"t.csv\"\n[policy.{policy}]\n{options}\n[node.n]\ncpus = 64\nmem-mb = 1000\n\
+             gpus = 8\ngpu = \"any\"\n[design.d.pool.main]\nnode = \"n\"\ncount = {nodes}\n"
+        ),
+    );
+    let object = desk.run(&["run", "s.toml", "--json", "--out", "out", "--referee"]).ok().json();
+    (object, desk)
+}
+
+fn same_numbers(name: &str, input: &muri::TraceInput) {
+    let (trace, overheads) = native(input);
+    for (policy, word) in PreemptivePolicy::ALL {
+        let published = muri::replay(input, policy);
+        let (object, _) = run(&trace, word, &overheads, 8);
+        let design = &object["designs"]["d"];
+        let figure = |path: &str| design.pointer(path).and_then(Value::as_f64).unwrap();
+        assert_eq!(design["jobs"]["completed"].as_u64().unwrap() as usize, input.jobs.len(), "{name} {word}");
+        assert!((figure("/turnaround_s/mean") - published.jct_mean_s).abs() < 1e-6, "{name} {word}");
+        assert!((figure("/turnaround_s/p99") - published.jct_p99_s).abs() < 1e-6, "{name} {word}");
+        let first = input.jobs[0].submit.as_s();
+        assert!((figure("/makespan_s") + first - published.makespan_s).abs() < 1e-6, "{name} {word}");
+        assert!(figure("/preemption/preemptions") > 0.0, "{name} {word}");
+        assert!(figure("/gpu_hours/startup") > 0.0, "{name} {word}");
+    }
+}
+
+#[test]
+fn decisions_are_those_of_the_published_simulator() {
+    let Some(folder) = shared::folder("published/muri") else { return };
+    for trace in ["trace3.csv.gz", "trace3_pr.csv.gz"] {
+        let input =
+            muri::read_input(&folder.join(trace), &folder.join("cluster_n8g8.csv"), None, true).unwrap();
+        same_numbers(trace, &input);
+    }
+}
+
+/// The same on a trace that is always at hand.
+#[test]
+fn decisions_are_those_of_the_replay() {
+    let desk = Desk::new();
+    let mut trace = "job_id,num_gpu,submit_time,iterations,model_name,iteration_time\n".to_owned();
+    for job in 0u64..60 {
+        let (gpus, iterations) = (1 << (job * 7 % 5), 100 + job * 7919 % 3000);
+        trace += &format!("{job},{gpus},{},{iterations},m,{}\n", job * 40_000, 500 + job % 3 * 250);
+    }
+    desk.put("t.csv", &trace);
+    desk.put("c.csv", "num_switch,num_node_p_switch,num_gpu_p_node\n1,2,8\n");
+    let (trace, cluster) = (desk.path("t.csv"), desk.path("c.csv"));
+    let mut input = muri::read_input(&trace, &cluster, None, true).unwrap();
+    input.cluster.nodes = 8;
+    input.jobs.iter_mut().for_each(|job| job.gpus *= 4);
+    same_numbers("made", &input);
+}
+
+fn sums_are_exact(desk: &Desk) {
+    let mut csv = csv::Reader::from_path(desk.path("out/ledger.csv")).unwrap();
+    let mut sums = std::collections::BTreeMap::<String, (i128, i128)>::new();
+    for row in csv.records().map(Result::unwrap) {
+        let sum = sums.entry(row[2].to_owned()).or_default();
+        let units: i128 = row[4].parse().unwrap();
+        if &row[3] == "installed" { sum.0 += units } else { sum.1 += units }
+    }
+    assert!(sums.values().all(|(installed, parts)| installed == parts && *installed > 0), "{sums:?}");
+}
+
+/// A long job, and at 100 s a short one that needs all GPUs: SRTF preempts the long one for it.
+const TWO: &str =
+    "job_id,submit_s,run_s,gpus,cpus,gpu_util\n1,0,1000,8,1,0.5\n2,100,50,8,1,1\n3,100,5,0,1,\n4,0,9,99,1,\n";
+
+#[test]
+fn a_preemption_worked_on_paper() {
+    let (object, desk) = run(TWO, "srtf", "charge = \"restart\"\nrestart-overhead-s = 20", 1);
+    let design = &object["designs"]["d"];
+    assert_eq!(object["policy"], "srtf(charge=restart)");
+    // Job 1 runs 0-100, job 2 100-150, job 1 restarts 150-170 and works 170-1070.
+    assert!((design["makespan_s"].as_f64().unwrap() - 1070.0).abs() < 1e-9);
+    assert_eq!(
+        (&design["preemption"]["preemptions"], &design["preemption"]["preempted_jobs"]),
+        (&1.into(), &1.into())
+    );
+    let hours = |name: &str| design["gpu_hours"][name].as_f64().unwrap() * 3600.0;
+    assert!((hours("startup") - 8.0 * 20.0).abs() < 1e-6);
+    assert!((hours("held_idle") - 8.0 * 500.0).abs() < 1e-6, "job 1 used half of 1000 s");
+    assert!((hours("productive") - 8.0 * 550.0).abs() < 1e-6);
+    assert_eq!(design["jobs"]["refused"], 2, "one without GPU, one larger than the design");
+    sums_are_exact(&desk);
+    // At every event instead: the arrival costs job 1 ten seconds of its first hundred.
+    let (object, _) = run(TWO, "srtf", "", 1);
+    assert_eq!(object["policy"], "srtf");
+    let makespan = object["designs"]["d"]["makespan_s"].as_f64().unwrap();
+    assert!((makespan - 1060.0).abs() < 1e-9, "{makespan}");
+}
+
+#[test]
+fn replay_knows_them_and_traces_sum() {
+    let desk = Desk::new();
+    let trace = super::terminal::shipped("traces/training-cluster.csv");
+    for policy in ["srtf", "srsf", "tiresias"] {
+        let object = desk
+            .run(&[
+                "replay",
+                &trace,
+                "--nodes",
+                "16",
+                "--gpus-per-node",
+                "8",
+                "--cpus-per-node",
+                "112",
+                "--policy",
+                policy,
+                "--json",
+                "--out",
+                "out",
+                "--referee",
+            ])
+            .ok()
+            .json();
+        assert_eq!(object["jobs"]["unfinished"], 0, "{policy}");
+        sums_are_exact(&desk);
+    }
+}
+
+#[test]
+fn what_they_cannot_do_is_told() {
+    let desk = Desk::new();
+    desk.put("t.csv", TWO);
+    let replay = |more: &[&str]| {
+        let mut args = vec!["replay", "t.csv", "--policy", "srtf"];
+        args.extend(more);
+        desk.run(&args)
+    };
+    let answer = replay(&["--procs", "8"]);
+    assert_eq!(answer.code, 4);
+    assert!(answer.stderr.contains("has no GPUs, and srtf schedules nothing else"), "{}", answer.stderr);
+    let answer = replay(&["--nodes", "1", "--gpus-per-node", "8", "--placement", "spread"]);
+    assert_eq!(answer.code, 4, "placement is part of the policy");
+    let answer = desk.run(&["backtest", "t.csv", "--nodes", "1", "--gpus-per-node", "8", "--policy", "srtf"]);
+    assert_eq!(answer.code, 4);
+    assert!(answer.stderr.contains("W0449"), "{}", answer.stderr);
+    let answer =
+        replay(&["--nodes", "1", "--gpus-per-node", "8", "--set", "policy.srtf.restart-overhead-s=-1"]);
+    assert!(answer.stderr.contains("W0209"), "{}", answer.stderr);
+}
