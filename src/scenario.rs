@@ -34,6 +34,7 @@ use crate::cluster::ClusterSpec;
 use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::PolicySpec;
+use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
@@ -147,6 +148,11 @@ pub struct Design {
     pub pools: Vec<PoolTerms>,
     /// The site as Slurm sees it, where the policy is Slurm's: its nodes are those of `cluster`, in order.
     pub slurm: Option<Box<SlurmConfig>>,
+    /// How the GPUs of each pool are given out, and how fast jobs run on parts of them.
+    pub sharing: SharedSetup,
+    /// Whether a design of the scenario, or its policy, is about parts of GPUs: then all its designs are run by the
+    /// engine for those, so that their hours mean the same.
+    pub shares_gpus: bool,
 }
 
 /// How jobs are scheduled.

@@ -19,6 +19,7 @@ mod holds;
 pub mod meter;
 mod model;
 mod outage;
+pub mod shared;
 pub mod slurm;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
@@ -30,6 +31,7 @@ use crate::workload::Workload;
 
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{Outage, StartUsage, UsageRow};
+pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
 
 /// Where a job stands at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,6 +185,8 @@ pub struct Outcome {
     pub passes: u64,
     /// What only Slurm's engine knows.
     pub slurm: Option<Box<SlurmFacts>>,
+    /// What only runs on shared GPUs tell.
+    pub shared: Option<Box<SharedFacts>>,
 }
 
 impl Outcome {
@@ -340,6 +344,9 @@ pub enum RunError {
         /// The first of them, each with its reason.
         names: Vec<String>,
     },
+    /// What a run on shared GPUs cannot do.
+    #[error("{0} are not in this version")]
+    Unsupported(&'static str),
     /// More than the budget of events.
     #[error("stopped after {0} events (the event budget)")]
     EventBudget(u64),

@@ -6,6 +6,7 @@
 mod design;
 mod policy;
 mod price;
+mod sharing;
 mod slurm;
 mod workload;
 
@@ -97,6 +98,7 @@ pub(super) fn resolve(
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    let designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
     let trust = file.trust.as_ref().and_then(|table| table.backtest.clone());
     let trust = trust.map(|written| (directory.join(&written), written));

@@ -49,6 +49,14 @@ pub struct DeviceHours {
     pub slack: i128,
     /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
     pub lost: i128,
+    /// Lost to other jobs on the same GPU.
+    pub neighbours: i128,
+    /// Slices of GPUs in use that no instance can be made of.
+    pub stranded: i128,
+    /// Allocated and not used, as far as the trace recorded it.
+    pub held_idle: i128,
+    /// Being cut anew.
+    pub startup: i128,
     /// Free while jobs wait.
     pub idle_waiting: IdleWaiting,
     /// Free without demand.
@@ -74,10 +82,16 @@ impl DeviceHours {
         }
     }
 
+    /// What jobs held.
+    #[must_use]
+    pub fn allocated(&self) -> i128 {
+        self.productive + self.slack + self.lost + self.neighbours + self.held_idle
+    }
+
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        self.productive + self.slack + self.lost + self.idle_waiting.sum() + self.idle
+        self.allocated() + self.stranded + self.startup + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -88,6 +102,10 @@ impl DeviceHours {
             productive: self.productive + other.productive,
             slack: self.slack + other.slack,
             lost: self.lost + other.lost,
+            neighbours: self.neighbours + other.neighbours,
+            stranded: self.stranded + other.stranded,
+            held_idle: self.held_idle + other.held_idle,
+            startup: self.startup + other.startup,
             idle_waiting: IdleWaiting {
                 resources: self.idle_waiting.resources + other.idle_waiting.resources,
                 fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,

@@ -394,6 +394,7 @@ impl<'w> Batch<'w> {
             events: report.events,
             passes: self.passes,
             slurm: None,
+            shared: None,
         }
     }
 }

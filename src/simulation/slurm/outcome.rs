@@ -188,6 +188,7 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         last_instant: last.unwrap_or_else(|| workload.first_submit()),
         events: told.events,
         passes: told.cycles.main + told.cycles.backfill,
+        shared: None,
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
