@@ -3,7 +3,7 @@
 //! [`ClusterSpec`] describes a design's nodes; [`Ledger`] is the only writer of capacity: it takes and
 //! gives back [`Allocation`]s and refuses an illegal grant. [`Referee`] checks the ledger's history
 //! independently of it (capacity, exclusivity, causality, conservation). [`mig`] is the geometry of a
-//! GPU that is cut into instances.
+//! GPU that is cut into instances; [`cards`] has the ledger and the referee of GPUs that are shared.
 //!
 //! This room knows nothing of queues, policies or time; it never decides, it only keeps count.
 //!
@@ -11,12 +11,14 @@
 //! allocation is given back exactly once.
 
 pub mod amounts;
+pub mod cards;
 pub mod ledger;
 pub mod mig;
 pub mod referee;
 pub mod spec;
 
 pub use amounts::Amounts;
+pub use cards::{CardAllocation, CardGrant, CardLedger, CardMode, CardPool, Device};
 pub use ledger::{Allocation, Conflict, Grant, Ledger, Node};
 pub use referee::Referee;
 pub use spec::{ClusterSpec, NodeSpec, PoolSpec};

@@ -23,8 +23,8 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{Id, JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::{PolicySpec, Shapes, ordering, placement};
-use crate::simulation::{self, Outcome, Policy, RunError, RunOptions};
+use crate::scheduler::{BackfillSpec, PolicySpec, Shapes, ordering, placement};
+use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolicy};
 use crate::time::SimTime;
 use crate::workload::{Job, Workload};
 
@@ -168,6 +168,15 @@ fn run_at_speeds(
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     match policy {
+        PolicyChoice::Classic(spec) if runs_shared(workload, design, spec) => {
+            let policy = classic_policy(spec).expect("the scenario compiled the expression");
+            let policy = SharedPolicy {
+                ordering: policy.ordering,
+                placement: spec.placement,
+                backfill: spec.backfill,
+            };
+            simulation::simulate_shared(workload, &design.cluster, &design.sharing, policy, options)
+        }
         PolicyChoice::Classic(spec) => {
             let policy = classic_policy(spec).expect("the scenario compiled the expression");
             simulation::simulate(workload, &design.cluster, policy, options)
@@ -180,6 +189,18 @@ fn run_at_speeds(
             simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
         }
     }
+}
+
+/// Whether the run is one of the engine for shared GPUs: the scenario is about parts of GPUs, or a job asks for
+/// one (which a pool of whole GPUs rounds up).
+fn runs_shared(workload: &Workload, design: &Design, spec: &PolicySpec) -> bool {
+    let asks_for_part = |request: &crate::workload::Request| {
+        request.mig_profile.is_some() || request.gpu_milli.is_some_and(|milli| milli < 1000)
+    };
+    let has_gpus = design.cluster.pools.iter().any(|pool| pool.node.capacity.gpus > 0);
+    let can = !matches!(spec.backfill, BackfillSpec::Conservative { .. });
+    let trace_shares = || workload.requests.iter().any(|(_, request)| asks_for_part(request));
+    design.shares_gpus || (has_gpus && can && trace_shares())
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

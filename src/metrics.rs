@@ -11,6 +11,7 @@
 pub mod backtest;
 pub mod groups;
 pub mod quantiles;
+pub mod sharing;
 pub mod shifts;
 pub mod timeline;
 
@@ -25,6 +26,7 @@ use crate::workload::{Job, RepairKind, Workload};
 
 pub use groups::{Group, Groups};
 pub use quantiles::Spread;
+pub use sharing::SharingFigures;
 pub use timeline::{Timeline, TimelineRow};
 
 /// How many jobs ended how.
@@ -87,7 +89,7 @@ pub struct HoursFigures {
     pub neighbours: f64,
     /// Lost to communication.
     pub communication: f64,
-    /// Allocated beyond what was asked for.
+    /// Allocated beyond what was asked for, and slices that no instance can be made of.
     pub slack: f64,
     /// Lost to storage and checkpoints.
     pub storage: f64,
@@ -137,6 +139,9 @@ pub struct Summary {
     pub delivered_cpu_hours: f64,
     /// Waiting jobs over time.
     pub queue: QueueFigures,
+    /// Where GPUs are shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<SharingFigures>,
 }
 
 /// Waiting jobs over the horizon.
@@ -194,11 +199,12 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             max: outcome.hours.waiting_max as u64,
             waiting_share: share(outcome.hours.waiting_us, horizon_us),
         },
+        sharing: sharing::figures(outcome),
     }
 }
 
 fn allocated(hours: &DeviceHours) -> i128 {
-    hours.productive + hours.held_idle + hours.startup + hours.slack + hours.lost
+    hours.allocated()
 }
 
 /// Span from the first submission to the last instant of the run.
@@ -221,13 +227,13 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         installed: device_hours(hours.installed),
         productive: device_hours(hours.productive),
         virtualization: 0.0,
-        neighbours: 0.0,
+        neighbours: device_hours(hours.neighbours),
         communication: 0.0,
-        slack: device_hours(hours.slack),
+        slack: device_hours(hours.slack + hours.stranded),
         storage: 0.0,
         lost: device_hours(hours.lost),
         held_idle: device_hours(hours.held_idle),
-        startup: device_hours(hours.startup),
+        startup: device_hours(hours.startup + hours.restart),
         idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
         down: 0.0,
@@ -264,16 +270,18 @@ fn makespan(outcome: &Outcome) -> Option<SimDuration> {
 
 /// Reference GPU and CPU time of completed jobs in device-microseconds.
 fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
-    let asked = groups::asked_by_request(workload, cluster);
-    let (mut gpu_us, mut cpu_us) = (0i128, 0i128);
+    let asked = groups::asked_by_request(workload, cluster, outcome.shared.as_deref());
+    let milli = outcome.shared.as_deref().map(|facts| facts.reference_milli.as_slice());
+    let (mut gpu_milli_us, mut cpu_us) = (0i128, 0i128);
     for (row, record) in workload.jobs.iter().zip(outcome.records.iter()) {
         if record.state == JobState::Completed {
-            let asked = asked[row.request.index()];
-            gpu_us += i128::from(row.run.micros()) * i128::from(asked.gpus);
-            cpu_us += i128::from(row.run.micros()) * i128::from(asked.cpus);
+            let at = row.request.index();
+            let of_gpus = milli.map_or(1000 * u64::from(asked[at].gpus), |milli| milli[at]);
+            gpu_milli_us += i128::from(row.run.micros()) * i128::from(of_gpus);
+            cpu_us += i128::from(row.run.micros()) * i128::from(asked[at].cpus);
         }
     }
-    (gpu_us, cpu_us)
+    (gpu_milli_us / 1000, cpu_us)
 }
 
 /// Waits, turnaround times and bounded slowdowns, through one buffer after the other.

@@ -30,7 +30,7 @@ pub use codes::{codes, meaning_of};
 pub use collect::{collect_json, collect_text};
 pub use columns::file_schema;
 pub use coverage::{coverage_csv, coverage_json, coverage_text};
-pub use files::{WriteError, held, io_kind, try_directory, write_results, write_whole};
+pub use files::{WriteError, cards_held, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
 pub use manifest::{Manifest, ManifestInput, site_hash};
 pub use page::page;

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::ClusterSpec;
 use crate::cost::CostTerms;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::{PolicySpec, PreemptiveSpec};
 use crate::time::SimDuration;
@@ -151,6 +152,11 @@ pub struct Design {
     pub slurm: Option<Box<SlurmConfig>>,
     /// How fast jobs run here that ran on other GPUs.
     pub speedup: SpeedupSpec,
+    /// How the GPUs of each pool are given out, and how fast jobs run on parts of them.
+    pub sharing: SharedSetup,
+    /// Whether a design of the scenario, or its policy, is about parts of GPUs: then all its designs are run by the
+    /// engine for those, so that their hours mean the same.
+    pub shares_gpus: bool,
 }
 
 /// How jobs are scheduled.

@@ -27,6 +27,7 @@ pub mod policy;
 pub mod preemptive;
 pub mod queue;
 pub mod shapes;
+pub mod shared;
 pub mod sharing;
 pub mod slurm;
 

@@ -20,6 +20,7 @@ pub mod meter;
 mod model;
 mod outage;
 pub mod preemptive;
+pub mod shared;
 pub mod slurm;
 mod translation;
 
@@ -33,6 +34,7 @@ use crate::workload::Workload;
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{Outage, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
+pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
 pub use translation::{Speed, Speeds};
 
 /// Where a job stands at the end of a run.
@@ -192,6 +194,8 @@ pub struct Outcome {
     pub slurm: Option<Box<SlurmFacts>>,
     /// What only a preemptive policy tells.
     pub preemptive: Option<Box<PreemptiveFacts>>,
+    /// What only runs on shared GPUs tell.
+    pub shared: Option<Box<SharedFacts>>,
 }
 
 impl Outcome {
@@ -372,6 +376,9 @@ pub enum RunError {
         /// The first of them, each with its reason.
         names: Vec<String>,
     },
+    /// What a run on shared GPUs cannot do.
+    #[error("{0} are not in this version")]
+    Unsupported(&'static str),
     /// More than the budget of events.
     #[error("stopped after {0} events (the event budget)")]
     EventBudget(u64),

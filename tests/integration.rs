@@ -29,6 +29,9 @@ mod integration {
     mod scenario_errors;
     mod scenario_loading;
     mod shared;
+    mod shared_gpus;
+    mod shared_gpus_random;
+    mod shared_gpus_scenarios;
     mod shipped_traces;
     mod slurm_import;
     mod slurm_policy;

@@ -18,48 +18,36 @@ use crate::scenario::catalogue;
   windtunnel catalog prices --json")]
 pub(super) struct CatalogArgs {
     /// Which part; default all.
-    #[arg(value_parser = ["gpus", "mig", "nodes", "prices", "speedups", "classes"])]
+    #[arg(value_parser = [
+        "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
+    ])]
     part: Option<String>,
 }
 
 pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure> {
     let wanted = |part: &str| args.part.as_deref().is_none_or(|p| p == part);
     let mut out = io::stdout().lock();
+    let parts = [
+        ("classes", json!(catalogue::job_classes())),
+        ("gpus", json!(catalogue::gpus())),
+        ("interference", json!(catalogue::interference())),
+        ("mig", json!(mig::rows())),
+        ("nodes", json!(catalogue::nodes())),
+        ("prices", json!(catalogue::prices())),
+        ("provisioning", json!(catalogue::provisioning())),
+        ("slice-laws", json!(catalogue::slice_laws())),
+        ("speedups", json!(catalogue::speedup_mixes())),
+    ];
+    let chosen = parts.into_iter().filter(|(part, _)| wanted(part));
     if common.json {
-        let mut object = serde_json::Map::new();
-        if wanted("gpus") {
-            object.insert("gpus".to_owned(), json!(catalogue::gpus()));
-        }
-        if wanted("mig") {
-            object.insert("mig".to_owned(), json!(mig::rows()));
-        }
-        if wanted("nodes") {
-            object.insert("nodes".to_owned(), json!(catalogue::nodes()));
-        }
-        if wanted("prices") {
-            object.insert("prices".to_owned(), json!(catalogue::prices()));
-        }
-        if wanted("speedups") {
-            object.insert("speedups".to_owned(), json!(catalogue::speedup_mixes()));
-        }
-        if wanted("classes") {
-            object.insert("classes".to_owned(), json!(catalogue::job_classes()));
-        }
+        let object: serde_json::Map<String, serde_json::Value> =
+            chosen.map(|(part, rows)| (part.to_owned(), rows)).collect();
         serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(());
     }
-    for (part, rows) in [
-        ("gpus", json!(catalogue::gpus())),
-        ("mig", json!(mig::rows())),
-        ("nodes", json!(catalogue::nodes())),
-        ("prices", json!(catalogue::prices())),
-        ("speedups", json!(catalogue::speedup_mixes())),
-        ("classes", json!(catalogue::job_classes())),
-    ] {
-        if wanted(part) {
-            writeln!(out, "{part}\n{}", plain_table(&rows))?;
-        }
+    for (part, rows) in chosen {
+        writeln!(out, "{part}\n{}", plain_table(&rows))?;
     }
     Ok(())
 }

@@ -61,6 +61,9 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         &options,
         &|| watch.tick(),
     )?;
+    if wish.strict {
+        none_refused(&loaded, &results)?;
+    }
     if wish.referee {
         check(&results)?;
     }
@@ -123,8 +126,33 @@ fn keep_design(scenario: &mut Scenario, wish: &Wish) -> Result<(), Failure> {
     Ok(())
 }
 
+/// With `--strict`, a job that a design can never hold makes the input invalid.
+fn none_refused(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(), Failure> {
+    for result in results {
+        let Some((job, reason)) = result.outcome.refused.first() else { continue };
+        let count = result.outcome.refused.len();
+        let name = loaded.workload.job_name(*job);
+        let message = format!("design '{}' can never hold {count} jobs, first: {name}", result.design.name);
+        return Err(Diagnostic::error("W0228", message)
+            .because(reason.clone())
+            .help("without --strict such jobs are refused and counted")
+            .into());
+    }
+    Ok(())
+}
+
 fn check(results: &[DesignResult]) -> Result<(), Failure> {
     for result in results {
+        if let Some(held) = report::cards_held(&result.outcome) {
+            let design = &result.design;
+            crate::cluster::cards::referee::check(&design.cluster, &design.sharing.cards, &held).map_err(
+                |violation| {
+                    let message = format!("design '{}': the referee objects: {violation}", design.name);
+                    Failure::Inside(Diagnostic::error("W0413", message))
+                },
+            )?;
+            continue;
+        }
         let held = report::held(&result.outcome);
         crate::cluster::Referee::check(&result.design.cluster, &held).map_err(|violation| {
             let message = format!("design '{}': the referee objects: {violation}", result.design.name);

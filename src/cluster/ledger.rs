@@ -85,6 +85,14 @@ pub enum Conflict {
         /// Free GPUs.
         free: u64,
     },
+    /// A part of a GPU that cannot be had so.
+    #[error("node {node}: {why}")]
+    Card {
+        /// Node index.
+        node: u32,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// Given back more than was taken.
     #[error("node {node} would have more free than it has")]
     Overflow {

@@ -10,6 +10,7 @@
 //! - [`enumerate`]: all layouts, the maximal ones, the legal one nearest to an illegal one, stranded slices
 //! - [`fit`]: the smallest profile that satisfies a need for memory or a share
 //! - [`speed`]: how fast work runs on an instance
+//! - [`stranding`]: what is left of a GPU beside a layout, as a table
 //!
 //! Knows nothing of jobs, nodes or time: repartitioning cost and who sits in an instance lie elsewhere.
 //!
@@ -22,9 +23,11 @@ pub mod fit;
 pub mod layout;
 pub mod model;
 pub mod speed;
+pub mod stranding;
 
 pub use enumerate::{Slices, layouts, maximal_layouts, mixes, nearest_layout, room_left, stranded};
 pub use fit::{SliceNeed, smallest_fitting};
 pub use layout::{Asked, IllegalLayout, Layout, Placement, Refusal};
 pub use model::{GpuModel, MigRow, Profile, ProfileId, Variant, find_model, models, rows};
 pub use speed::{SliceLaw, SliceShare};
+pub use stranding::{Left, Stranding};

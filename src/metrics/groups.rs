@@ -10,7 +10,7 @@ use crate::cluster::{Amounts, ClusterSpec};
 use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::Shapes;
 use crate::simulation::meter::UNITS_PER_DEVICE;
-use crate::simulation::{JobRecord, Outcome};
+use crate::simulation::{JobRecord, Outcome, SharedFacts};
 use crate::workload::{Job, Labels, Workload};
 
 /// Figures of one group.
@@ -55,7 +55,7 @@ pub struct Groups {
 /// a union of label combinations, so it need not look at jobs again.
 #[must_use]
 pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Groups {
-    let asked = asked_by_request(workload, cluster);
+    let asked = asked_by_request(workload, cluster, outcome.shared.as_deref());
     let size: Vec<usize> = asked.iter().map(size_class).collect();
     let mut by_label = gather(workload, outcome, &asked, workload.labels.len(), |job| job.labels.index());
     let mut by_size = gather(workload, outcome, &asked, 2 * SIZE_CLASSES, |job| size[job.request.index()]);
@@ -81,7 +81,14 @@ pub fn groups(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> 
 }
 
 /// What each request asks for in all, on the first pool that can hold it.
-pub(super) fn asked_by_request(workload: &Workload, cluster: &ClusterSpec) -> Vec<Amounts> {
+pub(super) fn asked_by_request(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    shared: Option<&SharedFacts>,
+) -> Vec<Amounts> {
+    if let Some(facts) = shared {
+        return facts.asked.clone();
+    }
     let shapes = Shapes::new(workload, cluster);
     let asked = |id| shapes.get(shapes.of(id)).pools.first().map_or(Amounts::ZERO, |pool| pool.asked);
     workload.requests.iter().map(|(id, _)| asked(id)).collect()

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cluster::{Amounts, ClusterSpec};
+use crate::ids::Id;
 use crate::scheduler::Shapes;
 use crate::simulation::Outcome;
 use crate::time::{MICROS_PER_S, SimTime};
@@ -37,6 +38,9 @@ pub struct Timeline {
     /// The intervals.
     pub rows: Vec<TimelineRow>,
 }
+
+/// A GPU, in the units in which parts of GPUs are counted.
+const GPU: i64 = crate::simulation::meter::UNITS_PER_DEVICE as i64;
 
 #[derive(Clone, Copy, Default)]
 struct Levels {
@@ -85,8 +89,16 @@ fn changes(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec
             waits(since, start, &mut changes);
             let shape = shapes.get(shapes.of(row.request));
             let held = shape.pools.first().map_or(Amounts::ZERO, |pool| pool.total);
-            let takes_cpus = outcome.preemptive.is_none();
-            let (cpus, gpus) = (if takes_cpus { i64::from(held.cpus) } else { 0 }, i64::from(held.gpus));
+            let (cpus, gpus) = match outcome.shared.as_deref() {
+                Some(facts) => {
+                    let asked = facts.asked[row.request.index()].cpus;
+                    (i64::from(held.cpus.max(asked)), i64::from(facts.units[job]))
+                }
+                None => {
+                    let cpus = if outcome.preemptive.is_none() { i64::from(held.cpus) } else { 0 };
+                    (cpus, i64::from(held.gpus) * GPU)
+                }
+            };
             changes.push((start.micros(), Levels { waiting: 0, running: 1, cpus, gpus }));
             changes.push((end.micros(), Levels { waiting: 0, running: -1, cpus: -cpus, gpus: -gpus }));
             since = end;
@@ -143,7 +155,7 @@ fn interval(
         running_mean: mean(sums[1]),
         cpus_mean: mean(sums[2]),
         cpus_max: peak(peaks[1]),
-        gpus_mean: mean(sums[3]),
-        gpus_max: peak(peaks[2]),
+        gpus_mean: mean(sums[3]) / GPU as f64,
+        gpus_max: peak(peaks[2]).div_ceil(GPU as u64),
     }
 }

@@ -76,7 +76,10 @@ const LEDGER: &[(&str, &str)] = &[
     ("device", "gpu or cpu"),
     (
         "category",
-        "installed; productive; held_idle (held, not used by the recorded GPU use); startup (restarts after preemption); slack (held beyond what was asked for); lost (held by attempts that were preempted); \
+        "installed; productive; neighbours (slowed down by other jobs on the GPU); slack (held beyond what was asked \
+         for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
+         were preempted); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
+         restarts after a preemption); \
          idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
          needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \
@@ -162,6 +165,30 @@ const SUMMARY: &[(&str, &str)] = &[
          which enough was free in all, found no fitting nodes",
     ),
     ("designs.<name>.{gpu_hours,cpu_hours}", "the ledger in device-hours; all but installed sum to it"),
+    (
+        "designs.<name>.sharing.at_work_to_own_end",
+        "productive / installed GPU time until the design's own last instant (the comparison's horizon is the slowest's)",
+    ),
+    (
+        "designs.<name>.sharing.allocation_ratio",
+        "where GPUs are shared: held / installed GPU time; a MIG instance counts as its share of the compute slices",
+    ),
+    (
+        "designs.<name>.sharing.{fragmentation_ratio,fragmentation_gpus}",
+        "FGD's measure over time: free GPU that the usual requests (95 % of the jobs) cannot use / free GPU; in GPUs",
+    ),
+    (
+        "designs.<name>.sharing.{stranded_slices,stranded_share}",
+        "external fragmentation: compute slices of GPUs in use that no instance can be made of, mean; / installed",
+    ),
+    (
+        "designs.<name>.sharing.{internal_slack,neighbours_share}",
+        "held beyond what was asked for / held GPU time; lost to jobs on the same GPU / held GPU time",
+    ),
+    (
+        "designs.<name>.sharing.{repartitions,instances_made,instances_destroyed,startup_share}",
+        "changes of a GPU's layout; instances; GPU time under change / installed",
+    ),
     ("designs.<name>.{delivered_gpu_hours,delivered_cpu_hours}", "reference hours of completed jobs"),
     ("designs.<name>.queue.{mean,max,waiting_share}", "waiting jobs: mean over time, most, share of time"),
     (

@@ -213,6 +213,13 @@ pub(super) const FIGURES: &[Figure] = &[
         "The longest wait of all jobs that started.",
     ),
     Figure::new(
+        ("Waiting", "Turnaround, mean", "turnaround_s.mean"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.sharing.and(r.summary.turnaround_s.mean),
+        "End - submission: jobs on parts of GPUs wait less and run longer.",
+    ),
+    Figure::new(
         ("Waiting", "Bounded slowdown, mean", "bounded_slowdown.mean"),
         Unit::Ratio,
         Lower,
@@ -226,6 +233,59 @@ pub(super) const FIGURES: &[Figure] = &[
         |r| r.summary.utilization.gpu_allocated,
         "Allocated GPU time / installed GPU time over the common horizon.",
     ),
+    Figure::new(
+        ("Use", "GPUs at work", "utilization.gpu_productive"),
+        Unit::Share,
+        Higher,
+        |r| r.summary.sharing.and(r.summary.utilization.gpu_productive),
+        "GPU time at work / installed GPU time: allocated, less slack, neighbours and what jobs hold without use.",
+    ),
+    Figure::new(
+        ("Use", "At work, to own end", "sharing.at_work_to_own_end"),
+        Unit::Share,
+        Higher,
+        |r| r.summary.sharing.and_then(|s| s.at_work_to_own_end),
+        "GPU time at work / installed GPU time until the design's own last job, not until the slowest design's.",
+    ),
+    Figure::new(
+        ("Use", "Fragmentation (FGD)", "sharing.fragmentation_ratio"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.sharing.and_then(|s| s.fragmentation_ratio),
+        "Share of the free GPU time that the usual requests cannot use.",
+    ),
+    Figure::new(
+        ("Use", "Stranded slices", "sharing.stranded_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.sharing.and_then(|s| s.stranded_share),
+        "Share of the installed GPU time in slices of used GPUs that no MIG instance can be made of.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Internal slack", "sharing.internal_slack"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.sharing.and_then(|s| s.internal_slack),
+        "Share of the held GPU time beyond what the jobs asked for.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Lost to neighbours", "sharing.neighbours_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.sharing.and_then(|s| s.neighbours_share),
+        "Share of the held GPU time lost to other jobs on the same GPU.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Repartitions", "sharing.repartitions"),
+        Unit::Count,
+        Neither,
+        |r| r.summary.sharing.map(|s| s.repartitions as f64),
+        "Changes of a GPU's layout.",
+    )
+    .if_any(),
     Figure::new(
         ("Use", "CPUs allocated", "utilization.cpu"),
         Unit::Share,

@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::{Context, Manifest, designs_json, page};
 use crate::cluster::Allocation;
+use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
 use crate::experiment::DesignResult;
 use crate::ids::{Id, PoolId};
@@ -295,14 +296,16 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 12] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 14] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
-        ("held_idle", hours.held_idle),
-        ("startup", hours.startup),
+        ("neighbours", hours.neighbours),
         ("slack", hours.slack),
+        ("slack.stranded", hours.stranded),
         ("lost", hours.lost),
+        ("held_idle", hours.held_idle),
+        ("startup", hours.startup + hours.restart),
         ("idle_waiting.resources", hours.idle_waiting.resources),
         ("idle_waiting.fragmentation", hours.idle_waiting.fragmentation),
         ("idle_waiting.held", hours.idle_waiting.held),
@@ -310,6 +313,19 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 12] {
         ("idle_waiting.policy", hours.idle_waiting.policy),
         ("idle", hours.idle),
     ]
+}
+
+/// The holdings of a run on shared GPUs, as their referee reads them.
+#[must_use]
+pub fn cards_held(outcome: &Outcome) -> Option<Vec<CardsHeld>> {
+    let facts = outcome.shared.as_deref()?;
+    let row = |held: &crate::simulation::shared::CardHolding| CardsHeld {
+        row: held.job.index(),
+        start: held.from,
+        end: if held.until == SimTime::NEVER { outcome.last_instant } else { held.until },
+        grants: held.allocation.to_vec(),
+    };
+    Some(facts.holdings.iter().map(row).collect())
 }
 
 /// The allocations of a run, as the referee reads them.

@@ -1,4 +1,5 @@
-//! Facts about hardware and prices, each row with its source: GPUs, node types, prices.
+//! Facts about hardware and prices, each row with its source: GPUs, node types, prices, times of MIG changes,
+//! laws of speed on parts of GPUs, slowdowns of jobs that share one.
 //!
 //! The rows lie in CSV files beside this one and are built into the program. They are defaults: a
 //! scenario overrides nodes with `[node.NAME]`, boards with `[gpu.NAME]`, prices in `cost` tables.
@@ -135,6 +136,69 @@ pub struct PriceRow {
     pub notes: String,
 }
 
+/// How long it takes to change the layout of a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvisioningRow {
+    /// `mig-instance`, `mig-mode`, `mig-node`.
+    pub event: String,
+    /// Generation that it is about; the others where `None`.
+    pub architecture: Option<String>,
+    /// Shortest plausible, in seconds.
+    pub low_s: f64,
+    /// Typical: the default.
+    pub typical_s: f64,
+    /// Longest plausible.
+    pub high_s: f64,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+/// How a class of jobs responds to a part of a GPU (`cluster::mig::SliceLaw`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SliceLawRow {
+    /// Class, or `default`.
+    pub class: String,
+    /// Share of the run time that does not depend on the GPU.
+    pub host: f64,
+    /// Part of the GPU's compute that the rest can use.
+    pub compute: f64,
+    /// Part of its memory bandwidth that the rest can use.
+    pub bandwidth: f64,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
+/// What two jobs on one GPU do to each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterferenceRow {
+    /// The GPU that it was measured on.
+    pub gpu: String,
+    /// Family of the job that is slowed down; `any` for all.
+    pub victim: String,
+    /// Family of the other job.
+    pub aggressor: String,
+    /// Measured pairs.
+    pub pairs: u32,
+    /// Slowdown, 10th percentile over the pairs.
+    pub slowdown_p10: f64,
+    /// Median: what is used.
+    pub slowdown_p50: f64,
+    /// 90th percentile.
+    pub slowdown_p90: f64,
+    /// Where the values come from.
+    pub source: String,
+    /// How they are known.
+    pub confidence: Confidence,
+}
+
 /// What part of the time of a class of jobs follows which figure of a GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpeedupMixRow {
@@ -178,6 +242,12 @@ fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
 
 static GPUS: LazyLock<Vec<GpuRow>> = LazyLock::new(|| rows(include_str!("catalogue/gpus.csv")));
 static NODES: LazyLock<Vec<NodeRow>> = LazyLock::new(|| rows(include_str!("catalogue/nodes.csv")));
+static PROVISIONING: LazyLock<Vec<ProvisioningRow>> =
+    LazyLock::new(|| rows(include_str!("catalogue/provisioning.csv")));
+static SLICE_LAWS: LazyLock<Vec<SliceLawRow>> =
+    LazyLock::new(|| rows(include_str!("catalogue/slice_laws.csv")));
+static INTERFERENCE: LazyLock<Vec<InterferenceRow>> =
+    LazyLock::new(|| rows(include_str!("catalogue/interference.csv")));
 static PRICES: LazyLock<Vec<PriceRow>> = LazyLock::new(|| rows(include_str!("catalogue/prices.csv")));
 
 static MIXES: LazyLock<Vec<SpeedupMixRow>> =
@@ -269,6 +339,41 @@ pub fn nodes() -> &'static [NodeRow] {
 #[must_use]
 pub fn prices() -> &'static [PriceRow] {
     &PRICES
+}
+
+/// Times of changes of layouts.
+#[must_use]
+pub fn provisioning() -> &'static [ProvisioningRow] {
+    &PROVISIONING
+}
+
+/// Laws of speed on a part of a GPU.
+#[must_use]
+pub fn slice_laws() -> &'static [SliceLawRow] {
+    &SLICE_LAWS
+}
+
+/// Slowdowns of jobs on one GPU.
+#[must_use]
+pub fn interference() -> &'static [InterferenceRow] {
+    &INTERFERENCE
+}
+
+/// The time of an event on a GPU of that generation.
+///
+/// # Panics
+/// If the built-in catalogue has none, which a test excludes.
+#[must_use]
+pub fn provisioning_time(event: &str, architecture: Option<&str>) -> &'static ProvisioningRow {
+    let of = |row: &&ProvisioningRow| row.event == event;
+    let exact =
+        |row: &&ProvisioningRow| row.architecture.is_some() && row.architecture.as_deref() == architecture;
+    let general = |row: &&ProvisioningRow| row.architecture.is_none();
+    let rows = || provisioning().iter().filter(of);
+    rows()
+        .find(exact)
+        .or_else(|| rows().find(general))
+        .expect("the catalogue has a general row for each event")
 }
 
 /// The board of that name.
@@ -368,6 +473,34 @@ mod tests {
             if let (Some(rated), Some(busy)) = (row.power_rated_w, row.power_busy_w) {
                 assert!(busy <= rated, "{}", row.node);
             }
+        }
+    }
+
+    #[test]
+    fn what_shared_gpus_need_is_unique_sourced_and_plausible() {
+        let keys: Vec<String> =
+            provisioning().iter().map(|row| format!("{} {:?}", row.event, row.architecture)).collect();
+        unique(keys.iter().map(String::as_str));
+        for event in ["mig-instance", "mig-mode", "mig-node"] {
+            assert!(provisioning_time(event, None).architecture.is_none());
+        }
+        for row in provisioning() {
+            assert!(0.0 < row.low_s && row.low_s <= row.typical_s && row.typical_s <= row.high_s, "{row:?}");
+        }
+        unique(slice_laws().iter().map(|row| row.class.as_str()));
+        for row in slice_laws() {
+            assert!(
+                crate::cluster::mig::SliceLaw::new(row.host, row.compute, row.bandwidth).is_some(),
+                "{row:?}"
+            );
+            assert!(!row.source.is_empty());
+        }
+        let keys: Vec<String> =
+            interference().iter().map(|row| format!("{} {}", row.victim, row.aggressor)).collect();
+        unique(keys.iter().map(String::as_str));
+        for row in interference() {
+            assert!(row.slowdown_p10 <= row.slowdown_p50 && row.slowdown_p50 <= row.slowdown_p90, "{row:?}");
+            assert!(gpu(&row.gpu).is_some() && row.slowdown_p50 >= 1.0, "{row:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
+mod sharing;
 mod slurm;
 mod speedup;
 
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
 
+pub use sharing::{
+    BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SliceLawTable,
+};
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 
@@ -39,6 +43,9 @@ pub struct ScenarioFile {
     /// How fast jobs run on other GPUs than those that they ran on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speedup: Option<SpeedupTable>,
+    /// How classes of jobs respond to a part of a GPU; `default` is for classes that have no table.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub slice_law: Named<SliceLawTable>,
     /// Clusters to compare.
     pub design: Named<DesignTable>,
     /// How the designs are compared.
@@ -80,6 +87,9 @@ pub struct WorkloadTable {
     /// Cut run times of the trace at the limit; default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_at_limit: Option<bool>,
+    /// On what run times were measured, where GPUs are shared; default as-asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_on: Option<MeasuredOn>,
     /// Rules that give jobs a class; the first that matches wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_rule: Vec<ClassRuleTable>,
@@ -284,6 +294,16 @@ pub enum Placement {
     BestFit,
     /// The one with the most left over.
     Spread,
+    /// Least scalar product of what is free and what is asked (FGD's authors); for shared GPUs.
+    DotProduct,
+    /// Beside requests of the same kind (FGD's authors); for shared GPUs.
+    GpuClustering,
+    /// On GPUs in use before free ones (FGD's authors); for shared GPUs.
+    GpuPacking,
+    /// Fragmentation gradient descent; for shared GPUs.
+    Fgd,
+    /// Where the fewest MIG slices are stranded; for shared GPUs.
+    MigBestFit,
 }
 
 /// Order of the queue.
@@ -406,15 +426,6 @@ pub enum TenancyTable {
     /// Virtual machines: not in this version.
     #[schemars(with = "AnyTable")]
     Vm(toml::Table),
-}
-
-/// Options of bare metal.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct BareMetalTable {
-    /// MIG partitioning of the GPUs: not in this version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mig: Option<String>,
 }
 
 /// How a pool is paid for.

@@ -6,6 +6,7 @@
 mod design;
 mod policy;
 mod price;
+mod sharing;
 mod slurm;
 mod speedup;
 mod workload;
@@ -97,7 +98,8 @@ pub(super) fn resolve(
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
-    let mut designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    let designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {

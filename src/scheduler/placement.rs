@@ -77,6 +77,12 @@ pub fn placement(spec: PlacementSpec) -> Box<dyn Placement> {
         PlacementSpec::FirstFit => Box::new(FirstFit),
         PlacementSpec::BestFit => Box::new(BestFit),
         PlacementSpec::Spread => Box::new(Spread),
+        // Only the engine for shared GPUs knows these apart; it is chosen wherever one of them is named.
+        PlacementSpec::DotProduct
+        | PlacementSpec::GpuClustering
+        | PlacementSpec::GpuPacking
+        | PlacementSpec::Fgd
+        | PlacementSpec::MigBestFit => Box::new(BestFit),
     }
 }
 

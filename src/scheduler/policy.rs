@@ -37,6 +37,24 @@ pub enum PlacementSpec {
     BestFit,
     /// Most left over, then lowest id.
     Spread,
+    /// Least scalar product of what is free and what is asked, as FGD's authors define it.
+    DotProduct,
+    /// Beside requests of the same kind (theirs).
+    GpuClustering,
+    /// On GPUs in use before free ones, on used nodes before free ones (theirs).
+    GpuPacking,
+    /// Fragmentation gradient descent (theirs).
+    Fgd,
+    /// Where the fewest MIG slices are stranded, then where most ways of adding an instance are left.
+    MigBestFit,
+}
+
+impl PlacementSpec {
+    /// Whether it looks at GPUs in parts, which only the engine for shared GPUs does.
+    #[must_use]
+    pub fn is_for_shared_gpus(self) -> bool {
+        !matches!(self, Self::FirstFit | Self::BestFit | Self::Spread)
+    }
 }
 
 /// What may start while the head of the queue is blocked.

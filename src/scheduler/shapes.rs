@@ -74,20 +74,46 @@ pub enum Infeasible {
         /// Type of the pool.
         has: String,
     },
-    /// GPUs with too little memory.
-    #[error("needs {ask} MiB on each GPU; those of the pool have {has}")]
-    GpuMemory {
-        /// Asked of each GPU.
-        ask: u64,
-        /// What each has.
-        has: u64,
-    },
     /// A missing feature.
     #[error("asks for feature '{0}', which the pool's nodes do not have")]
     Feature(String),
     /// GPU sharing, which these pools do not offer.
-    #[error("asks for {0}; GPUs of this pool are given whole")]
-    SharedGpu(String),
+    #[error("asks for {0}; GPUs of this pool are {1}")]
+    SharedGpu(String, &'static str),
+    /// Too little memory on the GPU or instance.
+    #[error("needs {ask} MiB of GPU memory; {what} has {has}")]
+    GpuMemory {
+        /// Asked of each GPU.
+        ask: u64,
+        /// Whose memory.
+        what: String,
+        /// What it has.
+        has: u64,
+    },
+    /// A MIG profile that the GPU does not know.
+    #[error("asks for MIG profile {profile}, which {gpu} does not have")]
+    NoProfile {
+        /// As asked.
+        profile: String,
+        /// The GPU.
+        gpu: String,
+    },
+    /// A MIG profile that no fixed layout of the pool has.
+    #[error("asks for MIG profile {profile}; no GPU of {node} is cut so, and layouts do not change")]
+    NotInLayout {
+        /// As asked.
+        profile: String,
+        /// Kind of node.
+        node: String,
+    },
+    /// Parts of GPUs that an empty node cannot give.
+    #[error("needs {what} on a node; {node} cannot give them")]
+    NotOnOneNode {
+        /// In words.
+        what: String,
+        /// Kind of node.
+        node: String,
+    },
     /// More than the counters hold.
     #[error("asks for more than can be counted")]
     Overflow,
@@ -177,14 +203,14 @@ impl Shapes {
 }
 
 /// Totals of a request, before it meets a node.
-struct Totals {
-    nodes: Option<u32>,
-    tasks: u32,
-    cpus: u32,
-    gpus: u32,
+pub(super) struct Totals {
+    pub(super) nodes: Option<u32>,
+    pub(super) tasks: u32,
+    pub(super) cpus: u32,
+    pub(super) gpus: u32,
 }
 
-fn totals(r: &Request) -> Option<Totals> {
+pub(super) fn totals(r: &Request) -> Option<Totals> {
     let times = |a: Option<u32>, b: Option<u32>| Some(a?.checked_mul(b?));
     let tasks = match r.tasks.map(Some).or(times(r.tasks_per_node, r.nodes)) {
         Some(tasks) => tasks?,
@@ -246,11 +272,24 @@ fn on_pool(
 /// Refuses what the kind of node cannot be: other GPU types, missing features, shares of GPUs.
 fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32) -> Result<(), Infeasible> {
     if let Some(profile) = request.mig_profile {
-        return Err(Infeasible::SharedGpu(format!("MIG profile {}", workload.texts.get(profile))));
+        return Err(Infeasible::SharedGpu(
+            format!("MIG profile {}", workload.texts.get(profile)),
+            "given whole",
+        ));
     }
     if let Some(milli) = request.gpu_milli.filter(|m| *m > 0 && *m != 1000) {
-        return Err(Infeasible::SharedGpu(format!("{milli}/1000 of a GPU")));
+        return Err(Infeasible::SharedGpu(format!("{milli}/1000 of a GPU"), "given whole"));
     }
+    check_types(request, workload, node, gpus)
+}
+
+/// Refuses other GPU types and missing features.
+pub(super) fn check_types(
+    request: &Request,
+    workload: &Workload,
+    node: &NodeSpec,
+    gpus: u32,
+) -> Result<(), Infeasible> {
     // GPUs of no stated type take every request.
     let is_unknown = node.gpu_type.is_none() && node.capacity.gpus > 0;
     if gpus > 0 && !request.gpu_types.is_empty() && !is_unknown {
@@ -262,7 +301,8 @@ fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32
     }
     let memory = request.gpu_mem_mib.zip(node.gpu_mem_mib).filter(|_| gpus > 0);
     if let Some((ask, has)) = memory.filter(|(ask, has)| ask > has) {
-        return Err(Infeasible::GpuMemory { ask, has });
+        let what = node.gpu_type.clone().unwrap_or_else(|| "a GPU of the pool".to_owned());
+        return Err(Infeasible::GpuMemory { ask, what, has });
     }
     for feature in &request.features {
         let wanted = workload.texts.get(*feature);
@@ -273,7 +313,7 @@ fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32
     Ok(())
 }
 
-fn node_count(request: &Request, asked: &Totals, capacity: &Amounts) -> u32 {
+pub(super) fn node_count(request: &Request, asked: &Totals, capacity: &Amounts) -> u32 {
     asked.nodes.unwrap_or_else(|| {
         let for_gpus = if capacity.gpus > 0 { asked.gpus.div_ceil(capacity.gpus) } else { 1 };
         let for_cpus = if capacity.cpus > 0 { asked.cpus.div_ceil(capacity.cpus) } else { 1 };
@@ -284,7 +324,7 @@ fn node_count(request: &Request, asked: &Totals, capacity: &Amounts) -> u32 {
 }
 
 /// Node parts in falling order with their counts.
-fn split(asked: &Totals, nodes: u32, mem_mb: u64, capacity: &Amounts) -> Vec<(Amounts, u32)> {
+pub(super) fn split(asked: &Totals, nodes: u32, mem_mb: u64, capacity: &Amounts) -> Vec<(Amounts, u32)> {
     let nodes = nodes.max(1);
     let filled = asked.nodes.is_none() && nodes > 1 && asked.gpus > 0;
     if filled && let Some(rows) = fill_nodes(asked, nodes, mem_mb, capacity) {

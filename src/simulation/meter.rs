@@ -47,12 +47,18 @@ pub struct DeviceHours {
     pub productive: i128,
     /// Allocated and asked for, but not used, by the use that the trace recorded.
     pub held_idle: i128,
-    /// Allocated while a job restarted.
-    pub startup: i128,
+    /// Allocated while a job restarted after a preemption; `startup` in reports.
+    pub restart: i128,
     /// Allocated beyond what was asked for (exclusive nodes).
     pub slack: i128,
     /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
     pub lost: i128,
+    /// Lost to other jobs on the same GPU.
+    pub neighbours: i128,
+    /// Slices of GPUs in use that no instance can be made of.
+    pub stranded: i128,
+    /// Being cut anew; nobody holds it.
+    pub startup: i128,
     /// Free while jobs wait.
     pub idle_waiting: IdleWaiting,
     /// Free without demand.
@@ -65,7 +71,7 @@ impl DeviceHours {
         let waiting = &mut self.idle_waiting;
         for amount in [
             &mut self.productive,
-            &mut self.startup,
+            &mut self.restart,
             &mut self.slack,
             &mut waiting.resources,
             &mut waiting.fragmentation,
@@ -79,11 +85,16 @@ impl DeviceHours {
         }
     }
 
+    /// What jobs held.
+    #[must_use]
+    pub fn allocated(&self) -> i128 {
+        self.productive + self.held_idle + self.restart + self.slack + self.lost + self.neighbours
+    }
+
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        let allocated = self.productive + self.held_idle + self.startup + self.slack + self.lost;
-        allocated + self.idle_waiting.sum() + self.idle
+        self.allocated() + self.stranded + self.startup + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -93,9 +104,12 @@ impl DeviceHours {
             installed: self.installed + other.installed,
             productive: self.productive + other.productive,
             held_idle: self.held_idle + other.held_idle,
-            startup: self.startup + other.startup,
+            restart: self.restart + other.restart,
             slack: self.slack + other.slack,
             lost: self.lost + other.lost,
+            neighbours: self.neighbours + other.neighbours,
+            stranded: self.stranded + other.stranded,
+            startup: self.startup + other.startup,
             idle_waiting: IdleWaiting {
                 resources: self.idle_waiting.resources + other.idle_waiting.resources,
                 fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,
@@ -255,7 +269,7 @@ impl Meter {
     pub fn restart(&mut self, pool: PoolId, gpu_us: i128) {
         let row = &mut self.hours.pools[pool].gpu;
         row.productive -= gpu_us;
-        row.startup += gpu_us;
+        row.restart += gpu_us;
     }
 
     /// The last instant up to which time is booked.

@@ -421,6 +421,7 @@ impl<'w> Batch<'w> {
             passes: self.passes,
             slurm: None,
             preemptive: None,
+            shared: None,
         }
     }
 }

@@ -354,6 +354,7 @@ impl<'a> Run<'a> {
             events,
             passes: events,
             slurm: None,
+            shared: None,
             preemptive: Some(Box::new(self.facts)),
             records: self.records,
         }

@@ -10,7 +10,7 @@
 //! Who has which speed is worked out elsewhere; this room only uses it. Metrics go on reading the recorded
 //! jobs: what a job delivers is counted in hours of the platform that it ran on.
 
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::ids::{Id, IdVec, JobId, PoolId, RequestId};
 use crate::scheduler::Shapes;
 use crate::time::SimDuration;
 use crate::workload::Workload;
@@ -83,12 +83,20 @@ impl Speeds {
     /// The jobs as a scheduler sees them: run times and limits as on the slowest pool that can hold each.
     #[must_use]
     pub fn slowest(&self, workload: &Workload, shapes: &Shapes) -> Workload {
+        self.slowest_of(workload, |request| shapes.get(shapes.of(request)).pools.iter().map(|pool| pool.pool))
+    }
+
+    /// The same where `pools` tells which pools can hold a request.
+    pub(super) fn slowest_of<P: Iterator<Item = PoolId>>(
+        &self,
+        workload: &Workload,
+        pools: impl Fn(RequestId) -> P,
+    ) -> Workload {
         let mut translated = workload.clone();
         for at in 0..workload.jobs.len() {
             let job = JobId::new(at);
             let row = &mut translated.jobs[job];
-            let pools = shapes.get(shapes.of(row.request)).pools.iter();
-            if let Some(speed) = pools.map(|pool| self.on(job, pool.pool)).min() {
+            if let Some(speed) = pools(row.request).map(|pool| self.on(job, pool)).min() {
                 row.run = speed.time_of(row.run);
                 row.limit = speed.time_of(row.limit);
             }

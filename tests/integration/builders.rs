@@ -20,6 +20,7 @@ pub struct JobRow {
     pub priority: i64,
     pub request: Request,
     pub gpu_types: Vec<String>,
+    pub mig_profile: Option<String>,
     after: Vec<(DependencyKind, Vec<String>)>,
     array: Option<(String, u32, u32)>,
     begin_us: Option<i64>,
@@ -66,6 +67,18 @@ impl JobRow {
     }
     pub fn gpus(mut self, gpus: u32) -> Self {
         self.request.gpus = Some(gpus);
+        self
+    }
+    pub fn gpu_milli(mut self, milli: u32) -> Self {
+        self.request.gpu_milli = Some(milli);
+        self
+    }
+    pub fn gpu_mem_mib(mut self, mib: u64) -> Self {
+        self.request.gpu_mem_mib = Some(mib);
+        self
+    }
+    pub fn mig(mut self, profile: &str) -> Self {
+        self.mig_profile = Some(profile.to_owned());
         self
     }
     pub fn nodes(mut self, nodes: u32) -> Self {
@@ -156,6 +169,7 @@ impl TraceBuilder {
         for (at, row) in self.rows.iter().enumerate() {
             let mut request = row.request.clone();
             request.gpu_types = row.gpu_types.iter().map(|t| workload.texts.intern(t)).collect();
+            request.mig_profile = row.mig_profile.as_ref().map(|p| workload.texts.intern(p));
             let mut flags = JobFlags::default();
             flags.set(JobFlags::LIMIT_UNKNOWN, row.limit_us.is_none());
             flags.set(JobFlags::HAS_EXTRAS, row.has_extras());

@@ -314,6 +314,7 @@ impl<'a> Reference<'a> {
                 PlacementSpec::FirstFit => room.min(),
                 PlacementSpec::BestFit => room.min_by_key(|node| (left(*node), *node)),
                 PlacementSpec::Spread => room.min_by_key(|node| (std::cmp::Reverse(left(*node)), *node)),
+                other => panic!("{other:?} is for shared GPUs"),
             };
             picked.push((best?, *ask));
         }

@@ -156,7 +156,7 @@ fn data_of(page: &str) -> serde_json::Value {
 
 #[test]
 fn shipped_scenarios_give_whole_pages_twice_the_same() {
-    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml"] {
+    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml"] {
         let compared = Compared::shipped(name);
         let page = compared.page();
         assert_well_formed(&page);
@@ -317,7 +317,7 @@ fn printed_sheets(page: &str, browser: &Path) -> usize {
 #[test]
 fn the_first_screen_prints_on_one_sheet() {
     let Some(browser) = browser() else { return };
-    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml"] {
+    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml"] {
         assert_eq!(printed_sheets(&Compared::shipped(name).page(), &browser), 1, "{name}");
     }
     assert_eq!(printed_sheets(&large().page(), &browser), 1, "six designs");

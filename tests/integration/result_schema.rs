@@ -27,7 +27,8 @@ fn spread(name: &str) -> Vec<String> {
 #[test]
 fn tables_have_the_columns_of_their_schema() {
     let directory = tempfile::tempdir().unwrap();
-    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml"] {
+    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml", "mig.toml"]
+    {
         let compared = Compared::shipped(scenario);
         let context = compared.context();
         report::write_results(&context, &Manifest::new(&context, None), directory.path()).unwrap();
@@ -46,7 +47,8 @@ fn tables_have_the_columns_of_their_schema() {
 fn the_summary_has_the_keys_of_its_schema() {
     let described: BTreeSet<String> = names("summary.json").iter().flat_map(|name| spread(name)).collect();
     let mut found = BTreeSet::new();
-    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml"] {
+    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml", "mig.toml"]
+    {
         let compared = Compared::shipped(scenario);
         keys("", &report::designs_json(&compared.context()), &mut found);
     }

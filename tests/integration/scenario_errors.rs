@@ -69,6 +69,12 @@ fn snapshot(name: &str, told: &str) {
     settings.bind(|| insta::assert_snapshot!(name, told));
 }
 
+/// The good scenario with options of the first pool's tenancy.
+fn metal(options: &str) -> String {
+    let table = "[design.metal.pool.main.tenancy.bare-metal]";
+    spoiled(table, &format!("{table}\n{options}"))
+}
+
 macro_rules! snapshots {
     ($($name:ident: $text:expr, $sets:expr;)*) => {
         $(
@@ -133,7 +139,22 @@ snapshots! {
     gpus_without_type: spoiled("gpu = \"L40S-48GB\"\n", ""), [];
     gpu_type_without_gpus: spoiled("gpus = 4\n", ""), [];
     gpu_without_memory: spoiled("L40S-48GB", "X1") + "[gpu.X1]\n", [];
-    mig_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.bare-metal]\nmig = \"dynamic\""), [];
+    mig_unknown_mode: metal("mig = \"dynamical\""), [];
+    mig_without_layouts: metal("mig = \"static\""), [];
+    mig_unknown_profile: metal("mig = \"static\"\nmig-layouts = [{ instances = [\"3g.40gb\", \"3g.20gb\"] }]"), [];
+    mig_illegal_layout: metal("mig = \"static\"\nmig-layouts = [{ instances = [\"4g.40gb@0\", \"2g.20gb@2\"] }]"), [];
+    mig_layout_too_large: metal("mig = \"static\"\nmig-layouts = [{ instances = [\"4g.40gb\", \"4g.40gb\"] }]"), [];
+    mig_and_whole_on_one_gpu: metal("mig = \"static\"\nmig-layouts = [{ instances = [\"whole\", \"1g.10gb\"] }]"), [];
+    mig_start_is_no_number: metal("mig = \"static\"\nmig-layouts = [{ instances = [\"3g.40gb@end\"] }]"), [];
+    mig_more_layouts_than_gpus: metal("mig = \"static\"\nmig-layouts = [{ gpus = 5, instances = [\"7g.80gb\"] }, { gpus = 4, instances = [\"whole\"] }]"), [];
+    mig_and_shares: metal("mig = \"dynamic\"\nsharing = \"mps\""), [];
+    mig_options_without_mig: metal("mig-keep-s = 10\nco-location = \"pairs\""), [];
+    mig_time_out_of_range: metal("mig = \"dynamic\"\nmig-instance-s = -1"), [];
+    co_location_loss_out_of_range: metal("sharing = \"mps\"\nco-location-loss = 1.5"), [];
+    mig_on_a_gpu_without: format!("{GOOD}\n[design.cloud.pool.main.tenancy.bare-metal]\nmig = \"dynamic\"\n"), [];
+    conservative_on_shared_gpus: metal("sharing = \"mps\"").replace("[policy.easy]", "[policy.conservative]"), [];
+    slice_law_out_of_range: format!("{GOOD}\n[slice-law.training]\nhost = 1.2\n"), [];
+    slice_law_of_no_family: format!("{GOOD}\n[slice-law.training]\nfamily = \"ResNet-51\"\n"), [];
     vm_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nhypervisor = \"kvm\""), [];
     containers_not_yet: spoiled("tenancy.bare-metal", "tenancy.containers"), [];
     unknown_baseline: spoiled("baseline = \"metal\"", "baseline = \"metall\""), [];

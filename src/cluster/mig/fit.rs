@@ -12,15 +12,19 @@ pub struct SliceNeed {
     pub share_milli: u32,
 }
 
+/// Whether an instance of profile `id` satisfies `need`.
+#[must_use]
+pub fn satisfies(model: &GpuModel, id: ProfileId, need: SliceNeed) -> bool {
+    let profile = model.profile(id);
+    let share = u32::from(profile.compute_slices) * 1000;
+    profile.memory_mib >= need.memory_mib && share >= need.share_milli * u32::from(model.compute_slices)
+}
+
 /// The plain profile with the fewest memory slices, then the fewest compute slices, that satisfies
 /// `need`; `None` if not even the whole GPU does.
 #[must_use]
 pub fn smallest_fitting(model: &GpuModel, need: SliceNeed) -> Option<ProfileId> {
-    let fits = |id: &ProfileId| {
-        let profile = model.profile(*id);
-        let share = u32::from(profile.compute_slices) * 1000;
-        profile.memory_mib >= need.memory_mib && share >= need.share_milli * u32::from(model.compute_slices)
-    };
+    let fits = |id: &ProfileId| satisfies(model, *id, need);
     let size = |id: &ProfileId| {
         let profile = model.profile(*id);
         (profile.memory_slices, profile.compute_slices, *id)

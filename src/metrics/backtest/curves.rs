@@ -168,7 +168,7 @@ pub(super) fn utilization(case: &Case<'_>) -> UtilizationCurve {
     let steps = span.div_euclid(step) + i64::from(span % step > 0);
     let area = || Area { from, to, step, cpu: vec![0; steps as usize], gpu: vec![0; steps as usize] };
     let (mut real, mut ours) = (area(), area());
-    let asked = asked_by_request(case.workload, case.cluster);
+    let asked = asked_by_request(case.workload, case.cluster, None);
     for (id, job) in case.workload.jobs.iter_ids() {
         let id: JobId = id;
         let (past, record) = (case.workload.recorded(id), &case.records[id]);

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::Grant;
+use crate::cluster::cards::CARD_UNITS;
+use crate::cluster::{CardGrant, Grant};
 use crate::experiment::DesignResult;
+use crate::time::SimTime;
 
 /// Most rows of a heat map; more nodes share rows with their neighbours in the pool.
 const ROWS: u32 = 40;
@@ -41,25 +43,46 @@ pub(super) fn heat_map(result: &DesignResult, window: Window) -> Value {
     let devices =
         |grant: &Grant| if gpus { i64::from(grant.gpus.count_ones()) } else { i64::from(grant.cpus) };
     let mut cells = vec![0i128; rows.names.len() * window.steps];
-    for (_, start, end, allocation) in result.outcome.holdings() {
-        let (start, end) = (start.micros() - window.from, end.micros() - window.from);
+    let mut add = |node: u32, from: SimTime, until: SimTime, amount: i64| {
         let last = window.step * window.steps as i64;
-        let (start, end) = (start.clamp(0, last), end.clamp(0, last));
-        for grant in allocation {
-            let row = rows.of_node[grant.node.0 as usize];
-            let line = &mut cells[row * window.steps..][..window.steps];
-            spread(line, window.step, start, end, devices(grant));
+        let start = (from.micros() - window.from).clamp(0, last);
+        let end = (until.micros() - window.from).clamp(0, last);
+        let line = &mut cells[rows.of_node[node as usize] * window.steps..][..window.steps];
+        spread(line, window.step, start, end, amount);
+    };
+    let shared = result.outcome.shared.as_deref().filter(|_| gpus);
+    for held in shared.into_iter().flat_map(|facts| &facts.holdings) {
+        let until = if held.until == SimTime::NEVER { result.outcome.last_instant } else { held.until };
+        for grant in &held.allocation {
+            add(grant.node.0, held.from, until, units(result, grant));
         }
     }
+    if shared.is_none() {
+        for (_, start, end, allocation) in result.outcome.holdings() {
+            allocation.iter().for_each(|grant| add(grant.node.0, start, end, devices(grant)));
+        }
+    }
+    let per_device = if shared.is_some() { i128::from(CARD_UNITS) } else { 1 };
     let levels: Vec<String> = cells
         .chunks(window.steps)
         .zip(&rows.capacity)
         .map(|(line, capacity)| {
-            let full = i128::from(*capacity) * i128::from(window.step);
+            let full = i128::from(*capacity) * i128::from(window.step) * per_device;
             line.iter().map(|cell| char::from(LEVELS[level(*cell, full)])).collect()
         })
         .collect();
     json!({ "names": rows.names, "rows": levels })
+}
+
+/// Parts of GPUs in a grant, in the units of the hours.
+fn units(result: &DesignResult, grant: &CardGrant) -> i64 {
+    let mut first = 0;
+    let pool = result.design.cluster.pools.iter().position(|pool| {
+        first += pool.count;
+        grant.node.0 < first
+    });
+    let cards = &result.design.sharing.cards[pool.expect("the node is of a pool")];
+    grant.devices.iter().map(|device| i64::from(cards.units(device))).sum()
 }
 
 /// Nearest level of `part` of `full`; anything above zero is at least level 1.

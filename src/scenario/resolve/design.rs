@@ -1,7 +1,7 @@
 //! The `[design.NAME]` tables: pools, nodes, tenancy.
 
 use super::slurm::SlurmSite;
-use super::{Notes, price, slurm};
+use super::{Notes, price, sharing, slurm};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -87,8 +87,9 @@ fn design(
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
-    let speedup = SpeedupSpec::default();
-    Some(Design { name: name.to_owned(), label, cluster, pools, slurm, speedup })
+    let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
+    let name = name.to_owned();
+    Some(Design { name, label, cluster, pools, slurm, speedup, sharing, shares_gpus: false })
 }
 
 fn pool(
@@ -109,10 +110,7 @@ fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Te
     let slot_path = [path[0], path[1], path[2], path[3], "tenancy"];
     let tenancy = notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
     let (kind, option) = match &tenancy {
-        TenancyTable::BareMetal(options) => match &options.mig {
-            None => return Tenancy::BareMetal,
-            Some(value) => ("bare-metal", Some(("mig".to_owned(), format!("\"{value}\"")))),
-        },
+        TenancyTable::BareMetal(_) => return Tenancy::BareMetal,
         TenancyTable::Containers(options) => ("containers", first_option(options)),
         TenancyTable::Vm(options) => ("vm", first_option(options)),
     };
@@ -124,10 +122,7 @@ fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Te
         }
         None => format!("the tenancy `{kind}`"),
     };
-    let help = format!(
-        "this version models whole GPUs on bare metal: write [{}.tenancy.bare-metal] without options",
-        dotted(path)
-    );
+    let help = format!("this version models bare metal: write [{}.tenancy.bare-metal]", dotted(path));
     notes.error_help("W0218", &at, format!("{named} is not modelled yet"), help);
     Tenancy::BareMetal
 }

@@ -180,6 +180,11 @@ fn placement_spec(placement: Placement) -> PlacementSpec {
         Placement::FirstFit => PlacementSpec::FirstFit,
         Placement::BestFit => PlacementSpec::BestFit,
         Placement::Spread => PlacementSpec::Spread,
+        Placement::DotProduct => PlacementSpec::DotProduct,
+        Placement::GpuClustering => PlacementSpec::GpuClustering,
+        Placement::GpuPacking => PlacementSpec::GpuPacking,
+        Placement::Fgd => PlacementSpec::Fgd,
+        Placement::MigBestFit => PlacementSpec::MigBestFit,
     }
 }
 

@@ -45,7 +45,7 @@ const GPU_UNIT: i64 = 8_000;
 
 /// Scores feasible nodes. FGD needs the usual requests; the others pass them over.
 #[derive(Clone, Debug)]
-pub(super) struct Scorer {
+pub(in crate::scheduler) struct Scorer {
     policy: SharingPolicy,
     mix: TypicalMix,
     /// For FGD: the largest growth of fragmentation that has at least the score of the position.
@@ -53,17 +53,22 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    pub(super) fn new(policy: SharingPolicy, mix: TypicalMix) -> Self {
+    pub(in crate::scheduler) fn new(policy: SharingPolicy, mix: TypicalMix) -> Self {
         let fgd_limits = fgd_limits(mix.weight());
         Self { policy, mix, fgd_limits }
     }
 
-    pub(super) fn mix_mut(&mut self) -> &mut TypicalMix {
+    pub(in crate::scheduler) fn mix_mut(&mut self) -> &mut TypicalMix {
         &mut self.mix
     }
 
     /// The score of a node that holds the demand; `fragmentation` is the node's own.
-    pub(super) fn score(&mut self, demand: &SharedDemand, node: &SharedNode, fragmentation: i64) -> i32 {
+    pub(in crate::scheduler) fn score(
+        &mut self,
+        demand: &SharedDemand,
+        node: &SharedNode,
+        fragmentation: i64,
+    ) -> i32 {
         let score = match self.policy {
             SharingPolicy::Random => 0,
             SharingPolicy::DotProduct => dot_product(demand, node),
@@ -76,7 +81,12 @@ impl Scorer {
     }
 
     /// The best score over the cards that the demand could take, and the first card that has it.
-    pub(super) fn fgd(&mut self, demand: &SharedDemand, node: &SharedNode, fragmentation: i64) -> (i64, u8) {
+    pub(in crate::scheduler) fn fgd(
+        &mut self,
+        demand: &SharedDemand,
+        node: &SharedNode,
+        fragmentation: i64,
+    ) -> (i64, u8) {
         let mut best = (i64::MAX, 0);
         let mut score = -1;
         let limits = &self.fgd_limits;

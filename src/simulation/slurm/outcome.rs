@@ -200,6 +200,7 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         events: told.events,
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
+        shared: None,
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,

@@ -1,0 +1,168 @@
+//! GPUs card by card: given whole, in shares, or cut into MIG instances.
+//!
+//! ```text
+//!   node ── card 0  whole        free or taken
+//!        ── card 1  in shares    600/1000 free, 40 GiB free
+//!        ── card 2  cut          3g.40gb@0 busy, 2g.20gb@4 idle, 1g.10gb@6 making
+//! ```
+//!
+//! - [`node`]: [`CardNode`], what is free on a node; taking, giving back and cutting anew
+//! - [`ledger`]: [`CardLedger`], all nodes: the only writer of capacity where GPUs are shared
+//! - [`referee`]: re-adds a history of holdings without the ledger's code
+//!
+//! One GPU has one mode at a time: whole, shares or instances. This room decides nothing and knows no time.
+//!
+//! Invariants: a card is never taken beyond 1000 thousandths or its memory; instances on a card are a
+//! legal layout at all times; only instances that nobody uses are destroyed; what is given back was taken.
+
+pub mod ledger;
+pub mod node;
+pub mod referee;
+
+use smallvec::SmallVec;
+
+use super::mig::{GpuModel, Layout, Placement};
+use crate::ids::NodeId;
+
+pub use ledger::CardLedger;
+pub use node::{Card, CardNode, Instance, InstanceState, Reshape};
+
+/// A whole card, in thousandths.
+pub const CARD_MILLI: u16 = 1000;
+
+/// Units of a card in the hours: a common multiple of thousandths and of the slices of MIG.
+pub const CARD_UNITS: u32 = 21_000;
+
+/// How the GPUs of a pool are given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardMode {
+    /// Whole GPUs only.
+    Whole,
+    /// Thousandths of a GPU (MPS, time slices); a whole GPU is 1000 of them.
+    Shares,
+    /// MIG instances; whole GPUs where no instance is.
+    Mig(MigPool),
+}
+
+/// When the layout of a GPU may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutChange {
+    /// Never: as cut before the run.
+    Never,
+    /// Whenever a job needs an instance that idle slices can be cut into.
+    OnDemand,
+    /// As a planner says that looks at the whole queue.
+    Planned,
+}
+
+/// MIG on the GPUs of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigPool {
+    /// The GPU.
+    pub model: &'static GpuModel,
+    /// The layout that each GPU of a node has first; `None` = MIG is off on it.
+    pub start: Vec<Option<Layout>>,
+    /// When layouts change.
+    pub change: LayoutChange,
+    /// Whether a node must be empty for that (mig-parted), or only the slices concerned.
+    pub whole_node: bool,
+    /// Whether a request for one GPU that says how much memory it needs is given an instance.
+    pub by_memory: bool,
+}
+
+/// The GPUs of a pool's nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardPool {
+    /// How they are given out.
+    pub mode: CardMode,
+    /// Memory of each that programs can use, in MiB; `None` = not known, never a limit.
+    pub memory_mib: Option<u64>,
+}
+
+impl CardPool {
+    /// Whole GPUs of unknown memory.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self { mode: CardMode::Whole, memory_mib: None }
+    }
+
+    /// MIG, where it is on.
+    #[must_use]
+    pub fn mig(&self) -> Option<&MigPool> {
+        match &self.mode {
+            CardMode::Mig(mig) => Some(mig),
+            CardMode::Whole | CardMode::Shares => None,
+        }
+    }
+
+    /// What a device is worth in the hours: the whole card, its thousandths, or its compute slices.
+    #[must_use]
+    pub fn units(&self, device: &Device) -> u32 {
+        match device {
+            Device::Whole { .. } => CARD_UNITS,
+            Device::Share { milli, .. } => CARD_UNITS / u32::from(CARD_MILLI) * u32::from(*milli),
+            Device::Instance { placement, .. } => {
+                let mig = self.mig().expect("only cut cards have instances");
+                slice_units(mig.model, mig.model.profile(placement.profile).compute_slices)
+            }
+        }
+    }
+}
+
+/// Hours units of so many compute slices of a GPU.
+#[must_use]
+pub fn slice_units(model: &GpuModel, slices: u8) -> u32 {
+    CARD_UNITS / u32::from(model.compute_slices) * u32::from(slices)
+}
+
+/// What a job holds of one card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// All of it.
+    Whole {
+        /// Index on the node.
+        card: u8,
+    },
+    /// Thousandths and memory of it.
+    Share {
+        /// Index on the node.
+        card: u8,
+        /// Thousandths.
+        milli: u16,
+        /// Memory, in MiB.
+        mib: u64,
+    },
+    /// A MIG instance.
+    Instance {
+        /// Index on the node.
+        card: u8,
+        /// Which.
+        placement: Placement,
+    },
+}
+
+impl Device {
+    /// Index of its card on the node.
+    #[must_use]
+    pub fn card(&self) -> u8 {
+        match self {
+            Self::Whole { card } | Self::Share { card, .. } | Self::Instance { card, .. } => *card,
+        }
+    }
+}
+
+/// What an allocation holds on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardGrant {
+    /// The node.
+    pub node: NodeId,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub mem_mb: u64,
+    /// Parts of GPUs.
+    pub devices: SmallVec<[Device; 1]>,
+}
+
+/// What one job holds: a grant per node.
+pub type CardAllocation = SmallVec<[CardGrant; 1]>;

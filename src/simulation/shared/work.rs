@@ -1,0 +1,255 @@
+//! Work left and speed of each running job.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::meter::{JobLevels, SharedMeter};
+use crate::cluster::cards::{CARD_UNITS, CardAllocation, CardPool, Device};
+use crate::ids::{Id, JobId, NodeId, PoolId};
+use crate::kernel::{Calendar, Phase};
+use crate::scheduler::shared::speed::Resident;
+use crate::scheduler::shared::{SPEED_ONE, SharedScheduler};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::{JobFlags, Workload};
+
+use super::model::Timer;
+
+/// A job that holds parts of GPUs.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) job: JobId,
+    pub(super) pool: PoolId,
+    /// When it was placed.
+    pub(super) placed: SimTime,
+    /// Whether its instances are there.
+    pub(super) is_running: bool,
+    devices: SmallVec<[(NodeId, Device); 1]>,
+    /// Work left at `since`, in microseconds x 10^-9.
+    left: i128,
+    speed: u64,
+    /// Speed if nobody else were on its GPUs.
+    alone: u64,
+    since: SimTime,
+    resident: Resident,
+    pub(super) units: u32,
+    levels: JobLevels,
+    ask: Ask,
+}
+
+/// What a job asked for, in units.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// Of GPUs; `None` = what it was given.
+    pub(super) gpu_units: Option<u64>,
+    /// CPUs held beyond what was asked for.
+    pub(super) cpu_slack: u32,
+    /// CPUs held.
+    pub(super) cpus: u32,
+    /// Run time on the GPUs of this pool, as far as their model matters.
+    pub(super) run: SimDuration,
+    /// Speed on what the run time was measured on.
+    pub(super) reference: u64,
+    /// Thousandths of its GPUs that it used where it was measured.
+    pub(super) util_milli: Option<u16>,
+}
+
+/// All slots, and who is on which GPU where that matters.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) slots: Vec<Option<Slot>>,
+    /// By node and card.
+    residents: FxHashMap<(u32, u8), SmallVec<[u32; 4]>>,
+}
+
+impl Work {
+    /// A job was placed; it does not run yet.
+    #[expect(clippy::too_many_arguments, reason = "what is known of a job that starts")]
+    pub(super) fn place(
+        &mut self,
+        slot: u32,
+        job: JobId,
+        pool: PoolId,
+        allocation: &CardAllocation,
+        ask: Ask,
+        now: SimTime,
+        (workload, spec, scheduler): (&Workload, &CardPool, &SharedScheduler<'_>),
+        meter: &mut SharedMeter,
+    ) {
+        let row = &workload.jobs[job];
+        let speeds = scheduler.speeds();
+        let devices: SmallVec<[(NodeId, Device); 1]> = allocation
+            .iter()
+            .flat_map(|grant| grant.devices.iter().map(|device| (grant.node, *device)))
+            .collect();
+        let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
+        let alone = allocation.iter().map(on).min().unwrap_or(SPEED_ONE);
+        let law = speeds.law(row);
+        let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
+        let mut placed = Slot {
+            job,
+            pool,
+            placed: now,
+            is_running: false,
+            units: devices.iter().map(|(_, device)| spec.units(device)).sum(),
+            devices,
+            left: i128::from(ask.run.micros()) * i128::from(ask.reference),
+            speed: 0,
+            alone,
+            since: now,
+            resident: Resident { law, use_alone },
+            levels: JobLevels::default(),
+            ask,
+        };
+        placed.relevel(meter);
+        let at = slot as usize;
+        if at >= self.slots.len() {
+            self.slots.resize_with(at + 1, || None);
+        }
+        self.slots[at] = Some(placed);
+    }
+
+    /// A placed job begins to run.
+    pub(super) fn run(
+        &mut self,
+        slot: u32,
+        now: SimTime,
+        workload: &Workload,
+        (spec, scheduler): (&CardPool, &SharedScheduler<'_>),
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        let row = self.slots[slot as usize].as_mut().expect("a placed job has a slot");
+        row.is_running = true;
+        row.since = now;
+        if row.devices.is_empty() || !scheduler.speeds().neighbours_matter(row.pool.index(), spec) {
+            let speed = row.alone;
+            row.set_speed(speed, now, slot, meter, calendar);
+            return;
+        }
+        let cards = row.cards();
+        for card in &cards {
+            self.residents.entry(*card).or_default().push(slot);
+        }
+        self.retune(&cards, now, workload, scheduler, meter, calendar);
+    }
+
+    /// A job ends or is withdrawn.
+    pub(super) fn leave(
+        &mut self,
+        slot: u32,
+        now: SimTime,
+        workload: &Workload,
+        scheduler: &SharedScheduler<'_>,
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) -> Slot {
+        let row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        meter.change(row.pool, &row.levels, &JobLevels::default());
+        let mut cards = row.cards();
+        cards.retain(|card| match self.residents.get_mut(card) {
+            Some(on) => {
+                on.retain(|other| *other != slot);
+                true
+            }
+            None => false,
+        });
+        self.retune(&cards, now, workload, scheduler, meter, calendar);
+        row
+    }
+
+    /// Gives every job on `cards` the speed that it has with its neighbours of now.
+    fn retune(
+        &mut self,
+        cards: &[(u32, u8)],
+        now: SimTime,
+        workload: &Workload,
+        scheduler: &SharedScheduler<'_>,
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
+        for card in cards {
+            touched.extend(self.residents.get(card).into_iter().flatten().copied());
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for slot in touched {
+            let speed = self.speed(slot, workload, scheduler);
+            let row = self.slots[slot as usize].as_mut().expect("residents have slots");
+            row.set_speed(speed, now, slot, meter, calendar);
+        }
+    }
+
+    /// Speed of a job now: that on its slowest GPU.
+    fn speed(&self, slot: u32, workload: &Workload, scheduler: &SharedScheduler<'_>) -> u64 {
+        let row = self.slots[slot as usize].as_ref().expect("residents have slots");
+        if workload.jobs[row.job].flags.has(JobFlags::SESSION) {
+            return SPEED_ONE;
+        }
+        let on_card = |card: &(u32, u8)| {
+            let others = self.residents.get(card).into_iter().flatten().filter(|other| **other != slot);
+            let others: SmallVec<[Resident; 8]> =
+                others.filter_map(|other| self.slots[*other as usize].as_ref().map(|s| s.resident)).collect();
+            scheduler.speeds().beside(&row.resident, &others, row.pool.index())
+        };
+        row.cards().iter().map(on_card).min().unwrap_or(SPEED_ONE).min(row.alone)
+    }
+}
+
+impl Slot {
+    fn cards(&self) -> SmallVec<[(u32, u8); 4]> {
+        let mut cards: SmallVec<[(u32, u8); 4]> =
+            self.devices.iter().map(|(node, device)| (node.0, device.card())).collect();
+        cards.sort_unstable();
+        cards.dedup();
+        cards
+    }
+
+    /// Settles the work done so far and goes on at `speed`.
+    fn set_speed(
+        &mut self,
+        speed: u64,
+        now: SimTime,
+        slot: u32,
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        if speed == self.speed {
+            return;
+        }
+        self.left -= i128::from(now.since(self.since).micros()) * i128::from(self.speed);
+        self.since = now;
+        self.speed = speed;
+        let per = i128::from(speed);
+        let us = (self.left.max(0) + per - 1) / per;
+        let us = i64::try_from(us).unwrap_or(i64::MAX).min(SimDuration::MAX.micros());
+        calendar.set(Timer::End(slot), now + SimDuration::from_micros(us), Phase::Release);
+        self.relevel(meter);
+    }
+
+    /// Books what it holds anew: start-up until it runs, then slack (more than asked for), what neighbours cost,
+    /// what it holds and does not use, and the rest as productive.
+    fn relevel(&mut self, meter: &mut SharedMeter) {
+        let units = i128::from(self.units);
+        let cpu_slack = i128::from(self.ask.cpu_slack) * i128::from(CARD_UNITS);
+        let cpus = i128::from(self.ask.cpus) * i128::from(CARD_UNITS) - cpu_slack;
+        let mut levels = JobLevels { cpus, cpu_slack, ..JobLevels::default() };
+        if self.is_running {
+            levels.slack = self.ask.gpu_units.map_or(0, |asked| (units - i128::from(asked)).max(0));
+            let rest = units - levels.slack;
+            let (alone, speed) = (i128::from(self.alone), i128::from(self.speed));
+            levels.neighbours = rest * (alone - speed) / alone;
+            let rest = rest - levels.neighbours;
+            let used = self.ask.util_milli.map_or(rest, |milli| {
+                let whole = i128::from(milli) * i128::from(CARD_UNITS) / 1000 * self.devices.len() as i128;
+                (whole * speed / i128::from(SPEED_ONE)).min(rest)
+            });
+            levels.held_idle = rest - used;
+            levels.productive = used;
+        } else {
+            levels.startup = units;
+        }
+        meter.change(self.pool, &self.levels, &levels);
+        self.levels = levels;
+    }
+}
