@@ -59,8 +59,10 @@ pub fn validate_slurm(dirs: &[&Path], seeds: u64) -> Result<SlurmValidation, Vec
 #[must_use]
 pub fn recordings(shared: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(shared.join("slurm-reference")) else { return Vec::new() };
-    let mut dirs: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("slurm.conf").is_file()).collect();
+    let mut dirs: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("slurm.conf").is_file())
+        .collect();
     dirs.sort();
     dirs
 }

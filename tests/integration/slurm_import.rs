@@ -145,18 +145,24 @@ fn what_becomes_of_the_options_of_a_partition() {
                  PartitionName=b Nodes=n1 OverSubscribe=FORCE:4 QOS=gone PreemptMode=SUSPEND\n\
                  PartitionName=c Nodes=n1 OverSubscribe=YES:4\n";
     desk.put("parts.conf", format!("NodeName=n[1-2] CPUs=4\nPreemptType=preempt/partition_prio\n{parts}"));
-    let told = desk.run(&["import", "slurm", "--slurm-conf", "parts.conf", "--assoc", "accounts.txt", "--json"]).ok();
+    let told = desk
+        .run(&["import", "slurm", "--slurm-conf", "parts.conf", "--assoc", "accounts.txt", "--json"])
+        .ok();
     let object = told.json();
     let options = object["coverage"]["options"].as_array().unwrap();
     let word = |option: &str, line: u64| {
         let row = options.iter().find(|row| row["option"] == option && row["line"] == line);
         row.unwrap()["treatment"].as_str().unwrap().to_owned()
     };
-    for option in ["OverSubscribe", "ExclusiveUser", "LLN", "QOS", "AllowAccounts", "AllowQos", "PreemptMode"] {
+    for option in ["OverSubscribe", "ExclusiveUser", "LLN", "QOS", "AllowAccounts", "AllowQos", "PreemptMode"]
+    {
         assert_eq!(word(option, 3), "honoured", "{option}");
     }
     assert_eq!([word("AllowGroups", 3), word("GraceTime", 3)], ["approximated", "approximated"]);
-    assert_eq!([word("OverSubscribe", 4), word("QOS", 4), word("PreemptMode", 4)], ["not yet", "not yet", "not yet"]);
+    assert_eq!(
+        [word("OverSubscribe", 4), word("QOS", 4), word("PreemptMode", 4)],
+        ["not yet", "not yet", "not yet"]
+    );
     assert_eq!(word("OverSubscribe", 5), "approximated");
     assert!(told.stderr.contains("W0515"), "{}", told.stderr);
 }

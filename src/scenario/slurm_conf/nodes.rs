@@ -316,7 +316,8 @@ fn set_partition_rules(
         "qos" => match config.accounting.find_qos(&pair.value) {
             Some(qos) => partition.qos = Some(qos),
             None => {
-                let message = format!("partition {} names QOS {}, which is not known", partition.name, pair.value);
+                let message =
+                    format!("partition {} names QOS {}, which is not known", partition.name, pair.value);
                 let help = "give the accounting database (`assoc`): without that QOS the partition has no limits of one";
                 diagnostics.push(Diagnostic::warning("W0515", message).at(pair.place()).help(help));
             }
@@ -411,14 +412,18 @@ fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
         "qos" if qos_known => Treatment::Honoured,
         "qos" => Treatment::NotYet("the QOS is in no file of accounts that was given: no limits"),
         "allowgroups" if upper == "ALL" => Treatment::Honoured,
-        "allowgroups" => {
-            Treatment::Approximated("by `groups` of [policy.slurm] (getent group); without it everybody is let in")
-        }
+        "allowgroups" => Treatment::Approximated(
+            "by `groups` of [policy.slurm] (getent group); without it everybody is let in",
+        ),
         "selecttypeparameters" if upper == "CR_LLN" => Treatment::Honoured,
-        "selecttypeparameters" => Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster"),
+        "selecttypeparameters" => {
+            Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster")
+        }
         "exclusivetopo" if upper == "NO" => Treatment::Honoured,
         "gracetime" if pair.value == "0" => Treatment::Honoured,
-        "gracetime" => Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known"),
+        "gracetime" => {
+            Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known")
+        }
         "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
         "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
             Treatment::NotYet("limits on what a job takes of a node")

@@ -130,7 +130,9 @@ fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Tre
                 return Some(Treatment::Approximated("CPUs are counted singly, not by socket"));
             }
             if has("cr_pack_nodes") {
-                return Some(Treatment::Ignored("CR_Pack_Nodes lays out tasks inside the nodes that a job has got"));
+                return Some(Treatment::Ignored(
+                    "CR_Pack_Nodes lays out tasks inside the nodes that a job has got",
+                ));
             }
         }
         "preempttype" => {

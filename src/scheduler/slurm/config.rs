@@ -13,8 +13,8 @@ pub use accounting::{
 };
 pub use hardware::{DeviceTypeId, GresCount, NodeConf, PartitionConf, PartitionState};
 pub use parameters::{
-    BackfillParameters, BackfillRule, MainParameters, PreemptMode, PreemptParameters, PreemptType, PriorityParameters,
-    PriorityWeights, SchedulerKind, SelectParameters,
+    BackfillParameters, BackfillRule, MainParameters, PreemptMode, PreemptParameters, PreemptType,
+    PriorityParameters, PriorityWeights, SchedulerKind, SelectParameters,
 };
 
 use super::NodeSet;

@@ -337,7 +337,9 @@ impl Controller<'_> {
     /// Resumed nodes have registered; tells whether any of them can be used from now on.
     pub fn register_nodes(&mut self, nodes: &NodeSet, now_s: i64) -> bool {
         let mut newly_up = false;
-        for node in nodes.ones().filter(|n| self.nodes[*n].standing == Standing::Registering).collect::<Vec<_>>() {
+        for node in
+            nodes.ones().filter(|n| self.nodes[*n].standing == Standing::Registering).collect::<Vec<_>>()
+        {
             self.nodes[node].standing = Standing::Up;
             self.usable.insert(node);
             newly_up = true;

@@ -286,9 +286,9 @@ impl Controller<'_> {
             limits.any(|l| get(l).iter().any(|(t, _)| *t == tres))
         };
         let mut per_job = accounting.chain(assoc).map(|a| &accounting.assoc(a).limits.max_tres_per_job);
-        let per_job = per_job.find(|l| !l.is_empty()).and_then(|l| {
-            over(l.iter().filter(|(t, _)| !of_qos(|l| &l.max_tres_per_job, *t)), None, tres)
-        });
+        let per_job = per_job
+            .find(|l| !l.is_empty())
+            .and_then(|l| over(l.iter().filter(|(t, _)| !of_qos(|l| &l.max_tres_per_job, *t)), None, tres));
         if let Some(at) = per_job {
             return Some(ASSOC_PER_JOB.of(at));
         }

@@ -172,7 +172,9 @@ impl Controller<'_> {
             Some(Reason::AccountNotAllowed)
         } else if !allowed(qos, partition.allow_qos.as_deref(), &partition.deny_qos) {
             Some(Reason::QosNotAllowed)
-        } else if !flags.partition_time_limit && partition.max_time_min.is_some_and(|most| record.limit_min > most) {
+        } else if !flags.partition_time_limit
+            && partition.max_time_min.is_some_and(|most| record.limit_min > most)
+        {
             Some(Reason::PartitionTimeLimit)
         } else if (!flags.partition_max_nodes && partition.max_nodes.is_some_and(|most| ask.min_nodes > most))
             || (!flags.partition_min_nodes && ask.max_nodes.is_some_and(|most| most < partition.min_nodes))

@@ -187,11 +187,7 @@ impl<'a> Daemon<'a> {
     /// Asks resumed nodes to register; they can be used when they have.
     fn ping(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         for at in std::mem::take(&mut self.to_ping) {
-            calendar.set(
-                Timer::Registered(at),
-                now + self.run.chance.registration(at),
-                Phase::Release,
-            );
+            calendar.set(Timer::Registered(at), now + self.run.chance.registration(at), Phase::Release);
         }
     }
 

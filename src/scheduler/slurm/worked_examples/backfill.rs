@@ -36,10 +36,7 @@ fn every_job_gets_a_reservation_unless_a_parameter_says_otherwise() {
 
 #[test]
 fn an_array_gets_as_many_reservations_as_bf_max_job_array_resv() {
-    let array = JobSpec {
-        array: Some(ArraySpec { tasks: (0..5).collect(), limit: None }),
-        ..job(4, 8, 10)
-    };
+    let array = JobSpec { array: Some(ArraySpec { tasks: (0..5).collect(), limit: None }), ..job(4, 8, 10) };
     // behind it another job: its start tells how many tasks have a reservation
     for most in [1, 3] {
         let starts = planned(|bf| bf.max_job_array_resv = most, &[array.clone(), job(4, 8, 10)]);
@@ -97,9 +94,7 @@ fn easy_protects_the_first_job_and_conservative_all() {
         of("b", job(2, 8, 10)),
         of("b", job(1, 8, 20)),
     ];
-    for (rule, starts) in
-        [(BackfillRule::Easy, vec![0, 1, 4]), (BackfillRule::Conservative, vec![0, 1])]
-    {
+    for (rule, starts) in [(BackfillRule::Easy, vec![0, 1, 4]), (BackfillRule::Conservative, vec![0, 1])] {
         let mut config = site(4);
         for (n, kind) in ["a", "b", "a", "b"].iter().enumerate() {
             config.nodes[n].features = vec![(*kind).to_owned()];

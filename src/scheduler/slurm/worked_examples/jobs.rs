@@ -14,7 +14,8 @@ fn exit_codes_decide_afterok_and_afternotok() {
     let config = site(1);
     let hardware = hardware_of(&config);
     for (exit_ok, starts) in [(true, vec![2, 4]), (false, vec![3, 4])] {
-        let specs = [job(1, 1, 10), after(After, 0), after(AfterOk, 0), after(AfterNotOk, 0), after(AfterAny, 0)];
+        let specs =
+            [job(1, 1, 10), after(After, 0), after(AfterOk, 0), after(AfterNotOk, 0), after(AfterAny, 0)];
         let mut controller = Controller::new(&config, &hardware, &specs, 0);
         submit_all(&mut controller, 0);
         assert_eq!(pass(&mut controller, 3), [0]);
@@ -45,8 +46,7 @@ fn kill_invalid_depend_withdraws_the_chain() {
 fn a_refused_or_unknown_job_counts_as_ended_without_success() {
     let config = site(1);
     let hardware = hardware_of(&config);
-    let specs =
-        [job(9, 1, 10), after(DependencyKind::AfterAny, 0), after(DependencyKind::AfterOk, 0)];
+    let specs = [job(9, 1, 10), after(DependencyKind::AfterAny, 0), after(DependencyKind::AfterOk, 0)];
     let mut controller = Controller::new(&config, &hardware, &specs, 0);
     assert!(controller.submit(0, 0).is_err());
     (1..3).for_each(|spec| {
@@ -77,7 +77,8 @@ fn singleton_waits_for_all_earlier_jobs_of_its_name_and_user() {
 fn at_most_k_tasks_of_an_array_run_at_once() {
     let config = site(4);
     let hardware = hardware_of(&config);
-    let array = |limit| JobSpec { array: Some(ArraySpec { tasks: (0..4).collect(), limit }), ..job(1, 8, 10) };
+    let array =
+        |limit| JobSpec { array: Some(ArraySpec { tasks: (0..4).collect(), limit }), ..job(1, 8, 10) };
     let specs = [array(Some(2))];
     let mut controller = Controller::new(&config, &hardware, &specs, 0);
     submit_all(&mut controller, 0);

@@ -38,10 +38,9 @@ fn a_limit_of_the_qos_hides_the_same_limit_of_the_association() {
     // the user may have one running job; a QOS that allows two replaces that
     let mut config = with_users(site(3), &["u1"]);
     config.accounting.assocs.last_mut().unwrap().limits.max_jobs = Some(1);
-    for (of_qos, starts, why) in [
-        (None, vec![0], "AssocMaxJobsLimit"),
-        (Some(2), vec![0, 1], "QOSMaxJobsPerUserLimit"),
-    ] {
+    for (of_qos, starts, why) in
+        [(None, vec![0], "AssocMaxJobsLimit"), (Some(2), vec![0, 1], "QOSMaxJobsPerUserLimit")]
+    {
         config.accounting.qos[0].limits.max_jobs = of_qos;
         let hardware = hardware_of(&config);
         let specs = [job(1, 1, 10), job(1, 1, 10), job(1, 1, 10)];

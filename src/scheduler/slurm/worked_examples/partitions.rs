@@ -36,7 +36,11 @@ fn nodes_of_an_exclusive_user_are_for_nobody_else() {
     let on = |n: u32, c: &Controller<'_>| c.job(JobIx(n)).nodes.ones().collect::<Vec<_>>();
     assert_eq!([0, 1, 2].map(|n| on(n, &controller)), [[0], [0], [1]]);
     assert_eq!(reason(&controller, 3), "Resources");
-    assert_eq!(controller.job(JobIx(4)).state, State::Pending, "nor may a job of another partition join them");
+    assert_eq!(
+        controller.job(JobIx(4)).state,
+        State::Pending,
+        "nor may a job of another partition join them"
+    );
     assert_eq!(cycle(&mut controller, 4), [0; 0], "no reservation either: the nodes are no choice at all");
     assert_eq!(controller.job(JobIx(3)).start_s, 0);
     end(&mut controller, 2, true, 10);
@@ -61,9 +65,10 @@ fn groups_accounts_and_qos_that_a_partition_does_not_allow() {
         assert_eq!(controller.submit(0, 0), answer);
     }
     config.partitions[0].allow_groups = None;
-    for (accounts, qos, why) in
-        [(Some(members(&["other"])), None, "AccountNotAllowed"), (None, Some(members(&["high"])), "QOSNotAllowed")]
-    {
+    for (accounts, qos, why) in [
+        (Some(members(&["other"])), None, "AccountNotAllowed"),
+        (None, Some(members(&["high"])), "QOSNotAllowed"),
+    ] {
         let mut config = config.clone();
         (config.partitions[0].allow_accounts, config.partitions[0].allow_qos) = (accounts, qos);
         let hardware = hardware_of(&config);
