@@ -40,7 +40,13 @@ fn gpus(policy: &str, jobs: u64) -> Setting {
     };
     let workload = generate(&Model::Research(params), 1).expect("good settings");
     let capacity = Amounts { cpus: 128, gpus: 8, mem_mb: 1 << 20 };
-    let node = NodeSpec { name: "gpu-8".to_owned(), capacity, gpu_type: None, gpu_mem_mib: None, features: Vec::new() };
+    let node = NodeSpec {
+        name: "gpu-8".to_owned(),
+        capacity,
+        gpu_type: None,
+        gpu_mem_mib: None,
+        features: Vec::new(),
+    };
     let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES }] };
     let policy = PolicySpec::classic(policy).expect("a classic policy");
     (workload, cluster, PolicySpec { placement: PlacementSpec::BestFit, ..policy })
