@@ -107,7 +107,8 @@ snapshots! {
     not_finite: spoiled("[policy.easy]", "scale = { run = nan }\n[policy.easy]"), [];
     scale_zero: spoiled("[policy.easy]", "scale = { run = 0, size = -1.5 }\n[policy.easy]"), [];
     two_policies: spoiled("[policy.easy]", "[policy.fcfs]\n[policy.easy]"), [];
-    policy_slurm: spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.slurm]\nbackfill = \"easy\""), [];
+    policy_slurm: spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.slurm]\nmagic = \"easy\""), [];
+    policy_slurm_twice: spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.slurm]\nbackfill = \"easy\"\nbf_interval = 9"), [];
     unknown_policy: spoiled("[policy.easy]", "[policy.eazy]"), [];
     expression_with_unknown_variable:
         spoiled("[policy.easy]\nplacement = \"best-fit\"", "[policy.expression]\norder = \"age_s / limits\""), [];

@@ -1,6 +1,6 @@
 //! `windtunnel import slurm`: a site's files become a scenario that runs, and a report on every option.
 
-use super::terminal::Desk;
+use super::terminal::{Desk, shipped};
 
 const SITE: &str = "\
 ClusterName=site   # the name
@@ -135,6 +135,25 @@ fn coverage_as_json_and_csv() {
     let path = desk.path("here").join("coverage.csv");
     let rows = csv::Reader::from_path(path).unwrap().records().count();
     assert_eq!(rows, options.len());
+}
+
+#[test]
+fn the_administrators_three_commands_of_the_readme() {
+    let readme = std::fs::read_to_string(shipped("README.md")).unwrap();
+    let block = readme.split("```\nwindtunnel import slurm ").nth(1).expect("the commands are shown");
+    let block = block.split("```").next().unwrap();
+    let lines: Vec<String> = format!("windtunnel import slurm {block}").lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let desk = Desk::new();
+    let run = |line: &str| {
+        let words = line.split_whitespace().skip(1);
+        let full = |word: &str| if word.starts_with("scenarios/") { shipped(word) } else { word.to_owned() };
+        desk.run(&words.map(full).collect::<Vec<_>>()).ok().stdout
+    };
+    assert!(run(&lines[0]).contains("NOT YET"));
+    let backtest = run(&lines[1]);
+    assert!(backtest.contains("1,272 jobs judged"), "{backtest}");
+    assert!(run(&lines[2]).contains("Wait, mean"));
 }
 
 #[test]

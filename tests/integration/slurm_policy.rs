@@ -324,7 +324,7 @@ fn what_if_tells_who_wins_and_who_loses() {
     let shift = &object["designs"]["what-if"]["against_baseline"];
     assert_eq!(shift["all"]["jobs"], 5);
     assert!(shift["user"]["bob"]["wait_mean_change_s"].as_f64().unwrap() > 10.0, "{shift}");
-    assert_eq!(shift["user"]["bob"]["starvation"]["job_id"], "second");
+    assert_eq!(shift["user"]["bob"]["starvation"]["job_id"], "winner");
     assert!(object["designs"]["now"]["against_baseline"].is_null());
     let wrong = [
         compare(&["--what-if", "bf_intervall=3"]).told(),

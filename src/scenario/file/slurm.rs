@@ -104,7 +104,7 @@ options! {
     bf_window: u32 = "1440",
     /// Backfill: seconds of a step of its time map.
     bf_resolution: u32 = "60",
-    /// Backfill: jobs tested in a cycle (22.05: 500; 100 before 20.11).
+    /// Backfill: jobs tested in a cycle (22.05: 500; 100 before 21.08).
     bf_max_job_test: u32 = "500",
     /// Backfill: jobs tested of each partition; 0 = no limit.
     bf_max_job_part: u32 = "0",

@@ -60,7 +60,13 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
         slurm_conf::read_groups(&path, &mut config, &mut notes.problems);
     }
     for (key, value) in table.given() {
-        set_option(notes, &mut config, &["policy", "slurm", key], key, &value);
+        if table.backfill.is_some() && key.starts_with("bf_") {
+            let message = format!("`{key}` belongs to Slurm's backfill thread, which `backfill` replaces");
+            let help = "leave out one of the two";
+            notes.error_help("W0225", &["policy", "slurm", key], message, help);
+        } else {
+            set_option(notes, &mut config, &["policy", "slurm", key], key, &value);
+        }
     }
     if table.conf.is_none() && table.selecttypeparameters.is_none() {
         let path = ["policy", "slurm", "selecttypeparameters"];
@@ -80,7 +86,8 @@ fn set_option(notes: &mut Notes<'_>, config: &mut SlurmConfig, path: &[&str], ke
 
 fn note_defaults(notes: &mut Notes<'_>, table: &mut SlurmTable, coverage: &Coverage) {
     let source = SLURM_VERSION;
-    for (key, value) in table.fill(&|key| coverage.sets(key)) {
+    let named = table.backfill.is_some();
+    for (key, value) in table.fill(&|key| coverage.sets(key) || (named && key.starts_with("bf_"))) {
         let mut written = None;
         notes.or_default(&mut written, (), value, &["policy", "slurm", key], source, None);
     }

@@ -25,6 +25,10 @@ pub(super) struct Outlook {
     sums_version: Option<usize>,
     /// CPUs free on all nodes after so many ends.
     free_after: Vec<u64>,
+    /// Positions in `rows` of the jobs on each node, ascending: those of node `n` are
+    /// `on_node[node_from[n]..node_from[n + 1]]`.
+    on_node: Vec<u32>,
+    node_from: Vec<u32>,
     views: Vec<View>,
     /// CPUs free after some numbers of ends, as asked for last.
     levels: Vec<(u32, Level)>,
@@ -103,6 +107,7 @@ impl Controller<'_> {
         let version = self.ledger.version();
         if self.outlook.sums_version != Some(version) {
             self.refresh_sums();
+            self.refresh_nodes();
             self.outlook.sums_version = Some(version);
         }
         self.refresh_fits(job);
@@ -113,6 +118,30 @@ impl Controller<'_> {
         if self.outlook.views[demand].version != Some(version) {
             self.refresh_view(job, demand);
             self.outlook.views[demand].version = Some(version);
+        }
+    }
+
+    /// Who runs on each node, in the order of their ends.
+    fn refresh_nodes(&mut self) {
+        let Outlook { rows, on_node, node_from, .. } = &mut self.outlook;
+        node_from.clear();
+        node_from.resize(self.free.len() + 1, 0);
+        let grants = |row: &(i64, u64, JobIx)| &self.jobs[row.2.at()].grants;
+        for grant in rows.iter().flat_map(grants) {
+            node_from[grant.node.0 as usize + 1] += 1;
+        }
+        for n in 1..node_from.len() {
+            node_from[n] += node_from[n - 1];
+        }
+        let mut next = node_from.clone();
+        on_node.clear();
+        on_node.resize(node_from.last().map_or(0, |all| *all as usize), 0);
+        for (at, row) in (0u32..).zip(rows.iter()) {
+            for grant in grants(row) {
+                let slot = &mut next[grant.node.0 as usize];
+                on_node[*slot as usize] = at;
+                *slot += 1;
+            }
         }
     }
 
@@ -286,21 +315,18 @@ impl Controller<'_> {
     /// whole list ends beyond the window can close it.
     fn batch_with(&self, at: usize, allowed: &NodeSet) -> Option<usize> {
         let rows = &self.outlook.rows;
-        let touches = |at: &usize| {
-            let grants = &self.jobs[rows[*at].2.at()].grants;
-            grants.iter().any(|grant| allowed.contains(grant.node.0 as usize))
-        };
+        let few = allowed.count_ones(..) * 4 < self.free.len();
         if self.config.backfill.rule.is_ideal() {
             let beyond = rows.partition_point(|(end, _, _)| *end <= rows[at].0);
-            return (at..beyond).rev().find(touches);
+            return (at..beyond).rev().find(|at| self.touches(*at, allowed));
         }
-        let first = (0..rows.len()).find(touches)?;
+        let first = self.next_touching(0, allowed, few)?;
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         windows.anchor(rows[first].0);
         let mut from = first;
         loop {
             let beyond = rows.partition_point(|(end, _, _)| *end <= windows.end_s());
-            let closes = (from.max(beyond.saturating_sub(1))..rows.len()).find(touches);
+            let closes = self.next_touching(from.max(beyond.saturating_sub(1)), allowed, few);
             match closes {
                 Some(last) if last >= at => return Some(last),
                 Some(last) => {
@@ -310,12 +336,36 @@ impl Controller<'_> {
                 }
                 None => {
                     // the list ends inside the window; full batches of jobs are not followed by a test
-                    let left = (from..rows.len()).filter(touches);
+                    let left = (from..rows.len()).filter(|at| self.touches(*at, allowed));
                     let (count, last) = left.fold((0, None), |(count, _), at| (count + 1, Some(at)));
                     return last.filter(|last| count % (BATCH as usize + 2) != 0 && *last >= at);
                 }
             }
         }
+    }
+
+    /// Whether the job at a position holds any of the nodes.
+    fn touches(&self, at: usize, allowed: &NodeSet) -> bool {
+        const MANY: usize = 16;
+        let job = &self.jobs[self.outlook.rows[at].2.at()];
+        if job.grants.len() > MANY {
+            return !job.nodes.is_disjoint(allowed);
+        }
+        job.grants.iter().any(|grant| allowed.contains(grant.node.0 as usize))
+    }
+
+    /// The first position from `from` on of a job that holds any of the nodes; of a `few` nodes it is found
+    /// node by node.
+    fn next_touching(&self, from: usize, allowed: &NodeSet, few: bool) -> Option<usize> {
+        let Outlook { rows, on_node, node_from, .. } = &self.outlook;
+        if !few {
+            return (from..rows.len()).find(|at| self.touches(*at, allowed));
+        }
+        let next = |n: usize| {
+            let here = &on_node[node_from[n] as usize..node_from[n + 1] as usize];
+            here.iter().find(|at| **at as usize >= from).copied()
+        };
+        allowed.ones().filter_map(next).min().map(|at| at as usize)
     }
 
     /// The nodes of `allowed` that the job gets now, given [`Controller::refresh_fits`].

@@ -1,4 +1,10 @@
 //! `SchedulerType`, `SchedulerParameters`, `Priority*`, `Preempt*`, `SelectTypeParameters`.
+//!
+//! Defaults are those of 22.05. In the sources of 18.08 to 26.05 the same hold for `batch_sched_delay` (3 s),
+//! `sched_interval` (60 s), `default_queue_depth` (100), `bf_interval` (30 s), `bf_resolution` (60 s), `bf_window` (a day),
+//! `bf_max_job_array_resv` (20), `PriorityDecayHalfLife` (7 days) and `PriorityCalcPeriod` (5 minutes). Others differ:
+//! `bf_max_job_test` is 100 up to 20.11 and 500 from 21.08 on; `PriorityType` is `priority/basic` up to 23.02 and
+//! `priority/multifactor` from 23.11 on.
 
 /// `SchedulerType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub struct BackfillParameters {
     pub window_s: i64,
     /// `bf_resolution` in seconds (man: 60).
     pub resolution_s: i64,
-    /// `bf_max_job_test` (man, 22.05: 500; 100 before 20.11).
+    /// `bf_max_job_test` (man, 22.05: 500; 100 before 21.08).
     pub max_job_test: u32,
     /// `bf_max_job_part` (man: 0 = no limit).
     pub max_job_part: u32,
@@ -162,7 +168,7 @@ pub struct PriorityWeights {
 /// `PriorityType` and its factors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PriorityParameters {
-    /// `priority/multifactor` (man: the default since 2.x is `priority/basic`).
+    /// `priority/multifactor` (22.05: off, the default is `priority/basic`; the default since 23.11).
     pub multifactor: bool,
     /// Weights.
     pub weights: PriorityWeights,
