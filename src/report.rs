@@ -52,3 +52,13 @@ pub struct Context<'a> {
     /// Whether the verdict holds at other speeds, where those were the catalogue's.
     pub sensitivity: Option<&'a Sensitivity>,
 }
+
+impl<'a> Context<'a> {
+    /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
+    /// GPUs are shared.
+    fn columns_without_effect(&self) -> Vec<&'a str> {
+        let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
+        let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
+        unused.filter(|column| !(shares && *column == "gpu_util")).collect()
+    }
+}

@@ -67,7 +67,7 @@ fn notes(context: &Context<'_>) -> Value {
         "cpu_hours_classified_by_default": by_default.cpu_hours(),
         "defaults_used": defaults,
         "repairs": repairs,
-        "columns_without_effect": context.loaded.workload.unused_columns,
+        "columns_without_effect": context.columns_without_effect(),
     });
     if context.loaded.needs_from_peaks > 0 {
         notes["gpu_memory_needs_from_recorded_peaks"] = json!(context.loaded.needs_from_peaks);

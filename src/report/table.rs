@@ -129,9 +129,9 @@ fn remarks(context: &Context<'_>) -> String {
     lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
-    if !workload.unused_columns.is_empty() {
-        lines
-            .push(format!("Columns without effect in this version: {}.", workload.unused_columns.join(", ")));
+    let unused = context.columns_without_effect();
+    if !unused.is_empty() {
+        lines.push(format!("Columns without effect in this version: {}.", unused.join(", ")));
     }
     let priced = context
         .scenario

@@ -495,6 +495,15 @@ mod tests {
             );
             assert!(!row.source.is_empty());
         }
+        // The law for classes without one stays near the published means of A100 slices, by SM and memory shares.
+        let default = slice_laws().iter().find(|row| row.class == "default").unwrap();
+        let law =
+            crate::cluster::mig::SliceLaw::new(default.host, default.compute, default.bandwidth).unwrap();
+        let published = [(56.0, 4.0, 0.77), (42.0, 4.0, 0.70), (28.0, 2.0, 0.53), (14.0, 1.0, 0.38)];
+        for (sms, slices, mean) in published {
+            let share = crate::cluster::mig::SliceShare { sm: sms / 98.0, bandwidth: slices / 8.0 };
+            assert!((law.speed(share) - mean).abs() < 0.05, "{} against {mean}", law.speed(share));
+        }
         let keys: Vec<String> =
             interference().iter().map(|row| format!("{} {}", row.victim, row.aggressor)).collect();
         unique(keys.iter().map(String::as_str));

@@ -96,6 +96,9 @@ fn hardware() -> impl Strategy<Value = (ClusterSpec, SharedSetup)> {
     })
 }
 
+/// Node, GPUs, CPUs, memory.
+type Held = (u32, u32, u32, u64);
+
 proptest! {
     #![proptest_config(config(1000))]
 
@@ -153,7 +156,7 @@ proptest! {
         for (job, record) in classic.records().iter_ids() {
             prop_assert_eq!(shared.records()[job], *record, "job {} under {:?}", job.0, spec);
         }
-        let nodes = |run: &super::builders::Run<'_>| -> Vec<(u32, Vec<(u32, u32, u32, u64)>)> {
+        let nodes = |run: &super::builders::Run<'_>| -> Vec<(u32, Vec<Held>)> {
             let grants = run.outcome.allocations.iter().map(|(job, allocation)| {
                 let mut rows: Vec<_> =
                     allocation.iter().map(|g| (g.node.0, g.gpus.count_ones(), g.cpus, g.mem_mb)).collect();

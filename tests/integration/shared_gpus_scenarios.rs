@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use windtunnel::experiment::{load_workload, run_designs};
-use windtunnel::ids::PoolId;
 use windtunnel::metrics::Summary;
 use windtunnel::scenario::{Scenario, load};
 use windtunnel::simulation::RunOptions;
@@ -23,7 +22,7 @@ fn figures(name: &str, sets: &[(&str, &str)]) -> Vec<(String, Summary)> {
         run_designs(&loaded.workload, &scenario.designs, &scenario.policy, &options, &|| false).unwrap();
     for result in &results {
         assert_eq!(result.summary.jobs.refused, 0, "{}", result.design.name);
-        assert!(result.outcome.hours.pools[PoolId(0)].check());
+        assert!(result.outcome.hours.total().check());
     }
     results.into_iter().map(|result| (result.design.name, result.summary)).collect()
 }
@@ -37,7 +36,8 @@ fn mig_that_changes_serves_the_same_trace_sooner_than_whole_gpus() {
     let figures = figures("mig.toml", &[]);
     let of = |name: &str| &figures.iter().find(|(design, _)| design == name).unwrap().1;
     for name in ["dynamic", "planned"] {
-        assert!(of(name).wait_s.mean.unwrap() < of("whole").wait_s.mean.unwrap() / 2.0, "{name}");
+        assert!(of(name).wait_s.mean.unwrap() < 0.7 * of("whole").wait_s.mean.unwrap(), "{name}");
+        assert!(of(name).turnaround_s.mean.unwrap() < of("whole").turnaround_s.mean.unwrap(), "{name}");
         assert!(of(name).sharing.unwrap().repartitions > 100, "{name}");
         assert!(of(name).sharing.unwrap().startup_share.unwrap() > 0.0, "{name}");
     }
@@ -89,7 +89,7 @@ fn desk(rows: &str) -> Desk {
     desk.put("s.toml", SCENARIO);
     desk.put(
         "jobs.csv",
-        &format!("job_id,submit_s,run_s,gpus,gpu_type,gpu_milli,gpu_mem_mib,mig_profile\n{rows}"),
+        format!("job_id,submit_s,run_s,gpus,gpu_type,gpu_milli,gpu_mem_mib,mig_profile\n{rows}"),
     );
     desk
 }
@@ -112,7 +112,8 @@ fn shares_and_instances_go_through_the_command_line() {
                 .sum();
         assert!((hours - of(design, "gpu_hours.installed").as_f64().unwrap()).abs() < 1e-9);
     }
-    assert_eq!(of("mig", "sharing.repartitions"), 3);
+    // a, b and d get an instance each; one GPU is made whole again for c.
+    assert_eq!(of("mig", "sharing.repartitions"), 4);
     assert!(of("mps", "sharing.fragmentation_ratio").as_f64().unwrap() > 0.0);
     let ledger = String::from_utf8(desk.read("out/ledger.csv")).unwrap();
     assert!(ledger.contains("mig,main,gpu,startup,") && ledger.contains("mig,main,gpu,slack.stranded,"));

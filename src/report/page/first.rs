@@ -317,8 +317,9 @@ fn inputs(html: &mut String, context: &Context<'_>) {
     for line in translation::lines(context) {
         described(html, "Speed on other GPUs", &line);
     }
-    if !workload.unused_columns.is_empty() {
-        described(html, "Without effect", &format!("trace columns {}", workload.unused_columns.join(", ")));
+    let unused = context.columns_without_effect();
+    if !unused.is_empty() {
+        described(html, "Without effect", &format!("trace columns {}", unused.join(", ")));
     }
     repairs(html, context);
     refusals(html, context);
