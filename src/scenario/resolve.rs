@@ -153,7 +153,7 @@ fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) 
             "set compare.replicas to 20, or leave `confidence` out",
         );
     }
-    if table.block_days.is_some_and(|days| !(days >= 0.01 && days <= 3_660.0)) {
+    if table.block_days.is_some_and(|days| !(0.01..=3_660.0).contains(&days)) {
         let message = "`compare.block-days` must lie between 0.01 and 3660";
         notes.error_help("W0218", &["compare", "block-days"], message, "7 keeps weekly patterns whole");
     }
