@@ -19,7 +19,9 @@ use windtunnel::scheduler::slurm::config::{
 };
 use windtunnel::scheduler::slurm::job::{Ask, JobSpec};
 use windtunnel::scheduler::slurm::{Controller, hardware_of};
-use windtunnel::simulation::slurm::{Chance, Intake, Phases, SlurmJob, SlurmOutcome, SlurmRun, run_slurm};
+use windtunnel::simulation::slurm::{
+    Chance, Intake, Phases, SlurmJob, SlurmOutcome, SlurmRun, run_slurm, run_slurm_uncached,
+};
 use windtunnel::time::{SimDuration, SimTime};
 use windtunnel::workload::Workload;
 use windtunnel::workload::read::{ReadOptions, read_trace};
@@ -85,12 +87,18 @@ fn digest(outcome: &SlurmOutcome) -> u64 {
 }
 
 fn run(config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) -> SlurmOutcome {
+    run_by(run_slurm, config, specs, jobs)
+}
+
+type Engine = fn(SlurmRun<'_>, &dyn Fn() -> bool) -> SlurmOutcome;
+
+fn run_by(engine: Engine, config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) -> SlurmOutcome {
     let hardware = hardware_of(config);
     let first = jobs.first().map_or(SimTime::ZERO, |j| j.submit);
     let before = |s| first - SimDuration::from_s(s);
     let chance = Chance { seed: 1, phases: Phases { started_from: before(7), started_to: before(5) } };
     let (hardware, commands, translated) = (&hardware, &[], None);
-    run_slurm(SlurmRun { config, hardware, specs, jobs, commands, chance, translated }, &|| false)
+    engine(SlurmRun { config, hardware, specs, jobs, commands, chance, translated }, &|| false)
 }
 
 /// Runs and tells the seconds that it took.
@@ -202,6 +210,26 @@ fn month() {
     println!("    target <= 60 s {}", measure::verdict(seconds, 60.0));
 }
 
+/// Twenty minutes of a queue of 2,500 jobs on 1,000 nodes, beside the same without caches.
+fn uncached() {
+    let (config, specs, mut jobs) = saturated(1_000, 2_000, 1);
+    for job in &mut jobs {
+        job.cancel = Some(SimTime::from_s(1_200));
+    }
+    let (mut fast, mut slow) = (None, None);
+    let times = measure::shortest(
+        1,
+        &mut [&mut || fast = Some(run_by(run_slurm, &config, &specs, &jobs)), &mut || {
+            slow = Some(run_by(run_slurm_uncached, &config, &specs, &jobs))
+        }],
+    );
+    let (fast, slow) = (fast.expect("it ran"), slow.expect("it ran"));
+    assert_eq!((fast.attempts, fast.cycles), (slow.attempts, slow.cycles));
+    let times_faster = times[1].as_secs_f64() / times[0].as_secs_f64();
+    println!("{} jobs, 1,000 nodes, 20 min, {:?}", jobs.len(), fast.cycles);
+    println!("    {times_faster:.0} times as fast as without caches, target >= 20");
+}
+
 /// One backfill cycle over a full machine, by nodes and queue.
 fn grid(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backfill cycle");
@@ -248,6 +276,9 @@ fn main() {
     }
     if matches!(what, "" | "month") {
         month();
+    }
+    if matches!(what, "" | "uncached") {
+        uncached();
     }
     if matches!(what, "" | "grid") {
         let mut criterion = Criterion::default();

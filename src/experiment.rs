@@ -23,10 +23,10 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{Id, JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::{BackfillSpec, PolicySpec, Shapes, ordering, placement};
+use crate::scheduler::{BackfillSpec, PolicySpec, ordering, placement};
 use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolicy};
 use crate::time::SimTime;
-use crate::workload::{Job, Workload};
+use crate::workload::Workload;
 
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
@@ -236,14 +236,6 @@ fn cost_of(
     }
     cost::cost(&bills, summary.delivered_gpu_us, summary.jobs.completed)
         .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
-}
-
-/// The jobs that no pool of a design can ever hold, with the reasons.
-#[must_use]
-pub fn impossible(workload: &Workload, design: &Design) -> Vec<(JobId, String)> {
-    let shapes = Shapes::new(workload, &design.cluster);
-    let refused = |(id, job): (JobId, &Job)| Some((id, shapes.refusal(job.request)?.to_owned()));
-    workload.jobs.iter_ids().filter_map(refused).collect()
 }
 
 /// The job that a user names, if the workload has it.

@@ -42,9 +42,6 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         tell(&scenario.warnings, Severity::Warning);
         tell(&loaded.workload.warnings, Severity::Warning);
     }
-    if wish.strict {
-        refuse_impossible(&scenario, &loaded)?;
-    }
     let orderly = Orderly::begin();
     let keep = wish.out.is_some() || wish.referee;
     let seed = scenario.workload.seed;
@@ -80,23 +77,6 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     print(&context, wish, common, &engine)
 }
 
-/// Under `--strict` a job that a design can never hold makes the input invalid.
-fn refuse_impossible(scenario: &Scenario, loaded: &LoadedWorkload) -> Result<(), Failure> {
-    let mut told = crate::diagnostic::Diagnostics::default();
-    for design in &scenario.designs {
-        let refused = experiment::impossible(&loaded.workload, design);
-        let Some((job, reason)) = refused.first() else { continue };
-        let name = loaded.workload.job_name(*job);
-        let message = format!("the design `{}` can never hold {} jobs", design.name, refused.len());
-        told.push(
-            Diagnostic::error("W0414", message)
-                .because(format!("for instance job {name}: {reason}"))
-                .help("leave out --strict to refuse and count them, or change the design"),
-        );
-    }
-    if told.errors() > 0 { Err(told.into()) } else { Ok(()) }
-}
-
 /// The backtest that the scenario attaches.
 fn attach_trust(scenario: &Scenario, loaded: &mut LoadedWorkload, common: &Common) -> Result<(), Failure> {
     if let Some((trust, told)) = experiment::load_trust(scenario, loaded)? {
@@ -126,19 +106,21 @@ fn keep_design(scenario: &mut Scenario, wish: &Wish) -> Result<(), Failure> {
     Ok(())
 }
 
-/// With `--strict`, a job that a design can never hold makes the input invalid.
+/// Under `--strict`, a job that a design can never hold makes the input invalid.
 fn none_refused(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(), Failure> {
+    let mut told = crate::diagnostic::Diagnostics::default();
     for result in results {
         let Some((job, reason)) = result.outcome.refused.first() else { continue };
-        let count = result.outcome.refused.len();
         let name = loaded.workload.job_name(*job);
-        let message = format!("design '{}' can never hold {count} jobs, first: {name}", result.design.name);
-        return Err(Diagnostic::error("W0228", message)
-            .because(reason.clone())
-            .help("without --strict such jobs are refused and counted")
-            .into());
+        let count = result.outcome.refused.len();
+        let message = format!("the design `{}` can never hold {count} jobs", result.design.name);
+        told.push(
+            Diagnostic::error("W0414", message)
+                .because(format!("for instance job {name}: {reason}"))
+                .help("leave out --strict to refuse and count them, or change the design"),
+        );
     }
-    Ok(())
+    if told.errors() > 0 { Err(told.into()) } else { Ok(()) }
 }
 
 fn check(results: &[DesignResult]) -> Result<(), Failure> {

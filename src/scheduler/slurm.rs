@@ -42,7 +42,6 @@ mod queue;
 mod reservation;
 mod submission;
 mod time_map;
-#[cfg(test)]
 mod uncached;
 #[cfg(test)]
 mod worked_examples;

@@ -164,6 +164,17 @@ pub fn run_slurm(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutc
     daemon.into_outcome(report)
 }
 
+/// The same decisions without any of the engine's caches, many times slower: what [`run_slurm`] is tested and timed
+/// against.
+#[must_use]
+pub fn run_slurm_uncached(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutcome {
+    let mut calendar = Calendar::new();
+    let mut daemon = threads::Daemon::new(run, &mut calendar);
+    daemon.decide_uncached();
+    let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), interrupted);
+    daemon.into_outcome(report)
+}
+
 /// A record of the controller names a timer by its position.
 fn timer_of(job: JobIx) -> u32 {
     crate::ids::JobId::new(job.at()).0

@@ -205,7 +205,7 @@ fn declared_memory_decides_fit_and_a_recorded_peak_only_when_told_so() {
     assert_eq!((&l["jobs"]["completed"], &l["jobs"]["refused"]), (&Value::from(2), &Value::from(1)));
     assert_eq!(l["refused_by_design"][0]["job_id"], "2");
     let why = l["refused_by_design"][0]["reason"].as_str().unwrap();
-    assert!(why.contains("needs 60000 MiB on each GPU; those of the pool have 49152"), "{why}");
+    assert!(why.contains("needs 60000 MiB of GPU memory; L40S-48GB has 49152"), "{why}");
     assert_eq!(l["translation"]["peak_above_memory"], 1);
     let strict = desk.run(&["compare", "s.toml", "--strict"]);
     assert_eq!(strict.code, 4);

@@ -105,10 +105,10 @@ fn too_little_for_an_interval_is_said() {
     insta::assert_snapshot!("replicas_refused", told.join("\n"));
 }
 
-/// Share of trials whose interval of the difference holds the truth, for a mean and for tail quantiles; and of
-/// null comparisons (both designs equal, over different seeds) that are not distinguishable. 1,000 trials of
-/// 20 replicas over a small generated workload; the truth is the mean (the median) over all 20,000.
-/// The same for a trace and its rearrangements: 1,000 histories of some two weeks, each with 20 rearrangements of its
+/// A history's blocks, its figures in both designs, and those of its rearrangements.
+type Trial = (u64, [[f64; 3]; 2], Vec<[[f64; 3]; 2]>);
+
+/// Intervals for a trace and its rearrangements: 1,000 histories of some two weeks, each with 20 rearrangements of its
 /// days; the truth is the median over all histories, because figures of one history are skewed.
 #[test]
 #[ignore = "slow: 42,000 runs; .ci/run asks for it"]
@@ -126,7 +126,7 @@ fn intervals_around_a_trace_hold_the_truth() {
         })
     };
     let day = SimDuration::from_micros(86_400_000_000);
-    let trials: Vec<(u64, [[f64; 3]; 2], Vec<[[f64; 3]; 2]>)> = (0..TRIALS)
+    let trials: Vec<Trial> = (0..TRIALS)
         .into_par_iter()
         .map(|seed| {
             let spec = scenario::WorkloadSpec { seed: seed + 1, ..scenario.workload.clone() };
@@ -150,7 +150,7 @@ fn intervals_around_a_trace_hold_the_truth() {
             };
             let all: Vec<f64> = trials.iter().map(|(_, own, _)| of(own)).filter(|v| v.is_finite()).collect();
             let truth = statistics::median(&all).unwrap();
-            let holds = |(blocks, own, copies): &&(u64, [[f64; 3]; 2], Vec<[[f64; 3]; 2]>)| {
+            let holds = |(blocks, own, copies): &&Trial| {
                 let copies: Vec<f64> = copies.iter().map(of).filter(|v| v.is_finite()).collect();
                 let found = statistics::bootstrap_interval(of(own), &copies, *blocks, 0.95).unwrap();
                 found.low <= truth && truth <= found.high
@@ -162,6 +162,9 @@ fn intervals_around_a_trace_hold_the_truth() {
     }
 }
 
+/// Share of trials whose interval of the difference holds the truth, for a mean and for tail quantiles; and of
+/// null comparisons (both designs equal, over different seeds) that are not distinguishable. 1,000 trials of
+/// 20 replicas over a small generated workload; the truth is the mean (the median) over all 20,000.
 #[test]
 #[ignore = "slow: 40,000 runs; .ci/run asks for it"]
 fn intervals_hold_the_truth_as_often_as_they_say() {

@@ -64,7 +64,6 @@ enum Outcome {
 impl Controller<'_> {
     /// One cycle at `now`.
     pub fn backfill_cycle(&mut self, now: SimTime) {
-        #[cfg(test)]
         if self.uncached {
             return self.uncached_backfill_cycle(now);
         }

@@ -154,7 +154,6 @@ pub struct Controller<'c> {
     /// What backfill cycles need again and again.
     pub(super) map: TimeMap,
     /// Decide without any cache.
-    #[cfg(test)]
     pub(crate) uncached: bool,
 }
 
@@ -240,7 +239,6 @@ impl<'c> Controller<'c> {
             plain: Placement::new(config, hardware).is_plain(),
             exclusive_users: config.partitions.iter().any(|p| p.exclusive_user),
             map: TimeMap::default(),
-            #[cfg(test)]
             uncached: false,
         }
     }

@@ -48,7 +48,6 @@ impl Controller<'_> {
     /// One pass at `now`; the whole queue if `full_queue`, else `default_queue_depth` jobs.
     pub fn main_pass(&mut self, now: SimTime, full_queue: bool) {
         let now_s = now.micros().div_euclid(1_000_000);
-        #[cfg(test)]
         if self.uncached {
             return self.uncached_main_pass(now, full_queue);
         }

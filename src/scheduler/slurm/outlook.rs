@@ -371,7 +371,6 @@ impl Controller<'_> {
     /// The nodes of `allowed` that the job gets now, given [`Controller::refresh_fits`].
     pub(super) fn choose_now(&mut self, job: JobIx, allowed: &NodeSet) -> Option<Vec<usize>> {
         let ask = self.ask(job);
-        #[cfg(test)]
         if self.uncached {
             return self.placement_of(job).choose(ask, allowed, &self.free);
         }

@@ -1,4 +1,4 @@
-//! The engine against itself without caches: the same records on random small sites, and how much faster.
+//! The engine against itself without caches: the same records on random small sites.
 
 use smallvec::smallvec;
 
@@ -32,11 +32,7 @@ impl Site {
             chance: Chance { seed, phases: Phases { started_from: second(-7), started_to: second(-5) } },
             translated: None,
         };
-        let mut calendar = Calendar::new();
-        let mut daemon = threads::Daemon::new(run, &mut calendar);
-        daemon.decide_uncached(uncached);
-        let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), &|| false);
-        daemon.into_outcome(report)
+        if uncached { run_slurm_uncached(run, &|| false) } else { run_slurm(run, &|| false) }
     }
 }
 
@@ -264,72 +260,4 @@ fn the_engine_decides_as_without_caches() {
 #[ignore = "long: a wider search than the one above"]
 fn the_engine_decides_as_without_caches_on_thousands_of_sites() {
     (1_000..6_000).for_each(assert_alike);
-}
-
-/// 1,000 nodes of 64 CPUs and 2,500 jobs at once, of 1 to 64 nodes and 10 minutes to a day, over twenty minutes.
-fn saturated_site() -> Site {
-    let mut draw = Stream::new(7, "slurm-saturated", 0, 0);
-    let mut config = SlurmConfig::empty();
-    for n in 0..1_000 {
-        config.nodes.push(NodeConf {
-            name: format!("n{n}"),
-            cpus: 64,
-            mem_mb: 64_000,
-            gres: Vec::new(),
-            weight: 1,
-            features: Vec::new(),
-            unusable: false,
-        });
-    }
-    let mut all = config.no_nodes();
-    all.insert_range(..);
-    config.partitions.push(PartitionConf { default: true, ..PartitionConf::new("main", all) });
-    let (mut specs, mut jobs) = (Vec::new(), Vec::new());
-    for n in 0..2_500 {
-        let nodes = 1 << draw.below(7);
-        let run_s = 600 + (draw.uniform() * draw.uniform() * 85_000.0) as i64;
-        let mut spec = random_job(&mut draw, &config, n);
-        spec.ask = Ask {
-            min_nodes: nodes,
-            max_nodes: Some(nodes),
-            cpus: 64 * nodes,
-            cpus_per_node: 64,
-            fixed_per_node: true,
-            ..Ask::default()
-        };
-        (spec.after, spec.array, spec.task_of) = (Vec::new(), None, None);
-        (spec.qos, spec.reservation, spec.begin_s, spec.hold) = (None, None, None, false);
-        spec.limit_min =
-            Some(u32::try_from((run_s as f64 * (1.0 + 3.0 * draw.uniform())) as i64 / 60 + 1).unwrap());
-        specs.push(spec);
-        let run = SimDuration::from_s(run_s);
-        jobs.push(SlurmJob {
-            submit: SimTime::from_s(1),
-            run,
-            exit_ok: true,
-            cancel: Some(SimTime::from_s(1_200)),
-        });
-    }
-    Site { commands: Vec::new(), config, specs, jobs }
-}
-
-#[test]
-#[ignore = "long: the run without caches takes minutes; cargo test --release --lib twenty_times -- --ignored"]
-#[expect(clippy::disallowed_methods, reason = "it compares times")]
-fn a_saturated_queue_is_decided_twenty_times_as_fast_as_without_caches() {
-    let site = saturated_site();
-    let timed = |uncached: bool| {
-        let begin = std::time::Instant::now();
-        let outcome = site.run(uncached, 1);
-        (begin.elapsed().as_secs_f64(), outcome)
-    };
-    let ((fast_s, fast), (slow_s, slow)) = (timed(false), timed(true));
-    assert_eq!(fast.attempts, slow.attempts);
-    assert_eq!((fast.cycles, fast.events), (slow.cycles, slow.events));
-    println!(
-        "{slow_s:.2} s without caches, {fast_s:.3} s with: {:.0} times; {:?}",
-        slow_s / fast_s,
-        fast.cycles
-    );
-    assert!(slow_s >= 20.0 * fast_s, "{slow_s:.2} s against {fast_s:.3} s");
 }

@@ -129,9 +129,8 @@ impl<'a> Daemon<'a> {
         &self.controller
     }
 
-    #[cfg(test)]
-    pub(super) fn decide_uncached(&mut self, uncached: bool) {
-        self.controller.uncached = uncached;
+    pub(super) fn decide_uncached(&mut self) {
+        self.controller.uncached = true;
     }
 
     pub(super) fn into_outcome(self, report: RunReport) -> SlurmOutcome {

@@ -78,34 +78,7 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
     )
     .with_epoch(run.epoch_s.unwrap_or(0));
     let groups = groups_of(run);
-    let mut events: BTreeMap<(i64, Kind), ()> = BTreeMap::new();
-    let micros = |s: f64| (s * 1e6) as i64;
-    for (at, job) in experiment.jobs.iter().enumerate() {
-        let row = run.rows.iter().find(|r| r.job_id == experiment.specs[at].name && r.attempt == 1);
-        let when = row.map_or(job.submit.micros(), |r| micros(r.submit_s));
-        events.insert((when, Kind::Submit(at)), ());
-    }
-    for (at, (when, _)) in experiment.commands.iter().enumerate() {
-        events.insert((when.micros() + COMMAND_US, Kind::Command(at)), ());
-        let turns = (when.micros() - started.micros() - LOOP_OFFSET_US).div_euclid(LOOP_TURN_US) + 1;
-        let next_turn = started.micros() + LOOP_OFFSET_US + turns * LOOP_TURN_US;
-        events.insert((next_turn + REGISTRATION_US, Kind::Registered(at)), ());
-    }
-    for (at, row) in run.rows.iter().enumerate() {
-        if let (Some(_), Some(end)) = (row.start_s, row.end_s) {
-            events.insert((micros(end), Kind::End(at)), ());
-            events.insert((micros(end + CLEAN_UP_S), Kind::Cleaned(at)), ());
-        }
-    }
-    for (at, group) in groups.iter().enumerate() {
-        let when = group.iter().filter_map(|r| run.rows[*r].start_s).fold(f64::INFINITY, f64::min);
-        events.insert((micros(when), Kind::Group(at)), ());
-    }
-    let period = experiment.config.priority.calc_period_s * 1_000_000;
-    let last = events.keys().next_back().map_or(0, |(when, _)| *when);
-    for n in 1..=(last - started.micros()).max(0) / period {
-        events.insert((started.micros() + PRIORITIES_OFFSET_US + n * period, Kind::Priorities(n)), ());
-    }
+    let events = recorded_events(experiment, run, started, &groups);
     let mut jobs: Vec<Option<JobIx>> = vec![None; run.rows.len()];
     let mut heads: Vec<Option<JobIx>> = vec![None; experiment.specs.len()];
     let mut scores = [ReplayScore::default(); 2];
@@ -163,6 +136,47 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
         controller.take_decisions(&mut forget);
     }
     scores
+}
+
+/// What was recorded, by the microsecond.
+fn recorded_events(
+    experiment: &Experiment,
+    run: &Observed,
+    started: SimTime,
+    groups: &[Vec<usize>],
+) -> BTreeMap<(i64, Kind), ()> {
+    let mut events: BTreeMap<(i64, Kind), ()> = BTreeMap::new();
+    for (at, job) in experiment.jobs.iter().enumerate() {
+        let row = run.rows.iter().find(|r| r.job_id == experiment.specs[at].name && r.attempt == 1);
+        let when = row.map_or(job.submit.micros(), |r| micros(r.submit_s));
+        events.insert((when, Kind::Submit(at)), ());
+    }
+    for (at, (when, _)) in experiment.commands.iter().enumerate() {
+        events.insert((when.micros() + COMMAND_US, Kind::Command(at)), ());
+        let turns = (when.micros() - started.micros() - LOOP_OFFSET_US).div_euclid(LOOP_TURN_US) + 1;
+        let next_turn = started.micros() + LOOP_OFFSET_US + turns * LOOP_TURN_US;
+        events.insert((next_turn + REGISTRATION_US, Kind::Registered(at)), ());
+    }
+    for (at, row) in run.rows.iter().enumerate() {
+        if let (Some(_), Some(end)) = (row.start_s, row.end_s) {
+            events.insert((micros(end), Kind::End(at)), ());
+            events.insert((micros(end + CLEAN_UP_S), Kind::Cleaned(at)), ());
+        }
+    }
+    for (at, group) in groups.iter().enumerate() {
+        let when = group.iter().filter_map(|r| run.rows[*r].start_s).fold(f64::INFINITY, f64::min);
+        events.insert((micros(when), Kind::Group(at)), ());
+    }
+    let period = experiment.config.priority.calc_period_s * 1_000_000;
+    let last = events.keys().next_back().map_or(0, |(when, _)| *when);
+    for n in 1..=(last - started.micros()).max(0) / period {
+        events.insert((started.micros() + PRIORITIES_OFFSET_US + n * period, Kind::Priorities(n)), ());
+    }
+    events
+}
+
+fn micros(s: f64) -> i64 {
+    (s * 1e6) as i64
 }
 
 fn end(controller: &mut Controller<'_>, job: JobIx, row: &ObservedRow, now_s: i64) {
