@@ -109,13 +109,13 @@ fn show(what: &str, config: &SlurmConfig, specs: &[JobSpec], jobs: &[SlurmJob]) 
     let seconds = time.as_secs_f64();
     let waits: f64 = outcome.attempts.iter().map(|a| a.start.as_s() - a.submit.as_s()).sum();
     println!(
-        "{what}: {} jobs ({} refused) in {seconds:.2} s = {:.0} jobs/s; {} main passes, {} backfill cycles, {} tests; mean wait {:.0} s",
+        "{what}: {} jobs ({} refused) in {seconds:.2} s = {:.0} jobs/s; {} main passes, {} backfill cycles over {} jobs; mean wait {:.0} s",
         jobs.len(),
         outcome.refused.len(),
         jobs.len() as f64 / seconds,
         outcome.cycles.main,
         outcome.cycles.backfill,
-        outcome.cycles.backfill_tests,
+        outcome.cycles.backfill_depth,
         waits / outcome.attempts.len().max(1) as f64
     );
     let span = outcome

@@ -160,6 +160,7 @@ pub struct SlurmOutcome {
 pub fn run_slurm(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutcome {
     let mut calendar = Calendar::new();
     let mut daemon = threads::Daemon::new(run, &mut calendar);
+    daemon.plan_only_what_decides();
     let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), interrupted);
     daemon.into_outcome(report)
 }

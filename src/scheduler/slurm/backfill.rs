@@ -41,6 +41,8 @@ struct Cycle {
     counts_tests: bool,
     /// A reservation took nodes from the job under test.
     overlap: bool,
+    /// By demand and partition: nodes that hold the demand now, or did earlier in the cycle.
+    fit_now: FxHashMap<(usize, usize), usize>,
 }
 
 /// Where a job would start.
@@ -79,6 +81,7 @@ impl Controller<'_> {
 
     fn walk_backfill(&mut self, queue: &[JobIx], now: SimTime, now_s: i64) {
         let rules = &self.config.backfill;
+        self.cycles.backfill_depth += (queue.len() as u64).min(u64::from(rules.max_job_test));
         let mut map = std::mem::take(&mut self.map);
         let (begin_s, end_s) = (self.floor(now_s), self.floor(now_s + rules.window_s));
         map.reset(begin_s, end_s, rules.resolution_s, &self.usable);
@@ -103,16 +106,63 @@ impl Controller<'_> {
                 || rules.max_job_user_part > 0
                 || rules.max_job_assoc > 0,
             overlap: false,
+            fit_now: FxHashMap::default(),
         };
-        for job in queue {
+        let may_end_early = !cycle.reserved_nodes && self.may_end_cycles_early();
+        let mut candidate = 0;
+        for (at, job) in queue.iter().enumerate() {
+            if may_end_early && !cycle.reserved_in_partition.is_empty() {
+                candidate = self.next_candidate(queue, candidate.max(at), &mut cycle);
+                if candidate == queue.len() {
+                    break;
+                }
+            }
             let stop = cycle.tried >= rules.max_job_test || self.backfill_job(*job, &mut cycle);
             self.note_waiting(*job);
             if stop {
                 break;
             }
         }
-        self.cycles.backfill_tests += u64::from(cycle.tried);
         self.map = cycle.map;
+    }
+
+    /// The first job from position `from` on that might start now beside the reservations made so far; more of them
+    /// only leave it less.
+    fn next_candidate(&mut self, queue: &[JobIx], from: usize, cycle: &mut Cycle) -> usize {
+        let might = |at: &usize| self.might_start_now(queue[*at], cycle);
+        (from..queue.len()).find(might).unwrap_or(queue.len())
+    }
+
+    fn might_start_now(&mut self, job: JobIx, cycle: &mut Cycle) -> bool {
+        let ask = self.ask(job);
+        // a look at a task of an array with a limit has effects of its own
+        if self.jobs[job.at()].array.is_some_and(|array| self.arrays[array].limit.is_some()) {
+            return true;
+        }
+        let least = ask.min_nodes as usize;
+        let kind = (self.demand(job), self.jobs[job.at()].partition);
+        if self.free_cpus < u64::from(ask.cpus) || cycle.fit_now.get(&kind).is_some_and(|n| *n < least) {
+            return false;
+        }
+        self.refresh_fits(job);
+        let mut start_s = cycle.now_s;
+        let Some(usable) = self.usable_at(job, &mut start_s, cycle) else { return false };
+        let mut free = std::mem::take(&mut cycle.free);
+        let usable = usable.as_ref().unwrap_or_else(|| base_of(cycle, self.jobs[job.at()].partition));
+        free.clone_from(usable);
+        free.intersect_with(self.fitting(job));
+        let fit_now = free.count_ones(..);
+        if !self.exclusive_users {
+            cycle.fit_now.insert(kind, fit_now);
+        }
+        let mut might = fit_now >= least;
+        if might {
+            let span = cycle.map.span(cycle.now_s, cycle.now_s + self.tested_length_s(job));
+            cycle.map.restrict(span, &mut free);
+            might = free.count_ones(..) >= least;
+        }
+        cycle.free = free;
+        might
     }
 
     /// Tests a job, and the tasks of an array one after the other; tells whether the cycle ends.

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
-use super::config::{AssocId, SlurmConfig};
+use super::config::{AssocId, BackfillRule, Limits, SlurmConfig};
 use super::fair_share::FairShare;
 use super::fits::Fits;
 use super::job::{Ask, Job, JobIx, JobSpec, Reason, StartedBy, State};
@@ -153,6 +153,10 @@ pub struct Controller<'c> {
     pub(super) exclusive_users: bool,
     /// What backfill cycles need again and again.
     pub(super) map: TimeMap,
+    /// No limit of an association or a QOS can stop a job.
+    unlimited: bool,
+    /// Backfill cycles go on until every job has its planned start, though no other can start now.
+    plans_all: bool,
     /// Decide without any cache.
     pub(crate) uncached: bool,
 }
@@ -173,8 +177,8 @@ pub struct Cycles {
     pub main: u64,
     /// Cycles of the backfill thread.
     pub backfill: u64,
-    /// Jobs tested by the backfill thread.
-    pub backfill_tests: u64,
+    /// Jobs in the queues of its cycles, at most `bf_max_job_test` of each.
+    pub backfill_depth: u64,
 }
 
 impl<'c> Controller<'c> {
@@ -239,6 +243,8 @@ impl<'c> Controller<'c> {
             plain: Placement::new(config, hardware).is_plain(),
             exclusive_users: config.partitions.iter().any(|p| p.exclusive_user),
             map: TimeMap::default(),
+            unlimited: is_unlimited(config),
+            plans_all: true,
             uncached: false,
         }
     }
@@ -333,6 +339,21 @@ impl<'c> Controller<'c> {
     #[must_use]
     pub fn records_of(&self, spec: usize) -> &[JobIx] {
         &self.records[spec]
+    }
+
+    /// Backfill cycles end where nothing more can start: the same decisions, without planned starts for all jobs.
+    pub fn plan_only_what_decides(&mut self) {
+        self.plans_all = false;
+    }
+
+    /// Whether a cycle may end early: what it would still do must be reservations of its own and nothing else.
+    pub(super) fn may_end_cycles_early(&self) -> bool {
+        let rules = &self.config.backfill;
+        !self.plans_all
+            && !self.preemption_enabled()
+            && !rules.one_resv_per_job
+            && rules.rule != BackfillRule::Easy
+            && self.unlimited
     }
 
     /// How often each scheduler ran.
@@ -450,4 +471,11 @@ fn cluster_of(config: &SlurmConfig) -> ClusterSpec {
         })
         .collect();
     ClusterSpec { pools }
+}
+
+fn is_unlimited(config: &SlurmConfig) -> bool {
+    let accounting = &config.accounting;
+    let mut limits =
+        accounting.assocs.iter().map(|a| &a.limits).chain(accounting.qos.iter().map(|q| &q.limits));
+    !accounting.enforce.limits || limits.all(|limits| *limits == Limits::default())
 }

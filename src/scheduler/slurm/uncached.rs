@@ -151,6 +151,7 @@ impl Controller<'_> {
         }
         self.cycles.backfill += 1;
         let rules = &self.config.backfill;
+        self.cycles.backfill_depth += (queue.len() as u64).min(u64::from(rules.max_job_test));
         let map = TimeMap::new(
             self.uncached_floor(now_s),
             self.uncached_floor(now_s + rules.window_s),
@@ -176,7 +177,6 @@ impl Controller<'_> {
                 break;
             }
         }
-        self.cycles.backfill_tests += u64::from(cycle.tried);
     }
 
     /// Tests a job, and the tasks of an array one after the other; tells whether the cycle ends.

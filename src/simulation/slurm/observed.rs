@@ -12,6 +12,11 @@ use crate::time::SimTime;
 pub trait Observer {
     /// Everything at `now` has happened.
     fn instant(&mut self, now: SimTime, controller: &Controller<'_>);
+
+    /// Whether it looks at the starts that the backfill thread plans.
+    fn looks_at_plans(&self) -> bool {
+        false
+    }
 }
 
 /// [`super::run_slurm`] within `budget`, with `observer` looking on.
@@ -22,7 +27,10 @@ pub fn run_slurm_observed(
     interrupted: &dyn Fn() -> bool,
 ) -> SlurmOutcome {
     let mut calendar = Calendar::new();
-    let daemon = Daemon::new(run, &mut calendar);
+    let mut daemon = Daemon::new(run, &mut calendar);
+    if !observer.looks_at_plans() {
+        daemon.plan_only_what_decides();
+    }
     let mut seen = Observed { daemon, observer };
     let report = kernel::run(&mut seen, &mut calendar, budget, interrupted);
     seen.daemon.into_outcome(report)

@@ -100,6 +100,10 @@ impl Observer for Seen {
             watch.instant(now, controller);
         }
     }
+
+    fn looks_at_plans(&self) -> bool {
+        self.watch.is_some()
+    }
 }
 
 /// A GPU type that no node has is a type all the same: a job that asks for it is refused, not given another.

@@ -129,6 +129,11 @@ impl<'a> Daemon<'a> {
         &self.controller
     }
 
+    /// Nobody looks at planned starts.
+    pub(super) fn plan_only_what_decides(&mut self) {
+        self.controller.plan_only_what_decides();
+    }
+
     pub(super) fn decide_uncached(&mut self) {
         self.controller.uncached = true;
     }
@@ -271,12 +276,12 @@ impl<'a> Daemon<'a> {
         let interval_s = self.run.config.backfill.interval_s;
         let due = now_s - self.last_backfill_s >= interval_s;
         let nap = if due && self.controller.changed_since(self.last_backfill_s) {
-            let before = self.controller.cycles().backfill_tests;
+            let before = self.controller.cycles().backfill_depth;
             self.controller.backfill_cycle(now);
             self.carry_out(now, calendar);
             self.last_backfill_s = now_s;
-            let tests = i64::try_from(self.controller.cycles().backfill_tests - before).expect("few tests");
-            let took = SimDuration::from_micros(self.backfill_test.micros().saturating_mul(tests));
+            let depth = i64::try_from(self.controller.cycles().backfill_depth - before).expect("a queue");
+            let took = SimDuration::from_micros(self.backfill_test.micros().saturating_mul(depth));
             SimDuration::from_s(interval_s) + took
         } else {
             SECOND
