@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use super::guests::{Arrival, Guests};
 use super::holds::{Holds, Released};
-use super::meter::{IdleCause, Meter};
+use super::meter::{IdleCause, Meter, Tax};
 use super::outage::Outages;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speeds, WatchRow};
-use crate::cluster::{Allocation, Amounts, Conflict};
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Speeds, WatchRow};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::{Classic, Floor, Pending, Start};
@@ -27,6 +28,8 @@ pub(super) enum Timer {
     OutageBegins(u32),
     /// It ends.
     OutageEnds(u32),
+    /// The noise of this host changes.
+    Epoch(u32),
 }
 
 impl std::hash::Hash for Timer {
@@ -38,6 +41,7 @@ impl std::hash::Hash for Timer {
             Self::Cancel(job) => (2, job.0),
             Self::OutageBegins(at) => (3, at),
             Self::OutageEnds(at) => (4, at),
+            Self::Epoch(host) => (5, host),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }
@@ -76,12 +80,15 @@ pub(super) struct Batch<'w> {
     passes: u64,
     conflict: Option<Conflict>,
     outages: Outages,
+    /// Jobs on hosts that are not bare metal, alone.
+    guests: Option<Box<Guests<'w>>>,
 }
 
 impl<'w> Batch<'w> {
     pub(super) fn new(
         workload: &'w Workload,
         recorded: &'w Workload,
+        cluster: &ClusterSpec,
         floor: Floor,
         scheduler: Classic<'w>,
         options: &RunOptions<'w>,
@@ -112,6 +119,9 @@ impl<'w> Batch<'w> {
             passes: 0,
             conflict: None,
             outages: Outages::new(options.outages),
+            guests: options
+                .tenancy
+                .map(|spec| Box::new(Guests::new(spec, cluster, options.seed, workload.first_submit()))),
         }
     }
 
@@ -211,7 +221,13 @@ impl<'w> Batch<'w> {
         if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
             self.meter.drop_slack(pool, &slack);
         }
-        self.book_held_idle(job, &held.allocation, now);
+        match &mut self.guests {
+            None => self.book_held_idle(job, &held.allocation, now),
+            Some(guests) => {
+                let left = guests.end(slot, now, &mut self.meter, calendar).gpu_units_left;
+                self.book_units_held_idle(job, &held.allocation, left);
+            }
+        }
         self.records[job].end = now;
         self.records[job].state = state;
         if self.keep {
@@ -232,6 +248,15 @@ impl<'w> Batch<'w> {
         let pool = self.floor.ledger().node(allocation[0].node).pool;
         let span = now.since(self.records[job].start);
         self.meter.hold_idle(pool, held - slack, span, util_milli);
+    }
+
+    /// The same of a guest whose GPUs were productive for `units`.
+    fn book_units_held_idle(&mut self, job: JobId, allocation: &Allocation, units: i128) {
+        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let mut tax = Tax::default();
+        tax.gpu.held_idle = units * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
+        self.meter.tax(pool, &tax);
     }
 
     /// A job leaves without having run.
@@ -314,8 +339,16 @@ impl<'w> Batch<'w> {
         let record = &mut self.records[start.job];
         record.start = now;
         record.state = JobState::Running;
-        let run = self.run_on(start.job, &start.allocation);
-        calendar.set(Timer::End(start.slot), now + run, Phase::Release);
+        match self.arrival(start.job, &start.allocation) {
+            None => {
+                let run = self.run_on(start.job, &start.allocation);
+                calendar.set(Timer::End(start.slot), now + run, Phase::Release);
+            }
+            Some(arrival) => {
+                let guests = self.guests.as_mut().expect("only guests arrive");
+                guests.begin(start.slot, &arrival, &start.allocation, now, calendar);
+            }
+        }
         let slot = start.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -323,6 +356,20 @@ impl<'w> Batch<'w> {
         self.slots[slot] = Some(Slot { job: start.job, allocation: start.allocation });
         self.running += 1;
         self.after_change(start.job, now, calendar);
+    }
+
+    /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
+    fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
+        self.guests.as_ref()?;
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
+        let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack)| slack);
+        let (run, bare) = match self.translated {
+            Some((recorded, speeds)) => (recorded.jobs[job].run, speeds.on(job, pool)),
+            None => (self.workload.jobs[job].run, Speed::ONE),
+        };
+        let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
+        Some(Arrival { job, pool, run, bare, is_session, asked: held.saturating_minus(&slack) })
     }
 
     /// How long a job runs on what it was given.
@@ -396,11 +443,27 @@ impl<'w> Batch<'w> {
         RunError::Policy { at, conflict }
     }
 
-    pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
-        let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
-        if let Some(until) = self.meter.booked_until() {
-            running.iter().for_each(|slot| self.book_held_idle(slot.job, &slot.allocation, until));
+    /// Books what jobs that still run did until `until`.
+    fn close(&mut self, until: SimTime) {
+        let slots = std::mem::take(&mut self.slots);
+        for (at, slot) in slots.iter().enumerate() {
+            let Some(slot) = slot else { continue };
+            match &mut self.guests {
+                None => self.book_held_idle(slot.job, &slot.allocation, until),
+                Some(guests) => {
+                    let left = guests.close(at as u32, until, &mut self.meter).gpu_units_left;
+                    self.book_units_held_idle(slot.job, &slot.allocation, left);
+                }
+            }
         }
+        self.slots = slots;
+    }
+
+    pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
+        if let Some(until) = self.meter.booked_until() {
+            self.close(until);
+        }
+        let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
         if self.keep {
             self.allocations.extend(running.into_iter().map(|slot| (slot.job, slot.allocation)));
             let records = &self.records;
@@ -422,6 +485,7 @@ impl<'w> Batch<'w> {
             slurm: None,
             preemptive: None,
             shared: None,
+            tenancy: self.guests.map(|guests| Box::new(guests.facts)),
         }
     }
 }
@@ -456,6 +520,10 @@ impl Model for Batch<'_> {
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),
+            Timer::Epoch(host) => {
+                let guests = self.guests.as_mut().expect("only hosts of guests have epochs");
+                guests.epoch(host, now, calendar);
+            }
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;
