@@ -226,7 +226,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
     HoursFigures {
         installed: device_hours(hours.installed),
         productive: device_hours(hours.productive),
-        virtualization: 0.0,
+        virtualization: device_hours(hours.virtualization),
         neighbours: device_hours(hours.neighbours),
         communication: 0.0,
         slack: device_hours(hours.slack + hours.stranded),

@@ -36,6 +36,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::{PolicySpec, PreemptiveSpec};
+use crate::tenancy::{ClassProfile, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
@@ -157,6 +158,8 @@ pub struct Design {
     /// Whether a design of the scenario, or its policy, is about parts of GPUs: then all its designs are run by the
     /// engine for those, so that their hours mean the same.
     pub shares_gpus: bool,
+    /// What classes of jobs are made of, by lower-case name; the first is for all others.
+    pub profiles: Arc<Vec<(String, ClassProfile)>>,
 }
 
 /// How jobs are scheduled.
@@ -192,21 +195,14 @@ impl PolicyChoice {
 }
 
 /// What a pool is beside its nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolTerms {
     /// How it is paid for; `None` for every pool of a design without cost figures.
     pub cost: Option<CostTerms>,
     /// How jobs get at the hardware.
-    pub tenancy: Tenancy,
+    pub tenancy: PoolTenancy,
     /// Memory of each GPU in GB; `None` without GPUs.
     pub gpu_memory_gb: Option<u32>,
-}
-
-/// How jobs get at the hardware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tenancy {
-    /// Jobs run on the nodes themselves.
-    BareMetal,
 }
 
 /// How fast jobs run on GPUs other than those that they ran on.

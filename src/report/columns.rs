@@ -76,7 +76,8 @@ const LEDGER: &[(&str, &str)] = &[
     ("device", "gpu or cpu"),
     (
         "category",
-        "installed; productive; neighbours (slowed down by other jobs on the GPU); slack (held beyond what was asked \
+        "installed; productive; virtualization (slower under a VM than on bare metal); neighbours (slowed down by other jobs on \
+         the GPU or host, or by strangers on the host); slack (held beyond what was asked \
          for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
          were preempted); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
          restarts after a preemption); \

@@ -296,10 +296,11 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 14] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 15] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
+        ("virtualization", hours.virtualization),
         ("neighbours", hours.neighbours),
         ("slack", hours.slack),
         ("slack.stranded", hours.stranded),

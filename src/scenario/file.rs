@@ -6,6 +6,7 @@
 mod sharing;
 mod slurm;
 mod speedup;
+mod tenancy;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -18,6 +19,10 @@ pub use sharing::{
 };
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
+pub use tenancy::{
+    BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, JobSharesTable, MaintenanceTable,
+    NoiseTable, OverheadLevel, OverheadTable, VmAccess, VmNic, VmShapeTable, VmTable,
+};
 
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;
@@ -46,6 +51,10 @@ pub struct ScenarioFile {
     /// How classes of jobs respond to a part of a GPU; `default` is for classes that have no table.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub slice_law: Named<SliceLawTable>,
+    /// What classes of jobs are made of, for virtual machines and shared hosts; `default` is for classes that
+    /// have no table.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub job_shares: Named<JobSharesTable>,
     /// Clusters to compare.
     pub design: Named<DesignTable>,
     /// How the designs are compared.
@@ -420,12 +429,10 @@ pub struct PoolTable {
 pub enum TenancyTable {
     /// Jobs run on the nodes themselves.
     BareMetal(BareMetalTable),
-    /// Containers on shared hosts: not in this version.
-    #[schemars(with = "AnyTable")]
-    Containers(toml::Table),
-    /// Virtual machines: not in this version.
-    #[schemars(with = "AnyTable")]
-    Vm(toml::Table),
+    /// Containers on hosts that jobs share.
+    Containers(ContainersTable),
+    /// Virtual machines.
+    Vm(Box<VmTable>),
 }
 
 /// How a pool is paid for.
@@ -524,13 +531,6 @@ pub struct SweepTable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SweepValue(#[schemars(with = "serde_json::Value")] pub toml::Value);
-
-/// A table whose keys are not checked here.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-struct AnyTable(
-    #[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, serde_json::Value>,
-);
 
 /// JSON Schema of a scenario file, for editors that complete and check TOML.
 ///

@@ -6,9 +6,11 @@
 mod design;
 mod policy;
 mod price;
+mod profiles;
 mod sharing;
 mod slurm;
 mod speedup;
+mod tenancy;
 mod workload;
 
 use std::fmt::Display;
@@ -100,6 +102,9 @@ pub(super) fn resolve(
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref());
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
+    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
+    tenancy::check_policy(&mut notes, &designs, is_classic);
+    profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {

@@ -194,7 +194,10 @@ impl<'w> Guests<'w> {
     fn hosts_matter(&self, pool: PoolId) -> bool {
         let tenancy = self.tenancy(pool);
         let overcommits = tenancy.packing.is_some_and(|packing| packing.overcommits());
-        tenancy.noise.is_some() || tenancy.contention.is_some() || overcommits || tenancy.maintenance.is_some()
+        tenancy.noise.is_some()
+            || tenancy.contention.is_some()
+            || overcommits
+            || tenancy.maintenance.is_some()
     }
 
     /// A job starts in `slot`.

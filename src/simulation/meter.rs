@@ -405,10 +405,8 @@ impl Meter {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let has = ledger.pool_capacity(PoolId::new(pool));
             let (tax, absent) = (&self.taxes[PoolId::new(pool)], self.absent_us[PoolId::new(pool)]);
-            let devices = [
-                (&mut row.gpu, has.gpus, &tax.gpu, absent.0),
-                (&mut row.cpu, has.cpus, &tax.cpu, absent.1),
-            ];
+            let devices =
+                [(&mut row.gpu, has.gpus, &tax.gpu, absent.0), (&mut row.cpu, has.cpus, &tax.cpu, absent.1)];
             for (device, count, tax, absent_us) in devices {
                 device.in_units();
                 device.installed = (self.span * i128::from(count) - absent_us) * UNITS_PER_DEVICE;

@@ -69,7 +69,9 @@ impl Noise {
             return Err(Uncalibratable::Setting("the mean length of an epoch must be positive"));
         }
         if !(0.05..=1000.0).contains(&shape) || !(0.0..=3.0).contains(&spread) {
-            return Err(Uncalibratable::Setting("the shape must be from 0.05 to 1000, the spread from 0 to 3"));
+            return Err(Uncalibratable::Setting(
+                "the shape must be from 0.05 to 1000, the spread from 0 to 3",
+            ));
         }
         let second = libm::exp(spread * spread);
         let root = libm::sqrt(busy_share * (second - busy_share));
@@ -143,7 +145,8 @@ impl HostNoise {
         self.until = self.until + length;
         let sigma = noise.spec.spread;
         self.factor = if self.is_busy {
-            let x = if sigma > 0.0 { self.stream.lognormal(libm::exp(-sigma * sigma / 2.0), sigma) } else { 1.0 };
+            let x =
+                if sigma > 0.0 { self.stream.lognormal(libm::exp(-sigma * sigma / 2.0), sigma) } else { 1.0 };
             1.0 + noise.level * x
         } else {
             1.0

@@ -175,8 +175,7 @@ pub struct Overhead {
 
 impl Overhead {
     /// Nothing is slower.
-    pub const NONE: Self =
-        Self { factors: [Range::exactly(1.0); SHARES], pick: Pick::Level(Level::Typical) };
+    pub const NONE: Self = Self { factors: [Range::exactly(1.0); SHARES], pick: Pick::Level(Level::Typical) };
 
     /// How many times longer a job with these shares takes.
     #[must_use]
