@@ -236,7 +236,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         startup: device_hours(hours.startup + hours.restart),
         idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
-        down: 0.0,
+        down: device_hours(hours.down),
     }
 }
 

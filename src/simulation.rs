@@ -15,6 +15,7 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod elastic;
 mod guests;
 mod holds;
 pub mod meter;
@@ -24,6 +25,7 @@ pub mod preemptive;
 pub mod shared;
 pub mod slurm;
 mod translation;
+mod upkeep;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};

@@ -80,7 +80,7 @@ const LEDGER: &[(&str, &str)] = &[
          the GPU or host, or by strangers on the host); slack (held beyond what was asked \
          for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
          were preempted); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
-         restarts after a preemption); \
+         restarts after a preemption, or boots); down (under maintenance); \
          idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
          needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \

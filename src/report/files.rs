@@ -296,7 +296,7 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 15] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
@@ -307,6 +307,7 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 15] {
         ("lost", hours.lost),
         ("held_idle", hours.held_idle),
         ("startup", hours.startup + hours.restart),
+        ("down", hours.down),
         ("idle_waiting.resources", hours.idle_waiting.resources),
         ("idle_waiting.fragmentation", hours.idle_waiting.fragmentation),
         ("idle_waiting.held", hours.idle_waiting.held),

@@ -61,6 +61,8 @@ pub struct DeviceHours {
     pub stranded: i128,
     /// Being cut anew; nobody holds it.
     pub startup: i128,
+    /// Out of order: under maintenance.
+    pub down: i128,
     /// Free while jobs wait.
     pub idle_waiting: IdleWaiting,
     /// Free without demand.
@@ -81,6 +83,7 @@ impl DeviceHours {
             &mut waiting.limit,
             &mut waiting.policy,
             &mut self.lost,
+            &mut self.down,
             &mut self.idle,
         ] {
             *amount *= UNITS_PER_DEVICE;
@@ -102,7 +105,7 @@ impl DeviceHours {
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        self.allocated() + self.stranded + self.startup + self.idle_waiting.sum() + self.idle
+        self.allocated() + self.stranded + self.startup + self.down + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -119,6 +122,7 @@ impl DeviceHours {
             neighbours: self.neighbours + other.neighbours,
             stranded: self.stranded + other.stranded,
             startup: self.startup + other.startup,
+            down: self.down + other.down,
             idle_waiting: IdleWaiting {
                 resources: self.idle_waiting.resources + other.idle_waiting.resources,
                 fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,
@@ -215,6 +219,8 @@ pub struct Meter {
     /// VMs of elastic pools that are not there, and those that boot.
     absent: IdVec<PoolId, Amounts>,
     booting: IdVec<PoolId, Amounts>,
+    /// Under maintenance.
+    down: IdVec<PoolId, Amounts>,
     /// Device-microseconds that were not installed: GPUs, CPUs.
     absent_us: IdVec<PoolId, (i128, i128)>,
 }
@@ -308,6 +314,7 @@ impl Meter {
             taxes: IdVec::filled(pools, Tax::default()),
             absent: IdVec::filled(pools, Amounts::ZERO),
             booting: IdVec::filled(pools, Amounts::ZERO),
+            down: IdVec::filled(pools, Amounts::ZERO),
             absent_us: IdVec::filled(pools, (0, 0)),
         }
     }
@@ -338,13 +345,16 @@ impl Meter {
             let pool = PoolId::new(pool);
             let (has, free, slack) = (ledger.pool_capacity(pool), ledger.pool_free(pool), self.slack[pool]);
             let (absent, booting) = (self.absent[pool], self.booting[pool]);
-            let off = absent.plus(&booting);
+            let down = self.down[pool];
+            let off = absent.plus(&booting).plus(&down);
             if has.gpus > 0 {
                 book(&mut row.gpu, span, has.gpus - free.gpus - off.gpus, free.gpus, slack.gpus, cause);
                 row.gpu.restart += i128::from(span) * i128::from(booting.gpus);
+                row.gpu.down += i128::from(span) * i128::from(down.gpus);
             }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             row.cpu.restart += i128::from(span) * i128::from(booting.cpus);
+            row.cpu.down += i128::from(span) * i128::from(down.cpus);
             let not_there = &mut self.absent_us[pool];
             not_there.0 += i128::from(span) * i128::from(absent.gpus);
             not_there.1 += i128::from(span) * i128::from(absent.cpus);
@@ -366,6 +376,16 @@ impl Meter {
         let row = &mut self.taxes[pool];
         row.gpu.add(&tax.gpu);
         row.cpu.add(&tax.cpu);
+    }
+
+    /// So much of a pool is out of order.
+    pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Amounts) {
+        self.down[pool] = self.down[pool].plus(amounts);
+    }
+
+    /// It is back.
+    pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Amounts) {
+        self.down[pool] = self.down[pool].minus(amounts);
     }
 
     /// VMs of an elastic pool are not there (or are again), and boot (or no longer do): by so much.

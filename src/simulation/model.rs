@@ -1,15 +1,19 @@
 //! The kernel's model of a batch cluster.
 
+mod tenants;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
-use super::guests::{Arrival, Guests};
+use super::elastic::ElasticPools;
+use super::guests::Guests;
 use super::holds::{Holds, Released};
-use super::meter::{IdleCause, Meter, Tax};
+use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Speeds, WatchRow};
+use super::upkeep::Upkeep;
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speeds, WatchRow};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::time::{SimDuration, SimTime};
@@ -30,6 +34,12 @@ pub(super) enum Timer {
     OutageEnds(u32),
     /// The noise of this host changes.
     Epoch(u32),
+    /// Something happens to the VM of this node of an elastic pool.
+    Vm(NodeId),
+    /// VMs may be ordered again for this pool.
+    Order(u32),
+    /// This host is due for maintenance, or back from it.
+    Upkeep(u32),
 }
 
 impl std::hash::Hash for Timer {
@@ -42,6 +52,9 @@ impl std::hash::Hash for Timer {
             Self::OutageBegins(at) => (3, at),
             Self::OutageEnds(at) => (4, at),
             Self::Epoch(host) => (5, host),
+            Self::Vm(node) => (6, node.0),
+            Self::Order(pool) => (7, pool),
+            Self::Upkeep(at) => (8, at),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }
@@ -82,6 +95,10 @@ pub(super) struct Batch<'w> {
     outages: Outages,
     /// Jobs on hosts that are not bare metal, alone.
     guests: Option<Box<Guests<'w>>>,
+    /// Pools that grow and shrink.
+    elastic: Option<Box<ElasticPools>>,
+    /// Planned maintenance.
+    upkeep: Option<Box<Upkeep>>,
 }
 
 impl<'w> Batch<'w> {
@@ -95,7 +112,15 @@ impl<'w> Batch<'w> {
     ) -> Self {
         let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let meter = Meter::new(floor.ledger().pools());
+        let from = workload.first_submit();
+        let guests = options.tenancy.map(|spec| Box::new(Guests::new(spec, cluster, options.seed, from)));
+        let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
+        let both = options.tenancy.zip(guests.as_deref());
+        let upkeep = both.and_then(|(spec, guests)| Upkeep::new(spec, cluster, guests, from));
         Self {
+            elastic: elastic.map(Box::new),
+            upkeep: upkeep.map(Box::new),
+            guests,
             workload,
             translated: options.speeds.map(|speeds| (recorded, speeds)),
             floor,
@@ -119,14 +144,19 @@ impl<'w> Batch<'w> {
             passes: 0,
             conflict: None,
             outages: Outages::new(options.outages),
-            guests: options
-                .tenancy
-                .map(|spec| Box::new(Guests::new(spec, cluster, options.seed, workload.first_submit()))),
         }
     }
 
     /// Sets what is known before the run.
-    pub(super) fn prepare(&self, calendar: &mut Calendar<Timer>) {
+    pub(super) fn prepare(&mut self, calendar: &mut Calendar<Timer>) {
+        if let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) {
+            let from = self.workload.first_submit();
+            let off = elastic.prepare(from, &mut self.floor, &mut self.meter, &mut guests.facts);
+            self.conflict = off.err();
+        }
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.prepare(calendar);
+        }
         for (at, outage) in self.outages.rows().iter().enumerate() {
             calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
             calendar.set(Timer::OutageEnds(at as u32), outage.until, Phase::Release);
@@ -250,15 +280,6 @@ impl<'w> Batch<'w> {
         self.meter.hold_idle(pool, held - slack, span, util_milli);
     }
 
-    /// The same of a guest whose GPUs were productive for `units`.
-    fn book_units_held_idle(&mut self, job: JobId, allocation: &Allocation, units: i128) {
-        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
-        let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let mut tax = Tax::default();
-        tax.gpu.held_idle = units * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
-        self.meter.tax(pool, &tax);
-    }
-
     /// A job leaves without having run.
     fn finish_unstarted(&mut self, job: JobId, state: JobState, now: SimTime) {
         let record = &mut self.records[job];
@@ -358,20 +379,6 @@ impl<'w> Batch<'w> {
         self.after_change(start.job, now, calendar);
     }
 
-    /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
-    fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
-        self.guests.as_ref()?;
-        let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
-        let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack)| slack);
-        let (run, bare) = match self.translated {
-            Some((recorded, speeds)) => (recorded.jobs[job].run, speeds.on(job, pool)),
-            None => (self.workload.jobs[job].run, Speed::ONE),
-        };
-        let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
-        Some(Arrival { job, pool, run, bare, is_session, asked: held.saturating_minus(&slack) })
-    }
-
     /// How long a job runs on what it was given.
     fn run_on(&self, job: JobId, allocation: &Allocation) -> SimDuration {
         let Some((recorded, speeds)) = self.translated else { return self.workload.jobs[job].run };
@@ -443,22 +450,6 @@ impl<'w> Batch<'w> {
         RunError::Policy { at, conflict }
     }
 
-    /// Books what jobs that still run did until `until`.
-    fn close(&mut self, until: SimTime) {
-        let slots = std::mem::take(&mut self.slots);
-        for (at, slot) in slots.iter().enumerate() {
-            let Some(slot) = slot else { continue };
-            match &mut self.guests {
-                None => self.book_held_idle(slot.job, &slot.allocation, until),
-                Some(guests) => {
-                    let left = guests.close(at as u32, until, &mut self.meter).gpu_units_left;
-                    self.book_units_held_idle(slot.job, &slot.allocation, left);
-                }
-            }
-        }
-        self.slots = slots;
-    }
-
     pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
         if let Some(until) = self.meter.booked_until() {
             self.close(until);
@@ -471,6 +462,14 @@ impl<'w> Batch<'w> {
         }
         let first_submit = self.workload.first_submit();
         let last_instant = report.now.max(first_submit);
+        let elastic = self.elastic.take();
+        let tenancy = self.guests.take().map(|guests| {
+            let mut facts = guests.facts;
+            if let Some(elastic) = elastic {
+                elastic.close(last_instant, &mut facts);
+            }
+            Box::new(facts)
+        });
         Outcome {
             records: self.records,
             allocations: self.allocations,
@@ -485,7 +484,7 @@ impl<'w> Batch<'w> {
             slurm: None,
             preemptive: None,
             shared: None,
-            tenancy: self.guests.map(|guests| Box::new(guests.facts)),
+            tenancy,
         }
     }
 }
@@ -524,6 +523,10 @@ impl Model for Batch<'_> {
                 let guests = self.guests.as_mut().expect("only hosts of guests have epochs");
                 guests.epoch(host, now, calendar);
             }
+            Timer::Vm(node) => self.fire_vm(node, now, calendar),
+            // The next settling decides.
+            Timer::Order(_) => {}
+            Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;
@@ -547,6 +550,9 @@ impl Model for Batch<'_> {
                 self.conflict = Some(conflict);
                 return ControlFlow::Break(());
             }
+            if self.upkeep.is_some() {
+                self.absorb_upkeep(now, calendar);
+            }
             let mut starts = std::mem::take(&mut self.starts);
             if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {
                 self.conflict = Some(conflict);
@@ -556,6 +562,9 @@ impl Model for Batch<'_> {
                 self.begin_running(start, now, calendar);
             }
             self.starts = starts;
+        }
+        if self.elastic.is_some() {
+            self.decide_elastic(now, calendar);
         }
         self.meter.note_waiting(self.waiting());
         self.cause = self.idle_cause();

@@ -176,7 +176,7 @@ impl<'a> Vm<'a, '_> {
         let path = self.at("nic");
         let nic = self.notes.or_convention(&mut table.nic, VmNic::SrIov, "sr-iov", &path);
         let host = seen.node.clone();
-        let packing = self.packing(table, access, seen);
+        let packing = self.packing(table, access, &mut Seen { node: seen.node, count: seen.count });
         let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
         self.check_gpus(access, hypervisor, &host, gpus_in_vm);
         let path = self.at("nvlink");
@@ -194,6 +194,15 @@ impl<'a> Vm<'a, '_> {
             .map_or(Start::Standing, |table| Start::PerJob(boot_law(self.notes, table, "vm-boot", &path)));
         let vms = packing.map_or(self.hosts, |packing| packing.per_host.saturating_mul(self.hosts));
         let elastic = table.elastic.as_mut().map(|table| self.elastic(table, vms));
+        if let Some(elastic) = &elastic {
+            // What can never be there holds no job.
+            *seen.count = elastic.max.clamp(1, vms.max(1));
+        }
+        if elastic.is_some() && table.maintenance.is_some() {
+            let path = self.at("maintenance");
+            let message = "an elastic pool has no hosts of its own to maintain";
+            self.notes.error_help("W0243", &path, message, "leave out `maintenance` or `elastic`");
+        }
         let maintenance = table.maintenance.as_mut().map(|table| self.maintenance(table, access));
         PoolTenancy {
             kind: Kind::Vm,
@@ -209,7 +218,7 @@ impl<'a> Vm<'a, '_> {
     }
 
     /// Packs VMs on the hosts; the nodes of the pool are then the VMs.
-    fn packing(&mut self, table: &mut VmTable, access: VmAccess, seen: Seen<'_>) -> Option<Packing> {
+    fn packing(&mut self, table: &mut VmTable, access: VmAccess, seen: &mut Seen<'_>) -> Option<Packing> {
         let cpu = self.overcommit(&mut table.cpu_overcommit, "cpu-overcommit");
         let mem = self.overcommit(&mut table.mem_overcommit, "mem-overcommit");
         let host = seen.node.capacity;
