@@ -10,6 +10,7 @@
 pub mod backtest;
 mod inputs;
 pub mod replicas;
+mod routing;
 mod sensitivity;
 pub mod statistics;
 pub mod sweep;
@@ -157,9 +158,16 @@ fn run_translated(
     policy: &PolicyChoice,
     options: &RunOptions<'_>,
 ) -> Result<(Outcome, TranslationFacts), RunError> {
+    let routed = routing::route(workload, design);
+    let bound = routed.as_ref().map(|routed| Design { cluster: routed.cluster.clone(), ..design.clone() });
+    let (workload, design) = match (&routed, &bound) {
+        (Some(routed), Some(bound)) => (&routed.workload, bound),
+        _ => (workload, design),
+    };
     let (speeds, facts) = translate(workload, design);
     let tenancy = tenancy::of(workload, design);
-    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), ..*options };
+    let spills = routed.as_ref().and_then(|routed| routed.spills.as_ref());
+    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..*options };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 

@@ -36,6 +36,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
+pub use model::{Spill, Spills};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{Outage, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
@@ -126,6 +127,8 @@ pub struct RunOptions<'a> {
     pub speeds: Option<&'a Speeds>,
     /// What allocations deliver, where not all is bare metal without neighbours.
     pub tenancy: Option<&'a RunTenancy>,
+    /// Jobs that may go to other pools if their wait is long.
+    pub spills: Option<&'a Spills>,
     /// Limits.
     pub budget: Budget,
     /// Seed of what the run itself leaves to chance.
@@ -143,6 +146,7 @@ impl Default for RunOptions<'_> {
             usage: None,
             speeds: None,
             tenancy: None,
+            spills: None,
             budget: Budget::default(),
             seed: 1,
             interrupted: &|| false,

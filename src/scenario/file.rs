@@ -3,6 +3,7 @@
 //! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
+mod route;
 mod sharing;
 mod slurm;
 mod speedup;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
 
+pub use route::RouteTable;
 pub use sharing::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SliceLawTable,
 };
@@ -397,6 +399,9 @@ pub struct DesignTable {
     /// Pools of equal nodes; under a slurm.conf these come beside its nodes.
     #[serde(default)]
     pub pool: Named<PoolTable>,
+    /// Which jobs go to which pools: named rules, the first that matches counts.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub route: Named<RouteTable>,
     /// Options of Slurm that this design changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slurm: Option<Box<SlurmOptions>>,
@@ -408,9 +413,11 @@ pub struct DesignTable {
 pub struct PoolTable {
     /// Kind of node: a name of the catalogue or of a `[node.NAME]` table.
     pub node: String,
-    /// How many.
-    #[schemars(range(min = 1))]
+    /// How many; 0 leaves the pool out beside others.
     pub count: u32,
+    /// Only jobs of these tenants run here; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenants: Option<Vec<String>>,
     /// How jobs get at the hardware; default bare-metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancy: Option<TenancyTable>,

@@ -59,6 +59,8 @@ pub struct TenancyFacts {
     pub boots: u64,
     /// What elastic pools did, by pool; empty pools stand for fixed ones.
     pub elastic: IdVec<PoolId, ElasticFacts>,
+    /// Jobs that went to other pools because their wait was, or would have been, too long.
+    pub spilled: u64,
     /// Usage of virtual machines, for bills; in order of start.
     pub usage: Vec<VmUsage>,
 }

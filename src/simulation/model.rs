@@ -1,17 +1,21 @@
 //! The kernel's model of a batch cluster.
 
+mod spill;
+mod story;
 mod tenants;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+pub use self::spill::{Spill, Spills};
+use self::spill::SpillWatch;
 use super::elastic::ElasticPools;
-use super::guests::Guests;
+use super::guests::{Guests, TenancyFacts};
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
 use super::upkeep::Upkeep;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speeds, WatchRow};
+use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, WatchRow};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
@@ -40,6 +44,8 @@ pub(super) enum Timer {
     Order(u32),
     /// This host is due for maintenance, or back from it.
     Upkeep(u32),
+    /// This job has waited as long as it should for the pools of its route.
+    Spill(JobId),
 }
 
 impl std::hash::Hash for Timer {
@@ -55,6 +61,7 @@ impl std::hash::Hash for Timer {
             Self::Vm(node) => (6, node.0),
             Self::Order(pool) => (7, pool),
             Self::Upkeep(at) => (8, at),
+            Self::Spill(job) => (9, job.0),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }
@@ -99,6 +106,8 @@ pub(super) struct Batch<'w> {
     elastic: Option<Box<ElasticPools>>,
     /// Planned maintenance.
     upkeep: Option<Box<Upkeep>>,
+    /// Jobs that may go elsewhere if their wait is long.
+    spill: Option<Box<SpillWatch<'w>>>,
 }
 
 impl<'w> Batch<'w> {
@@ -120,6 +129,7 @@ impl<'w> Batch<'w> {
         Self {
             elastic: elastic.map(Box::new),
             upkeep: upkeep.map(Box::new),
+            spill: options.spills.map(|spills| Box::new(SpillWatch::new(spills, &floor))),
             guests,
             workload,
             translated: options.speeds.map(|speeds| (recorded, speeds)),
@@ -178,14 +188,13 @@ impl<'w> Batch<'w> {
         self.records[job].state = JobState::Pending;
         self.holds.submitted(job);
         let row = &self.workload.jobs[job];
-        if let Some(reason) = self.scheduler.shapes().refusal(row.request) {
+        if let Some(reason) = self.refusal(job, row.request) {
             self.refused.push((job, reason.to_owned()));
             self.finish_unstarted(job, JobState::Refused, now);
             return;
         }
         if !row.flags.has(JobFlags::HAS_EXTRAS) {
-            self.scheduler.enqueue(job);
-            self.dirty = true;
+            self.enqueue(job, now);
             return;
         }
         self.submit_with_extras(job, now, calendar);
@@ -234,6 +243,14 @@ impl<'w> Batch<'w> {
         } else {
             self.held_until.insert(job, now);
         }
+        self.enqueue(job, now);
+    }
+
+    /// A job enters the queue.
+    fn enqueue(&mut self, job: JobId, now: SimTime) {
+        if let Some(spill) = &mut self.spill {
+            spill.enter(job, now, self.workload, &mut self.scheduler, &self.floor);
+        }
         self.scheduler.enqueue(job);
         self.dirty = true;
     }
@@ -246,6 +263,9 @@ impl<'w> Batch<'w> {
             self.conflict = Some(conflict);
         }
         self.scheduler.free_slot(slot);
+        if let Some(spill) = &mut self.spill {
+            spill.end(&held.allocation, expected_end, &self.floor);
+        }
         self.running -= 1;
         self.dirty = true;
         if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
@@ -332,6 +352,7 @@ impl<'w> Batch<'w> {
                 calendar.cancel(Timer::Begin(job));
                 self.finish_unstarted(job, JobState::Cancelled, now);
                 if queued {
+                    self.leave_queue(job, calendar);
                     self.after_leaving(job, now);
                 }
                 self.flush_released(now, calendar);
@@ -347,7 +368,7 @@ impl<'w> Batch<'w> {
             return None;
         }
         let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let shape = self.scheduler.shapes().of(self.workload.jobs[job].request);
+        let shape = self.scheduler.shape_of(job);
         let shape = self.scheduler.shapes().get(shape);
         let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
         Some((pool, fit.total.saturating_minus(&fit.asked)))
@@ -356,6 +377,10 @@ impl<'w> Batch<'w> {
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
         if let Some((pool, slack)) = self.slack_of(start.job, &start.allocation) {
             self.meter.add_slack(pool, &slack);
+        }
+        if let Some(spill) = &mut self.spill {
+            spill.start(&start.allocation, now + self.workload.jobs[start.job].limit, &self.floor);
+            self.leave_queue(start.job, calendar);
         }
         let record = &mut self.records[start.job];
         record.start = now;
@@ -395,61 +420,6 @@ impl<'w> Batch<'w> {
         }
     }
 
-    fn watch(&mut self, now: SimTime) {
-        let Some(job) = self.watch else { return };
-        let state = self.records[job].state;
-        if state == JobState::Future
-            || (state != JobState::Pending && self.watched.last().is_some_and(|w| w.reason.is_none()))
-        {
-            return;
-        }
-        let head = self.scheduler.head_reason(&self.floor);
-        let ahead = self.scheduler.queue().iter().take_while(|(position, _)| position.job() != job).count();
-        let reason = (state == JobState::Pending).then(|| match (self.holds.reason(job), head) {
-            (Some(held), _) => held,
-            (None, Some((first, why))) if first == job => why,
-            _ => Pending::Priority,
-        });
-        let row = WatchRow {
-            at: now,
-            reason,
-            head: head.map(|(first, _)| first).filter(|first| *first != job),
-            ahead: if reason.is_some() { ahead } else { 0 },
-            shadow: self.scheduler.reservation().map(|r| r.shadow),
-        };
-        let same =
-            |a: &WatchRow, b: &WatchRow| a.reason == b.reason && a.head == b.head && a.shadow == b.shadow;
-        if self.watched.last().is_none_or(|last| !same(last, &row)) {
-            self.watched.push(row);
-        }
-    }
-
-    /// An error if jobs wait although nothing is left to happen.
-    pub(super) fn stall_if_waiting(&self, now: SimTime) -> Result<(), RunError> {
-        if self.waiting() > 0 { Err(self.stalled(now)) } else { Ok(()) }
-    }
-
-    /// The stall, with the first waiting jobs and why they wait.
-    pub(super) fn stalled(&self, at: SimTime) -> RunError {
-        const NAMED: usize = 5;
-        let pending = self.records.iter_ids().filter(|(_, r)| r.state == JobState::Pending);
-        let names = pending
-            .take(NAMED)
-            .map(|(job, _)| {
-                let head = self.scheduler.head_reason(&self.floor).filter(|(first, _)| *first == job);
-                let reason = self.holds.reason(job).or(head.map(|(_, why)| why)).unwrap_or(Pending::Priority);
-                format!("{} ({})", self.workload.job_name(job), reason.name())
-            })
-            .collect();
-        RunError::Stalled { at, waiting: self.waiting(), names }
-    }
-
-    /// The conflict that broke the run.
-    pub(super) fn broken_by(&mut self, at: SimTime) -> RunError {
-        let conflict = self.conflict.take().expect("only a conflict breaks a run");
-        RunError::Policy { at, conflict }
-    }
-
     pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
         if let Some(until) = self.meter.booked_until() {
             self.close(until);
@@ -463,8 +433,10 @@ impl<'w> Batch<'w> {
         let first_submit = self.workload.first_submit();
         let last_instant = report.now.max(first_submit);
         let elastic = self.elastic.take();
-        let tenancy = self.guests.take().map(|guests| {
-            let mut facts = guests.facts;
+        let (guests, spill) = (self.guests.take(), self.spill.take());
+        let tenancy = (guests.is_some() || spill.is_some()).then(|| {
+            let mut facts = guests.map_or_else(TenancyFacts::default, |guests| guests.facts);
+            facts.spilled = spill.map_or(0, |spill| spill.spilled);
             if let Some(elastic) = elastic {
                 elastic.close(last_instant, &mut facts);
             }
@@ -527,6 +499,7 @@ impl Model for Batch<'_> {
             // The next settling decides.
             Timer::Order(_) => {}
             Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
+            Timer::Spill(job) => self.fire_spill(job, now),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;
@@ -563,6 +536,7 @@ impl Model for Batch<'_> {
             }
             self.starts = starts;
         }
+        self.watch_spills(calendar);
         if self.elastic.is_some() {
             self.decide_elastic(now, calendar);
         }

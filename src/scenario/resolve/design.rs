@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::slurm::SlurmSite;
-use super::{Notes, price, sharing, slurm, tenancy};
+use super::{Notes, price, route, sharing, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -76,7 +76,7 @@ fn design(
         cluster.pools.extend(site.pools().cloned());
         pools.resize(
             cluster.pools.len(),
-            PoolTerms { cost: None, tenancy: PoolTenancy::bare_metal(), gpu_memory_gb: None },
+            PoolTerms { cost: None, tenancy: PoolTenancy::bare_metal(), tenants: None, gpu_memory_gb: None },
         );
     }
     for (pool_name, pool_table) in &mut table.pool {
@@ -88,6 +88,7 @@ fn design(
     }
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
+    let routes = route::resolve(notes, name, table, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
     let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
     let name = name.to_owned();
@@ -100,6 +101,7 @@ fn design(
         speedup,
         sharing,
         shares_gpus: false,
+        routes,
         profiles: Arc::default(),
     })
 }
@@ -116,7 +118,7 @@ fn pool(
     let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
     let tenancy = tenancy::resolve(notes, table, seen, path);
     let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count };
-    Some((spec, PoolTerms { cost, tenancy, gpu_memory_gb: node.gpu_memory_gb }))
+    Some((spec, PoolTerms { cost, tenancy, tenants: table.tenants.clone(), gpu_memory_gb: node.gpu_memory_gb }))
 }
 
 /// The node of that name, filled in from the catalogue where the scenario leaves something out.
@@ -254,6 +256,10 @@ fn check_total(notes: &mut Notes<'_>, name: &str, cluster: &ClusterSpec) {
     let sum = |each: fn(&NodeSpec) -> u64| -> u64 {
         cluster.pools.iter().map(|pool| each(&pool.node) * u64::from(pool.count)).sum()
     };
+    if cluster.pools.iter().all(|pool| pool.count == 0) && notes.problems.errors() == 0 {
+        let message = format!("the design `{name}` has no nodes");
+        notes.error_help("W0212", &["design", name], message, "give one of its pools a `count` of at least 1");
+    }
     let (nodes, cpus) = (sum(|_| 1), sum(|node| u64::from(node.capacity.cpus)));
     let memory =
         cluster.pools.iter().map(|pool| u128::from(pool.node.capacity.mem_mb) * u128::from(pool.count));
