@@ -13,6 +13,7 @@ pub mod groups;
 pub mod quantiles;
 pub mod sharing;
 pub mod shifts;
+mod tenancy;
 pub mod timeline;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ use crate::workload::{Job, RepairKind, Workload};
 pub use groups::{Group, Groups};
 pub use quantiles::Spread;
 pub use sharing::SharingFigures;
+pub use tenancy::TenancyFigures;
 pub use timeline::{Timeline, TimelineRow};
 
 /// How many jobs ended how.
@@ -142,6 +144,9 @@ pub struct Summary {
     /// Where GPUs are shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<SharingFigures>,
+    /// Where not all is bare metal, alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenancy: Option<TenancyFigures>,
 }
 
 /// Waiting jobs over the horizon.
@@ -200,6 +205,7 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             waiting_share: share(outcome.hours.waiting_us, horizon_us),
         },
         sharing: sharing::figures(outcome),
+        tenancy: tenancy::figures(outcome),
     }
 }
 

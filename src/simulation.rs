@@ -36,8 +36,8 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
-pub use model::{Spill, Spills};
 pub use meter::{Hours, IdleWaiting, PoolHours};
+pub use model::{Spill, Spills};
 pub use outage::{Outage, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};

@@ -123,7 +123,9 @@ fn matches(rule: &RouteSpec, workload: &Workload, id: JobId, job: &Job) -> bool 
         && is(&rule.qos, labels.qos)
         && (rule.gpus.0..=rule.gpus.1).contains(&gpus)
         && (rule.limit.0..=rule.limit.1).contains(&job.limit)
-        && rule.deadline_within.is_none_or(|within| deadline_of(workload, id, job).is_some_and(|d| d <= within))
+        && rule
+            .deadline_within
+            .is_none_or(|within| deadline_of(workload, id, job).is_some_and(|d| d <= within))
 }
 
 /// Time from a job's submission to its deadline, if it has one.

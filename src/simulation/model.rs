@@ -7,8 +7,8 @@ mod tenants;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
-pub use self::spill::{Spill, Spills};
 use self::spill::SpillWatch;
+pub use self::spill::{Spill, Spills};
 use super::elastic::ElasticPools;
 use super::guests::{Guests, TenancyFacts};
 use super::holds::{Holds, Released};

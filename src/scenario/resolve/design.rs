@@ -118,7 +118,10 @@ fn pool(
     let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
     let tenancy = tenancy::resolve(notes, table, seen, path);
     let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count };
-    Some((spec, PoolTerms { cost, tenancy, tenants: table.tenants.clone(), gpu_memory_gb: node.gpu_memory_gb }))
+    Some((
+        spec,
+        PoolTerms { cost, tenancy, tenants: table.tenants.clone(), gpu_memory_gb: node.gpu_memory_gb },
+    ))
 }
 
 /// The node of that name, filled in from the catalogue where the scenario leaves something out.
@@ -258,7 +261,12 @@ fn check_total(notes: &mut Notes<'_>, name: &str, cluster: &ClusterSpec) {
     };
     if cluster.pools.iter().all(|pool| pool.count == 0) && notes.problems.errors() == 0 {
         let message = format!("the design `{name}` has no nodes");
-        notes.error_help("W0212", &["design", name], message, "give one of its pools a `count` of at least 1");
+        notes.error_help(
+            "W0212",
+            &["design", name],
+            message,
+            "give one of its pools a `count` of at least 1",
+        );
     }
     let (nodes, cpus) = (sum(|_| 1), sum(|node| u64::from(node.capacity.cpus)));
     let memory =

@@ -73,8 +73,13 @@ impl<'w> SpillWatch<'w> {
         scheduler: &mut Classic<'_>,
         floor: &Floor,
     ) {
-        if let Some(spill) = self.spills.jobs.get(&job).filter(|spill| !scheduler.is_rerouted(job, spill.request)) {
-            if self.estimate(job, now, scheduler, floor).is_some_and(|wait| wait <= i128::from(spill.after.micros())) {
+        if let Some(spill) =
+            self.spills.jobs.get(&job).filter(|spill| !scheduler.is_rerouted(job, spill.request))
+        {
+            if self
+                .estimate(job, now, scheduler, floor)
+                .is_some_and(|wait| wait <= i128::from(spill.after.micros()))
+            {
                 self.due.push((job, now + spill.after));
             } else {
                 scheduler.reroute(job, spill.request);
