@@ -10,9 +10,11 @@
 pub mod backtest;
 mod inputs;
 pub mod replicas;
+mod routing;
 mod sensitivity;
 pub mod statistics;
 pub mod sweep;
+mod tenancy;
 mod translation;
 mod trust;
 
@@ -20,7 +22,7 @@ use rayon::prelude::*;
 
 use crate::cost::{self, CostFigures, PoolBill};
 use crate::diagnostic::Diagnostic;
-use crate::ids::{Id, JobId, PoolId};
+use crate::ids::{JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
 use crate::scheduler::{BackfillSpec, PolicySpec, ordering, placement};
@@ -156,8 +158,16 @@ fn run_translated(
     policy: &PolicyChoice,
     options: &RunOptions<'_>,
 ) -> Result<(Outcome, TranslationFacts), RunError> {
+    let routed = routing::route(workload, design);
+    let bound = routed.as_ref().map(|routed| Design { cluster: routed.cluster.clone(), ..design.clone() });
+    let (workload, design) = match (&routed, &bound) {
+        (Some(routed), Some(bound)) => (&routed.workload, bound),
+        _ => (workload, design),
+    };
     let (speeds, facts) = translate(workload, design);
-    let options = RunOptions { speeds: speeds.as_ref(), ..*options };
+    let tenancy = tenancy::of(workload, design);
+    let spills = routed.as_ref().and_then(|routed| routed.spills.as_ref());
+    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..*options };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 
@@ -208,11 +218,9 @@ fn share_horizon(designs: &[Design], outcomes: &mut [Outcome]) {
     let last = outcomes.iter().map(|outcome| outcome.last_instant).max().unwrap_or(SimTime::ZERO);
     for (design, outcome) in designs.iter().zip(outcomes) {
         let more = last.since(outcome.last_instant);
-        outcome.hours.extend(more, |pool: PoolId| {
-            let pool = &design.cluster.pools[pool.index()];
-            pool.node.capacity.times(pool.count)
-        });
+        outcome.hours.extend(more, |pool: PoolId| tenancy::installed_at_rest(design, pool));
         outcome.last_instant = last;
+        tenancy::book_left_over(design, outcome);
     }
 }
 
@@ -225,10 +233,11 @@ fn cost_of(
     let bills: Vec<PoolBill<'_>> = design
         .pools
         .iter()
-        .zip(&design.cluster.pools)
-        .filter_map(|(terms, pool)| {
+        .enumerate()
+        .filter_map(|(at, terms)| {
             let cost = terms.cost.as_ref()?;
-            Some(PoolBill::installed(cost, pool.count, pool.node.capacity.gpus, horizon))
+            let (hosts, gpus) = tenancy::hosts(design, at);
+            Some(PoolBill::installed(cost, hosts, gpus, horizon))
         })
         .collect();
     if bills.len() < design.pools.len() {

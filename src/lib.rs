@@ -8,6 +8,7 @@
 //! kernel      calendar and loop: knows nothing of jobs
 //! workload    jobs, readers of trace dialects, synthetic generators, scaling
 //! cluster     nodes, GPUs; the allocation ledger, the only writer of capacity
+//! tenancy     what an allocation delivers: bare metal, containers, VMs, neighbours
 //! scheduler   ordering x placement x backfill: decisions over a snapshot
 //! simulation  wires the above to the kernel; emits records
 //! metrics     waits, utilization, GPU-hour ledger, tails
@@ -33,6 +34,7 @@ pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod simulation;
+pub mod tenancy;
 pub mod time;
 pub mod validation;
 pub mod workload;

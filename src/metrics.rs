@@ -13,6 +13,7 @@ pub mod groups;
 pub mod quantiles;
 pub mod sharing;
 pub mod shifts;
+mod tenancy;
 pub mod timeline;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ use crate::workload::{Job, RepairKind, Workload};
 pub use groups::{Group, Groups};
 pub use quantiles::Spread;
 pub use sharing::SharingFigures;
+pub use tenancy::TenancyFigures;
 pub use timeline::{Timeline, TimelineRow};
 
 /// How many jobs ended how.
@@ -142,6 +144,9 @@ pub struct Summary {
     /// Where GPUs are shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<SharingFigures>,
+    /// Where not all is bare metal, alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenancy: Option<TenancyFigures>,
 }
 
 /// Waiting jobs over the horizon.
@@ -200,6 +205,7 @@ pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) 
             waiting_share: share(outcome.hours.waiting_us, horizon_us),
         },
         sharing: sharing::figures(outcome),
+        tenancy: tenancy::figures(outcome),
     }
 }
 
@@ -226,7 +232,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
     HoursFigures {
         installed: device_hours(hours.installed),
         productive: device_hours(hours.productive),
-        virtualization: 0.0,
+        virtualization: device_hours(hours.virtualization),
         neighbours: device_hours(hours.neighbours),
         communication: 0.0,
         slack: device_hours(hours.slack + hours.stranded),
@@ -236,7 +242,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         startup: device_hours(hours.startup + hours.restart),
         idle_waiting: device_hours(waiting.sum()),
         idle: device_hours(hours.idle),
-        down: 0.0,
+        down: device_hours(hours.down),
     }
 }
 

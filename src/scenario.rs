@@ -36,6 +36,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::{PolicySpec, PreemptiveSpec};
+use crate::tenancy::{ClassProfile, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
@@ -157,6 +158,39 @@ pub struct Design {
     /// Whether a design of the scenario, or its policy, is about parts of GPUs: then all its designs are run by the
     /// engine for those, so that their hours mean the same.
     pub shares_gpus: bool,
+    /// Which jobs go to which pools; the first rule that matches counts.
+    pub routes: Vec<RouteSpec>,
+    /// What classes of jobs are made of, by lower-case name; the first is for all others.
+    pub profiles: Arc<Vec<(String, ClassProfile)>>,
+}
+
+/// Jobs that meet all conditions, and the pools where they may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// Its name.
+    pub name: String,
+    /// Class, exactly; this and the next where `Some`.
+    pub class: Option<String>,
+    /// User.
+    pub user: Option<String>,
+    /// Account.
+    pub account: Option<String>,
+    /// Tenant.
+    pub tenant: Option<String>,
+    /// Partition.
+    pub partition: Option<String>,
+    /// QOS.
+    pub qos: Option<String>,
+    /// Fewest and most GPUs.
+    pub gpus: (u64, u64),
+    /// Shortest and longest limit.
+    pub limit: (SimDuration, SimDuration),
+    /// A deadline at most so long after the submission.
+    pub deadline_within: Option<SimDuration>,
+    /// Pools of the design, by position.
+    pub pools: Vec<usize>,
+    /// Pools where they may run as well, and the wait that is too long.
+    pub spill: Option<(Vec<usize>, SimDuration)>,
 }
 
 /// How jobs are scheduled.
@@ -192,21 +226,16 @@ impl PolicyChoice {
 }
 
 /// What a pool is beside its nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolTerms {
     /// How it is paid for; `None` for every pool of a design without cost figures.
     pub cost: Option<CostTerms>,
     /// How jobs get at the hardware.
-    pub tenancy: Tenancy,
+    pub tenancy: PoolTenancy,
+    /// Tenants that it is kept for; `None` = all.
+    pub tenants: Option<Vec<String>>,
     /// Memory of each GPU in GB; `None` without GPUs.
     pub gpu_memory_gb: Option<u32>,
-}
-
-/// How jobs get at the hardware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tenancy {
-    /// Jobs run on the nodes themselves.
-    BareMetal,
 }
 
 /// How fast jobs run on GPUs other than those that they ran on.

@@ -15,6 +15,8 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod elastic;
+mod guests;
 mod holds;
 pub mod meter;
 mod model;
@@ -23,15 +25,19 @@ pub mod preemptive;
 pub mod shared;
 pub mod slurm;
 mod translation;
+mod upkeep;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
 use crate::scheduler::{BackfillSpec, Classic, Floor, Ordering, Pending, Placement, Shapes};
+use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
+pub use model::{Spill, Spills};
 pub use outage::{Outage, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
@@ -119,6 +125,10 @@ pub struct RunOptions<'a> {
     pub usage: Option<&'a StartUsage>,
     /// How fast jobs run on this cluster, where some were recorded on other hardware.
     pub speeds: Option<&'a Speeds>,
+    /// What allocations deliver, where not all is bare metal without neighbours.
+    pub tenancy: Option<&'a RunTenancy>,
+    /// Jobs that may go to other pools if their wait is long.
+    pub spills: Option<&'a Spills>,
     /// Limits.
     pub budget: Budget,
     /// Seed of what the run itself leaves to chance.
@@ -135,6 +145,8 @@ impl Default for RunOptions<'_> {
             outages: &[],
             usage: None,
             speeds: None,
+            tenancy: None,
+            spills: None,
             budget: Budget::default(),
             seed: 1,
             interrupted: &|| false,
@@ -196,6 +208,8 @@ pub struct Outcome {
     pub preemptive: Option<Box<PreemptiveFacts>>,
     /// What only runs on shared GPUs tell.
     pub shared: Option<Box<SharedFacts>>,
+    /// What only runs with tenancies other than bare metal tell.
+    pub tenancy: Option<Box<TenancyFacts>>,
 }
 
 impl Outcome {
@@ -404,7 +418,7 @@ pub fn simulate(
     let workload = slowest.as_ref().unwrap_or(recorded);
     let scheduler =
         Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
-    let mut model = model::Batch::new(workload, recorded, floor, scheduler, options);
+    let mut model = model::Batch::new(workload, recorded, cluster, floor, scheduler, options);
     let mut calendar = Calendar::new();
     model.prepare(&mut calendar);
     let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);

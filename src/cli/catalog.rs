@@ -9,7 +9,7 @@ use super::Common;
 use super::backstage::Failure;
 use crate::cluster::mig;
 use crate::report::plain_table;
-use crate::scenario::catalogue;
+use crate::scenario::catalogue::{self, virtualization};
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
@@ -20,6 +20,7 @@ pub(super) struct CatalogArgs {
     /// Which part; default all.
     #[arg(value_parser = [
         "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
+        "job-shares", "virtualization", "constraints", "contention", "host-noise",
     ])]
     part: Option<String>,
 }
@@ -37,6 +38,11 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         ("provisioning", json!(catalogue::provisioning())),
         ("slice-laws", json!(catalogue::slice_laws())),
         ("speedups", json!(catalogue::speedup_mixes())),
+        ("job-shares", json!(virtualization::job_shares())),
+        ("virtualization", json!(virtualization::virtualization())),
+        ("constraints", json!(virtualization::constraints())),
+        ("contention", json!(virtualization::contention())),
+        ("host-noise", json!(virtualization::host_noise())),
     ];
     let chosen = parts.into_iter().filter(|(part, _)| wanted(part));
     if common.json {

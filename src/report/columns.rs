@@ -76,10 +76,11 @@ const LEDGER: &[(&str, &str)] = &[
     ("device", "gpu or cpu"),
     (
         "category",
-        "installed; productive; neighbours (slowed down by other jobs on the GPU); slack (held beyond what was asked \
+        "installed; productive; virtualization (slower under a VM than on bare metal); neighbours (slowed down by other jobs on \
+         the GPU or host, or by strangers on the host); slack (held beyond what was asked \
          for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
          were preempted); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
-         restarts after a preemption); \
+         restarts after a preemption, or boots); down (under maintenance); \
          idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
          needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \
@@ -188,6 +189,21 @@ const SUMMARY: &[(&str, &str)] = &[
     (
         "designs.<name>.sharing.{repartitions,instances_made,instances_destroyed,startup_share}",
         "changes of a GPU's layout; instances; GPU time under change / installed",
+    ),
+    (
+        "designs.<name>.tenancy.{virtualization_share,neighbours_share}",
+        "where not all is bare metal, alone: lost to the access method / held GPU time (CPU time without GPUs); lost \
+         to others on the same host / held",
+    ),
+    (
+        "designs.<name>.tenancy.{startup_share,down_share,noise_epochs,boots,spilled}",
+        "booting / installed; under maintenance / installed; ends of noise epochs on hosts with jobs; jobs that waited \
+         for a boot; jobs that went to other pools for their wait",
+    ),
+    (
+        "designs.<name>.tenancy.{vms_ordered,vms_failed,vms_most,vm_hours,vm_hours_on_demand}",
+        "of elastic pools: VMs ordered, orders that failed, most at once; hours of VMs, and those beyond the minimum \
+         that always runs",
     ),
     ("designs.<name>.{delivered_gpu_hours,delivered_cpu_hours}", "reference hours of completed jobs"),
     ("designs.<name>.queue.{mean,max,waiting_share}", "waiting jobs: mean over time, most, share of time"),

@@ -279,6 +279,62 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
+        ("Use", "Lost to virtualization", "tenancy.virtualization_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.virtualization_share),
+        "Share of the held GPU time (CPU time where there is no GPU) lost to the access method of virtual machines.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Lost on shared hosts", "tenancy.neighbours_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.neighbours_share),
+        "Share of the held GPU time lost to other jobs on the host and to strangers.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Booting", "tenancy.startup_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.startup_share),
+        "Share of the installed GPU time in which machines boot.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Under maintenance", "tenancy.down_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.down_share),
+        "Share of the installed GPU time under planned maintenance, draining included.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Jobs spilled over", "tenancy.spilled"),
+        Unit::Count,
+        Neither,
+        |r| r.summary.tenancy.map(|t| t.spilled as f64),
+        "Jobs that went to other pools because their wait was, or would have been, too long.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "VMs ordered", "tenancy.vms_ordered"),
+        Unit::Count,
+        Neither,
+        |r| r.summary.tenancy.map(|t| t.vms_ordered as f64),
+        "Virtual machines that elastic pools ordered, failed orders included.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "VM-hours on demand", "tenancy.vm_hours_on_demand"),
+        Unit::Count,
+        Lower,
+        |r| r.summary.tenancy.map(|t| t.vm_hours_on_demand),
+        "Hours of the virtual machines beyond those that always run, booting included.",
+    )
+    .if_any(),
+    Figure::new(
         ("Use", "Repartitions", "sharing.repartitions"),
         Unit::Count,
         Neither,

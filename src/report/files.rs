@@ -296,16 +296,18 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 14] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
+        ("virtualization", hours.virtualization),
         ("neighbours", hours.neighbours),
         ("slack", hours.slack),
         ("slack.stranded", hours.stranded),
         ("lost", hours.lost),
         ("held_idle", hours.held_idle),
         ("startup", hours.startup + hours.restart),
+        ("down", hours.down),
         ("idle_waiting.resources", hours.idle_waiting.resources),
         ("idle_waiting.fragmentation", hours.idle_waiting.fragmentation),
         ("idle_waiting.held", hours.idle_waiting.held),

@@ -5,6 +5,8 @@
 //! scenario overrides nodes with `[node.NAME]`, boards with `[gpu.NAME]`, prices in `cost` tables.
 //! `windtunnel catalog` lists them, and a report names every one that was used.
 
+pub mod virtualization;
+
 use std::sync::LazyLock;
 
 use serde::de::DeserializeOwned;

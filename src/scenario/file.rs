@@ -3,9 +3,11 @@
 //! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
+mod route;
 mod sharing;
 mod slurm;
 mod speedup;
+mod tenancy;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -13,11 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
 
+pub use route::RouteTable;
 pub use sharing::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SliceLawTable,
 };
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
+pub use tenancy::{
+    BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, JobSharesTable, MaintenanceTable,
+    NoiseTable, OverheadLevel, OverheadTable, VmAccess, VmNic, VmShapeTable, VmTable,
+};
 
 /// Named tables in the order in which they are declared.
 pub type Named<T> = IndexMap<String, T>;
@@ -46,6 +53,10 @@ pub struct ScenarioFile {
     /// How classes of jobs respond to a part of a GPU; `default` is for classes that have no table.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub slice_law: Named<SliceLawTable>,
+    /// What classes of jobs are made of, for virtual machines and shared hosts; `default` is for classes that
+    /// have no table.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub job_shares: Named<JobSharesTable>,
     /// Clusters to compare.
     pub design: Named<DesignTable>,
     /// How the designs are compared.
@@ -388,6 +399,9 @@ pub struct DesignTable {
     /// Pools of equal nodes; under a slurm.conf these come beside its nodes.
     #[serde(default)]
     pub pool: Named<PoolTable>,
+    /// Which jobs go to which pools: named rules, the first that matches counts.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub route: Named<RouteTable>,
     /// Options of Slurm that this design changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slurm: Option<Box<SlurmOptions>>,
@@ -399,9 +413,11 @@ pub struct DesignTable {
 pub struct PoolTable {
     /// Kind of node: a name of the catalogue or of a `[node.NAME]` table.
     pub node: String,
-    /// How many.
-    #[schemars(range(min = 1))]
+    /// How many; 0 leaves the pool out beside others.
     pub count: u32,
+    /// Only jobs of these tenants run here; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenants: Option<Vec<String>>,
     /// How jobs get at the hardware; default bare-metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancy: Option<TenancyTable>,
@@ -420,12 +436,10 @@ pub struct PoolTable {
 pub enum TenancyTable {
     /// Jobs run on the nodes themselves.
     BareMetal(BareMetalTable),
-    /// Containers on shared hosts: not in this version.
-    #[schemars(with = "AnyTable")]
-    Containers(toml::Table),
-    /// Virtual machines: not in this version.
-    #[schemars(with = "AnyTable")]
-    Vm(toml::Table),
+    /// Containers on hosts that jobs share.
+    Containers(ContainersTable),
+    /// Virtual machines.
+    Vm(Box<VmTable>),
 }
 
 /// How a pool is paid for.
@@ -524,13 +538,6 @@ pub struct SweepTable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SweepValue(#[schemars(with = "serde_json::Value")] pub toml::Value);
-
-/// A table whose keys are not checked here.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-struct AnyTable(
-    #[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, serde_json::Value>,
-);
 
 /// JSON Schema of a scenario file, for editors that complete and check TOML.
 ///

@@ -6,9 +6,12 @@
 mod design;
 mod policy;
 mod price;
+mod profiles;
+mod route;
 mod sharing;
 mod slurm;
 mod speedup;
+mod tenancy;
 mod workload;
 
 use std::fmt::Display;
@@ -18,7 +21,7 @@ use super::catalogue::Confidence;
 use super::document::Document;
 use super::file::{CompareTable, ScenarioFile};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, Scenario, SweepSpec};
+use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// What all parts share: where things are written, and what was found on the way.
@@ -100,6 +103,10 @@ pub(super) fn resolve(
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref());
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
+    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
+    let is_slurm = matches!(policy, Some(PolicyChoice::Slurm));
+    tenancy::check_policy(&mut notes, &designs, is_classic, is_slurm);
+    profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {

@@ -16,6 +16,7 @@ mod room;
 
 use std::cmp::Reverse;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use self::room::{Chosen, Fit, grants};
@@ -27,7 +28,7 @@ use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
 use super::shapes::Shapes;
 use crate::cluster::{Allocation, Amounts, Conflict};
-use crate::ids::{JobId, NodeId, PoolId, ShapeId};
+use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -107,6 +108,8 @@ pub struct Classic<'w> {
     slots: u32,
     candidates: Vec<Candidate>,
     plan: conservative::Plan,
+    /// Jobs that stand for another request than they came with.
+    rerouted: FxHashMap<JobId, RequestId>,
 }
 
 /// A job that may pass the head.
@@ -146,6 +149,7 @@ impl<'w> Classic<'w> {
             slots: 0,
             candidates: Vec::new(),
             plan: conservative::Plan::default(),
+            rerouted: FxHashMap::default(),
         }
     }
 
@@ -153,6 +157,28 @@ impl<'w> Classic<'w> {
     #[must_use]
     pub fn shapes(&self) -> &Shapes {
         &self.shapes
+    }
+
+    /// What a job asks for on this cluster.
+    #[inline]
+    #[must_use]
+    pub fn shape_of(&self, job: JobId) -> ShapeId {
+        let own = self.workload.jobs[job].request;
+        if self.rerouted.is_empty() {
+            return self.shapes.of(own);
+        }
+        self.shapes.of(self.rerouted.get(&job).copied().unwrap_or(own))
+    }
+
+    /// From now on `job`, which is not queued, stands for `request`.
+    pub fn reroute(&mut self, job: JobId, request: RequestId) {
+        self.rerouted.insert(job, request);
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
+        self.rerouted.get(&job) == Some(&request)
     }
 
     /// The waiting jobs.
@@ -180,7 +206,7 @@ impl<'w> Classic<'w> {
 
     fn push(&mut self, position: Position) {
         let row = &self.workload.jobs[position.job()];
-        self.queue.push(position, self.shapes.of(row.request), row.limit);
+        self.queue.push(position, self.shape_of(position.job()), row.limit);
     }
 
     /// Takes a waiting job out of the queue; tells whether it was waiting.
@@ -243,7 +269,7 @@ impl<'w> Classic<'w> {
 
     fn position(&self, job: JobId, now: SimTime) -> Position {
         let row = &self.workload.jobs[job];
-        let shape = self.shapes.get(self.shapes.of(row.request));
+        let shape = self.shapes.get(self.shape_of(job));
         let (asked, nodes) = shape.pools.first().map_or((Amounts::ZERO, 0), |p| (p.asked, p.nodes));
         let view =
             JobView { id: job, job: row, cpus: asked.cpus, gpus: asked.gpus, nodes, workload: self.workload };
@@ -264,7 +290,7 @@ impl<'w> Classic<'w> {
         // Whoever it was made for has been withdrawn.
         self.reservation = None;
         let [job] = self.fresh[..] else { return Ok(self.fresh.is_empty()) };
-        let shape = self.shapes.of(self.workload.jobs[job].request);
+        let shape = self.shape_of(job);
         let Some(pool) = self.room(shape, floor) else { return Ok(false) };
         self.fresh.clear();
         self.start_in(pool, job, shape, None, now, floor, starts)?;
@@ -303,7 +329,7 @@ impl<'w> Classic<'w> {
         let mut reservation = self.reservation.take();
         for position in fresh {
             let row = &self.workload.jobs[position.job()];
-            let shape = self.shapes.of(row.request);
+            let shape = self.shape_of(position.job());
             let fit = match self.backfill {
                 BackfillSpec::None => Fit::default(),
                 _ => self.fit(shape, reservation.as_ref(), floor),

@@ -53,12 +53,16 @@ pub struct DeviceHours {
     pub slack: i128,
     /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
     pub lost: i128,
-    /// Lost to other jobs on the same GPU.
+    /// Lost to the access method of virtual machines.
+    pub virtualization: i128,
+    /// Lost to other jobs on the same GPU, and to others on the same host.
     pub neighbours: i128,
     /// Slices of GPUs in use that no instance can be made of.
     pub stranded: i128,
     /// Being cut anew; nobody holds it.
     pub startup: i128,
+    /// Out of order: under maintenance.
+    pub down: i128,
     /// Free while jobs wait.
     pub idle_waiting: IdleWaiting,
     /// Free without demand.
@@ -79,6 +83,7 @@ impl DeviceHours {
             &mut waiting.limit,
             &mut waiting.policy,
             &mut self.lost,
+            &mut self.down,
             &mut self.idle,
         ] {
             *amount *= UNITS_PER_DEVICE;
@@ -88,13 +93,19 @@ impl DeviceHours {
     /// What jobs held.
     #[must_use]
     pub fn allocated(&self) -> i128 {
-        self.productive + self.held_idle + self.restart + self.slack + self.lost + self.neighbours
+        self.productive
+            + self.held_idle
+            + self.restart
+            + self.slack
+            + self.lost
+            + self.virtualization
+            + self.neighbours
     }
 
     /// Sum of all categories.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        self.allocated() + self.stranded + self.startup + self.idle_waiting.sum() + self.idle
+        self.allocated() + self.stranded + self.startup + self.down + self.idle_waiting.sum() + self.idle
     }
 
     /// Component-wise sum.
@@ -107,9 +118,11 @@ impl DeviceHours {
             restart: self.restart + other.restart,
             slack: self.slack + other.slack,
             lost: self.lost + other.lost,
+            virtualization: self.virtualization + other.virtualization,
             neighbours: self.neighbours + other.neighbours,
             stranded: self.stranded + other.stranded,
             startup: self.startup + other.startup,
+            down: self.down + other.down,
             idle_waiting: IdleWaiting {
                 resources: self.idle_waiting.resources + other.idle_waiting.resources,
                 fragmentation: self.idle_waiting.fragmentation + other.idle_waiting.fragmentation,
@@ -201,6 +214,91 @@ pub struct Meter {
     slack: IdVec<PoolId, Amounts>,
     /// GPUs held and not used, in thousandths of a GPU x microseconds.
     held_idle_milli: IdVec<PoolId, i128>,
+    /// Time of running jobs that was not productive.
+    taxes: IdVec<PoolId, Tax>,
+    /// VMs of elastic pools that are not there, and those that boot.
+    absent: IdVec<PoolId, Amounts>,
+    booting: IdVec<PoolId, Amounts>,
+    /// Under maintenance.
+    down: IdVec<PoolId, Amounts>,
+    /// Device-microseconds that were not installed: GPUs, CPUs.
+    absent_us: IdVec<PoolId, (i128, i128)>,
+}
+
+/// Time of one kind of device that was held and not productive, in units of the hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DeviceTax {
+    pub(super) virtualization: i128,
+    pub(super) neighbours: i128,
+    pub(super) startup: i128,
+    pub(super) held_idle: i128,
+}
+
+impl DeviceTax {
+    pub(super) fn sum(&self) -> i128 {
+        self.virtualization + self.neighbours + self.startup + self.held_idle
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.virtualization += other.virtualization;
+        self.neighbours += other.neighbours;
+        self.startup += other.startup;
+        self.held_idle += other.held_idle;
+    }
+}
+
+/// The same of GPUs and CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tax {
+    pub(super) gpu: DeviceTax,
+    pub(super) cpu: DeviceTax,
+}
+
+impl Tax {
+    /// All of `devices` for `span`, in units.
+    pub(super) fn whole(devices: u32, span: SimDuration) -> i128 {
+        i128::from(devices) * i128::from(span.micros()) * UNITS_PER_DEVICE
+    }
+
+    fn each(&mut self, held: &Amounts, mut of: impl FnMut(&mut DeviceTax, u32)) {
+        of(&mut self.gpu, held.gpus);
+        of(&mut self.cpu, held.cpus);
+    }
+
+    /// For `span`, `virtual_parts` of 10^9 of what was held were lost to virtualization and
+    /// `neighbour_parts` to neighbours; rounded down.
+    pub(super) fn slow(
+        &mut self,
+        held: &Amounts,
+        span: SimDuration,
+        virtual_parts: u64,
+        neighbour_parts: u64,
+    ) {
+        const PARTS: i128 = 1_000_000_000;
+        self.each(held, |tax, devices| {
+            let whole = Self::whole(devices, span);
+            tax.virtualization += whole * i128::from(virtual_parts) / PARTS;
+            tax.neighbours += whole * i128::from(neighbour_parts) / PARTS;
+        });
+    }
+
+    /// For `span` everything held stood still for the sake of virtualization.
+    pub(super) fn virtualize(&mut self, held: &Amounts, span: SimDuration) {
+        self.each(held, |tax, devices| tax.virtualization += Self::whole(devices, span));
+    }
+
+    /// For `span` what was held booted.
+    pub(super) fn start_up(&mut self, held: &Amounts, span: SimDuration) {
+        self.each(held, |tax, devices| tax.startup += Self::whole(devices, span));
+    }
+
+    /// No more can be lost than was held for `span`.
+    pub(super) fn cap(&mut self, held: &Amounts, span: SimDuration) {
+        self.each(held, |tax, devices| {
+            let over = (tax.sum() - Self::whole(devices, span)).max(0);
+            tax.virtualization -= over.min(tax.virtualization);
+        });
+    }
 }
 
 impl Meter {
@@ -213,6 +311,11 @@ impl Meter {
             span: 0,
             slack: IdVec::filled(pools, Amounts::ZERO),
             held_idle_milli: IdVec::filled(pools, 0),
+            taxes: IdVec::filled(pools, Tax::default()),
+            absent: IdVec::filled(pools, Amounts::ZERO),
+            booting: IdVec::filled(pools, Amounts::ZERO),
+            down: IdVec::filled(pools, Amounts::ZERO),
+            absent_us: IdVec::filled(pools, (0, 0)),
         }
     }
 
@@ -241,10 +344,20 @@ impl Meter {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let pool = PoolId::new(pool);
             let (has, free, slack) = (ledger.pool_capacity(pool), ledger.pool_free(pool), self.slack[pool]);
+            let (absent, booting) = (self.absent[pool], self.booting[pool]);
+            let down = self.down[pool];
+            let off = absent.plus(&booting).plus(&down);
             if has.gpus > 0 {
-                book(&mut row.gpu, span, has.gpus - free.gpus, free.gpus, slack.gpus, cause);
+                book(&mut row.gpu, span, has.gpus - free.gpus - off.gpus, free.gpus, slack.gpus, cause);
+                row.gpu.restart += i128::from(span) * i128::from(booting.gpus);
+                row.gpu.down += i128::from(span) * i128::from(down.gpus);
             }
-            book(&mut row.cpu, span, has.cpus - free.cpus, free.cpus, slack.cpus, cause);
+            book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
+            row.cpu.restart += i128::from(span) * i128::from(booting.cpus);
+            row.cpu.down += i128::from(span) * i128::from(down.cpus);
+            let not_there = &mut self.absent_us[pool];
+            not_there.0 += i128::from(span) * i128::from(absent.gpus);
+            not_there.1 += i128::from(span) * i128::from(absent.cpus);
         }
     }
 
@@ -256,6 +369,29 @@ impl Meter {
             device.productive -= us * i128::from(count);
             device.lost += us * i128::from(count);
         }
+    }
+
+    /// Moves from productive what a job lost.
+    pub(super) fn tax(&mut self, pool: PoolId, tax: &Tax) {
+        let row = &mut self.taxes[pool];
+        row.gpu.add(&tax.gpu);
+        row.cpu.add(&tax.cpu);
+    }
+
+    /// So much of a pool is out of order.
+    pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Amounts) {
+        self.down[pool] = self.down[pool].plus(amounts);
+    }
+
+    /// It is back.
+    pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Amounts) {
+        self.down[pool] = self.down[pool].minus(amounts);
+    }
+
+    /// VMs of an elastic pool are not there (or are again), and boot (or no longer do): by so much.
+    pub(super) fn set_off(&mut self, pool: PoolId, absent: Amounts, booting: Amounts) {
+        self.absent[pool] = absent;
+        self.booting[pool] = booting;
     }
 
     /// Moves from productive to held idle what a job did not use of `gpus` held for `span` in `pool`, where
@@ -288,9 +424,17 @@ impl Meter {
     pub fn finish(mut self, ledger: &Ledger) -> Hours {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let has = ledger.pool_capacity(PoolId::new(pool));
-            for (device, count) in [(&mut row.gpu, has.gpus), (&mut row.cpu, has.cpus)] {
+            let (tax, absent) = (&self.taxes[PoolId::new(pool)], self.absent_us[PoolId::new(pool)]);
+            let devices =
+                [(&mut row.gpu, has.gpus, &tax.gpu, absent.0), (&mut row.cpu, has.cpus, &tax.cpu, absent.1)];
+            for (device, count, tax, absent_us) in devices {
                 device.in_units();
-                device.installed = self.span * UNITS_PER_DEVICE * i128::from(count);
+                device.installed = (self.span * i128::from(count) - absent_us) * UNITS_PER_DEVICE;
+                device.productive -= tax.sum();
+                device.virtualization += tax.virtualization;
+                device.neighbours += tax.neighbours;
+                device.restart += tax.startup;
+                device.held_idle += tax.held_idle;
             }
             let held_idle = self.held_idle_milli[PoolId::new(pool)] * (UNITS_PER_DEVICE / 1000);
             row.gpu.productive -= held_idle;

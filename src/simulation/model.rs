@@ -1,14 +1,23 @@
 //! The kernel's model of a batch cluster.
 
+mod spill;
+mod story;
+mod tenants;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use self::spill::SpillWatch;
+pub use self::spill::{Spill, Spills};
+use super::elastic::ElasticPools;
+use super::guests::{Guests, TenancyFacts};
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speeds, WatchRow};
-use crate::cluster::{Allocation, Amounts, Conflict};
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use super::upkeep::Upkeep;
+use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, WatchRow};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::time::{SimDuration, SimTime};
@@ -27,6 +36,16 @@ pub(super) enum Timer {
     OutageBegins(u32),
     /// It ends.
     OutageEnds(u32),
+    /// The noise of this host changes.
+    Epoch(u32),
+    /// Something happens to the VM of this node of an elastic pool.
+    Vm(NodeId),
+    /// VMs may be ordered again for this pool.
+    Order(u32),
+    /// This host is due for maintenance, or back from it.
+    Upkeep(u32),
+    /// This job has waited as long as it should for the pools of its route.
+    Spill(JobId),
 }
 
 impl std::hash::Hash for Timer {
@@ -38,6 +57,11 @@ impl std::hash::Hash for Timer {
             Self::Cancel(job) => (2, job.0),
             Self::OutageBegins(at) => (3, at),
             Self::OutageEnds(at) => (4, at),
+            Self::Epoch(host) => (5, host),
+            Self::Vm(node) => (6, node.0),
+            Self::Order(pool) => (7, pool),
+            Self::Upkeep(at) => (8, at),
+            Self::Spill(job) => (9, job.0),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }
@@ -76,19 +100,37 @@ pub(super) struct Batch<'w> {
     passes: u64,
     conflict: Option<Conflict>,
     outages: Outages,
+    /// Jobs on hosts that are not bare metal, alone.
+    guests: Option<Box<Guests<'w>>>,
+    /// Pools that grow and shrink.
+    elastic: Option<Box<ElasticPools>>,
+    /// Planned maintenance.
+    upkeep: Option<Box<Upkeep>>,
+    /// Jobs that may go elsewhere if their wait is long.
+    spill: Option<Box<SpillWatch<'w>>>,
 }
 
 impl<'w> Batch<'w> {
     pub(super) fn new(
         workload: &'w Workload,
         recorded: &'w Workload,
+        cluster: &ClusterSpec,
         floor: Floor,
         scheduler: Classic<'w>,
         options: &RunOptions<'w>,
     ) -> Self {
         let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let meter = Meter::new(floor.ledger().pools());
+        let from = workload.first_submit();
+        let guests = options.tenancy.map(|spec| Box::new(Guests::new(spec, cluster, options.seed, from)));
+        let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
+        let both = options.tenancy.zip(guests.as_deref());
+        let upkeep = both.and_then(|(spec, guests)| Upkeep::new(spec, cluster, guests, from));
         Self {
+            elastic: elastic.map(Box::new),
+            upkeep: upkeep.map(Box::new),
+            spill: options.spills.map(|spills| Box::new(SpillWatch::new(spills, &floor))),
+            guests,
             workload,
             translated: options.speeds.map(|speeds| (recorded, speeds)),
             floor,
@@ -116,7 +158,15 @@ impl<'w> Batch<'w> {
     }
 
     /// Sets what is known before the run.
-    pub(super) fn prepare(&self, calendar: &mut Calendar<Timer>) {
+    pub(super) fn prepare(&mut self, calendar: &mut Calendar<Timer>) {
+        if let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) {
+            let from = self.workload.first_submit();
+            let off = elastic.prepare(from, &mut self.floor, &mut self.meter, &mut guests.facts);
+            self.conflict = off.err();
+        }
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.prepare(calendar);
+        }
         for (at, outage) in self.outages.rows().iter().enumerate() {
             calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
             calendar.set(Timer::OutageEnds(at as u32), outage.until, Phase::Release);
@@ -138,14 +188,13 @@ impl<'w> Batch<'w> {
         self.records[job].state = JobState::Pending;
         self.holds.submitted(job);
         let row = &self.workload.jobs[job];
-        if let Some(reason) = self.scheduler.shapes().refusal(row.request) {
+        if let Some(reason) = self.refusal(job, row.request) {
             self.refused.push((job, reason.to_owned()));
             self.finish_unstarted(job, JobState::Refused, now);
             return;
         }
         if !row.flags.has(JobFlags::HAS_EXTRAS) {
-            self.scheduler.enqueue(job);
-            self.dirty = true;
+            self.enqueue(job, now);
             return;
         }
         self.submit_with_extras(job, now, calendar);
@@ -194,6 +243,14 @@ impl<'w> Batch<'w> {
         } else {
             self.held_until.insert(job, now);
         }
+        self.enqueue(job, now);
+    }
+
+    /// A job enters the queue.
+    fn enqueue(&mut self, job: JobId, now: SimTime) {
+        if let Some(spill) = &mut self.spill {
+            spill.enter(job, now, self.workload, &mut self.scheduler, &self.floor);
+        }
         self.scheduler.enqueue(job);
         self.dirty = true;
     }
@@ -206,12 +263,21 @@ impl<'w> Batch<'w> {
             self.conflict = Some(conflict);
         }
         self.scheduler.free_slot(slot);
+        if let Some(spill) = &mut self.spill {
+            spill.end(&held.allocation, expected_end, &self.floor);
+        }
         self.running -= 1;
         self.dirty = true;
         if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
             self.meter.drop_slack(pool, &slack);
         }
-        self.book_held_idle(job, &held.allocation, now);
+        match &mut self.guests {
+            None => self.book_held_idle(job, &held.allocation, now),
+            Some(guests) => {
+                let left = guests.end(slot, now, &mut self.meter, calendar).gpu_units_left;
+                self.book_units_held_idle(job, &held.allocation, left);
+            }
+        }
         self.records[job].end = now;
         self.records[job].state = state;
         if self.keep {
@@ -286,6 +352,7 @@ impl<'w> Batch<'w> {
                 calendar.cancel(Timer::Begin(job));
                 self.finish_unstarted(job, JobState::Cancelled, now);
                 if queued {
+                    self.leave_queue(job, calendar);
                     self.after_leaving(job, now);
                 }
                 self.flush_released(now, calendar);
@@ -301,7 +368,7 @@ impl<'w> Batch<'w> {
             return None;
         }
         let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let shape = self.scheduler.shapes().of(self.workload.jobs[job].request);
+        let shape = self.scheduler.shape_of(job);
         let shape = self.scheduler.shapes().get(shape);
         let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
         Some((pool, fit.total.saturating_minus(&fit.asked)))
@@ -311,11 +378,23 @@ impl<'w> Batch<'w> {
         if let Some((pool, slack)) = self.slack_of(start.job, &start.allocation) {
             self.meter.add_slack(pool, &slack);
         }
+        if let Some(spill) = &mut self.spill {
+            spill.start(&start.allocation, now + self.workload.jobs[start.job].limit, &self.floor);
+            self.leave_queue(start.job, calendar);
+        }
         let record = &mut self.records[start.job];
         record.start = now;
         record.state = JobState::Running;
-        let run = self.run_on(start.job, &start.allocation);
-        calendar.set(Timer::End(start.slot), now + run, Phase::Release);
+        match self.arrival(start.job, &start.allocation) {
+            None => {
+                let run = self.run_on(start.job, &start.allocation);
+                calendar.set(Timer::End(start.slot), now + run, Phase::Release);
+            }
+            Some(arrival) => {
+                let guests = self.guests.as_mut().expect("only guests arrive");
+                guests.begin(start.slot, &arrival, &start.allocation, now, calendar);
+            }
+        }
         let slot = start.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -341,66 +420,11 @@ impl<'w> Batch<'w> {
         }
     }
 
-    fn watch(&mut self, now: SimTime) {
-        let Some(job) = self.watch else { return };
-        let state = self.records[job].state;
-        if state == JobState::Future
-            || (state != JobState::Pending && self.watched.last().is_some_and(|w| w.reason.is_none()))
-        {
-            return;
-        }
-        let head = self.scheduler.head_reason(&self.floor);
-        let ahead = self.scheduler.queue().iter().take_while(|(position, _)| position.job() != job).count();
-        let reason = (state == JobState::Pending).then(|| match (self.holds.reason(job), head) {
-            (Some(held), _) => held,
-            (None, Some((first, why))) if first == job => why,
-            _ => Pending::Priority,
-        });
-        let row = WatchRow {
-            at: now,
-            reason,
-            head: head.map(|(first, _)| first).filter(|first| *first != job),
-            ahead: if reason.is_some() { ahead } else { 0 },
-            shadow: self.scheduler.reservation().map(|r| r.shadow),
-        };
-        let same =
-            |a: &WatchRow, b: &WatchRow| a.reason == b.reason && a.head == b.head && a.shadow == b.shadow;
-        if self.watched.last().is_none_or(|last| !same(last, &row)) {
-            self.watched.push(row);
-        }
-    }
-
-    /// An error if jobs wait although nothing is left to happen.
-    pub(super) fn stall_if_waiting(&self, now: SimTime) -> Result<(), RunError> {
-        if self.waiting() > 0 { Err(self.stalled(now)) } else { Ok(()) }
-    }
-
-    /// The stall, with the first waiting jobs and why they wait.
-    pub(super) fn stalled(&self, at: SimTime) -> RunError {
-        const NAMED: usize = 5;
-        let pending = self.records.iter_ids().filter(|(_, r)| r.state == JobState::Pending);
-        let names = pending
-            .take(NAMED)
-            .map(|(job, _)| {
-                let head = self.scheduler.head_reason(&self.floor).filter(|(first, _)| *first == job);
-                let reason = self.holds.reason(job).or(head.map(|(_, why)| why)).unwrap_or(Pending::Priority);
-                format!("{} ({})", self.workload.job_name(job), reason.name())
-            })
-            .collect();
-        RunError::Stalled { at, waiting: self.waiting(), names }
-    }
-
-    /// The conflict that broke the run.
-    pub(super) fn broken_by(&mut self, at: SimTime) -> RunError {
-        let conflict = self.conflict.take().expect("only a conflict breaks a run");
-        RunError::Policy { at, conflict }
-    }
-
     pub(super) fn finish(mut self, report: &RunReport) -> Outcome {
-        let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
         if let Some(until) = self.meter.booked_until() {
-            running.iter().for_each(|slot| self.book_held_idle(slot.job, &slot.allocation, until));
+            self.close(until);
         }
+        let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
         if self.keep {
             self.allocations.extend(running.into_iter().map(|slot| (slot.job, slot.allocation)));
             let records = &self.records;
@@ -408,6 +432,16 @@ impl<'w> Batch<'w> {
         }
         let first_submit = self.workload.first_submit();
         let last_instant = report.now.max(first_submit);
+        let elastic = self.elastic.take();
+        let (guests, spill) = (self.guests.take(), self.spill.take());
+        let tenancy = (guests.is_some() || spill.is_some()).then(|| {
+            let mut facts = guests.map_or_else(TenancyFacts::default, |guests| guests.facts);
+            facts.spilled = spill.map_or(0, |spill| spill.spilled);
+            if let Some(elastic) = elastic {
+                elastic.close(last_instant, &mut facts);
+            }
+            Box::new(facts)
+        });
         Outcome {
             records: self.records,
             allocations: self.allocations,
@@ -422,6 +456,7 @@ impl<'w> Batch<'w> {
             slurm: None,
             preemptive: None,
             shared: None,
+            tenancy,
         }
     }
 }
@@ -456,6 +491,15 @@ impl Model for Batch<'_> {
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),
+            Timer::Epoch(host) => {
+                let guests = self.guests.as_mut().expect("only hosts of guests have epochs");
+                guests.epoch(host, now, calendar);
+            }
+            Timer::Vm(node) => self.fire_vm(node, now, calendar),
+            // The next settling decides.
+            Timer::Order(_) => {}
+            Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
+            Timer::Spill(job) => self.fire_spill(job, now),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;
@@ -479,6 +523,9 @@ impl Model for Batch<'_> {
                 self.conflict = Some(conflict);
                 return ControlFlow::Break(());
             }
+            if self.upkeep.is_some() {
+                self.absorb_upkeep(now, calendar);
+            }
             let mut starts = std::mem::take(&mut self.starts);
             if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {
                 self.conflict = Some(conflict);
@@ -488,6 +535,10 @@ impl Model for Batch<'_> {
                 self.begin_running(start, now, calendar);
             }
             self.starts = starts;
+        }
+        self.watch_spills(calendar);
+        if self.elastic.is_some() {
+            self.decide_elastic(now, calendar);
         }
         self.meter.note_waiting(self.waiting());
         self.cause = self.idle_cause();

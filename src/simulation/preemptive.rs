@@ -355,6 +355,7 @@ impl<'a> Run<'a> {
             passes: events,
             slurm: None,
             shared: None,
+            tenancy: None,
             preemptive: Some(Box::new(self.facts)),
             records: self.records,
         }

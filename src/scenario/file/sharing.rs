@@ -43,6 +43,12 @@ pub struct BareMetalTable {
     /// Loss of speed for each further job on a GPU under `saturation`; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub co_location_loss: Option<f64>,
+    /// What jobs on one node do to each other's memory, PCIe and network; default off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contention: Option<super::ContentionLevel>,
+    /// A node provisioned for each job; default: nodes stand ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<super::BootTable>,
 }
 
 /// MIG on the GPUs of a pool.

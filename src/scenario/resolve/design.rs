@@ -1,14 +1,16 @@
 //! The `[design.NAME]` tables: pools, nodes, tenancy.
 
+use std::sync::Arc;
+
 use super::slurm::SlurmSite;
-use super::{Notes, price, sharing, slurm};
+use super::{Notes, price, route, sharing, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
 use crate::scenario::catalogue;
-use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile, TenancyTable};
-use crate::scenario::structure::dotted;
-use crate::scenario::{Design, PoolTerms, SpeedupSpec, Tenancy};
+use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile};
+use crate::scenario::{Design, PoolTerms, SpeedupSpec};
+use crate::tenancy::PoolTenancy;
 
 /// Kinds of node and board that the scenario's pools use, with everything filled in.
 struct Hardware<'f> {
@@ -74,7 +76,7 @@ fn design(
         cluster.pools.extend(site.pools().cloned());
         pools.resize(
             cluster.pools.len(),
-            PoolTerms { cost: None, tenancy: Tenancy::BareMetal, gpu_memory_gb: None },
+            PoolTerms { cost: None, tenancy: PoolTenancy::bare_metal(), tenants: None, gpu_memory_gb: None },
         );
     }
     for (pool_name, pool_table) in &mut table.pool {
@@ -86,10 +88,22 @@ fn design(
     }
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
+    let routes = route::resolve(notes, name, table, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
     let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
     let name = name.to_owned();
-    Some(Design { name, label, cluster, pools, slurm, speedup, sharing, shares_gpus: false })
+    Some(Design {
+        name,
+        label,
+        cluster,
+        pools,
+        slurm,
+        speedup,
+        sharing,
+        shares_gpus: false,
+        routes,
+        profiles: Arc::default(),
+    })
 }
 
 fn pool(
@@ -98,37 +112,16 @@ fn pool(
     table: &mut PoolTable,
     path: &[&str; 4],
 ) -> Option<(PoolSpec, PoolTerms)> {
-    let tenancy = tenancy(notes, table, path);
-    let node = node(notes, hardware, &table.node, &[path[0], path[1], path[2], path[3], "node"])?;
+    let mut node = node(notes, hardware, &table.node, &[path[0], path[1], path[2], path[3], "node"])?;
     let cost = table.cost.as_mut().and_then(|cost| price::terms(notes, cost, &node, path));
-    let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count: table.count };
-    Some((spec, PoolTerms { cost, tenancy, gpu_memory_gb: node.gpu_memory_gb }))
-}
-
-fn tenancy(notes: &mut Notes<'_>, table: &mut PoolTable, path: &[&str; 4]) -> Tenancy {
-    let default = TenancyTable::BareMetal(Default::default());
-    let slot_path = [path[0], path[1], path[2], path[3], "tenancy"];
-    let tenancy = notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
-    let (kind, option) = match &tenancy {
-        TenancyTable::BareMetal(_) => return Tenancy::BareMetal,
-        TenancyTable::Containers(options) => ("containers", first_option(options)),
-        TenancyTable::Vm(options) => ("vm", first_option(options)),
-    };
-    let mut at = vec![path[0], path[1], path[2], path[3], "tenancy", kind];
-    let named = match &option {
-        Some((key, value)) => {
-            at.push(key);
-            format!("`{key} = {value}` of the tenancy `{kind}`")
-        }
-        None => format!("the tenancy `{kind}`"),
-    };
-    let help = format!("this version models bare metal: write [{}.tenancy.bare-metal]", dotted(path));
-    notes.error_help("W0218", &at, format!("{named} is not modelled yet"), help);
-    Tenancy::BareMetal
-}
-
-fn first_option(options: &toml::Table) -> Option<(String, String)> {
-    options.iter().next().map(|(key, value)| (key.clone(), value.to_string()))
+    let mut count = table.count;
+    let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
+    let tenancy = tenancy::resolve(notes, table, seen, path);
+    let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count };
+    Some((
+        spec,
+        PoolTerms { cost, tenancy, tenants: table.tenants.clone(), gpu_memory_gb: node.gpu_memory_gb },
+    ))
 }
 
 /// The node of that name, filled in from the catalogue where the scenario leaves something out.
@@ -266,6 +259,15 @@ fn check_total(notes: &mut Notes<'_>, name: &str, cluster: &ClusterSpec) {
     let sum = |each: fn(&NodeSpec) -> u64| -> u64 {
         cluster.pools.iter().map(|pool| each(&pool.node) * u64::from(pool.count)).sum()
     };
+    if cluster.pools.iter().all(|pool| pool.count == 0) && notes.problems.errors() == 0 {
+        let message = format!("the design `{name}` has no nodes");
+        notes.error_help(
+            "W0212",
+            &["design", name],
+            message,
+            "give one of its pools a `count` of at least 1",
+        );
+    }
     let (nodes, cpus) = (sum(|_| 1), sum(|node| u64::from(node.capacity.cpus)));
     let memory =
         cluster.pools.iter().map(|pool| u128::from(pool.node.capacity.mem_mb) * u128::from(pool.count));

@@ -430,6 +430,7 @@ impl<'w> SharedBatch<'w> {
             slurm: None,
             preemptive: None,
             shared: Some(Box::new(self.facts)),
+            tenancy: None,
         }
     }
 

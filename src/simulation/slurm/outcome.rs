@@ -205,6 +205,7 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
         shared: None,
+        tenancy: None,
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,

@@ -1,0 +1,66 @@
+//! Figures of runs on virtual machines and shared hosts.
+
+use serde::Serialize;
+
+use super::share;
+use crate::simulation::Outcome;
+
+/// Where not all is bare metal, alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TenancyFigures {
+    /// Lost to the access method / held GPU time (CPU time where there is no GPU).
+    pub virtualization_share: Option<f64>,
+    /// Lost to others on the same host / held GPU time.
+    pub neighbours_share: Option<f64>,
+    /// Booting / installed GPU time.
+    pub startup_share: Option<f64>,
+    /// Under maintenance / installed GPU time.
+    pub down_share: Option<f64>,
+    /// Ends of noise epochs on hosts with jobs.
+    pub noise_epochs: u64,
+    /// Jobs that waited for a boot.
+    pub boots: u64,
+    /// Jobs that went to other pools for their wait.
+    pub spilled: u64,
+    /// VMs ordered by elastic pools.
+    pub vms_ordered: u64,
+    /// Orders that failed.
+    pub vms_failed: u64,
+    /// Most VMs of elastic pools at once, summed over the pools.
+    pub vms_most: u64,
+    /// VM-hours of elastic pools: ordered, booting or up.
+    pub vm_hours: f64,
+    /// Those beyond the VMs that always run: what is rented on demand.
+    pub vm_hours_on_demand: f64,
+}
+
+/// The figures; `None` where all is bare metal, alone.
+pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
+    const US_PER_H: f64 = 3_600e6;
+    let facts = outcome.tenancy.as_deref()?;
+    let total = outcome.hours.total();
+    let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
+    let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
+    let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
+    let committed: i128 = facts
+        .usage
+        .iter()
+        .filter(|row| row.is_committed)
+        .map(|row| row.until.min(outcome.last_instant).saturating_since(row.from).micros())
+        .map(i128::from)
+        .sum();
+    Some(TenancyFigures {
+        virtualization_share: share(device.virtualization, device.allocated()),
+        neighbours_share: share(device.neighbours, device.allocated()),
+        startup_share: share(device.startup + device.restart, device.installed),
+        down_share: share(device.down, device.installed),
+        noise_epochs: facts.epochs,
+        boots: facts.boots,
+        spilled: facts.spilled,
+        vms_ordered: elastic().map(|pool| pool.ordered).sum(),
+        vms_failed: elastic().map(|pool| pool.failed).sum(),
+        vms_most: elastic().map(|pool| u64::from(pool.most)).sum(),
+        vm_hours: vm_us as f64 / US_PER_H,
+        vm_hours_on_demand: (vm_us - committed).max(0) as f64 / US_PER_H,
+    })
+}

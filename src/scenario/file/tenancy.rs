@@ -1,0 +1,329 @@
+//! Containers on shared hosts and virtual machines, and who may use which pool.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Containers on hosts that jobs share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ContainersTable {
+    /// What the pool's own jobs do to each other on a host; default typical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contention: Option<ContentionLevel>,
+    /// What strangers on the hosts do; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseTable>,
+    /// Start of a container for each job; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootTable>,
+}
+
+/// Virtual machines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VmTable {
+    /// How the GPU reaches the VM; default passthrough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<VmAccess>,
+    /// Default kvm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hypervisor: Option<Hypervisor>,
+    /// How the network reaches the VM; default sr-iov.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nic: Option<VmNic>,
+    /// Whether the GPUs of a VM reach each other over NVLink; default as the access method allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nvlink: Option<bool>,
+    /// Size of a VM; default a whole host. VMs are packed on the hosts of the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<VmShapeTable>,
+    /// Virtual CPUs for each physical one; default 1. Beyond 1 the host share of jobs is stretched while more
+    /// are at work than there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_overcommit: Option<f64>,
+    /// Memory promised for each byte there is; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_overcommit: Option<f64>,
+    /// What the pool's own jobs do to each other on a host; default typical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contention: Option<ContentionLevel>,
+    /// What the access method costs; default typical factors of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<OverheadTable>,
+    /// What strangers on the hosts do; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseTable>,
+    /// A VM booted for each job; default: VMs stand ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootTable>,
+    /// VMs come and go with the queue; default: `count` hosts of them always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<ElasticTable>,
+    /// Planned work on the hosts, one after the other; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceTable>,
+}
+
+/// How a GPU reaches a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VmAccess {
+    /// PCI passthrough: the GPU belongs to the VM.
+    Passthrough,
+    /// A vGPU with the whole frame buffer.
+    VgpuFull,
+}
+
+impl VmAccess {
+    /// The word of scenarios and of the catalogue.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passthrough => "passthrough",
+            Self::VgpuFull => "vgpu-full",
+        }
+    }
+}
+
+/// What runs the VMs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hypervisor {
+    /// KVM.
+    Kvm,
+    /// VMware ESXi.
+    Esxi,
+    /// Hyper-V.
+    HyperV,
+}
+
+impl Hypervisor {
+    /// The word of scenarios and of the catalogue.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Esxi => "esxi",
+            Self::HyperV => "hyper-v",
+        }
+    }
+}
+
+/// How the network reaches a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VmNic {
+    /// A virtual function, or a whole adapter, passed through.
+    SrIov,
+    /// An adapter of the hypervisor.
+    Paravirtual,
+}
+
+impl VmNic {
+    /// The word of scenarios and of the catalogue.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SrIov => "sr-iov",
+            Self::Paravirtual => "paravirtual",
+        }
+    }
+}
+
+/// Size of a VM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VmShapeTable {
+    /// Virtual CPUs.
+    #[schemars(range(min = 1))]
+    pub cpus: u32,
+    /// Memory in MiB.
+    #[schemars(range(min = 1))]
+    pub mem_mb: u64,
+    /// GPUs; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 64))]
+    pub gpus: Option<u32>,
+}
+
+/// How much jobs on one host do to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContentionLevel {
+    /// Nothing.
+    Off,
+    /// The lowest plausible losses of the catalogue.
+    Low,
+    /// The typical ones.
+    Typical,
+    /// The highest plausible ones.
+    High,
+}
+
+/// Which values of the catalogue's ranges jobs meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverheadLevel {
+    /// The lowest plausible.
+    Low,
+    /// The typical.
+    Typical,
+    /// The highest plausible.
+    High,
+    /// Drawn for each job from triangular distributions.
+    Drawn,
+}
+
+/// What the access method costs: factors on the shares of a job's time, at least 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OverheadTable {
+    /// Which values of the catalogue; default typical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<OverheadLevel>,
+    /// Own factor on arithmetic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute: Option<f64>,
+    /// Own factor on GPU memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory: Option<f64>,
+    /// Own factor on CPUs, host memory and copies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<f64>,
+    /// Own factor on communication inside a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intra_node: Option<f64>,
+    /// Own factor on communication between nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inter_node: Option<f64>,
+    /// Own factor on input and output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<f64>,
+}
+
+/// What strangers on a host do: quiet and busy epochs, each host for itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NoiseTable {
+    /// Coefficient of variation of the run times of short jobs on one host; default from the catalogue; 0 =
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cv: Option<f64>,
+    /// Share of the time that a host is busy; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_share: Option<f64>,
+    /// Mean length of an epoch in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dwell_s: Option<f64>,
+    /// Shape of the gamma distribution of epochs; default 1 (exponential).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dwell_shape: Option<f64>,
+    /// Standard deviation of the logarithm of the busy level; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f64>,
+}
+
+/// How long something takes to stand ready: triangular from low to high.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootTable {
+    /// Shortest, in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_s: Option<f64>,
+    /// Most likely, in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub typical_s: Option<f64>,
+    /// Longest, in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_s: Option<f64>,
+}
+
+/// VMs that come and go with the queue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ElasticTable {
+    /// VMs that always run; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// Most VMs at once; default all that the hosts hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// VMs that the provider grants; default `max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u32>,
+    /// Most VMs ordered at once; default all that are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub step: Option<u32>,
+    /// Seconds that the first waiting job has waited before VMs are ordered; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_after_s: Option<f64>,
+    /// Seconds that a VM is idle before it is given back; default 600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_after_s: Option<f64>,
+    /// Least seconds between two orders; default 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cool_down_s: Option<f64>,
+    /// From the order to the first job; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootTable>,
+    /// Share of orders that fail, at the end of their boot time; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<f64>,
+    /// Seconds from a failure to the next order of that VM; default 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_s: Option<f64>,
+}
+
+/// Planned work on the hosts, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MaintenanceTable {
+    /// Days in which each host is due once.
+    pub every_days: f64,
+    /// Hours that it takes.
+    pub hours: f64,
+    /// Whether VMs are migrated live instead of letting their jobs run out; default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_migration: Option<bool>,
+    /// Seconds that a migrated VM stands still; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stun_s: Option<f64>,
+}
+
+/// What a class of jobs is made of on bare metal, and what it uses of its host; what is left out comes from
+/// the catalogue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct JobSharesTable {
+    /// Share of arithmetic on one GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute: Option<f64>,
+    /// Share of GPU memory on one GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory: Option<f64>,
+    /// Share of CPUs, host memory and copies on one GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<f64>,
+    /// Share of input and output on one GPU; the four sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<f64>,
+    /// Share of communication inside a node with 8 GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intra_node_at_8: Option<f64>,
+    /// Share of communication between 8 nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inter_node_at_8: Option<f64>,
+    /// Use of the host's memory bandwidth, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bandwidth: Option<f64>,
+    /// Use of its last-level cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<f64>,
+    /// Use of its PCIe links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcie: Option<f64>,
+    /// Use of its network adapters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nic: Option<f64>,
+}

@@ -1,0 +1,473 @@
+//! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
+
+use super::Notes;
+use crate::cluster::NodeSpec;
+use crate::diagnostic::Diagnostic;
+use crate::scenario::catalogue::{self, virtualization};
+use crate::scenario::file::{
+    BareMetalTable, BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, MaintenanceTable,
+    NoiseTable, OverheadLevel, OverheadTable, PoolTable, TenancyTable, VmAccess, VmNic, VmTable,
+};
+use crate::scenario::structure::dotted;
+use crate::tenancy::{
+    Contention, Elastic, Kind, Level, Maintenance, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy,
+    Range, Share, SpanLaw, Start,
+};
+use crate::time::SimDuration;
+
+/// The nodes of a pool as jobs see them: hosts, or the VMs on them.
+pub(super) struct Seen<'a> {
+    pub(super) node: &'a mut NodeSpec,
+    pub(super) count: &'a mut u32,
+}
+
+pub(super) fn resolve(
+    notes: &mut Notes<'_>,
+    table: &mut PoolTable,
+    seen: Seen<'_>,
+    path: &[&str; 4],
+) -> PoolTenancy {
+    let default = TenancyTable::BareMetal(BareMetalTable::default());
+    let slot_path = [path[0], path[1], path[2], path[3], "tenancy"];
+    notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
+    let tenancy = table.tenancy.as_mut().expect("it was filled in just now");
+    let at = |kind| [path[0], path[1], path[2], path[3], "tenancy", kind];
+    match tenancy {
+        TenancyTable::BareMetal(table) => bare_metal(notes, table, &at("bare-metal")),
+        TenancyTable::Containers(table) => containers(notes, table, &at("containers")),
+        TenancyTable::Vm(table) => {
+            let path = at("vm");
+            Vm { notes, path, hosts: *seen.count }.resolve(table, seen)
+        }
+    }
+}
+
+fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, path: &[&str; 6]) -> PoolTenancy {
+    let mut tenancy = PoolTenancy::bare_metal();
+    if let Some(level) = table.contention {
+        tenancy.contention = contention(level);
+    }
+    if let Some(boot) = &mut table.boot {
+        tenancy.start = Start::PerJob(boot_law(notes, boot, "metal-reimage", &join(path, "boot")));
+    }
+    tenancy
+}
+
+fn containers(notes: &mut Notes<'_>, table: &mut ContainersTable, path: &[&str; 6]) -> PoolTenancy {
+    let mut tenancy = PoolTenancy { kind: Kind::Containers, ..PoolTenancy::bare_metal() };
+    Kind::Containers.word().clone_into(&mut tenancy.words);
+    let level = or_typical(notes, &mut table.contention, &join(path, "contention"));
+    tenancy.contention = contention(level);
+    tenancy.noise = table.noise.as_mut().and_then(|table| noise(notes, table, &join(path, "noise")));
+    let boot = table.boot.get_or_insert_with(BootTable::default);
+    tenancy.start = Start::PerJob(boot_law(notes, boot, "container-start", &join(path, "boot")));
+    tenancy
+}
+
+fn join<'p>(path: &[&'p str; 6], key: &'p str) -> Vec<&'p str> {
+    path.iter().copied().chain([key]).collect()
+}
+
+fn or_typical(notes: &mut Notes<'_>, slot: &mut Option<ContentionLevel>, path: &[&str]) -> ContentionLevel {
+    notes.or_convention(slot, ContentionLevel::Typical, "typical (losses: catalogue `contention`)", path)
+}
+
+fn contention(level: ContentionLevel) -> Option<Contention> {
+    let level = match level {
+        ContentionLevel::Off => return None,
+        ContentionLevel::Low => Level::Low,
+        ContentionLevel::Typical => Level::Typical,
+        ContentionLevel::High => Level::High,
+    };
+    let ranges = crate::tenancy::Resource::ALL.map(|resource| {
+        let row = virtualization::contention().iter().find(|row| row.resource == resource.word());
+        let row = row.expect("the built-in catalogue has every resource");
+        Range { low: row.low, typical: row.typical, high: row.high }
+    });
+    Some(Contention::at(&ranges, level))
+}
+
+fn noise(notes: &mut Notes<'_>, table: &mut NoiseTable, path: &[&str]) -> Option<Noise> {
+    let mut value = |slot: &mut Option<f64>, setting: &str| {
+        let row = virtualization::noise_default(setting);
+        let path: Vec<&str> = path.iter().copied().chain([setting]).collect();
+        notes.or_default(slot, row.value, row.value, &path, &row.source, Some(row.confidence))
+    };
+    let cv = value(&mut table.cv, "cv");
+    let busy_share = value(&mut table.busy_share, "busy-share");
+    let dwell_s = value(&mut table.dwell_s, "dwell-s");
+    let spread = value(&mut table.spread, "spread");
+    let shape_path: Vec<&str> = path.iter().copied().chain(["dwell-shape"]).collect();
+    let shape = notes.or_convention(&mut table.dwell_shape, 1.0, 1, &shape_path);
+    if cv == 0.0 {
+        return None;
+    }
+    let dwell = if (1e-3..=1e10).contains(&dwell_s) {
+        SimDuration::from_micros((dwell_s * 1e6).round() as i64)
+    } else {
+        SimDuration::ZERO
+    };
+    match Noise::new(NoiseSpec { cv, busy_share, dwell, shape, spread }) {
+        Ok(noise) => Some(noise),
+        Err(error) => {
+            let help = "cv from 0, busy-share between 0 and 1, dwell-s positive";
+            notes.error_help("W0209", path, format!("there is no such noise: {error}"), help);
+            None
+        }
+    }
+}
+
+/// A triangular law from `table`, filled in from the catalogue's row `event`.
+fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str, path: &[&str]) -> SpanLaw {
+    let row = catalogue::provisioning_time(event, None);
+    // Where only some are written, the others must not contradict them.
+    let written = table.typical_s.or(table.low_s).or(table.high_s).is_some();
+    let (low, typical, high) = if written {
+        let typical = table.typical_s.or(table.high_s).or(table.low_s).unwrap_or(row.typical_s);
+        (typical.min(table.high_s.unwrap_or(typical)), typical, typical)
+    } else {
+        (row.low_s, row.typical_s, row.high_s)
+    };
+    let mut value = |slot: &mut Option<f64>, usual: f64, key: &str| {
+        let path: Vec<&str> = path.iter().copied().chain([key]).collect();
+        if written {
+            notes.or_convention(slot, usual, usual, &path)
+        } else {
+            notes.or_default(slot, usual, usual, &path, &row.source, Some(row.confidence))
+        }
+    };
+    let low_s = value(&mut table.low_s, low, "low-s");
+    let typical_s = value(&mut table.typical_s, typical, "typical-s");
+    let high_s = value(&mut table.high_s, high.max(typical_s), "high-s");
+    if !(0.0 <= low_s && low_s <= typical_s && typical_s <= high_s && high_s <= 1e7) {
+        let message = format!("no such times: low {low_s}, typical {typical_s}, high {high_s} s");
+        notes.error_help("W0209", path, message, "they must rise from 0 to at most 10,000,000 s");
+    }
+    SpanLaw::Triangular { low_s, typical_s, high_s }
+}
+
+/// A pool of virtual machines while it is worked out.
+struct Vm<'a, 'd> {
+    notes: &'a mut Notes<'d>,
+    path: [&'a str; 6],
+    hosts: u32,
+}
+
+impl<'a> Vm<'a, '_> {
+    fn at(&self, key: &'a str) -> Vec<&'a str> {
+        join(&self.path, key)
+    }
+
+    /// Refuses a combination that a row of the catalogue excludes.
+    fn refuse(&mut self, constraint: &str, key: &'a str, help: &str) {
+        let row = virtualization::constraint(constraint);
+        let message = format!("{}: {}", row.applies_to, row.effect);
+        let help =
+            format!("{help} (constraint `{}`, {}: {})", row.constraint, row.confidence.word(), row.source);
+        let path = self.at(key);
+        self.notes.tell(Diagnostic::error("W0250", message).help(help), &path);
+    }
+
+    fn resolve(mut self, table: &mut VmTable, seen: Seen<'_>) -> PoolTenancy {
+        let path = self.at("access");
+        let access = self.notes.or_convention(&mut table.access, VmAccess::Passthrough, "passthrough", &path);
+        let path = self.at("hypervisor");
+        let hypervisor = self.notes.or_convention(&mut table.hypervisor, Hypervisor::Kvm, "kvm", &path);
+        let path = self.at("nic");
+        let nic = self.notes.or_convention(&mut table.nic, VmNic::SrIov, "sr-iov", &path);
+        let host = seen.node.clone();
+        let packing = self.packing(table, access, &mut Seen { node: seen.node, count: seen.count });
+        let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
+        self.check_gpus(access, hypervisor, &host, gpus_in_vm);
+        let path = self.at("nvlink");
+        let nvlink = self.notes.or_convention(&mut table.nvlink, true, true, &path);
+        let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
+        let overhead = self.overhead(overhead, access, hypervisor, nic, nvlink);
+        let path = self.at("contention");
+        let level = or_typical(self.notes, &mut table.contention, &path);
+        let path = self.at("noise");
+        let noise = table.noise.as_mut().and_then(|table| noise(self.notes, table, &path));
+        let path = self.at("boot");
+        let start = table
+            .boot
+            .as_mut()
+            .map_or(Start::Standing, |table| Start::PerJob(boot_law(self.notes, table, "vm-boot", &path)));
+        let vms = packing.map_or(self.hosts, |packing| packing.per_host.saturating_mul(self.hosts));
+        let elastic = table.elastic.as_mut().map(|table| self.elastic(table, vms));
+        if let Some(elastic) = &elastic {
+            // What can never be there holds no job.
+            *seen.count = elastic.max.clamp(1, vms.max(1));
+        }
+        if elastic.is_some() && table.maintenance.is_some() {
+            let path = self.at("maintenance");
+            let message = "an elastic pool has no hosts of its own to maintain";
+            self.notes.error_help("W0243", &path, message, "leave out `maintenance` or `elastic`");
+        }
+        let maintenance = table.maintenance.as_mut().map(|table| self.maintenance(table, access));
+        PoolTenancy {
+            kind: Kind::Vm,
+            words: format!("vm, {}, {}, {}", access.word(), hypervisor.word(), nic.word()),
+            overhead,
+            noise,
+            contention: contention(level),
+            packing,
+            start,
+            elastic,
+            maintenance,
+        }
+    }
+
+    /// Packs VMs on the hosts; the nodes of the pool are then the VMs.
+    fn packing(&mut self, table: &mut VmTable, access: VmAccess, seen: &mut Seen<'_>) -> Option<Packing> {
+        let cpu = self.overcommit(&mut table.cpu_overcommit, "cpu-overcommit");
+        let mem = self.overcommit(&mut table.mem_overcommit, "mem-overcommit");
+        let host = seen.node.capacity;
+        if mem > 1.0 && access == VmAccess::Passthrough && host.gpus > 0 {
+            self.refuse("passthrough-memory", "mem-overcommit", "leave `mem-overcommit` at 1");
+        }
+        let (vcpus, memory) =
+            ((f64::from(host.cpus) * cpu).floor() as u64, (host.mem_mb as f64 * mem).floor() as u64);
+        let Some(shape) = &table.shape else {
+            seen.node.capacity.cpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
+            seen.node.capacity.mem_mb = memory;
+            let vcpus = seen.node.capacity.cpus;
+            return Some(Packing { per_host: 1, vcpus, cpus: host.cpus, gpus: host.gpus, gpus_left: 0 });
+        };
+        let gpus = shape.gpus.unwrap_or(0);
+        let by_gpus = if gpus > 0 { u64::from(host.gpus / gpus) } else { u64::MAX };
+        let by_cpus = vcpus / u64::from(shape.cpus.max(1));
+        let by_memory = memory / shape.mem_mb.max(1);
+        let per_host = by_gpus.min(by_cpus).min(by_memory);
+        if per_host == 0 || per_host.saturating_mul(u64::from(*seen.count)) > u64::from(u32::MAX / 2) {
+            let message = format!(
+                "no VM of {} CPUs, {} MiB and {gpus} GPUs fits on a host with {host}",
+                shape.cpus, shape.mem_mb
+            );
+            let path = self.at("shape");
+            self.notes.error_help("W0209", &path, message, "make the VM smaller, or raise cpu-overcommit");
+            return None;
+        }
+        let per_host = per_host as u32;
+        seen.node.capacity.cpus = shape.cpus;
+        seen.node.capacity.mem_mb = shape.mem_mb;
+        seen.node.capacity.gpus = gpus;
+        *seen.count *= per_host;
+        let gpus_left = host.gpus - per_host * gpus;
+        Some(Packing { per_host, vcpus: shape.cpus, cpus: host.cpus, gpus: host.gpus, gpus_left })
+    }
+
+    fn overcommit(&mut self, slot: &mut Option<f64>, key: &'a str) -> f64 {
+        let path = self.at(key);
+        let ratio = self.notes.or_convention(slot, 1.0, 1, &path);
+        if !(1.0..=64.0).contains(&ratio) {
+            let message = format!("`{key} = {ratio}`: nothing is promised twice below 1");
+            self.notes.error_help("W0209", &path, message, "write a ratio from 1 to 64");
+            return 1.0;
+        }
+        ratio
+    }
+
+    fn check_gpus(&mut self, access: VmAccess, hypervisor: Hypervisor, host: &NodeSpec, in_vm: u32) {
+        let board = host.gpu_type.as_deref().and_then(catalogue::gpu);
+        let nvswitch = host.capacity.gpus >= 8 && board.is_some_and(|row| row.form_factor.starts_with("SXM"));
+        if in_vm == 0 {
+            return;
+        }
+        if access == VmAccess::Passthrough && nvswitch {
+            match hypervisor {
+                Hypervisor::Esxi => {
+                    let help = "write `access = \"vgpu-full\"`, or another hypervisor";
+                    self.refuse("esxi-passthrough-nvswitch", "access", help);
+                }
+                Hypervisor::Kvm if ![1, 2, 4, 8].contains(&in_vm) => {
+                    let help = format!("a VM has {in_vm} GPUs here: write 1, 2, 4 or 8");
+                    self.refuse("kvm-nvswitch-partitions", "shape", &help);
+                }
+                Hypervisor::Kvm | Hypervisor::HyperV => {}
+            }
+        }
+        if access == VmAccess::VgpuFull && hypervisor == Hypervisor::Esxi && in_vm > 8 {
+            self.refuse("devices-per-vm", "shape", "make the VM smaller");
+        }
+    }
+
+    /// The factors of the access method, with the scenario's own over those of the catalogue.
+    fn overhead(
+        &mut self,
+        table: &mut OverheadTable,
+        access: VmAccess,
+        hypervisor: Hypervisor,
+        nic: VmNic,
+        nvlink: bool,
+    ) -> Overhead {
+        let path = self.at("overhead");
+        let level_path: Vec<&str> = path.iter().copied().chain(["level"]).collect();
+        let level =
+            self.notes.or_convention(&mut table.level, OverheadLevel::Typical, "typical", &level_path);
+        let pick = match level {
+            OverheadLevel::Low => Pick::Level(Level::Low),
+            OverheadLevel::Typical => Pick::Level(Level::Typical),
+            OverheadLevel::High => Pick::Level(Level::High),
+            OverheadLevel::Drawn => Pick::Drawn,
+        };
+        let own =
+            [table.compute, table.gpu_memory, table.host, table.intra_node, table.inter_node, table.storage];
+        let mut factors = [Range::exactly(1.0); crate::tenancy::overhead::SHARES];
+        for ((share, own), range) in Share::ALL.into_iter().zip(own).zip(&mut factors) {
+            let key = share.word();
+            let key_path: Vec<&str> = path.iter().copied().chain([key]).collect();
+            if let Some(factor) = own {
+                if !(1.0..=1000.0).contains(&factor) {
+                    let message = format!("`{key} = {factor}`: no share gets faster in a VM");
+                    self.notes.error_help("W0209", &key_path, message, "write a factor from 1 to 1000");
+                }
+                *range = Range::exactly(factor);
+                continue;
+            }
+            let access = match share {
+                Share::InterNode => nic.word(),
+                Share::IntraNode if !nvlink => "no-nvlink",
+                _ => access.word(),
+            };
+            let Some(row) = virtualization::factor(access, hypervisor.word(), key) else { continue };
+            *range = row.range();
+            let value = match pick {
+                Pick::Level(level) => range.at(level).to_string(),
+                Pick::Drawn => format!("drawn from {} to {}", row.low, row.high),
+            };
+            // Not written back: a level would then no longer mean anything in the resolved scenario.
+            self.notes.or_default(&mut None, (), value, &key_path, &row.source, Some(row.confidence));
+        }
+        Overhead { factors, pick }
+    }
+
+    fn span(&mut self, slot: &mut Option<f64>, usual: f64, table: &'a str, key: &'a str) -> SimDuration {
+        let path: Vec<&str> = self.path.iter().copied().chain([table, key]).collect();
+        let s = self.notes.or_convention(slot, usual, usual, &path);
+        if (0.0..=1e9).contains(&s) {
+            return SimDuration::from_micros((s * 1e6).round() as i64);
+        }
+        let message = format!("`{key} = {s}` is no time: write seconds from 0 to 1,000,000,000");
+        self.notes.error("W0209", &path, message);
+        SimDuration::ZERO
+    }
+
+    fn elastic(&mut self, table: &mut ElasticTable, vms: u32) -> Elastic {
+        let path = |key| -> Vec<&'a str> { self.path.iter().copied().chain(["elastic", key]).collect() };
+        let (min_path, max_path, step_path) = (path("min"), path("max"), path("step"));
+        let (quota_path, failure_path) = (path("quota"), path("failure"));
+        let boot_path = path("boot");
+        let min = self.notes.or_convention(&mut table.min, 0, 0, &min_path);
+        let max = self.notes.or_convention(&mut table.max, vms, vms, &max_path);
+        let most = max.min(table.quota.unwrap_or(max));
+        if max > vms {
+            let message = format!("the hosts of the pool hold {vms} VMs, and `max` is {max}");
+            self.notes.error_help("W0209", &max_path, message, "raise `count`, or lower `max`");
+        }
+        if most == 0 {
+            let at = if max == 0 { &max_path } else { &quota_path };
+            self.notes.error_help("W0209", at, "a pool of no VMs can never boot", "allow at least one VM");
+        } else if min > most {
+            let message = format!("`min = {min}` is more than the {most} VMs that `max` and `quota` allow");
+            self.notes.error_help("W0209", &min_path, message, "lower `min`");
+        }
+        let failure = self.notes.or_convention(&mut table.failure, 0.0, 0, &failure_path);
+        if !(0.0..1.0).contains(&failure) {
+            let message = format!("`failure = {failure}`: such a pool can never boot");
+            self.notes.error_help("W0209", &failure_path, message, "write a share from 0 to below 1");
+        }
+        let step = self.notes.or_convention(&mut table.step, most.max(1), most.max(1), &step_path);
+        let boot = table.boot.get_or_insert_with(BootTable::default);
+        let boot = boot_law(self.notes, boot, "vm-boot", &boot_path);
+        Elastic {
+            min,
+            max: most,
+            step,
+            out_after: self.span(&mut table.out_after_s, 0.0, "elastic", "out-after-s"),
+            in_after: self.span(&mut table.in_after_s, 600.0, "elastic", "in-after-s"),
+            cool_down: self.span(&mut table.cool_down_s, 60.0, "elastic", "cool-down-s"),
+            boot,
+            failure: if (0.0..1.0).contains(&failure) { failure } else { 0.0 },
+            retry: self.span(&mut table.retry_s, 60.0, "elastic", "retry-s"),
+        }
+    }
+
+    fn maintenance(&mut self, table: &mut MaintenanceTable, access: VmAccess) -> Maintenance {
+        let path: Vec<&str> = self.path.iter().copied().chain(["maintenance"]).collect();
+        let live_path: Vec<&str> = path.iter().copied().chain(["live-migration"]).collect();
+        let live = self.notes.or_convention(&mut table.live_migration, false, false, &live_path);
+        if live && access == VmAccess::Passthrough {
+            let row = virtualization::constraint("live-migration");
+            let message = format!("{}: {}", row.applies_to, row.effect);
+            let help = format!(
+                "write `live-migration = false` (jobs run out first), or a vGPU (constraint `live-migration`, {}: {})",
+                row.confidence.word(),
+                row.source
+            );
+            self.notes.tell(Diagnostic::error("W0250", message).help(help), &live_path);
+        }
+        let legal = (0.01..=36_600.0).contains(&table.every_days)
+            && table.hours > 0.0
+            && table.hours < table.every_days * 24.0;
+        if !legal {
+            let message =
+                format!("no such maintenance: {} hours every {} days", table.hours, table.every_days);
+            self.notes.error_help("W0209", &path, message, "`hours` must be shorter than `every-days`");
+        }
+        if !live && table.stun_s.is_some() {
+            let stun_path: Vec<&str> = path.iter().copied().chain(["stun-s"]).collect();
+            let message = "`stun-s` has no effect without live migration";
+            self.notes.error_help(
+                "W0243",
+                &stun_path,
+                message,
+                "write `live-migration = true`, or leave it out",
+            );
+        }
+        let stun = live.then(|| {
+            let row = catalogue::provisioning_time("vm-stun", None);
+            self.span(&mut table.stun_s, row.typical_s, "maintenance", "stun-s")
+        });
+        let span = |s: f64| SimDuration::from_micros((s.clamp(0.0, 1e10) * 1e6).round() as i64);
+        Maintenance { every: span(table.every_days * 86_400.0), duration: span(table.hours * 3600.0), stun }
+    }
+}
+
+/// Tells of pools whose tenancy the policy, or the engine for shared GPUs, cannot run.
+pub(super) fn check_policy(
+    notes: &mut Notes<'_>,
+    designs: &[crate::scenario::Design],
+    is_classic: bool,
+    is_slurm: bool,
+) {
+    for design in designs {
+        let spills = design.routes.iter().find(|route| route.spill.is_some());
+        if let Some(route) = spills.filter(|_| !is_classic || design.shares_gpus) {
+            let path = ["design", design.name.as_str(), "route", route.name.as_str(), "spill"];
+            let message = "jobs spill under classic policies on whole GPUs only in this version";
+            notes.error_help("W0219", &path, message, "list the pools in `pools`");
+        }
+        let is_bound = !design.routes.is_empty() || design.pools.iter().any(|pool| pool.tenants.is_some());
+        if is_slurm && is_bound {
+            let message = "under Slurm's policy jobs go to pools by partition";
+            let help = "leave out `route` and `tenants`; write `partitions` in the pools";
+            notes.error_help("W0219", &["design", &design.name], message, help);
+        }
+        for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
+            if terms.tenancy.is_plain() && terms.tenancy.kind == Kind::BareMetal {
+                continue;
+            }
+            let path = ["design", design.name.as_str(), "pool", pool.name.as_str(), "tenancy"];
+            if !is_classic {
+                let message =
+                    format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
+                let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
+                notes.error_help("W0219", &path, message, help);
+            } else if design.shares_gpus && !terms.tenancy.is_plain() {
+                let message =
+                    "pools that are not bare metal beside pools that share GPUs are not in this version";
+                notes.error_help("W0219", &path, message, "put them into scenarios of their own");
+            }
+        }
+    }
+}

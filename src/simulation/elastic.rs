@@ -1,0 +1,355 @@
+//! Pools that grow and shrink: virtual machines ordered for waiting jobs, and given back when idle.
+//!
+//! ```text
+//!   off ──ordered──> booting ──up──> idle <──> busy
+//!    ^                  └──fails──> waits to be ordered again ──┐
+//!    └────────── idle for so long, nobody waits ────────────────┴── nobody waits
+//! ```
+//!
+//! A VM that is not up holds its whole node on the floor, so that nothing can be placed there; while it boots
+//! the scheduler expects it when the boot usually ends, otherwise never. VMs are ordered after a scheduling
+//! pass for the jobs that still wait: as many as their requests would fill, less those that boot already, at
+//! most `step`, at most once in the cool-down, lowest node first. A VM that is off is not installed; one that
+//! boots is start-up.
+
+use super::guests::{TenancyFacts, VmUsage};
+use super::meter::Meter;
+use super::model::Timer;
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant};
+use crate::ids::{Id, NodeId, PoolId};
+use crate::kernel::{Calendar, Phase};
+use crate::random::Stream;
+use crate::scheduler::{Classic, Floor};
+use crate::tenancy::{Elastic, RunTenancy};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::Workload;
+
+/// Jobs count their slots on the floor from 0, outages from the other end; VMs that are not up from here.
+const FIRST_SLOT: u32 = 1 << 31;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Off,
+    /// Comes up at the end of its timer, or fails then.
+    Booting {
+        fails: bool,
+    },
+    /// Failed; ordered again at the end of its timer.
+    Failed,
+    Idle,
+    Busy,
+}
+
+#[derive(Debug)]
+struct Pool {
+    id: PoolId,
+    spec: Elastic,
+    first: u32,
+    capacity: Amounts,
+    states: Vec<State>,
+    /// When the floor expects each VM that is not up.
+    expected: Vec<SimTime>,
+    /// Row of `usage` of each VM that is ordered or up.
+    usage: Vec<usize>,
+    orders: u64,
+    ordered_at: Option<SimTime>,
+}
+
+/// All elastic pools of a run.
+#[derive(Debug)]
+pub(super) struct ElasticPools {
+    pools: Vec<Pool>,
+    seed: u64,
+    /// The ledger's version up to which idle and busy VMs are known.
+    seen: usize,
+}
+
+impl ElasticPools {
+    /// The elastic pools of `spec`; `None` where there is none.
+    pub(super) fn new(spec: &RunTenancy, cluster: &ClusterSpec, seed: u64) -> Option<Self> {
+        let mut first = 0;
+        let mut pools = Vec::new();
+        for (at, pool) in cluster.pools.iter().enumerate() {
+            if let Some(elastic) = spec.pools[PoolId::new(at)].elastic {
+                let vms = pool.count as usize;
+                pools.push(Pool {
+                    id: PoolId::new(at),
+                    spec: elastic,
+                    first,
+                    capacity: pool.node.capacity,
+                    states: vec![State::Idle; vms],
+                    expected: vec![SimTime::MAX; vms],
+                    usage: vec![usize::MAX; vms],
+                    orders: 0,
+                    ordered_at: None,
+                });
+            }
+            first += pool.count;
+        }
+        (!pools.is_empty()).then_some(Self { pools, seed, seen: 0 })
+    }
+
+    /// Switches off what is not of the minimum, before the run.
+    pub(super) fn prepare(
+        &mut self,
+        from: SimTime,
+        floor: &mut Floor,
+        meter: &mut Meter,
+        facts: &mut TenancyFacts,
+    ) -> Result<(), Conflict> {
+        for pool in &mut self.pools {
+            facts.elastic[pool.id].is_elastic = true;
+            for at in 0..pool.states.len() {
+                if at < pool.spec.min as usize {
+                    pool.usage[at] = facts.usage.len();
+                    let node = pool.node(at);
+                    facts.usage.push(VmUsage { node, from, until: SimTime::NEVER, is_committed: true });
+                } else {
+                    pool.states[at] = State::Off;
+                    pool.hold(at, SimTime::MAX, floor)?;
+                }
+            }
+            pool.note(meter, facts);
+        }
+        self.seen = floor.ledger().version();
+        Ok(())
+    }
+
+    /// The timer of a VM has come due; tells whether a pass is worth while.
+    pub(super) fn fire(
+        &mut self,
+        node: NodeId,
+        now: SimTime,
+        is_wanted: bool,
+        (floor, meter, facts): (&mut Floor, &mut Meter, &mut TenancyFacts),
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<bool, Conflict> {
+        let seed = self.seed;
+        let pool = self.pools.iter_mut().find(|pool| pool.holds(node)).expect("timers are of elastic VMs");
+        let at = (node.0 - pool.first) as usize;
+        let mut came_up = false;
+        match pool.states[at] {
+            State::Booting { fails: false } => {
+                pool.release(at, floor)?;
+                pool.states[at] = State::Idle;
+                pool.watch_idle(at, now, calendar);
+                came_up = true;
+            }
+            State::Booting { fails: true } => {
+                facts.elastic[pool.id].failed += 1;
+                pool.switch_off(at, now, floor, facts)?;
+                pool.states[at] = State::Failed;
+                calendar.set(Timer::Vm(node), now + pool.spec.retry, Phase::NodeUp);
+            }
+            State::Failed => {
+                pool.states[at] = State::Off;
+                if is_wanted {
+                    pool.order(at, seed, now, floor, facts, calendar)?;
+                }
+            }
+            State::Idle if is_wanted => pool.watch_idle(at, now, calendar),
+            State::Idle if pool.up() > pool.spec.min as usize => {
+                facts.elastic[pool.id].given_back += 1;
+                pool.hold(at, SimTime::MAX, floor)?;
+                pool.end_usage(at, now, facts);
+                pool.states[at] = State::Off;
+            }
+            State::Idle | State::Busy | State::Off => {}
+        }
+        pool.note(meter, facts);
+        Ok(came_up)
+    }
+
+    /// After a pass: notes which VMs are idle now, and orders VMs for the jobs that wait.
+    pub(super) fn decide(
+        &mut self,
+        now: SimTime,
+        workload: &Workload,
+        scheduler: &Classic<'_>,
+        (floor, meter, facts): (&mut Floor, &mut Meter, &mut TenancyFacts),
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        self.follow(now, floor, calendar);
+        for pool in &mut self.pools {
+            let wanted = match scheduler.queue().head() {
+                None => 0,
+                Some((head, _)) => {
+                    let due = workload.jobs[head.job()].submit + pool.spec.out_after;
+                    let free_at = pool.ordered_at.map_or(due, |at| due.max(at + pool.spec.cool_down));
+                    if free_at > now {
+                        calendar.set(Timer::Order(pool.id.0), free_at, Phase::NodeUp);
+                        0
+                    } else {
+                        pool.wanted(scheduler)
+                    }
+                }
+            };
+            let mut more = wanted.min(pool.spec.step);
+            for at in 0..pool.states.len() {
+                if more > 0 && pool.states[at] == State::Off {
+                    more -= 1;
+                    pool.ordered_at = Some(now);
+                    pool.order(at, self.seed, now, floor, facts, calendar)?;
+                }
+            }
+            pool.note(meter, facts);
+            if pool.ordered_at == Some(now) && wanted > pool.spec.step {
+                calendar.set(Timer::Order(pool.id.0), now + pool.spec.cool_down, Phase::NodeUp);
+            }
+        }
+        self.seen = floor.ledger().version();
+        Ok(())
+    }
+
+    /// Notes which VMs have become idle or busy.
+    fn follow(&mut self, now: SimTime, floor: &Floor, calendar: &mut Calendar<Timer>) {
+        let ledger = floor.ledger();
+        let changed: Vec<NodeId> = match ledger.changed_since(self.seen) {
+            Some(changed) => changed.to_vec(),
+            None => ledger.nodes().ids().collect(),
+        };
+        for node in changed {
+            let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
+            let at = (node.0 - pool.first) as usize;
+            match (pool.states[at], ledger.node(node).allocations) {
+                (State::Idle, 1..) => {
+                    calendar.cancel(Timer::Vm(node));
+                    pool.states[at] = State::Busy;
+                }
+                (State::Busy, 0) => {
+                    pool.states[at] = State::Idle;
+                    pool.watch_idle(at, now, calendar);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the usage of VMs that are still there.
+    pub(super) fn close(&self, last: SimTime, facts: &mut TenancyFacts) {
+        for pool in &self.pools {
+            let rows = facts.usage.iter().filter(|row| pool.holds(row.node));
+            let us = rows.map(|row| {
+                let until = if row.until == SimTime::NEVER { last } else { row.until };
+                i128::from(until.saturating_since(row.from).micros())
+            });
+            facts.elastic[pool.id].vm_us = us.sum();
+        }
+    }
+}
+
+impl Pool {
+    fn node(&self, at: usize) -> NodeId {
+        NodeId(self.first + at as u32)
+    }
+
+    fn holds(&self, node: NodeId) -> bool {
+        (self.first..self.first + self.states.len() as u32).contains(&node.0)
+    }
+
+    fn count(&self, of: impl Fn(&State) -> bool) -> usize {
+        self.states.iter().filter(|state| of(state)).count()
+    }
+
+    fn up(&self) -> usize {
+        self.count(|state| matches!(state, State::Idle | State::Busy))
+    }
+
+    fn whole(&self, at: usize) -> Allocation {
+        let gpus = if self.capacity.gpus >= 64 { u64::MAX } else { (1 << self.capacity.gpus) - 1 };
+        let (cpus, mem_mb) = (self.capacity.cpus, self.capacity.mem_mb);
+        std::iter::once(Grant { node: self.node(at), cpus, mem_mb, gpus }).collect()
+    }
+
+    fn hold(&mut self, at: usize, expected: SimTime, floor: &mut Floor) -> Result<(), Conflict> {
+        self.expected[at] = expected;
+        floor.start(FIRST_SLOT + self.first + at as u32, &self.whole(at), expected)
+    }
+
+    fn release(&mut self, at: usize, floor: &mut Floor) -> Result<(), Conflict> {
+        floor.end(FIRST_SLOT + self.first + at as u32, &self.whole(at), self.expected[at])
+    }
+
+    /// Orders a VM that is off.
+    fn order(
+        &mut self,
+        at: usize,
+        seed: u64,
+        now: SimTime,
+        floor: &mut Floor,
+        facts: &mut TenancyFacts,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        // Keyed by the number of the order, not by the node: the same in every design.
+        let mut stream = Stream::new(seed, "order", self.orders, 0);
+        self.orders += 1;
+        let boot = self.spec.boot.draw(&mut stream).max(SimDuration::from_micros(1));
+        let fails = stream.uniform() < self.spec.failure;
+        self.release(at, floor)?;
+        self.hold(at, now + self.spec.boot.expected(), floor)?;
+        self.states[at] = State::Booting { fails };
+        calendar.set(Timer::Vm(self.node(at)), now + boot, Phase::NodeUp);
+        facts.elastic[self.id].ordered += 1;
+        self.usage[at] = facts.usage.len();
+        let node = self.node(at);
+        facts.usage.push(VmUsage { node, from: now, until: SimTime::NEVER, is_committed: false });
+        Ok(())
+    }
+
+    /// A VM that booted in vain.
+    fn switch_off(
+        &mut self,
+        at: usize,
+        now: SimTime,
+        floor: &mut Floor,
+        facts: &mut TenancyFacts,
+    ) -> Result<(), Conflict> {
+        self.end_usage(at, now, facts);
+        self.release(at, floor)?;
+        self.hold(at, SimTime::MAX, floor)
+    }
+
+    fn end_usage(&mut self, at: usize, now: SimTime, facts: &mut TenancyFacts) {
+        facts.usage[std::mem::replace(&mut self.usage[at], usize::MAX)].until = now;
+    }
+
+    fn watch_idle(&self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+        // At least a microsecond later, so that a pass comes first.
+        let after = self.spec.in_after.max(SimDuration::from_micros(1));
+        calendar.set(Timer::Vm(self.node(at)), now + after, Phase::NodeUp);
+    }
+
+    /// VMs that the waiting jobs would fill, less those on their way.
+    fn wanted(&self, scheduler: &Classic<'_>) -> u32 {
+        let coming = self.count(|state| matches!(state, State::Booting { .. } | State::Failed));
+        let most = self.count(|state| *state == State::Off) + coming;
+        let (mut gpus, mut cpus, mut mem, mut nodes) = (0u64, 0u64, 0u64, 0u64);
+        for (_, shape) in scheduler.queue().iter() {
+            let shape = scheduler.shapes().get(shape);
+            let Some(fit) = shape.pools.iter().find(|fit| fit.pool == self.id) else { continue };
+            gpus += u64::from(fit.total.gpus);
+            cpus += u64::from(fit.total.cpus);
+            mem += fit.total.mem_mb;
+            let per = |sum: u64, has: u64| if has > 0 { sum.div_ceil(has) } else { 0 };
+            nodes = nodes
+                .max(u64::from(fit.nodes))
+                .max(per(gpus, u64::from(self.capacity.gpus)))
+                .max(per(cpus, u64::from(self.capacity.cpus)))
+                .max(per(mem, self.capacity.mem_mb));
+            if nodes >= most as u64 {
+                break;
+            }
+        }
+        (nodes.min(most as u64) as u32).saturating_sub(coming as u32)
+    }
+
+    /// Tells the meter what is off and what boots.
+    fn note(&self, meter: &mut Meter, facts: &mut TenancyFacts) {
+        let off = self.count(|state| matches!(state, State::Off | State::Failed)) as u32;
+        let booting = self.count(|state| matches!(state, State::Booting { .. })) as u32;
+        meter.set_off(self.id, self.capacity.times(off), self.capacity.times(booting));
+        let there = self.states.len() as u32 - off;
+        let most = &mut facts.elastic[self.id].most;
+        *most = (*most).max(there);
+    }
+}

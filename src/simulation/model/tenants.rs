@@ -1,0 +1,90 @@
+//! Where the batch cluster meets tenancies other than bare metal.
+
+use super::{Batch, Timer};
+use crate::cluster::{Allocation, Amounts};
+use crate::ids::{JobId, NodeId};
+use crate::kernel::Calendar;
+use crate::simulation::guests::Arrival;
+use crate::simulation::meter::Tax;
+use crate::simulation::translation::Speed;
+use crate::time::SimTime;
+use crate::workload::JobFlags;
+
+impl Batch<'_> {
+    /// The same of a guest whose GPUs were productive for `units`.
+    pub(super) fn book_units_held_idle(&mut self, job: JobId, allocation: &Allocation, units: i128) {
+        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let mut tax = Tax::default();
+        tax.gpu.held_idle = units * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
+        self.meter.tax(pool, &tax);
+    }
+
+    /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
+    pub(super) fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
+        self.guests.as_ref()?;
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
+        let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack)| slack);
+        let (run, bare) = match self.translated {
+            Some((recorded, speeds)) => (recorded.jobs[job].run, speeds.on(job, pool)),
+            None => (self.workload.jobs[job].run, Speed::ONE),
+        };
+        let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
+        Some(Arrival { job, pool, run, bare, is_session, asked: held.saturating_minus(&slack) })
+    }
+
+    /// The timer of a VM of an elastic pool has come due.
+    pub(super) fn fire_vm(&mut self, node: NodeId, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let is_wanted = self.scheduler.waiting() > 0;
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return };
+        let tools = (&mut self.floor, &mut self.meter, &mut guests.facts);
+        match elastic.fire(node, now, is_wanted, tools, calendar) {
+            Ok(came_up) => self.dirty |= came_up,
+            Err(conflict) => self.conflict = Some(conflict),
+        }
+    }
+
+    /// Orders VMs for the jobs that still wait.
+    pub(super) fn decide_elastic(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return };
+        let tools = (&mut self.floor, &mut self.meter, &mut guests.facts);
+        let decided = elastic.decide(now, self.workload, &self.scheduler, tools, calendar);
+        self.conflict = decided.err().or(self.conflict.take());
+    }
+
+    /// Books what jobs that still run did until `until`.
+    pub(super) fn close(&mut self, until: SimTime) {
+        let slots = std::mem::take(&mut self.slots);
+        for (at, slot) in slots.iter().enumerate() {
+            let Some(slot) = slot else { continue };
+            match &mut self.guests {
+                None => self.book_held_idle(slot.job, &slot.allocation, until),
+                Some(guests) => {
+                    let left = guests.close(at as u32, until, &mut self.meter).gpu_units_left;
+                    self.book_units_held_idle(slot.job, &slot.allocation, left);
+                }
+            }
+        }
+        self.slots = slots;
+    }
+
+    /// A host is due for maintenance, or back from it.
+    pub(super) fn fire_upkeep(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (Some(upkeep), Some(guests)) = (&mut self.upkeep, &mut self.guests) else { return };
+        let done = upkeep.fire(at, now, guests, (&mut self.floor, &mut self.meter), calendar);
+        self.conflict = done.err().or(self.conflict.take());
+        self.dirty = true;
+    }
+
+    /// Takes what is free on hosts that drain.
+    pub(super) fn absorb_upkeep(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let is_over = self.running == 0 && self.waiting() == 0 && self.next >= self.workload.jobs.len();
+        let Some(upkeep) = &mut self.upkeep else { return };
+        if is_over {
+            upkeep.stop(calendar);
+        }
+        let done = upkeep.absorb(now, (&mut self.floor, &mut self.meter), calendar);
+        self.conflict = done.err().or(self.conflict.take());
+    }
+}

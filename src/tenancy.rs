@@ -1,0 +1,201 @@
+//! What an allocation delivers: bare metal, containers on shared hosts, virtual machines.
+//!
+//! ```text
+//!   class, size --> shares of the run time --x factors of the access method--> virtualization
+//!                                          --x load of the neighbours--------> caused noise
+//!   host        --semi-Markov process----------------------------------------> residual noise
+//! ```
+//!
+//! A job's reference time is split into six [`Share`]s; each is stretched by the factor that the access
+//! method has for it ([`Overhead`]). What other jobs on a host do to it ([`Contention`]) and what strangers
+//! do ([`Noise`]) are factors of each host; a synchronous job runs at its slowest host. All factors are at
+//! least 1: nothing here is faster than the same allocation on bare metal, alone.
+//!
+//! This room knows nothing of queues, events, or files. What may be combined with what is decided by the
+//! scenario, from the rows of the catalogue.
+//!
+//! Invariants: a draw depends on (seed, job) or (seed, ordinal of the host among the hosts of its tenancy
+//! kind) and on nothing of the design; the same input gives the same bits on every machine.
+
+pub mod contention;
+pub mod noise;
+pub mod overhead;
+pub mod span;
+
+pub use contention::{Contention, Resource, Uses};
+pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
+pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
+pub use span::SpanLaw;
+
+use crate::ids::{IdVec, JobId, PoolId};
+use crate::time::SimDuration;
+
+/// How jobs get at the hardware of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Jobs run on the nodes themselves.
+    BareMetal,
+    /// Containers on shared hosts.
+    Containers,
+    /// Virtual machines.
+    Vm,
+}
+
+impl Kind {
+    /// The word of scenarios.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BareMetal => "bare-metal",
+            Self::Containers => "containers",
+            Self::Vm => "vm",
+        }
+    }
+}
+
+/// How VMs lie on the hosts of a pool: node `n` of the pool is a VM on its host `n / per_host`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// VMs on each host; 1 where a node is its own host.
+    pub per_host: u32,
+    /// CPUs of each VM.
+    pub vcpus: u32,
+    /// Physical CPUs of a host.
+    pub cpus: u32,
+    /// GPUs of a host.
+    pub gpus: u32,
+    /// GPUs of a host that no VM of the shape can have.
+    pub gpus_left: u32,
+}
+
+impl Packing {
+    /// Whether the VMs of a host have more CPUs than the host.
+    #[must_use]
+    pub fn overcommits(&self) -> bool {
+        u64::from(self.per_host) * u64::from(self.vcpus) > u64::from(self.cpus)
+    }
+}
+
+/// What each job waits for on its nodes before it runs: the boot of its VM, the start of its container.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Start {
+    /// Nothing: what it runs on stands ready.
+    #[default]
+    Standing,
+    /// As long as drawn for the job.
+    PerJob(SpanLaw),
+}
+
+/// A pool that grows and shrinks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Elastic {
+    /// VMs that always run.
+    pub min: u32,
+    /// Most VMs at once, and most that the quota allows.
+    pub max: u32,
+    /// Most VMs started at once.
+    pub step: u32,
+    /// A job has waited so long before VMs are started for it.
+    pub out_after: SimDuration,
+    /// A VM is idle so long before it is given back.
+    pub in_after: SimDuration,
+    /// Least time between two decisions to start VMs.
+    pub cool_down: SimDuration,
+    /// From the order to the first job.
+    pub boot: SpanLaw,
+    /// Share of orders that fail (at the end of their boot time).
+    pub failure: f64,
+    /// Time from a failure to the next order for that VM.
+    pub retry: SimDuration,
+}
+
+/// Planned work on the hosts, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Maintenance {
+    /// Each host is due once in this time; hosts are spread evenly over it.
+    pub every: SimDuration,
+    /// How long it takes.
+    pub duration: SimDuration,
+    /// Time for which a migrated VM stands still; `None` = its jobs run out first (a drain).
+    pub stun: Option<SimDuration>,
+}
+
+/// The tenancy of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolTenancy {
+    /// Its kind.
+    pub kind: Kind,
+    /// In words, for reports: `vm, passthrough, kvm`.
+    pub words: String,
+    /// What the access method costs.
+    pub overhead: Overhead,
+    /// What strangers on the hosts cost.
+    pub noise: Option<Noise>,
+    /// What the pool's own jobs do to each other.
+    pub contention: Option<Contention>,
+    /// VMs on hosts; `None` = nodes are hosts.
+    pub packing: Option<Packing>,
+    /// What a job waits for.
+    pub start: Start,
+    /// Growing and shrinking.
+    pub elastic: Option<Elastic>,
+    /// Planned work.
+    pub maintenance: Option<Maintenance>,
+}
+
+impl PoolTenancy {
+    /// Bare metal, alone, for ever.
+    #[must_use]
+    pub fn bare_metal() -> Self {
+        Self {
+            kind: Kind::BareMetal,
+            words: Kind::BareMetal.word().to_owned(),
+            overhead: Overhead::NONE,
+            noise: None,
+            contention: None,
+            packing: None,
+            start: Start::Standing,
+            elastic: None,
+            maintenance: None,
+        }
+    }
+
+    /// Whether jobs run here as on bare metal, alone.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.overhead == Overhead::NONE
+            && self.noise.is_none()
+            && self.contention.is_none()
+            && self.start == Start::Standing
+            && self.elastic.is_none()
+            && self.maintenance.is_none()
+    }
+}
+
+/// What a class of jobs is made of, and what it uses of its host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassProfile {
+    /// Shares of its reference time.
+    pub shares: ClassShares,
+    /// Use of the resources of its host.
+    pub uses: Uses,
+}
+
+/// The tenancies of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunTenancy {
+    /// By pool.
+    pub pools: IdVec<PoolId, PoolTenancy>,
+    /// Profiles that jobs have.
+    pub profiles: Vec<ClassProfile>,
+    /// Which one each job has.
+    pub profile_of: IdVec<JobId, u16>,
+}
+
+impl RunTenancy {
+    /// The profile of a job.
+    #[must_use]
+    pub fn profile(&self, job: JobId) -> &ClassProfile {
+        &self.profiles[usize::from(self.profile_of[job])]
+    }
+}
