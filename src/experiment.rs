@@ -9,6 +9,8 @@
 
 pub mod backtest;
 mod inputs;
+pub mod outlook;
+pub mod pricing;
 pub mod replicas;
 mod routing;
 mod sensitivity;
@@ -17,10 +19,11 @@ pub mod sweep;
 mod tenancy;
 mod translation;
 mod trust;
+pub mod verdict;
 
 use rayon::prelude::*;
 
-use crate::cost::{self, CostFigures, PoolBill};
+use crate::cost::{self, CostFigures};
 use crate::diagnostic::Diagnostic;
 use crate::ids::{JobId, PoolId};
 use crate::metrics::{self, Summary};
@@ -107,7 +110,9 @@ pub fn run_designs(
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<DesignResult>, ExperimentError> {
     let runs = in_parallel(designs.iter().collect(), |design| {
-        let options = RunOptions { interrupted, ..options() };
+        let options = options();
+        let keep_allocations = options.keep_allocations || pricing::needs_holdings(design);
+        let options = RunOptions { interrupted, keep_allocations, ..options };
         run_translated(workload, design, policy, &options)
             .map_err(|error| ExperimentError::Run { design: design.name.clone(), error })
     })?;
@@ -115,8 +120,8 @@ pub fn run_designs(
     share_horizon(designs, &mut outcomes);
     let rows = designs.iter().zip(outcomes).zip(translations).collect();
     in_parallel(rows, |((design, outcome), translation)| {
-        let summary = metrics::summarize(workload, &design.cluster, &outcome);
-        let cost = cost_of(design, &outcome, &summary)?;
+        let summary = metrics::summarize_after(workload, &design.cluster, &outcome, design.warm_up);
+        let cost = pricing::cost_of(workload, design, &outcome, &summary)?;
         let (design, uncertainty) = (design.clone(), None);
         Ok(DesignResult { design, summary, cost, outcome, uncertainty, translation })
     })
@@ -222,29 +227,6 @@ fn share_horizon(designs: &[Design], outcomes: &mut [Outcome]) {
         outcome.last_instant = last;
         tenancy::book_left_over(design, outcome);
     }
-}
-
-fn cost_of(
-    design: &Design,
-    outcome: &Outcome,
-    summary: &Summary,
-) -> Result<Option<CostFigures>, ExperimentError> {
-    let horizon = outcome.last_instant.saturating_since(outcome.first_submit);
-    let bills: Vec<PoolBill<'_>> = design
-        .pools
-        .iter()
-        .enumerate()
-        .filter_map(|(at, terms)| {
-            let cost = terms.cost.as_ref()?;
-            let (hosts, gpus) = tenancy::hosts(design, at);
-            Some(PoolBill::installed(cost, hosts, gpus, horizon))
-        })
-        .collect();
-    if bills.len() < design.pools.len() {
-        return Ok(None);
-    }
-    cost::cost(&bills, summary.delivered_gpu_us, summary.jobs.completed)
-        .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
 }
 
 /// The job that a user names, if the workload has it.

@@ -163,8 +163,20 @@ pub struct QueueFigures {
 /// Sums up a run; see the room's definitions.
 #[must_use]
 pub fn summarize(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Summary {
+    summarize_after(workload, cluster, outcome, SimDuration::from_s(0))
+}
+
+/// As [`summarize`], without the waits, turnaround times and slowdowns of jobs submitted in the first `warm_up` of
+/// the horizon.
+#[must_use]
+pub fn summarize_after(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    outcome: &Outcome,
+    warm_up: SimDuration,
+) -> Summary {
     let counts = count_jobs(workload, outcome);
-    let [wait_s, turnaround_s, bounded_slowdown] = spreads(workload, outcome);
+    let [wait_s, turnaround_s, bounded_slowdown] = spreads(workload, outcome, warm_up);
     let makespan = makespan(outcome);
     let (gpu_us, cpu_us) = delivered(workload, cluster, outcome);
     let delivered_gpu_hours = device_hours(gpu_us * UNITS_PER_DEVICE);
@@ -291,8 +303,10 @@ fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (
 }
 
 /// Waits, turnaround times and bounded slowdowns, through one buffer after the other.
-fn spreads(workload: &Workload, outcome: &Outcome) -> [Spread; 3] {
-    let rows = || outcome.records.iter_ids().zip(workload.jobs.iter());
+fn spreads(workload: &Workload, outcome: &Outcome, warm_up: SimDuration) -> [Spread; 3] {
+    let from = outcome.first_submit + warm_up;
+    let counts = move |job: &Job| warm_up.micros() == 0 || job.submit >= from;
+    let rows = || outcome.records.iter_ids().zip(workload.jobs.iter()).filter(move |(_, job)| counts(job));
     // Turnaround, and the part of it that was run (the last start to the end).
     let ended = || {
         let ended = rows().filter(|((_, record), _)| record.state.ran_to_an_end());
@@ -308,6 +322,24 @@ fn spreads(workload: &Workload, outcome: &Outcome) -> [Spread; 3] {
     let mut slowdowns: Vec<f64> = Vec::with_capacity(outcome.records.len());
     slowdowns.extend(ended().map(|(turnaround, run)| bounded_slowdown(turnaround - run, run)));
     [waits, turnarounds, Spread::of(&mut slowdowns)]
+}
+
+/// Time that jobs waited, in GPU-microseconds (by the GPUs that they asked for) and in microseconds: of jobs that
+/// started, to their first start; of those that did not, to their end or that of the run. Refused jobs do not wait.
+#[must_use]
+pub fn waited(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
+    let asked = groups::asked_by_request(workload, cluster, outcome.shared.as_deref());
+    let (mut gpu_us, mut us) = (0i128, 0i128);
+    for (job, record) in workload.jobs.iter().zip(outcome.records.iter()) {
+        if record.state == JobState::Refused {
+            continue;
+        }
+        let until = record.start.min(record.end).min(outcome.last_instant);
+        let wait = i128::from(until.saturating_since(job.submit).micros());
+        us += wait;
+        gpu_us += wait * i128::from(asked[job.request.index()].gpus);
+    }
+    (gpu_us, us)
 }
 
 /// First start - submit in microseconds, of a job that started.

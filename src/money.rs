@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, Neg, Sub};
 
 /// Millionths in one unit of a currency.
 pub const MICROS_PER_UNIT: i128 = 1_000_000;
@@ -60,12 +60,109 @@ impl Money {
         let rounded = rest.unsigned_abs() >= denominator.unsigned_abs().div_ceil(2) && rest != 0;
         Some(Self(quotient + if rounded { away } else { 0 }))
     }
+
+    /// `self` times every fraction (numerator, denominator), rounded once half away from zero; `None` if a
+    /// denominator is zero or the reduced product leaves the range.
+    #[must_use]
+    pub fn times(self, fractions: &[(i128, i128)]) -> Option<Self> {
+        let (mut numerator, mut denominator) = (1i128, 1i128);
+        for (above, below) in fractions {
+            let (mut above, mut below) = (*above, *below);
+            for (one, other) in [(&mut above, &mut denominator), (&mut numerator, &mut below)] {
+                let divisor = gcd(*one, *other);
+                *one /= divisor;
+                *other /= divisor;
+            }
+            let divisor = gcd(above, below);
+            numerator = numerator.checked_mul(above / divisor)?;
+            denominator = denominator.checked_mul(below / divisor)?;
+        }
+        if denominator == 0 {
+            return None;
+        }
+        let divisor = gcd(self.0, denominator);
+        Self(self.0 / divisor).scaled(numerator, denominator / divisor)
+    }
+
+    /// Splits the amount by `weights` (none below zero): the parts sum to it exactly. Each gets its rounded-down
+    /// share; the millionths left go to the largest rests, the first of equals first. Without any weight
+    /// everything goes to the last part.
+    #[must_use]
+    pub fn split(self, weights: &[i128]) -> Vec<Self> {
+        let whole: i128 = weights.iter().sum();
+        let mut parts = vec![Self::ZERO; weights.len()];
+        if whole <= 0 {
+            if let Some(last) = parts.last_mut() {
+                *last = self;
+            }
+            return parts;
+        }
+        let (sign, amount) = (self.0.signum(), self.0.abs());
+        let mut rests: Vec<(i128, usize)> = Vec::with_capacity(weights.len());
+        let mut given = 0;
+        for (at, weight) in weights.iter().enumerate() {
+            let (share, rest) = mul_div(amount, *weight, whole);
+            parts[at] = Self(sign * share);
+            given += share;
+            rests.push((rest, at));
+        }
+        rests.sort_by_key(|(rest, at)| (std::cmp::Reverse(*rest), *at));
+        for (_, at) in rests.into_iter().take(usize::try_from(amount - given).unwrap_or(0)) {
+            parts[at].0 += sign;
+        }
+        parts
+    }
+}
+
+/// Greatest common divisor, at least 1.
+fn gcd(a: i128, b: i128) -> i128 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    i128::try_from(a.max(1)).unwrap_or(1)
+}
+
+/// `a * b / whole` and the rest, for `0 <= b <= whole` and `a >= 0`, without leaving the range: bit by bit where
+/// the product would.
+fn mul_div(a: i128, b: i128, whole: i128) -> (i128, i128) {
+    if let Some(product) = a.checked_mul(b) {
+        return (product / whole, product % whole);
+    }
+    // Schoolbook: quotient and rest of (prefix of a) * b, one bit of a at a time.
+    let (mut quotient, mut rest) = (0i128, 0i128);
+    for bit in (0..127).rev() {
+        quotient *= 2;
+        let (twice, over) = if rest >= whole - rest { (rest - (whole - rest), 1) } else { (rest * 2, 0) };
+        quotient += over;
+        rest = twice;
+        if (a >> bit) & 1 == 1 {
+            let (sum, over) = if rest >= whole - b { (rest - (whole - b), 1) } else { (rest + b, 0) };
+            quotient += over;
+            rest = sum;
+        }
+    }
+    (quotient, rest)
 }
 
 impl Add for Money {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Money {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Neg for Money {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0)
     }
 }
 
@@ -150,6 +247,35 @@ mod tests {
             assert_eq!(scaled, Some(Money::from_micros(expected)), "{micros} * {numerator} / {denominator}");
         }
         assert_eq!(Money::ZERO.scaled(1, 0), None);
+    }
+
+    #[test]
+    fn fractions_are_reduced_and_rounded_once() {
+        let year = 31_557_600_000_000i128;
+        let price = Money::from_decimal(4e6).unwrap();
+        let shares = [(85_000, 1_000_000), (1_150_000, 2_000_000), (100_000 * 3 * year, year)];
+        assert_eq!(price.times(&shares).unwrap().to_string(), "58650000000.00");
+        assert_eq!(Money::from_micros(10).times(&[(1, 2), (1, 2)]), Some(Money::from_micros(3)));
+        assert_eq!(Money::from_micros(10).times(&[(1, 0)]), None);
+    }
+
+    #[test]
+    fn parts_of_a_split_sum_to_the_whole() {
+        let hundred = Money::from_micros(100);
+        let parts = |amount: Money, weights: &[i128]| -> Vec<i128> {
+            amount.split(weights).into_iter().map(Money::micros).collect()
+        };
+        assert_eq!(parts(hundred, &[1, 1, 1]), [34, 33, 33]);
+        assert_eq!(parts(-hundred, &[1, 1, 1]), [-34, -33, -33]);
+        assert_eq!(parts(hundred, &[0, 0]), [0, 100]);
+        assert_eq!(parts(hundred, &[2, 3, 0]), [40, 60, 0]);
+        // Beyond the range of products: hours of a large site for many years.
+        let (large, whole) = (Money::from_micros(1 << 70), 1i128 << 100);
+        let weights = [whole / 3, whole - whole / 3 - 7, 7];
+        let split = large.split(&weights);
+        assert_eq!(split.iter().copied().sum::<Money>(), large);
+        assert_eq!(mul_div(1 << 70, whole / 2, whole), (1 << 69, 0));
+        assert!((split[0].micros() - (1i128 << 70) / 3).abs() <= 1);
     }
 
     #[test]

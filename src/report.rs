@@ -20,6 +20,7 @@ mod story;
 mod sweep;
 mod table;
 mod translation;
+mod verdict;
 mod winners;
 
 use crate::experiment::{DesignResult, LoadedWorkload, Sensitivity};
@@ -39,6 +40,7 @@ pub use stats_text::stats_text;
 pub use story::{Story, story};
 pub use sweep::{SweepReport, sweep_json, sweep_text, write_sweep};
 pub use table::{plain_table, repairs_table, terminal_table};
+pub use verdict::Decision;
 
 /// What a report is about.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub results: &'a [DesignResult],
     /// Whether the verdict holds at other speeds, where those were the catalogue's.
     pub sensitivity: Option<&'a Sensitivity>,
+    /// The verdict, where the scenario has an objective.
+    pub decision: Option<&'a Decision>,
 }
 
 impl<'a> Context<'a> {

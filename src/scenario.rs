@@ -18,6 +18,7 @@ pub mod catalogue;
 mod document;
 pub mod file;
 pub mod import;
+pub mod quotes;
 mod resolve;
 mod set;
 pub mod slurm_conf;
@@ -31,8 +32,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterSpec;
-use crate::cost::CostTerms;
+use crate::cost::{CostTerms, Line, Share, WaitPrice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::money::Money;
 use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::{PolicySpec, PreemptiveSpec};
@@ -60,6 +62,12 @@ pub struct Scenario {
     pub designs: Vec<Design>,
     /// How they are compared.
     pub compare: CompareSpec,
+    /// What a design must do, and what then decides.
+    pub objective: Option<ObjectiveSpec>,
+    /// The plan that designs are judged over.
+    pub finance: Option<FinanceSpec>,
+    /// Where the scenario's paths begin.
+    pub directory: PathBuf,
     /// The backtest that says how far to trust it: where it is, and as written.
     pub trust: Option<(PathBuf, String)>,
     /// What a sweep varies.
@@ -162,6 +170,10 @@ pub struct Design {
     pub routes: Vec<RouteSpec>,
     /// What classes of jobs are made of, by lower-case name; the first is for all others.
     pub profiles: Arc<Vec<(String, ClassProfile)>>,
+    /// What it costs beside its pools.
+    pub money: DesignMoney,
+    /// Jobs submitted in the first so much of the horizon count in no wait.
+    pub warm_up: SimDuration,
 }
 
 /// Jobs that meet all conditions, and the pools where they may run.
@@ -191,6 +203,78 @@ pub struct RouteSpec {
     pub pools: Vec<usize>,
     /// Pools where they may run as well, and the wait that is too long.
     pub spill: Option<(Vec<usize>, SimDuration)>,
+}
+
+/// What a design costs beside its pools.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DesignMoney {
+    /// Lines of its quote that are about no pool.
+    pub lines: Vec<Line>,
+    /// What moving to it costs, once.
+    pub migration: Money,
+    /// Price of waiting.
+    pub waiting: WaitPrice,
+}
+
+/// The plan that designs are judged over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FinanceSpec {
+    /// Its length in months; above zero.
+    pub months: u32,
+    /// Growth of the demand per year, as a share.
+    pub growth: f64,
+    /// Rate per year at which later money counts less.
+    pub rate: Share,
+    /// Price of waiting.
+    pub waiting: WaitPrice,
+}
+
+/// What a design must do, and what then decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectiveSpec {
+    /// All of them must hold.
+    pub require: Vec<Condition>,
+    /// Figure that is to be smallest among the designs that meet them.
+    pub minimize: String,
+}
+
+/// A bound on a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// As written.
+    pub text: String,
+    /// The figure by its dotted key in the results.
+    pub figure: String,
+    /// Which side of the bound is good.
+    pub bound: Bound,
+    /// The bound.
+    pub value: f64,
+}
+
+/// Which side of a bound is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `<=`
+    AtMost,
+    /// `<`
+    Below,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    Above,
+}
+
+impl Bound {
+    /// Whether `figure` is on the good side of `value`.
+    #[must_use]
+    pub fn holds(self, figure: f64, value: f64) -> bool {
+        match self {
+            Self::AtMost => figure <= value,
+            Self::Below => figure < value,
+            Self::AtLeast => figure >= value,
+            Self::Above => figure > value,
+        }
+    }
 }
 
 /// How jobs are scheduled.
@@ -300,10 +384,12 @@ pub struct CompareSpec {
     pub block_days: Option<f64>,
     /// Confidence of intervals, between 0 and 1.
     pub confidence: f64,
+    /// Jobs submitted in the first so much of the horizon count in no wait.
+    pub warm_up: SimDuration,
 }
 
 /// A value that the scenario does not write and that was taken all the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultUsed {
     /// Path of the setting, as for `--set`.
@@ -314,6 +400,9 @@ pub struct DefaultUsed {
     pub source: String,
     /// How it is known; `None` for a convention.
     pub confidence: Option<Confidence>,
+    /// Lowest and highest plausible value, where the catalogue has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
 }
 
 /// Reads a scenario file, with `--set` overrides as (path, value).

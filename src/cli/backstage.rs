@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Exit;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render};
 use crate::experiment::ExperimentError;
+use crate::experiment::outlook::OutlookError;
 use crate::experiment::replicas::ReplicaError;
 use crate::report::{WriteError, io_kind};
 use crate::simulation::RunError;
@@ -105,6 +106,15 @@ impl From<ReplicaError> for Failure {
 }
 
 /// Failures of writing to stdout: a closed pipe is no failure, a full disk is.
+impl From<OutlookError> for Failure {
+    fn from(error: OutlookError) -> Self {
+        match error {
+            OutlookError::Input(problems) => Self::Input(problems),
+            OutlookError::Run(error) => error.into(),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if io_kind(&error) == io::ErrorKind::BrokenPipe {

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::Common;
 use super::backstage::{Failure, Orderly, Stopwatch, peak_rss_mib, tell};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::experiment::outlook::outlook;
 use crate::experiment::replicas::add_replicas;
+use crate::experiment::verdict::judge;
 use crate::experiment::{self, DesignResult, LoadedWorkload, hash_file};
-use crate::report::{self, Context, Manifest};
+use crate::report::{self, Context, Decision, Manifest};
 use crate::scenario::Scenario;
 use crate::simulation::RunOptions;
 
@@ -66,8 +68,13 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     }
     watch.expect(u64::from(scenario.compare.replicas));
     add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
-    let sensitivity = sensitivity.as_ref();
-    let context = Context { scenario: &scenario, loaded: &loaded, results: &results, sensitivity };
+    let judged = |objective| judge(objective, &scenario.compare, &results);
+    let decision = Decision {
+        judgement: scenario.objective.as_ref().map(judged),
+        outlook: outlook(&scenario, &loaded, &results, &|| watch.tick())?,
+    };
+    let (sensitivity, decision) = (sensitivity.as_ref(), Some(&decision));
+    let context = Context { scenario: &scenario, loaded: &loaded, results: &results, sensitivity, decision };
     if let Some(out) = &wish.out {
         write_files(&context, out)?;
     }

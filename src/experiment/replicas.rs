@@ -44,6 +44,9 @@ pub struct Uncertainty {
     pub figures: BTreeMap<String, Estimate>,
     /// Difference to the baseline; `None` for the baseline.
     pub against_baseline: Option<BTreeMap<String, Difference>>,
+    /// The figure that the scenario's objective minimizes, by replica.
+    #[serde(skip)]
+    pub decisive: Vec<Option<f64>>,
 }
 
 /// What differs between replicas.
@@ -152,16 +155,19 @@ pub fn add_replicas(
 }
 
 /// Figures by their dotted keys, as in the JSON object.
-type Figures = BTreeMap<String, f64>;
+pub(super) type Figures = BTreeMap<String, f64>;
 
 /// All figures that are numbers.
-fn figures(summary: &Summary, cost: Option<&CostFigures>) -> Figures {
+pub(super) fn figures(summary: &Summary, cost: Option<&CostFigures>) -> Figures {
     let mut found = Figures::new();
     let object = serde_json::to_value(summary).expect("a summary is JSON");
     flatten("", &object, &mut found);
     if let Some(cost) = cost {
         found.insert("cost.total".to_owned(), cost.total.as_units());
         let rest = [
+            ("cost.per_month", cost.per_month),
+            ("cost.waiting", cost.waiting),
+            ("cost.per_allocated_gpu_hour", cost.per_allocated_gpu_hour),
             ("cost.per_gpu_hour", cost.per_gpu_hour),
             ("cost.per_useful_gpu_hour", cost.per_useful_gpu_hour),
             ("cost.per_job", cost.per_job),
@@ -255,6 +261,7 @@ fn judge(
     let own: Vec<Figures> = results.iter().map(|r| figures(&r.summary, r.cost.as_ref())).collect();
     let base = results.iter().position(|r| r.design.name == scenario.compare.baseline).unwrap_or(0);
     let confidence = scenario.compare.confidence;
+    let minimized = scenario.objective.as_ref().map_or("", |objective| objective.minimize.as_str());
     let comparisons = results.len().saturating_sub(1).max(1);
     let shared = 1.0 - (1.0 - confidence) / comparisons as f64;
     let error_pct = loaded.trust.as_ref().and_then(|trust| trust.mean_error_pct).map(f64::abs);
@@ -290,6 +297,7 @@ fn judge(
             variation,
             confidence,
             figures: estimates,
+            decisive: runs.iter().map(|run| run[at].get(minimized).copied()).collect(),
             against_baseline: (at != base).then(|| own[at].keys().filter_map(difference).collect()),
         });
     }
@@ -306,7 +314,7 @@ fn is_quantile(key: &str) -> bool {
     last == "max" || last.strip_prefix('p').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn estimate(
+pub(super) fn estimate(
     key: &str,
     observed: f64,
     values: &[f64],
@@ -344,7 +352,7 @@ fn ratio(
 }
 
 /// On which side of `nothing` the interval lies.
-fn verdict(found: &Estimate, nothing: f64) -> Verdict {
+pub(super) fn verdict(found: &Estimate, nothing: f64) -> Verdict {
     match (found.low, found.high) {
         (Some(low), _) if low > nothing => Verdict::Higher,
         (_, Some(high)) if high < nothing => Verdict::Lower,

@@ -368,15 +368,22 @@ pub(super) const FIGURES: &[Figure] = &[
         Unit::Money,
         Lower,
         |r| units(r.cost.as_ref().map(|cost| cost.total)),
-        "All pools over the common horizon, used or not. Owned: price spread over the lifetime, and electricity \
-         at busy power; rented: price per hour. Without financing, network, storage, staff and licences.",
+        "All that the scenario prices, over the common horizon: of owned pools what is written off in it, \
+         electricity between idle and busy power, and what else is written; rent as it is billed. Without taxes.",
     ),
     Figure::new(
         ("Cost", "Cost per useful GPU-hour", "cost.per_useful_gpu_hour"),
         Unit::Price,
         Lower,
         |r| units(r.cost.as_ref().and_then(|cost| cost.per_useful_gpu_hour)),
-        "Cost / GPU-hours delivered.",
+        "Cost / GPU-hours delivered (less what interruptions of spot nodes are expected to cost).",
+    ),
+    Figure::new(
+        ("Cost", "Cost of waiting", "cost.waiting"),
+        Unit::Money,
+        Lower,
+        |r| units(r.cost.as_ref().and_then(|cost| cost.waiting)),
+        "Hours waited x the scenario's price of waiting. It stands beside the cost, not in it.",
     ),
     Figure::new(
         ("Cost", "Cost per job", "cost.per_job"),

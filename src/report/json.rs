@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::verdict::sentence;
 use super::winners::baseline;
 use crate::cost::CostFigures;
 use crate::experiment::DesignResult;
+use crate::experiment::pricing::{priced_ledger, showback};
 use crate::metrics::groups;
 use crate::metrics::shifts::shifts;
 use crate::money::Money;
@@ -39,6 +41,13 @@ pub fn designs_json(context: &Context<'_>) -> Value {
     if let Some(sensitivity) = context.sensitivity {
         object["speedup_sensitivity"] = json!(sensitivity);
     }
+    if let Some(judgement) = context.decision.and_then(|decision| decision.judgement.as_ref()) {
+        object["verdict"] = json!(judgement);
+        object["verdict"]["sentence"] = json!(sentence(context));
+    }
+    if let Some(outlook) = context.decision.and_then(|decision| decision.outlook.as_ref()) {
+        object["outlook"] = json!(outlook);
+    }
     object
 }
 
@@ -68,6 +77,7 @@ fn notes(context: &Context<'_>) -> Value {
         "defaults_used": defaults,
         "repairs": repairs,
         "columns_without_effect": context.columns_without_effect(),
+        "warm_up_removed_hours": context.scenario.compare.warm_up.as_s() / 3600.0,
     });
     if context.loaded.needs_from_peaks > 0 {
         notes["gpu_memory_needs_from_recorded_peaks"] = json!(context.loaded.needs_from_peaks);
@@ -82,6 +92,9 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     let mut object = json!(result.summary);
     object["label"] = json!(result.design.label);
     object["cost"] = result.cost.as_ref().map_or(Value::Null, cost_json);
+    if let Some(views) = money_views(context, result) {
+        object["cost"]["by"] = views;
+    }
     object["service"] = json!({});
     if let Some(uncertainty) = &result.uncertainty {
         object["uncertainty"] = json!(uncertainty);
@@ -148,11 +161,44 @@ fn refused(context: &Context<'_>, result: &DesignResult) -> Value {
 /// The costs of DESIGN.md 5.4.
 pub(super) fn cost_json(cost: &CostFigures) -> Value {
     let units = |money: Option<Money>| money.map(Money::as_units);
+    let four = &cost.four_parts;
     json!({
         "total": cost.total.as_units(),
+        "per_month": units(cost.per_month),
         "per_gpu_hour": units(cost.per_gpu_hour),
+        "per_allocated_gpu_hour": units(cost.per_allocated_gpu_hour),
         "per_useful_gpu_hour": units(cost.per_useful_gpu_hour),
         "per_job": units(cost.per_job),
+        "waiting": units(cost.waiting),
+        "parts": amounts(cost.parts.iter().map(|(part, amount)| (part.key(), *amount))),
+        "four_parts": amounts([
+            ("hardware_at_work", four.at_work),
+            ("licences", four.licences),
+            ("overhead_hours", four.overhead),
+            ("idle_hours", four.idle),
+        ]),
         "currency": cost.currency.code(),
     })
+}
+
+/// Amounts by name, in units.
+fn amounts<'a>(rows: impl IntoIterator<Item = (&'a str, Money)>) -> Value {
+    let rows = rows.into_iter().map(|(name, amount)| (name.to_owned(), json!(amount.as_units())));
+    Value::Object(rows.collect())
+}
+
+/// Who and what the money went to: the ledger of hours priced, and users and accounts. What is nobody's (free
+/// time, jobs without a name) is `rest`.
+fn money_views(context: &Context<'_>, result: &DesignResult) -> Option<Value> {
+    let ledger = priced_ledger(result)?;
+    let who = showback(&context.loaded.workload, result)?;
+    let table = |rows: &[(String, Money)], rest: Money| {
+        let named = rows.iter().map(|(name, amount)| (name.as_str(), *amount));
+        json!({ "charged": amounts(named), "rest": rest.as_units() })
+    };
+    Some(json!({
+        "hours": amounts(ledger),
+        "user": table(&who.users, who.rest[0]),
+        "account": table(&who.accounts, who.rest[1]),
+    }))
 }

@@ -8,7 +8,7 @@ use crate::scenario::{DefaultUsed, Scenario};
 use crate::scheduler::slurm::config::{PartitionConf, SlurmConfig};
 
 /// `manifest.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of windtunnel.

@@ -9,9 +9,10 @@ use comfy_table::{
 use serde_json::Value;
 
 use super::Context;
-use super::figures::{FIGURES, count, percent};
+use super::figures::{FIGURES, count, percent, span};
 use super::json::pending_by_reason;
 use super::translation;
+use super::verdict::{outlook_lines, sentence};
 use super::winners::winners_text;
 use crate::experiment::replicas::{Uncertainty, Variation, Verdict};
 use crate::experiment::{DesignResult, Trust};
@@ -39,6 +40,13 @@ pub fn terminal_table(context: &Context<'_>) -> String {
     }
     for part in screens(context.results) {
         writeln!(text, "{}\n", figures_table(context, part)).expect("writing to a text works");
+    }
+    if let Some(verdict) = sentence(context) {
+        text += &format!("Verdict: {verdict}\n\n");
+    }
+    let outlook = outlook_lines(context);
+    if !outlook.is_empty() {
+        text += &(outlook.join("\n") + "\n\n");
     }
     text += &remarks(context);
     text += &winners_text(context);
@@ -84,9 +92,13 @@ fn figures_table(context: &Context<'_>, part: &[DesignResult]) -> Table {
 fn remarks(context: &Context<'_>) -> String {
     let workload = &context.loaded.workload;
     let mut lines = vec![format!(
-        "{} jobs, policy {}; waits are from submission to start.",
+        "{} jobs, policy {}; waits are from submission to start{}.",
         count(workload.jobs.len() as u64),
-        context.scenario.policy.name()
+        context.scenario.policy.name(),
+        match context.scenario.compare.warm_up.as_s() {
+            0.0 => String::new(),
+            s => format!(", of jobs submitted after the first {} (warm-up)", span(s)),
+        }
     )];
     lines.extend(context.results.iter().find_map(|result| result.uncertainty.as_ref()).map(replica_line));
     lines.extend(context.loaded.trust.as_ref().map(trust_line));

@@ -83,8 +83,10 @@ pub struct NodeRow {
     pub gpus: u32,
     /// Power that the maker rates it for, in W.
     pub power_rated_w: Option<u32>,
-    /// Power when busy, in W: what electricity is billed for.
+    /// Power when busy, in W.
     pub power_busy_w: Option<u32>,
+    /// Power when idle, in W.
+    pub power_idle_w: Option<u32>,
     /// Where the values come from.
     pub source: String,
     /// How they are known.
@@ -107,6 +109,34 @@ pub enum PriceKind {
     Pue,
     /// Years over which hardware is written off.
     Depreciation,
+    /// Worth of hardware after that, as a share of its price.
+    Residual,
+    /// Network, as a share of the nodes' price.
+    NetworkShare,
+    /// Shared storage, as a share of the nodes' price.
+    StorageShare,
+    /// Support per year, as a share of the price.
+    Support,
+    /// Floor space and cooling of a kW for a month.
+    Colocation,
+    /// People for 1000 GPUs.
+    Staff,
+    /// Cost of one of them for a year.
+    Salary,
+    /// A licence, by its item; the unit says for what.
+    Licence,
+    /// Share off the price on demand, reserved for a year.
+    #[serde(rename = "reserved-1y")]
+    Reserved1y,
+    /// Share off the price on demand, reserved for three years.
+    #[serde(rename = "reserved-3y")]
+    Reserved3y,
+    /// Share off the price on demand, spot.
+    Spot,
+    /// An hour of a GPU in a committed block.
+    RentedBlock,
+    /// Storage, egress and management, as a share of the rent.
+    RentExtras,
 }
 
 /// A price or a figure of the cost model.
@@ -475,6 +505,7 @@ mod tests {
             if let (Some(rated), Some(busy)) = (row.power_rated_w, row.power_busy_w) {
                 assert!(busy <= rated, "{}", row.node);
             }
+            assert!(row.power_idle_w.is_none_or(|idle| Some(idle) < row.power_busy_w), "{}", row.node);
         }
     }
 
@@ -521,13 +552,27 @@ mod tests {
         unique(keys.iter().map(String::as_str));
         for row in prices() {
             assert!(!row.source.is_empty() && !row.as_of.is_empty(), "{}", row.item);
-            assert!(0.0 < row.low && row.low <= row.typical && row.typical <= row.high, "{}", row.item);
+            assert!(
+                0.0 <= row.low && 0.0 < row.typical && row.low <= row.typical && row.typical <= row.high,
+                "{}",
+                row.item
+            );
             assert_eq!(row.node.is_some(), row.kind == PriceKind::OwnedNode, "{}", row.item);
-            assert_eq!(row.gpu.is_some(), row.kind == PriceKind::RentedGpu, "{}", row.item);
+            let of_gpu = matches!(row.kind, PriceKind::RentedGpu | PriceKind::RentedBlock);
+            assert_eq!(row.gpu.is_some(), of_gpu, "{}", row.item);
             assert!(row.node.iter().all(|name| node(name).is_some()), "{}", row.item);
             assert!(row.gpu.iter().all(|name| gpu(name).is_some()), "{}", row.item);
-            let dimensionless = matches!(row.kind, PriceKind::Pue | PriceKind::Depreciation);
-            assert_eq!(row.unit.starts_with("USD/"), !dimensionless, "{}", row.item);
+            let is_money = matches!(
+                row.kind,
+                PriceKind::OwnedNode
+                    | PriceKind::RentedGpu
+                    | PriceKind::RentedBlock
+                    | PriceKind::Energy
+                    | PriceKind::Colocation
+                    | PriceKind::Salary
+                    | PriceKind::Licence
+            );
+            assert_eq!(row.unit.starts_with("USD/"), is_money, "{}", row.item);
         }
         for kind in [PriceKind::Energy, PriceKind::Pue, PriceKind::Depreciation] {
             assert_eq!(prices().iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
@@ -537,6 +582,7 @@ mod tests {
             unique(names.into_iter());
         };
         per_key(|row| row.node.as_ref());
-        per_key(|row| row.gpu.as_ref());
+        per_key(|row| row.gpu.as_ref().filter(|_| row.kind == PriceKind::RentedGpu));
+        per_key(|row| row.gpu.as_ref().filter(|_| row.kind == PriceKind::RentedBlock));
     }
 }

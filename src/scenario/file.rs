@@ -3,6 +3,8 @@
 //! The doc comments here are the descriptions in the JSON Schema that editors show, and the schema is what
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
+mod cost;
+mod finance;
 mod route;
 mod sharing;
 mod slurm;
@@ -15,6 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
 
+pub use cost::{
+    Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
+    RentedTable,
+};
+pub use finance::{FinanceTable, ObjectiveTable};
 pub use route::RouteTable;
 pub use sharing::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SliceLawTable,
@@ -62,6 +69,12 @@ pub struct ScenarioFile {
     /// How the designs are compared.
     #[serde(default)]
     pub compare: CompareTable,
+    /// What a design must do, and what then decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<ObjectiveTable>,
+    /// The plan that designs are judged over: years, growth, interest, quotes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finance: Option<FinanceTable>,
     /// How far to trust the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustTable>,
@@ -371,6 +384,10 @@ pub struct NodeTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub power_w: Option<u32>,
+    /// Power of the idle node at its plug in W; default: the busy power, an upper bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub power_idle_w: Option<u32>,
 }
 
 /// A GPU board; under a name of the catalogue, what is left out comes from there.
@@ -405,6 +422,12 @@ pub struct DesignTable {
     /// Options of Slurm that this design changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slurm: Option<Box<SlurmOptions>>,
+    /// Name of the quote in `finance.quotes` by which this design is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+    /// What moving to this design costs once, at the start of the plan; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration_cost: Option<f64>,
 }
 
 /// Equal nodes.
@@ -442,61 +465,11 @@ pub enum TenancyTable {
     Vm(Box<VmTable>),
 }
 
-/// How a pool is paid for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CostTable {
-    /// Bought and written off.
-    Owned(OwnedTable),
-    /// Rented by the hour.
-    Rented(RentedTable),
-}
-
-/// What a bought pool costs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct OwnedTable {
-    /// Currency (three capitals) of all amounts here; default USD.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// Price of a node; default from the catalogue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_per_node: Option<f64>,
-    /// Price for each GPU, instead of a price per node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_per_gpu: Option<f64>,
-    /// Years over which the price is written off (365.25 days each); default from the catalogue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub depreciation_years: Option<f64>,
-    /// Price of a kWh; default from the catalogue; 0 leaves electricity out. Nodes are billed at busy
-    /// power around the clock, which is an upper bound.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_per_kwh: Option<f64>,
-    /// Power of the site for each watt at the plug; default from the catalogue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pue: Option<f64>,
-}
-
-/// What a rented pool costs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RentedTable {
-    /// Currency (three capitals) of all amounts here; default USD.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// Price of an hour for each GPU; default from the catalogue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_per_gpu_hour: Option<f64>,
-    /// Price of an hour for each node, instead of a price per GPU.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_per_node_hour: Option<f64>,
-}
-
 /// How the designs are compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CompareTable {
-    /// Design that the others are measured against; default the first one.
+    /// Design that the others are measured against; default the one called `current`, else the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
     /// Histories that every design is run over: a generated workload with so many seeds, a trace as so many
@@ -510,6 +483,19 @@ pub struct CompareTable {
     /// Confidence of intervals; default 0.95.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// What of the beginning counts in no wait, because the machine starts empty; default nothing: waits are over
+    /// the whole horizon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<WarmUpTable>,
+}
+
+/// What of the beginning counts in no wait.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WarmUpTable {
+    /// Jobs submitted in the first so many hours run, and count in no wait, turnaround or slowdown. They count in
+    /// utilization, hours and cost. 0 = the whole horizon.
+    pub remove_hours: f64,
 }
 
 /// How far to trust the results.

@@ -4,6 +4,7 @@
 //! the tables on the way; what is left at the end is the resolved scenario.
 
 mod design;
+mod finance;
 mod policy;
 mod price;
 mod profiles;
@@ -19,10 +20,11 @@ use std::path::Path;
 
 use super::catalogue::Confidence;
 use super::document::Document;
-use super::file::{CompareTable, ScenarioFile};
+use super::file::{CompareTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
 use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::time::{MICROS_PER_S, SimDuration};
 
 /// What all parts share: where things are written, and what was found on the way.
 struct Notes<'d> {
@@ -85,6 +87,7 @@ impl Notes<'_> {
                 value: shown.to_string(),
                 source: source.to_owned(),
                 confidence,
+                range: None,
             });
         }
         slot.get_or_insert(default).clone()
@@ -101,7 +104,8 @@ pub(super) fn resolve(
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
-    let designs = design::resolve(&mut notes, &mut file, site.as_ref());
+    let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
+    let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
     let is_slurm = matches!(policy, Some(PolicyChoice::Slurm));
@@ -114,6 +118,8 @@ pub(super) fn resolve(
     }
     designs.iter_mut().for_each(|design| design.speedup = speedup.clone());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
+    designs.iter_mut().for_each(|design| design.warm_up = compare.warm_up);
+    let objective = finance::objective(&mut notes, file.objective.as_mut(), &designs);
     let trust = file.trust.as_ref().and_then(|table| table.backtest.clone());
     let trust = trust.map(|written| (directory.join(&written), written));
     if notes.problems.errors() > 0 {
@@ -130,6 +136,9 @@ pub(super) fn resolve(
         policy,
         designs,
         compare,
+        objective,
+        finance: plan.finance,
+        directory: directory.to_owned(),
         trust,
         sweep,
         resolved_toml,
@@ -164,7 +173,9 @@ fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) 
         let message = "`compare.block-days` must lie between 0.01 and 3660";
         notes.error_help("W0218", &["compare", "block-days"], message, "7 keeps weekly patterns whole");
     }
-    let first = designs.first().cloned().unwrap_or_default();
+    let warm_up = warm_up(notes, table.warm_up.as_ref());
+    let current = designs.iter().find(|name| *name == "current");
+    let first = current.or(designs.first()).cloned().unwrap_or_default();
     if let Some(name) = &table.baseline
         && !designs.contains(name)
     {
@@ -175,5 +186,16 @@ fn compare(notes: &mut Notes<'_>, table: &mut CompareTable, designs: &[String]) 
         notes.error_help("W0216", &["compare", "baseline"], format!("there is no design `{name}`"), help);
     }
     let baseline = notes.or_convention(&mut table.baseline, first.clone(), &first, &["compare", "baseline"]);
-    CompareSpec { baseline, replicas, block_days: table.block_days, confidence }
+    CompareSpec { baseline, replicas, block_days: table.block_days, confidence, warm_up }
+}
+
+/// What of the beginning counts in no wait.
+fn warm_up(notes: &mut Notes<'_>, table: Option<&WarmUpTable>) -> SimDuration {
+    let hours = table.map_or(0.0, |table| table.remove_hours);
+    if !(0.0..=1_000_000.0).contains(&hours) {
+        let message = format!("`compare.warm-up.remove-hours` must be from 0 to 1000000, found {hours}");
+        notes.error("W0209", &["compare", "warm-up", "remove-hours"], message);
+        return SimDuration::from_s(0);
+    }
+    SimDuration::from_micros((hours * 3600.0 * MICROS_PER_S as f64).round() as i64)
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use windtunnel::experiment::{self, DesignResult, LoadedWorkload, Sensitivity};
-use windtunnel::report::{self, Context, Manifest};
-use windtunnel::scenario::{self, Scenario};
+use windtunnel::experiment::{self, DesignResult, LoadedWorkload, Sensitivity, outlook, verdict};
+use windtunnel::report::{self, Context, Decision, Manifest};
+use windtunnel::scenario::{self, ObjectiveSpec, Scenario};
 use windtunnel::simulation::RunOptions;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -20,6 +20,7 @@ pub(super) struct Compared {
     loaded: LoadedWorkload,
     results: Vec<DesignResult>,
     sensitivity: Option<Sensitivity>,
+    decision: Decision,
 }
 
 impl Compared {
@@ -33,7 +34,12 @@ impl Compared {
         let sensitivity =
             experiment::sensitivity(&loaded.workload, policy, &results, baseline, &options, &|| false)
                 .unwrap();
-        Self { scenario, loaded, results, sensitivity }
+        let judged = |o: &ObjectiveSpec| verdict::judge(o, &scenario.compare, &results);
+        let decision = Decision {
+            judgement: scenario.objective.as_ref().map(judged),
+            outlook: outlook::outlook(&scenario, &loaded, &results, &|| false).unwrap(),
+        };
+        Self { scenario, loaded, results, sensitivity, decision }
     }
 
     pub(super) fn of_text(text: &str, directory: &Path) -> Self {
@@ -46,7 +52,8 @@ impl Compared {
 
     pub(super) fn context(&self) -> Context<'_> {
         let (loaded, results) = (&self.loaded, &self.results);
-        Context { scenario: &self.scenario, loaded, results, sensitivity: self.sensitivity.as_ref() }
+        let (sensitivity, decision) = (self.sensitivity.as_ref(), Some(&self.decision));
+        Context { scenario: &self.scenario, loaded, results, sensitivity, decision }
     }
 
     fn page(&self) -> String {

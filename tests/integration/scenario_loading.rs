@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use windtunnel::cost::{CostTerms, Energy, Per, PoolBill, cost};
+use windtunnel::cost::{CostTerms, DesignBill, Energy, Per, PoolBill, Use, WaitPrice, cost};
 use windtunnel::money::Money;
 use windtunnel::scenario::file::Named;
 use windtunnel::scenario::template::{NewAnswers, NewJobs, TemplateError, TraceFacts, template};
@@ -133,7 +133,10 @@ fn costs_are_defaulted_from_the_catalogue_and_every_default_is_told() {
     assert_eq!((owned.price.per, owned.price.amount), (Per::Node, Money::from_decimal(300_000.0).unwrap()));
     assert_eq!(owned.lifetime, SimDuration::from_s(5 * 31_557_600));
     let per_kwh = Money::from_decimal(0.08).unwrap();
-    assert_eq!(owned.energy, Some(Energy { watts_per_node: 8400, pue_milli: 1540, per_kwh }));
+    assert_eq!(
+        owned.energy,
+        Some(Energy { watts_per_node: 8400, idle_watts_per_node: 2000, pue_milli: 1540, per_kwh })
+    );
 
     let told: Vec<&str> = scenario.defaults_used.iter().map(|used| used.path.as_str()).collect();
     for path in [
@@ -170,7 +173,8 @@ fn a_rented_design_costs_what_the_paper_says() {
             PoolBill::installed(terms, pool.count, pool.node.capacity.gpus, SimDuration::from_s(10 * 3600))
         })
         .collect();
-    let figures = cost(&bills, 0, 5).unwrap().unwrap();
+    let bill = DesignBill { pools: bills, lines: &[], horizon: SimDuration::from_s(10 * 3600) };
+    let figures = cost(&bill, &Use { jobs: 5, ..Use::default() }, WaitPrice::default()).unwrap().unwrap();
     // 8 GPUs x 10 h x 0.875 + 3 nodes x 10 h x 2
     assert_eq!(figures.total, Money::from_decimal(130.0).unwrap());
     assert_eq!(figures.per_job, Some(Money::from_decimal(26.0).unwrap()));

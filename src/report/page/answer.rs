@@ -5,9 +5,13 @@ use crate::experiment::replicas::Verdict;
 use crate::report::Context;
 use crate::report::figures::{FIGURES, Figure, count, percent, span};
 use crate::report::table::replica_line;
+use crate::report::verdict::sentence;
 
 /// One sentence on what the run or the comparison found.
 pub(super) fn answer(context: &Context<'_>) -> String {
+    if let Some(verdict) = sentence(context) {
+        return verdict;
+    }
     match context.results {
         [] => "No design was run.".to_owned(),
         [only] => one_design(only),

@@ -66,7 +66,7 @@ function drawCost() {
   const bars = priced.map((design) => {
     const hours = design.hours.reduce((sum, part) => sum + part, 0);
     const byUse = (c, at) => ({ name: c.name, what: c.what, colour: `var(--${c.key})`, value: hours > 0 ? total(design) * design.hours[at] / hours : 0 });
-    const byKind = (name, at) => ({ name, colour: `var(--${name.toLowerCase()})`, value: design.cost[at] });
+    const byKind = (kind, at) => ({ name: kind.name, what: kind.what, colour: `var(--${kind.key})`, value: design.cost[at] });
     return { label: design.label, parts: costSplit === 'kind' ? data.kinds.map(byKind) : data.categories.map(byUse) };
   });
   if (!bars.some((bar) => bar.parts.some((part) => part.value > 0))) return nothing(where, 'Nothing costs anything.');

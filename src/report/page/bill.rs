@@ -1,31 +1,33 @@
 //! What the money goes to, design by design.
 
-use crate::cost::{self, CostTerms, Owned, PoolBill};
+use crate::cost::Part;
 use crate::experiment::DesignResult;
 
-/// The kinds of cost in the model, in the order of charts.
-pub(super) const KINDS: [&str; 3] = ["Hardware", "Electricity", "Rent"];
-
-/// Cost of a design by kind, in units of its currency; `None` without prices.
-pub(super) fn by_kind(result: &DesignResult) -> Option<[f64; 3]> {
-    result.cost.as_ref()?;
-    let horizon = result.outcome.last_instant.saturating_since(result.outcome.first_submit);
-    let mut kinds = [0.0; 3];
-    for (terms, pool) in result.design.pools.iter().zip(&result.design.cluster.pools) {
-        let terms = terms.cost.as_ref()?;
-        let total = |terms: &CostTerms| {
-            let bill = PoolBill::installed(terms, pool.count, pool.node.capacity.gpus, horizon);
-            cost::cost(&[bill], 0, 0).ok().flatten().map(|figures| figures.total.as_units())
-        };
-        let all = total(terms)?;
-        match terms {
-            CostTerms::Rented(_) => kinds[2] += all,
-            CostTerms::Owned(owned) => {
-                let hardware = total(&CostTerms::Owned(Owned { energy: None, ..owned.clone() }))?;
-                kinds[0] += hardware;
-                kinds[1] += all - hardware;
-            }
+/// Name and meaning of a part of the cost, for charts and tables.
+pub(in crate::report) fn words(part: Part) -> (&'static str, &'static str) {
+    match part {
+        Part::Hardware => {
+            ("Hardware", "Price of the nodes, written off evenly to what they are worth at the end.")
         }
+        Part::Network => ("Network", "Switches, cables and ports, written off."),
+        Part::Storage => {
+            ("Storage", "Shared storage, written off; of rented pools storage, egress, management.")
+        }
+        Part::Spares => ("Spares", "Nodes bought to stand by, written off."),
+        Part::Financing => ("Financing", "Interest on what is not written off yet."),
+        Part::Rent => ("Rent", "Price per hour of what is billed, less discounts."),
+        Part::Electricity => ("Electricity", "Idle power, and up to busy power with the use; x PUE x price."),
+        Part::Colocation => ("Colocation", "Floor space and cooling by reserved power."),
+        Part::Support => ("Support", "The makers' support contracts."),
+        Part::Staff => ("Staff", "People who run it."),
+        Part::Licences => ("Licences", "Hypervisors, vGPU software and the like."),
+        Part::Services => ("Services", "Other lines of the quote."),
     }
-    Some(kinds)
+}
+
+/// Cost of a design by part, in units of its currency and the order of [`Part::ALL`]; `None` without prices.
+pub(super) fn by_kind(result: &DesignResult) -> Option<Vec<f64>> {
+    let cost = result.cost.as_ref()?;
+    let of = |part: &Part| cost.parts.iter().find(|(known, _)| known == part);
+    Some(Part::ALL.iter().map(|part| of(part).map_or(0.0, |(_, amount)| amount.as_units())).collect())
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::first::{ASSUMPTION_HEAD, assumed, assumption_rows};
 use super::markup::{described, escape, file_name};
 use super::{bill, ledger};
-use crate::cost::CostFigures;
+use crate::cost::{CostFigures, Part};
 use crate::experiment::DesignResult;
 use crate::money::Money;
 use crate::report::figures::{FIGURES, count, percent};
@@ -132,13 +132,16 @@ fn hours_table(html: &mut String, context: &Context<'_>) {
 fn cost_table(html: &mut String, context: &Context<'_>) {
     html.push_str("<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\">\n");
     head_row(html, "Cost over the horizon", context.results);
-    let bills: Vec<Option<[f64; 3]>> = context.results.iter().map(bill::by_kind).collect();
+    let bills: Vec<Option<Vec<f64>>> = context.results.iter().map(bill::by_kind).collect();
     let currency = |at: usize| context.results[at].cost.as_ref().map_or("", |cost| cost.currency.code());
-    for (kind, name) in bill::KINDS.iter().enumerate() {
+    for (kind, part) in Part::ALL.into_iter().enumerate() {
+        let (name, what) = bill::words(part);
         if bills.iter().flatten().any(|bill| bill[kind] > 0.0) {
-            write!(html, "<tr><th scope=\"row\">{name}</th>").expect("texts take writes");
+            write!(html, "<tr><th scope=\"row\" title=\"{}\">{name}</th>", escape(what))
+                .expect("texts take writes");
             for (at, bill) in bills.iter().enumerate() {
-                let text = bill.map(|bill| format!("{} {}", count(bill[kind].round() as u64), currency(at)));
+                let of = |bill: &Vec<f64>| format!("{} {}", count(bill[kind].round() as u64), currency(at));
+                let text = bill.as_ref().map(of);
                 write!(html, "<td class=\"number\">{}</td>", text.as_deref().unwrap_or("-"))
                     .expect("texts take writes");
             }
@@ -146,9 +149,11 @@ fn cost_table(html: &mut String, context: &Context<'_>) {
         }
     }
     type Pick = fn(&CostFigures) -> Option<Money>;
-    let rows: [(&str, Pick, usize); 4] = [
+    let rows: [(&str, Pick, usize); 6] = [
         ("Total", |cost| Some(cost.total), 0),
+        ("per month", |cost| cost.per_month, 0),
         ("per installed GPU-hour", |cost| cost.per_gpu_hour, 4),
+        ("per allocated GPU-hour", |cost| cost.per_allocated_gpu_hour, 4),
         ("per useful GPU-hour", |cost| cost.per_useful_gpu_hour, 4),
         ("per completed job", |cost| cost.per_job, 4),
     ];

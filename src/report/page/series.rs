@@ -8,6 +8,7 @@ use super::markup::{short, short_or_null};
 use super::nodes::{Window, heat_map};
 use super::waits::{size_label, waits};
 use super::{bill, ledger};
+use crate::cost::Part;
 use crate::experiment::DesignResult;
 use crate::metrics::groups::{Group, Groups, groups};
 use crate::metrics::timeline::{Timeline, timeline};
@@ -34,7 +35,10 @@ pub(super) fn series(context: &Context<'_>) -> Value {
         "designs": context.results.iter().map(|r| design(context, r, gpus)).collect::<Vec<_>>(),
         "categories": ledger::CATEGORIES.iter()
             .map(|c| json!({ "key": c.key, "name": c.name, "what": c.definition })).collect::<Vec<_>>(),
-        "kinds": bill::KINDS,
+        "kinds": Part::ALL.map(|part| {
+            let (name, what) = bill::words(part);
+            json!({ "key": part.key(), "name": name, "what": what })
+        }),
         "waits": waits(context),
         "timeline": timeline_json(&timelines, gpus),
         "nodes": nodes(context, &timelines),
@@ -50,7 +54,7 @@ fn design(context: &Context<'_>, result: &DesignResult, gpus: bool) -> Value {
         "baseline": context.results.len() > 1 && result.design.name == context.scenario.compare.baseline,
         "devices": if gpus { capacity.gpus } else { capacity.cpus },
         "hours": hours.into_iter().map(short).collect::<Vec<_>>(),
-        "cost": bill::by_kind(result).map(|kinds| kinds.map(short)),
+        "cost": bill::by_kind(result).map(|kinds| kinds.into_iter().map(short).collect::<Vec<_>>()),
         "currency": result.cost.as_ref().map(|cost| cost.currency.code().to_owned()),
     })
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::finance::{Plan, QuoteOf, cost_of_quote};
+use super::price::Paid;
 use super::slurm::SlurmSite;
 use super::{Notes, price, route, sharing, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
@@ -11,6 +13,7 @@ use crate::scenario::catalogue;
 use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile};
 use crate::scenario::{Design, PoolTerms, SpeedupSpec};
 use crate::tenancy::PoolTenancy;
+use crate::time::SimDuration;
 
 /// Kinds of node and board that the scenario's pools use, with everything filled in.
 struct Hardware<'f> {
@@ -22,6 +25,7 @@ struct Hardware<'f> {
 pub(super) struct ResolvedNode {
     pub(super) spec: NodeSpec,
     pub(super) power_w: Option<u32>,
+    pub(super) power_idle_w: Option<u32>,
     /// Whether its GPUs are those of the catalogue's node of that name: then its price holds too.
     pub(super) as_sold: bool,
     gpu_memory_gb: Option<u32>,
@@ -31,6 +35,7 @@ pub(super) fn resolve(
     notes: &mut Notes<'_>,
     file: &mut ScenarioFile,
     site: Option<&SlurmSite>,
+    plan: &Plan,
 ) -> Vec<Design> {
     if file.design.is_empty() {
         let help = "write [design.NAME.pool.main] with `node` and `count`; `windtunnel new` shows how";
@@ -39,7 +44,7 @@ pub(super) fn resolve(
     let mut hardware = Hardware { node: &mut file.node, gpu: &mut file.gpu };
     let mut designs = Vec::new();
     for (name, table) in &mut file.design {
-        designs.extend(design(notes, &mut hardware, site, name, table));
+        designs.extend(design(notes, &mut hardware, site, plan, name, table));
     }
     one_currency(notes, &designs);
     designs
@@ -60,6 +65,7 @@ fn design(
     notes: &mut Notes<'_>,
     hardware: &mut Hardware<'_>,
     site: Option<&SlurmSite>,
+    plan: &Plan,
     name: &str,
     table: &mut DesignTable,
 ) -> Option<Design> {
@@ -79,13 +85,15 @@ fn design(
             PoolTerms { cost: None, tenancy: PoolTenancy::bare_metal(), tenants: None, gpu_memory_gb: None },
         );
     }
+    let mut quote = plan.quote(notes, name, table.quote.as_deref());
     for (pool_name, pool_table) in &mut table.pool {
         let path = ["design", name, "pool", pool_name.as_str()];
         check_name(notes, "pool", pool_name, &path);
-        let (spec, terms) = pool(notes, hardware, pool_table, &path)?;
+        let (spec, terms) = pool(notes, hardware, pool_table, &path, (&mut quote, plan.start()))?;
         cluster.pools.push(spec);
         pools.push(terms);
     }
+    let money = quote.rest(notes, name, &pools, plan, table.migration_cost);
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
     let routes = route::resolve(notes, name, table, &cluster);
@@ -103,6 +111,8 @@ fn design(
         shares_gpus: false,
         routes,
         profiles: Arc::default(),
+        money,
+        warm_up: SimDuration::from_s(0),
     })
 }
 
@@ -111,9 +121,16 @@ fn pool(
     hardware: &mut Hardware<'_>,
     table: &mut PoolTable,
     path: &[&str; 4],
+    (quote, start): (&mut QuoteOf, Option<u32>),
 ) -> Option<(PoolSpec, PoolTerms)> {
     let mut node = node(notes, hardware, &table.node, &[path[0], path[1], path[2], path[3], "node"])?;
-    let cost = table.cost.as_mut().and_then(|cost| price::terms(notes, cost, &node, path));
+    let quoted = quote.line_of(&node.spec.name, node.spec.gpu_type.as_deref());
+    if table.cost.is_none() {
+        table.cost = quoted.as_ref().map(cost_of_quote);
+    }
+    let paid = Paid { node: &node, count: table.count, quoted: quoted.as_ref(), start };
+    let cost = table.cost.as_mut().and_then(|cost| price::terms(notes, cost, &paid, path));
+    quote.note_pool(&paid, cost.as_ref());
     let mut count = table.count;
     let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
     let tenancy = tenancy::resolve(notes, table, seen, path);
@@ -150,12 +167,12 @@ fn node(
     if let Some(row) = row {
         fill_node(notes, table, row, as_sold);
     }
-    let power_w = table.power_w;
+    let (power_w, power_idle_w) = (table.power_w, table.power_idle_w);
     let mut spec = node_spec(notes, name, table);
     let board = spec.gpu_type.clone();
     let gpu_memory_gb = board.and_then(|board| gpu_memory(notes, hardware, &board, name));
     spec.gpu_mem_mib = gpu_memory_gb.map(|gb| u64::from(gb) * MIB_PER_GB);
-    Some(ResolvedNode { spec, power_w, as_sold, gpu_memory_gb })
+    Some(ResolvedNode { spec, power_w, power_idle_w, as_sold, gpu_memory_gb })
 }
 
 fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalogue::NodeRow, as_sold: bool) {
@@ -168,7 +185,11 @@ fn fill_node(notes: &mut Notes<'_>, table: &mut NodeTable, row: &'static catalog
         notes.or_default(&mut table.gpu, gpu.clone(), gpu, &path("gpu"), &row.source, known);
     }
     if let (Some(power), true) = (row.power_busy_w, as_sold) {
+        let same = table.power_w.is_none_or(|written| written == power);
         notes.or_default(&mut table.power_w, power, power, &path("power-w"), &row.source, known);
+        if let (Some(idle), true) = (row.power_idle_w, same) {
+            notes.or_default(&mut table.power_idle_w, idle, idle, &path("power-idle-w"), &row.source, known);
+        }
     }
 }
 

@@ -121,6 +121,7 @@ fn note_missing(
             value: full.to_string(),
             source: source.to_owned(),
             confidence: Some(Confidence::Estimated),
+            range: None,
         });
     }
 }

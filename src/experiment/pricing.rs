@@ -1,0 +1,215 @@
+//! What a design costs, from its terms and what the run did with it; and who or what the money went to.
+//!
+//! Invariants: every view sums to the total to the millionth of the currency's unit.
+
+use std::collections::BTreeMap;
+
+use super::{DesignResult, ExperimentError};
+use crate::cost::{self, CostFigures, CostTerms, DesignBill, PoolBill, Use};
+use crate::metrics::groups::{Group, groups};
+use crate::metrics::{HoursFigures, Summary, waited};
+use crate::money::Money;
+use crate::scenario::Design;
+use crate::simulation::Outcome;
+use crate::simulation::meter::UNITS_PER_DEVICE;
+use crate::time::SimDuration;
+use crate::workload::Workload;
+
+/// Parts of an hour in the weights of a split.
+const PARTS_PER_HOUR: f64 = 1e9;
+
+/// Span that is paid: from the first submission to the last instant of the slowest design.
+fn horizon(outcome: &Outcome) -> SimDuration {
+    outcome.last_instant.saturating_since(outcome.first_submit)
+}
+
+/// Whether a pool of the design is billed by what jobs held.
+pub(super) fn needs_holdings(design: &Design) -> bool {
+    design.pools.iter().any(|pool| pool.cost.as_ref().is_some_and(CostTerms::needs_holdings))
+}
+
+/// The bill of a design for its run; `None` where a pool has no terms.
+#[must_use]
+pub fn bill<'a>(design: &'a Design, outcome: &Outcome) -> Option<DesignBill<'a>> {
+    let horizon = horizon(outcome);
+    let mut pools = Vec::new();
+    let mut first_node = 0u32;
+    for (at, (terms, pool)) in design.pools.iter().zip(&design.cluster.pools).enumerate() {
+        let terms = terms.cost.as_ref()?;
+        let hours = outcome.hours.pools.iter().nth(at);
+        let device = hours.map(|hours| if hours.gpu.installed > 0 { hours.gpu } else { hours.cpu });
+        let at_work = device
+            .filter(|hours| hours.installed > 0)
+            .map_or((0, 1), |hours| (hours.allocated() - hours.held_idle, hours.installed));
+        let used_node_us = match terms {
+            CostTerms::Rented(rented) if rented.billing.while_used => {
+                let nodes = first_node..first_node + pool.count;
+                Some(held_node_us(outcome, nodes, &|span| rented.billing.billed_us(span)))
+            }
+            _ => None,
+        };
+        first_node += pool.count;
+        pools.push(PoolBill {
+            at_work,
+            used_node_us,
+            ..PoolBill::installed(terms, pool.count, pool.node.capacity.gpus, horizon)
+        });
+    }
+    (!pools.is_empty()).then_some(DesignBill { pools, lines: &design.money.lines, horizon })
+}
+
+/// Node time that is billed where nodes are rented while jobs hold them: each node from the first job to the last
+/// of a stretch, rounded up by `billed`; a job that comes before the paid time is over goes on with it.
+fn held_node_us(outcome: &Outcome, nodes: std::ops::Range<u32>, billed: &dyn Fn(i128) -> i128) -> i128 {
+    let mut spans: BTreeMap<u32, Vec<(i64, i64)>> = BTreeMap::new();
+    let mut hold = |node: u32, from: i64, to: i64| {
+        if nodes.contains(&node) && to > from {
+            spans.entry(node).or_default().push((from, to));
+        }
+    };
+    match outcome.shared.as_deref() {
+        Some(facts) => {
+            for held in &facts.holdings {
+                let until = held.until.min(outcome.last_instant);
+                for grant in &held.allocation {
+                    hold(grant.node.0, held.from.micros(), until.micros());
+                }
+            }
+        }
+        None => {
+            for (_, from, to, allocation) in outcome.holdings() {
+                for grant in allocation {
+                    hold(grant.node.0, from.micros(), to.micros());
+                }
+            }
+        }
+    }
+    let mut total = 0;
+    for mut held in spans.into_values() {
+        held.sort_unstable();
+        let (mut from, mut to) = held[0];
+        for (next, end) in held {
+            let paid_until = i128::from(from) + billed(i128::from(to - from));
+            if i128::from(next) > paid_until {
+                total += paid_until - i128::from(from);
+                (from, to) = (next, end);
+            } else {
+                to = to.max(end);
+            }
+        }
+        total += billed(i128::from(to - from));
+    }
+    total
+}
+
+/// Hours at work, lost to overheads, idle: in parts of an hour.
+fn hours(figures: &HoursFigures) -> [i128; 3] {
+    let parts = |hours: f64| (hours.max(0.0) * PARTS_PER_HOUR).round() as i128;
+    let overhead = figures.virtualization
+        + figures.neighbours
+        + figures.communication
+        + figures.slack
+        + figures.storage
+        + figures.lost
+        + figures.startup;
+    let idle = figures.held_idle + figures.idle_waiting + figures.idle + figures.down;
+    [parts(figures.productive), parts(overhead), parts(idle)]
+}
+
+/// The useful GPU time, less what interruptions of spot nodes are expected to cost.
+fn useful_gpu_us(design: &Design, outcome: &Outcome, delivered: i128) -> i128 {
+    let (mut held, mut lost) = (0i128, 0i128);
+    for (at, terms) in design.pools.iter().enumerate() {
+        let allocated = outcome.hours.pools.iter().nth(at).map_or(0, |hours| hours.gpu.allocated());
+        let allocated = allocated / UNITS_PER_DEVICE;
+        held += allocated;
+        if let Some(CostTerms::Rented(rented)) = &terms.cost
+            && let Some(interruption) = &rented.interruption
+        {
+            lost += allocated / 1000 * interruption.lost.ppm() / 1000;
+        }
+    }
+    let share = |part: i128| Money::from_micros(delivered).times(&[(part, held)]).map_or(0, Money::micros);
+    if lost > 0 { delivered - share(lost) } else { delivered }
+}
+
+/// Costs of a run; `None` where a pool has no terms.
+pub(super) fn cost_of(
+    workload: &Workload,
+    design: &Design,
+    outcome: &Outcome,
+    summary: &Summary,
+) -> Result<Option<CostFigures>, ExperimentError> {
+    let Some(bill) = bill(design, outcome) else { return Ok(None) };
+    let (waited_gpu_us, waited_us) = waited(workload, &design.cluster, outcome);
+    let use_of = Use {
+        useful_gpu_us: useful_gpu_us(design, outcome, summary.delivered_gpu_us),
+        allocated_gpu_us: outcome.hours.total().gpu.allocated() / UNITS_PER_DEVICE,
+        jobs: summary.jobs.completed,
+        hours: hours(&summary.gpu_hours.unwrap_or(summary.cpu_hours)),
+        waited_gpu_us,
+        waited_us,
+    };
+    cost::cost(&bill, &use_of, design.money.waiting)
+        .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
+}
+
+/// The total over the categories of the ledger of hours, by their keys; they sum to the total. `None` without
+/// costs.
+#[must_use]
+pub fn priced_ledger(result: &DesignResult) -> Option<Vec<(&'static str, Money)>> {
+    let total = result.cost.as_ref()?.total;
+    let h = result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours);
+    let rows = [
+        ("productive", h.productive),
+        ("virtualization", h.virtualization),
+        ("neighbours", h.neighbours),
+        ("communication", h.communication),
+        ("slack", h.slack),
+        ("storage", h.storage),
+        ("lost", h.lost),
+        ("held_idle", h.held_idle),
+        ("startup", h.startup),
+        ("idle_waiting", h.idle_waiting),
+        ("down", h.down),
+        ("idle", h.idle),
+    ];
+    let weights: Vec<i128> = rows.iter().map(|(_, hours)| parts(*hours)).collect();
+    Some(rows.iter().map(|(key, _)| *key).zip(total.split(&weights)).collect())
+}
+
+fn parts(hours: f64) -> i128 {
+    (hours.max(0.0) * PARTS_PER_HOUR).round() as i128
+}
+
+/// The total by who held the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Showback {
+    /// By user.
+    pub users: Vec<(String, Money)>,
+    /// By account.
+    pub accounts: Vec<(String, Money)>,
+    /// What neither users nor accounts are charged for: free time, and jobs without a name.
+    pub rest: [Money; 2],
+}
+
+/// The total by user and by account: each is charged for the device time that its jobs asked for and ran, at the
+/// cost of an installed hour; the rest is nobody's. Each list and its rest sum to the total. `None` without costs.
+#[must_use]
+pub fn showback(workload: &Workload, result: &DesignResult) -> Option<Showback> {
+    let total = result.cost.as_ref()?.total;
+    let found = groups(workload, &result.design.cluster, &result.outcome);
+    let gpus = result.summary.gpu_hours.is_some();
+    let installed = result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours).installed;
+    let charge = |groups: &BTreeMap<String, Group>| {
+        let hours = |group: &Group| parts(if gpus { group.gpu_hours } else { group.cpu_hours });
+        let mut weights: Vec<i128> = groups.values().map(hours).collect();
+        let held: i128 = weights.iter().sum();
+        weights.push((parts(installed) - held).max(0));
+        let mut amounts = total.split(&weights);
+        let rest = amounts.pop().unwrap_or(Money::ZERO);
+        (groups.keys().cloned().zip(amounts).collect::<Vec<_>>(), rest)
+    };
+    let ((users, of_users), (accounts, of_accounts)) = (charge(&found.user), charge(&found.account));
+    Some(Showback { users, accounts, rest: [of_users, of_accounts] })
+}
