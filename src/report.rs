@@ -33,7 +33,7 @@ pub use columns::file_schema;
 pub use coverage::{coverage_csv, coverage_json, coverage_text};
 pub use files::{WriteError, cards_held, held, io_kind, try_directory, write_results, write_whole};
 pub use json::{designs_json, single_json};
-pub use manifest::{Manifest, ManifestInput, site_hash};
+pub use manifest::{Manifest, ManifestInput, quotes_hash, site_hash};
 pub use page::page;
 pub use rules::rules_toml;
 pub use stats_text::stats_text;

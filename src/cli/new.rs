@@ -9,6 +9,7 @@ use super::Common;
 use super::backstage::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::report::write_whole;
+use crate::scenario::quotes::read_quotes;
 use crate::scenario::template::{NewAnswers, NewJobs, TraceFacts, template};
 use crate::workload::read::{ReadOptions, read_trace};
 use crate::workload::stats::stats;
@@ -17,6 +18,7 @@ use crate::workload::stats::stats;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel new --trace traces/research-team.csv --node dgx-h100 --count 2 --out my-question.toml
+  windtunnel new --trace jobs.csv --quotes quotes.csv --out two-quotes.toml
   windtunnel new --trace site.swf.gz")]
 pub(super) struct NewArgs {
     /// The jobs: native CSV or SWF. Default: a generated research team.
@@ -34,17 +36,19 @@ pub(super) struct NewArgs {
     /// fcfs, greedy, sjf, ljf, easy, conservative, priority.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
+    /// Vendors' quotes: a CSV with the columns what, count, unit_price, kind (and quote, currency, payment_date,
+    /// delivery_date, term_months). There is then a design for each quote.
+    #[arg(long, value_name = "FILE")]
+    quotes: Option<PathBuf>,
     /// The scenario file to write; default stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
+    let beside = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let jobs = match &args.trace {
-        Some(trace) => {
-            let beside = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-            NewJobs::Trace(path_from(beside, trace), Some(facts(trace)?))
-        }
+        Some(trace) => NewJobs::Trace(path_from(beside, trace), Some(facts(trace)?)),
         None => NewJobs::Generate("research".to_owned(), Default::default()),
     };
     let answers = NewAnswers {
@@ -53,6 +57,10 @@ pub(super) fn new(args: &NewArgs, common: &Common) -> Result<(), Failure> {
         node: args.node.clone(),
         count: args.count,
         policy: args.policy.clone(),
+        quotes: match &args.quotes {
+            Some(path) => Some((path_from(beside, path), read_quotes(path)?)),
+            None => None,
+        },
     };
     let text =
         template(&answers).map_err(|error| Failure::Usage(Diagnostic::error("W0311", error.to_string())))?;

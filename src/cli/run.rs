@@ -10,7 +10,7 @@ use super::backstage::Failure;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::experiment::hash_file;
-use crate::report::{Manifest, site_hash};
+use crate::report::{Manifest, quotes_hash, site_hash};
 use crate::scenario::{self, Scenario};
 
 /// Arguments of `run`.
@@ -34,7 +34,7 @@ pub(super) struct RunArgs {
     /// Seed of everything random.
     #[arg(long, value_name = "N", conflicts_with = "from")]
     seed: Option<u64>,
-    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, report.html, manifest.json here.
+    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, cost.csv, report.html, manifest.json here.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// A refused row, or a job that a design can never hold, makes the input invalid (exit 4).
@@ -98,6 +98,14 @@ fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
             .at(place())
             .because("slurm.conf, gres.conf, accounts or a file that they include say something else")
             .help("restore the files, or run the scenario anew")
+            .into());
+    }
+    if quotes_hash(&scenario) != manifest.quotes_sha256 {
+        let message = "the quotes have changed since the manifest was written";
+        return Err(Diagnostic::error("W0307", message)
+            .at(place())
+            .because("lines of finance.quotes say something else")
+            .help("restore the file, or run the scenario anew")
             .into());
     }
     Ok((scenario, only))

@@ -24,6 +24,7 @@ pub fn file_schema(file: &str) -> Option<Value> {
         "jobs.csv" => JOBS,
         "timeline.csv" => TIMELINE,
         "ledger.csv" => LEDGER,
+        "cost.csv" => COST,
         "summary.json" => SUMMARY,
         "backtest.json" => BACKTEST,
         _ => return None,
@@ -32,6 +33,18 @@ pub fn file_schema(file: &str) -> Option<Value> {
         rows.iter().map(|(name, what)| json!({ "name": name, "meaning": what })).collect();
     Some(json!({ "file": file, "fields": fields }))
 }
+
+const COST: &[(&str, &str)] = &[
+    ("design", "name of the design"),
+    (
+        "view",
+        "total, part (what is paid for), four_parts, hours (the ledger priced), user, account; the rows of each sum to \
+         the total",
+    ),
+    ("what", "part, category of the ledger, user or account; empty for what is nobody's"),
+    ("amount_millionths", "amount over the horizon in millionths of the currency's unit, an exact integer"),
+    ("currency", "currency by its three letters"),
+];
 
 const JOBS: &[(&str, &str)] = &[
     ("job_id", "the trace's id"),
@@ -209,8 +222,20 @@ const SUMMARY: &[(&str, &str)] = &[
     ("designs.<name>.queue.{mean,max,waiting_share}", "waiting jobs: mean over time, most, share of time"),
     (
         "designs.<name>.cost",
-        "total over the horizon; per installed GPU-hour; per delivered GPU-hour; per completed job; currency; \
-         null without prices",
+        "total over the horizon; per month; per installed, allocated and delivered GPU-hour; per completed job; waiting (the \
+         price of waiting, beside the total); parts (what is paid for); four_parts; by (the ledger of hours priced, users, \
+         accounts, and the rest that is nobody's); currency; null without prices",
+    ),
+    (
+        "verdict",
+        "where the scenario has an objective: conditions, decisive figure, every design with what it meets, the choice, \
+         designs that the replicas do not tell from it, and the sentence",
+    ),
+    (
+        "outlook",
+        "where the scenario has an objective or a plan: flows (money by year), growth (month in which each design misses \
+         the objective), load (between which loads the verdict stands), prices (at which a rival would win), swings (the \
+         decisive figure at low and high values of the assumptions)",
     ),
     (
         "designs.<name>.slurm",

@@ -10,6 +10,7 @@ use crate::cluster::Allocation;
 use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
 use crate::experiment::DesignResult;
+use crate::experiment::pricing::{priced_ledger, showback};
 use crate::ids::{Id, PoolId};
 use crate::metrics::timeline;
 use crate::scenario::slurm_conf::compress_hosts;
@@ -110,6 +111,9 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
     write_whole(&dir.join("jobs.csv"), |out| jobs_csv(context, out))?;
     write_whole(&dir.join("timeline.csv"), |out| timeline_csv(context, out))?;
     write_whole(&dir.join("ledger.csv"), |out| ledger_csv(context, out))?;
+    if context.results.iter().any(|result| result.cost.is_some()) {
+        write_whole(&dir.join("cost.csv"), |out| cost_csv(context, out))?;
+    }
     let html = page(context, manifest);
     write_whole(&dir.join("report.html"), |out| out.write_all(html.as_bytes()))?;
     write_whole(&dir.join("manifest.json"), |out| pretty(out, manifest))
@@ -119,6 +123,45 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
 pub(super) fn pretty(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
+}
+
+/// Columns of `cost.csv`.
+const COST_COLUMNS: [&str; 5] = ["design", "view", "what", "amount_millionths", "currency"];
+
+/// What the money went to, exactly: the rows of each view sum to the total of the design.
+fn cost_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COST_COLUMNS)?;
+    for result in context.results {
+        let (Some(cost), Some(ledger), Some(who)) =
+            (&result.cost, priced_ledger(result), showback(&context.loaded.workload, result))
+        else {
+            continue;
+        };
+        let four = &cost.four_parts;
+        let parts = cost.parts.iter().map(|(part, amount)| ("part", part.key().to_owned(), *amount));
+        let four = [
+            ("hardware_at_work", four.at_work),
+            ("licences", four.licences),
+            ("overhead_hours", four.overhead),
+            ("idle_hours", four.idle),
+        ];
+        let four = four.into_iter().map(|(what, amount)| ("four_parts", what.to_owned(), amount));
+        let hours = ledger.into_iter().map(|(what, amount)| ("hours", what.to_owned(), amount));
+        let users = who.users.into_iter().map(|(name, amount)| ("user", name, amount));
+        let accounts = who.accounts.into_iter().map(|(name, amount)| ("account", name, amount));
+        // A name cannot be empty, so nobody's row cannot be taken for one.
+        let nobody =
+            [("user", String::new(), who.rest[0]), ("account", String::new(), who.rest[1])].into_iter();
+        let total = std::iter::once(("total", "total".to_owned(), cost.total));
+        for (view, what, amount) in
+            total.chain(parts).chain(four).chain(hours).chain(users).chain(accounts).chain(nobody)
+        {
+            let amount = amount.micros().to_string();
+            csv.write_record([&result.design.name, view, &what, &amount, cost.currency.code()])?;
+        }
+    }
+    csv.flush()
 }
 
 /// Columns of `jobs.csv`.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use crate::experiment::hash_text;
-use crate::scenario::{DefaultUsed, Scenario};
+use crate::scenario::{DefaultUsed, Design, Scenario};
 use crate::scheduler::slurm::config::{PartitionConf, SlurmConfig};
 
 /// `manifest.json`.
@@ -26,6 +26,20 @@ pub struct Manifest {
     /// SHA-256 of what Slurm's files say, where the policy is Slurm's: [`site_hash`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slurm_sha256: Option<String>,
+    /// SHA-256 of what the quotes say, where a design is paid by one: [`quotes_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes_sha256: Option<String>,
+}
+
+/// SHA-256 of the terms of all designs as they were understood, where lines of a quote are among them.
+#[must_use]
+pub fn quotes_hash(scenario: &Scenario) -> Option<String> {
+    let quoted = scenario.designs.iter().any(|design| !design.money.lines.is_empty());
+    let terms = |design: &Design| {
+        let pools: Vec<_> = design.pools.iter().map(|pool| &pool.cost).collect();
+        format!("{pools:?}{:?}", design.money)
+    };
+    quoted.then(|| hash_text(&scenario.designs.iter().map(terms).collect::<String>()))
 }
 
 /// SHA-256 of the Slurm sites of all designs as they were understood, whatever files they came from.
@@ -113,6 +127,7 @@ impl Manifest {
             seed: context.scenario.workload.seed,
             input: input.map(|(file, sha256)| ManifestInput { path: file.written.clone(), sha256 }),
             slurm_sha256: site_hash(context.scenario),
+            quotes_sha256: quotes_hash(context.scenario),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod answer;
 mod bill;
+mod decision;
 mod first;
 mod ledger;
 pub(super) mod markup;
@@ -26,10 +27,12 @@ use markup::{escape, script_json};
 const STYLE: &str = include_str!("page/style.css");
 
 /// The parts of the script, in order, inside one function.
-const SCRIPT: [&str; 8] = [
+const SCRIPT: [&str; 10] = [
     include_str!("page/element.js"),
     include_str!("page/draw.js"),
+    include_str!("page/waterfall.js"),
     include_str!("page/bars.js"),
+    include_str!("page/tornado.js"),
     include_str!("page/curves.js"),
     include_str!("page/timeline.js"),
     include_str!("page/nodes.js"),

@@ -153,19 +153,49 @@ pub(super) fn outlook_lines(context: &Context<'_>) -> Vec<String> {
     }));
     lines.extend(growth_lines(context, outlook));
     lines.extend(flip_lines(context, outlook));
+    lines.extend(swings_line(context, outlook));
     lines
+}
+
+/// The assumptions that move the decisive figure most, and those that are always told.
+fn swings_line(context: &Context<'_>, outlook: &Outlook) -> Option<String> {
+    const TOLD: usize = 3;
+    let key = context.scenario.objective.as_ref()?.minimize.as_str();
+    let code = currency(context);
+    let of_cost = outlook.swings.iter().filter(|swing| !swing.is_always_told).take(TOLD);
+    let told = of_cost.chain(outlook.swings.iter().filter(|swing| swing.is_always_told));
+    let words: Vec<String> = told
+        .map(|swing| match swing.figure {
+            Some([low, high]) => format!(
+                "{} {} to {}: {} to {}",
+                swing.assumption,
+                swing.values[0],
+                swing.values[2],
+                value_of(key, low, code),
+                value_of(key, high, code)
+            ),
+            None => format!("{}: {}", swing.assumption, swing.source),
+        })
+        .collect();
+    (!words.is_empty()).then(|| format!("Assumptions ({}): {}.", words_of(key), words.join("; ")))
 }
 
 fn growth_lines(context: &Context<'_>, outlook: &Outlook) -> Vec<String> {
     let rows = outlook.growth.iter().flatten().map(|miss| {
         let name = label(context, &miss.design);
+        let from = match miss.delivered_month {
+            None => return format!("{name}: nothing of it is there within the plan."),
+            Some(0) => String::new(),
+            Some(month) => format!("there from month {month}, "),
+        };
         match (miss.month, miss.load, &miss.condition) {
-            (Some(0), _, Some(condition)) => format!("{name}: misses {condition} from the start."),
-            (Some(month), _, None) => format!("{name}: not there in month {month} of the plan."),
-            (Some(month), Some(load), Some(condition)) => {
-                format!("{name}: growth makes it miss {condition} in month {month} (load x {load:.2}).")
+            (Some(month), _, Some(condition)) if miss.delivered_month == Some(month) => {
+                format!("{name}: {from}misses {condition} from the start.")
             }
-            _ => format!("{name}: meets the objective to the end of the plan."),
+            (Some(month), Some(load), Some(condition)) => {
+                format!("{name}: {from}growth makes it miss {condition} in month {month} (load x {load:.2}).")
+            }
+            _ => format!("{name}: {from}meets the objective to the end of the plan."),
         }
     });
     rows.collect()

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::catalogue::{self, NodeRow, PriceKind};
 use super::file::Named;
+use super::quotes::QuoteLine;
 
 /// What the user said on the command line; the rest is decided here and explained in comments.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct NewAnswers {
     pub count: Option<u32>,
     /// Policy, one of `scheduler::policy::CLASSIC`; default `easy`.
     pub policy: Option<String>,
+    /// Vendors' quotes: their file, relative to the scenario, and its lines.
+    pub quotes: Option<(String, Vec<QuoteLine>)>,
 }
 
 /// Where the jobs of a new scenario come from.
@@ -55,6 +58,12 @@ pub enum TemplateError {
     /// The policy has another name.
     #[error("there is no policy `{0}`")]
     UnknownPolicy(String),
+    /// A quote sells no node that is known.
+    #[error(
+        "no line of the quote `{0}` is a node or a GPU of the catalogue: write the name of one as its `what` (`windtunnel \
+         catalog nodes`)"
+    )]
+    QuoteWithoutNode(String),
 }
 
 /// A text in TOML's quotes.
@@ -94,12 +103,79 @@ pub fn template(answers: &NewAnswers) -> Result<String, TemplateError> {
     );
     put(&mut out, format_args!("# The node `{name}` has {}.\n", describe(node)));
     out.push_str("# `windtunnel catalog` lists the others; a [node.NAME] table here defines your own.\n\n");
-    design(&mut out, "now", &format!("{count} x {name}"), node, count);
-    design(&mut out, "one-more", &format!("{} x {name}", count + 1), node, count + 1);
-    out.push_str(
-        "[compare]\nbaseline = \"now\"            # the other designs are measured against this one\n",
-    );
+    match &answers.quotes {
+        None => {
+            design(&mut out, "now", &format!("{count} x {name}"), node, count);
+            design(&mut out, "one-more", &format!("{} x {name}", count + 1), node, count + 1);
+            out.push_str(
+                "[compare]\nbaseline = \"now\"            # the other designs are measured against this one\n",
+            );
+        }
+        Some((path, lines)) => {
+            design(&mut out, "current", &format!("Current: {count} x {name}"), node, count);
+            quoted_designs(&mut out, path, lines)?;
+        }
+    }
     Ok(out)
+}
+
+/// A design for every quote, the objective and the plan.
+fn quoted_designs(out: &mut String, path: &str, lines: &[QuoteLine]) -> Result<(), TemplateError> {
+    let mut quotes: Vec<&str> = Vec::new();
+    for line in lines {
+        if !quotes.contains(&line.quote.as_str()) {
+            quotes.push(&line.quote);
+        }
+    }
+    for quote in quotes {
+        let pools: Vec<(&NodeRow, u32)> = lines
+            .iter()
+            .filter(|line| line.quote == quote)
+            .filter_map(|line| {
+                let of_gpu = |row: &&NodeRow| row.gpu.as_deref() == Some(line.what.as_str());
+                match catalogue::node(&line.what) {
+                    Some(node) => Some((node, line.count)),
+                    None => catalogue::nodes().iter().find(of_gpu).map(|n| (n, line.count.div_ceil(n.gpus))),
+                }
+            })
+            .collect();
+        if pools.is_empty() {
+            return Err(TemplateError::QuoteWithoutNode(quote.to_owned()));
+        }
+        let name: String =
+            quote.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+        let name = name.trim_matches('-').to_ascii_lowercase();
+        let label: Vec<String> =
+            pools.iter().map(|(node, count)| format!("{count} x {}", node.node)).collect();
+        put(
+            out,
+            format_args!(
+                "# Prices, payment and delivery dates come from the lines of the quote.\n[design.{name}]\nlabel = {}\n\
+                 quote = {}\n# migration-cost = 10000     # what moving there costs, once\n",
+                quoted(&format!("{quote}: {}", label.join(" + "))),
+                quoted(quote),
+            ),
+        );
+        for (at, (node, count)) in pools.iter().enumerate() {
+            let pool = if at == 0 { "main".to_owned() } else { format!("more-{at}") };
+            put(
+                out,
+                format_args!("[design.{name}.pool.{pool}]\nnode = {}\ncount = {count}\n", quoted(&node.node)),
+            );
+        }
+        out.push('\n');
+    }
+    put(
+        out,
+        format_args!(
+            "# What must hold, and what then decides; `windtunnel compare` gives the verdict.\n[objective]\n\
+             require = [\"wait_s.p95 <= 14_400\"]\nminimize = \"cost.total\"\n\n\
+             # The plan that money is judged over.\n[finance]\nquotes = {}\nyears = 5\ngrowth = 0.2               # of the \
+             load, per year\ndiscount-rate = 0.05\n",
+            quoted(path)
+        ),
+    );
+    Ok(())
 }
 
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -292,7 +292,8 @@ fn templates_load_without_a_word() {
     let facts = TraceFacts { jobs: 900, gpu_jobs: 700, days: 14, max_gpus: 20, max_cpus: 64 };
     let no_gpus = TraceFacts { gpu_jobs: 0, max_gpus: 0, max_cpus: 300, ..facts };
     let trace = |facts| NewJobs::Trace("Cargo.toml".to_owned(), facts);
-    let blank = NewAnswers { title: None, jobs: trace(None), node: None, count: None, policy: None };
+    let blank =
+        NewAnswers { title: None, jobs: trace(None), node: None, count: None, policy: None, quotes: None };
     let answers = [
         (blank.clone(), 1),
         (NewAnswers { jobs: trace(Some(facts)), ..blank.clone() }, 3),

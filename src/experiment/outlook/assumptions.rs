@@ -33,6 +33,8 @@ pub struct Swing {
     pub choices: [Option<String>; 2],
     /// Whether either is another than now.
     pub flips: bool,
+    /// Whether it is one of those that every verdict is told with.
+    pub is_always_told: bool,
     /// Whether it was simulated again.
     pub simulated: bool,
     /// Where the values come from, or why nothing was computed.
@@ -96,6 +98,7 @@ pub(super) fn swings(asked: &Asked<'_>) -> Result<Vec<Swing>, OutlookError> {
                 figure: None,
                 choices,
                 flips: false,
+                is_always_told: true,
                 simulated: false,
                 source,
             });
@@ -129,6 +132,7 @@ fn swing(
         figure: decisive(&ends[0]).zip(decisive(&ends[1])).map(|(low, high)| [low, high]),
         flips: choices.iter().any(|choice| *choice != now),
         choices: choices.map(|choice| asked.name(choice)),
+        is_always_told: simulated,
         simulated,
         source,
     }

@@ -26,11 +26,13 @@ const HALVINGS: u32 = 5;
 pub struct GrowthMiss {
     /// The design.
     pub design: String,
-    /// First month of the plan in which it misses a condition; `None` where it meets all of them to the end.
+    /// Month of the plan from which any of it is there; `None` where that is after the plan.
+    pub delivered_month: Option<u32>,
+    /// First month from then on in which it misses a condition; `None` where it meets all of them to the end.
     pub month: Option<u32>,
     /// Load in that month, relative to now.
     pub load: Option<f64>,
-    /// The condition that it misses first, as written; `None` before the design is delivered.
+    /// The condition that it misses first, as written.
     pub condition: Option<String>,
 }
 
@@ -109,12 +111,12 @@ pub(super) fn growth(asked: &Asked<'_>) -> Result<Option<Vec<GrowthMiss>>, Outlo
     let mut misses = Vec::new();
     for result in asked.results {
         let design = &result.design;
-        let first_missed = |month: u32| -> Result<Option<Option<String>>, OutlookError> {
-            let Some(design) = delivered(design, month) else { return Ok(Some(None)) };
+        let first_missed = |month: u32| -> Result<Option<String>, OutlookError> {
+            let Some(design) = delivered(design, month) else { return Ok(None) };
             let found = at(asked, load_in(month), std::slice::from_ref(&design))?;
             let missed =
                 asked.objective.require.iter().find(|c| !meets(&found.figures[0], std::slice::from_ref(c)));
-            Ok(missed.map(|condition| Some(condition.text.clone())))
+            Ok(missed.map(|condition| condition.text.clone()))
         };
         let mut found = None;
         // Between two deliveries more load makes it worse: the first month that misses is found by halving.
@@ -137,18 +139,26 @@ pub(super) fn growth(asked: &Asked<'_>) -> Result<Option<Vec<GrowthMiss>>, Outlo
         }
         misses.push(GrowthMiss {
             design: design.name.clone(),
+            delivered_month: spans(design, finance.months).first().map(|(from, _)| *from),
             month: found.as_ref().map(|(month, _)| *month),
             load: found.as_ref().map(|(month, _)| load_in(*month)),
-            condition: found.and_then(|(_, condition)| condition),
+            condition: found.map(|(_, condition)| condition),
         });
     }
     Ok(Some(misses))
 }
 
-/// The months of the plan, cut where a pool arrives.
+/// The months of the plan from the first delivery on, cut where a pool arrives. Under Slurm's policy, whose site names
+/// all nodes, a design is all there or not.
 fn spans(design: &Design, months: u32) -> Vec<(u32, u32)> {
     let mut cuts: Vec<u32> = arrivals(design).filter(|month| *month < months).collect();
-    cuts.extend([0, months]);
+    if design.slurm.is_some() {
+        cuts = arrivals(design).max().filter(|month| *month < months).into_iter().collect();
+    }
+    if cuts.is_empty() {
+        return Vec::new();
+    }
+    cuts.push(months);
     cuts.sort_unstable();
     cuts.dedup();
     cuts.windows(2).map(|pair| (pair[0], pair[1])).collect()

@@ -45,6 +45,12 @@ function drawHours() {
     parts: data.categories.map((c, at) => ({ name: c.name, what: c.what, colour: `var(--${c.key})`, value: design.hours[at] })),
   }));
   if (!bars.some((bar) => bar.parts.some((part) => part.value > 0))) return nothing(where, 'The horizon has no length: there are no hours to split.');
+  if (hoursScale === 'waterfall') {
+    return waterfall(where, bars, {
+      title: `${data.device}-hours of each design, from installed to productive`,
+      text: (value, whole) => `${grouped(value)} h, ${percent(value / whole)}`,
+    });
+  }
   stackedBars(where, bars, {
     title: `${data.device}-hours of each design by use`,
     share: hoursScale === 'share',
@@ -53,7 +59,7 @@ function drawHours() {
     text: (value, whole) => `${grouped(value)} ${data.device}-hours, ${percent(value / whole)}`,
   });
 }
-choice('hours', 'Scale', [['share', 'share of what is installed'], ['hours', `${data.device}-hours`]], (value) => { hoursScale = value; drawHours(); });
+choice('hours', 'Scale', [['share', 'share of what is installed'], ['hours', `${data.device}-hours`], ['waterfall', 'a waterfall from installed to productive']], (value) => { hoursScale = value; drawHours(); });
 chart(drawHours);
 
 let costSplit = 'kind';

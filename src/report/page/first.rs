@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::answer::{answer, caveat};
+use super::decision;
 use super::markup::{described, escape, file_name};
 use crate::experiment::DesignResult;
 use crate::experiment::replicas::Verdict;
@@ -34,6 +35,7 @@ pub(super) fn first_screen(html: &mut String, context: &Context<'_>) {
         escape(&caveat(context)),
     )
     .expect("texts take writes");
+    decision::flips(html, context);
     designs(html, context);
     html.push_str("<div class=\"columns\">\n");
     assumptions(html, context);

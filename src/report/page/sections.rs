@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::first::{ASSUMPTION_HEAD, assumed, assumption_rows};
 use super::markup::{described, escape, file_name};
-use super::{bill, ledger};
+use super::{bill, decision, ledger};
 use crate::cost::{CostFigures, Part};
 use crate::experiment::DesignResult;
 use crate::money::Money;
@@ -51,8 +51,10 @@ pub(super) fn charts(html: &mut String, context: &Context<'_>) {
     if context.results.iter().any(|result| result.cost.is_some()) {
         chart(html, "cost", "What it costs", "All pools over the common horizon, used or not.");
         cost_table(html, context);
+        decision::views(html, context);
         html.push_str("</section>\n");
     }
+    decision::section(html, context);
     chart(
         html,
         "nodes",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::markup::{short, short_or_null};
 use super::nodes::{Window, heat_map};
 use super::waits::{size_label, waits};
-use super::{bill, ledger};
+use super::{bill, decision, ledger};
 use crate::cost::Part;
 use crate::experiment::DesignResult;
 use crate::metrics::groups::{Group, Groups, groups};
@@ -39,6 +39,7 @@ pub(super) fn series(context: &Context<'_>) -> Value {
             let (name, what) = bill::words(part);
             json!({ "key": part.key(), "name": name, "what": what })
         }),
+        "tornado": decision::tornado(context),
         "waits": waits(context),
         "timeline": timeline_json(&timelines, gpus),
         "nodes": nodes(context, &timelines),
