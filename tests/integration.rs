@@ -10,6 +10,7 @@ mod integration {
     mod cli_commands;
     mod cli_output;
     mod cli_repeat;
+    mod costs_and_verdicts;
     mod differential;
     mod generator;
     mod goodness_of_fit;

@@ -7,10 +7,11 @@
 //!
 //! Invariants: the years sum to the months; a net present value at rate zero is the sum of the flow.
 
-use super::bill::{Capital, Item, US_PER_MONTH};
+use super::bill::{Capital, Item, PoolBill, US_PER_MONTH};
 use super::terms::{CostTerms, LineKind, Phase};
 use super::{DesignBill, Share};
 use crate::money::Money;
+use crate::time::SimDuration;
 
 /// Parts of one in a discount factor.
 const PARTS: f64 = 1e12;
@@ -80,31 +81,38 @@ pub fn cash_flow(bill: &DesignBill<'_>, months: u32, once: Money) -> Option<Cash
     if let Some(first) = flow.months.first_mut() {
         *first = once;
     }
+    let month = SimDuration::from_micros(i64::try_from(US_PER_MONTH).ok()?);
     let horizon = i128::from(bill.horizon.micros());
     for pool in &bill.pools {
         let committed = match pool.terms {
             CostTerms::Rented(rented) => rented.committed_months,
             CostTerms::Owned(_) => 0,
         };
-        for item in pool.items()? {
-            flow.add(&item, pool.terms.phase(), committed, 0, horizon)?;
+        // The bill of one month of the same use: installed nodes go on, so no step is rounded up.
+        let used_node_us = match pool.used_node_us {
+            None => i128::from(pool.nodes) * US_PER_MONTH,
+            Some(used) => used.checked_mul(US_PER_MONTH)?.checked_div(horizon)?,
+        };
+        let monthly = PoolBill { horizon: month, used_node_us: Some(used_node_us), ..*pool };
+        for item in monthly.items()? {
+            flow.add(&item, pool.terms.phase(), committed, 0)?;
         }
     }
     for line in bill.lines {
         let term = if matches!(line.kind, LineKind::Capital { .. }) { 0 } else { line.term_months };
-        for item in line.items(bill.horizon)? {
-            flow.add(&item, line.phase, 0, term, horizon)?;
+        for item in line.items(month)? {
+            flow.add(&item, line.phase, 0, term)?;
         }
     }
     Some(flow)
 }
 
 impl CashFlow {
-    fn add(&mut self, item: &Item, phase: Phase, committed: u32, term: u32, horizon: i128) -> Option<()> {
+    fn add(&mut self, item: &Item, phase: Phase, committed: u32, term: u32) -> Option<()> {
         match &item.capital {
             Some(capital) => self.buy(capital, phase),
             None => {
-                let monthly = item.amount.times(&[(US_PER_MONTH, horizon)])?;
+                let monthly = item.amount;
                 let months = self.months.len();
                 let from = phase.delivery_month as usize;
                 let until = if term > 0 { months.min(from + term as usize) } else { months };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DesignResult, ExperimentError};
+use super::{DesignResult, ExperimentError, tenancy};
 use crate::cost::{self, CostFigures, CostTerms, DesignBill, PoolBill, Use};
 use crate::metrics::groups::{Group, groups};
 use crate::metrics::{HoursFigures, Summary, waited};
@@ -41,10 +41,17 @@ pub fn bill<'a>(design: &'a Design, outcome: &Outcome) -> Option<DesignBill<'a>>
         let at_work = device
             .filter(|hours| hours.installed > 0)
             .map_or((0, 1), |hours| (hours.allocated() - hours.held_idle, hours.installed));
+        let (hosts, gpus_per_host) = tenancy::hosts(design, at);
+        let per_host = design.pools[at].tenancy.packing.map_or(1, |packing| packing.per_host.max(1));
         let used_node_us = match terms {
             CostTerms::Rented(rented) if rented.billing.while_used => {
-                let nodes = first_node..first_node + pool.count;
-                Some(held_node_us(outcome, nodes, &|span| rented.billing.billed_us(span)))
+                let held = Nodes { first: first_node, count: pool.count, per_host };
+                Some(held_node_us(outcome, held, &|span| rented.billing.billed_us(span)))
+            }
+            // An elastic pool is paid while its nodes are there.
+            CostTerms::Rented(_) if design.pools[at].tenancy.elastic.is_some() => {
+                let cpus = i128::from(pool.node.capacity.cpus) * i128::from(per_host);
+                hours.and_then(|hours| hours.cpu.installed.checked_div(UNITS_PER_DEVICE * cpus))
             }
             _ => None,
         };
@@ -52,19 +59,27 @@ pub fn bill<'a>(design: &'a Design, outcome: &Outcome) -> Option<DesignBill<'a>>
         pools.push(PoolBill {
             at_work,
             used_node_us,
-            ..PoolBill::installed(terms, pool.count, pool.node.capacity.gpus, horizon)
+            ..PoolBill::installed(terms, hosts, gpus_per_host, horizon)
         });
     }
     (!pools.is_empty()).then_some(DesignBill { pools, lines: &design.money.lines, horizon })
 }
 
+/// The nodes of a pool, and how many of them lie on one host.
+#[derive(Clone, Copy)]
+struct Nodes {
+    first: u32,
+    count: u32,
+    per_host: u32,
+}
+
 /// Node time that is billed where nodes are rented while jobs hold them: each node from the first job to the last
 /// of a stretch, rounded up by `billed`; a job that comes before the paid time is over goes on with it.
-fn held_node_us(outcome: &Outcome, nodes: std::ops::Range<u32>, billed: &dyn Fn(i128) -> i128) -> i128 {
+fn held_node_us(outcome: &Outcome, nodes: Nodes, billed: &dyn Fn(i128) -> i128) -> i128 {
     let mut spans: BTreeMap<u32, Vec<(i64, i64)>> = BTreeMap::new();
     let mut hold = |node: u32, from: i64, to: i64| {
-        if nodes.contains(&node) && to > from {
-            spans.entry(node).or_default().push((from, to));
+        if (nodes.first..nodes.first + nodes.count).contains(&node) && to > from {
+            spans.entry((node - nodes.first) / nodes.per_host).or_default().push((from, to));
         }
     };
     match outcome.shared.as_deref() {

@@ -223,8 +223,11 @@ const SUMMARY: &[(&str, &str)] = &[
     (
         "designs.<name>.cost",
         "total over the horizon; per month; per installed, allocated and delivered GPU-hour; per completed job; waiting (the \
-         price of waiting, beside the total); parts (what is paid for); four_parts; by (the ledger of hours priced, users, \
-         accounts, and the rest that is nobody's); currency; null without prices",
+         price of waiting, beside the total); parts (what is paid for); four_parts; currency; null without prices",
+    ),
+    (
+        "designs.<name>.cost_by",
+        "the total by category of the ledger (hours), by user and by account: charged, and the rest that is nobody's",
     ),
     (
         "verdict",

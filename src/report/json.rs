@@ -93,7 +93,7 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     object["label"] = json!(result.design.label);
     object["cost"] = result.cost.as_ref().map_or(Value::Null, cost_json);
     if let Some(views) = money_views(context, result) {
-        object["cost"]["by"] = views;
+        object["cost_by"] = views;
     }
     object["service"] = json!({});
     if let Some(uncertainty) = &result.uncertainty {

@@ -163,7 +163,7 @@ fn data_of(page: &str) -> serde_json::Value {
 
 #[test]
 fn shipped_scenarios_give_whole_pages_twice_the_same() {
-    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml"] {
+    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml", "two-quotes.toml"] {
         let compared = Compared::shipped(name);
         let page = compared.page();
         assert_well_formed(&page);
@@ -238,7 +238,12 @@ fn a_hundred_thousand_jobs_fit_into_a_page_of_one_and_a_half_megabytes() {
 
 #[test]
 fn shipped_pages_live_in_a_browser() {
-    for (name, several) in [("whole-gpus.toml", true), ("hpc-small.toml", true), ("policies.toml", false)] {
+    for (name, several) in [
+        ("whole-gpus.toml", true),
+        ("hpc-small.toml", true),
+        ("policies.toml", false),
+        ("two-quotes.toml", true),
+    ] {
         browse(&Compared::shipped(name).page(), several);
     }
     let directory = tempfile::tempdir().unwrap();
@@ -324,7 +329,7 @@ fn printed_sheets(page: &str, browser: &Path) -> usize {
 #[test]
 fn the_first_screen_prints_on_one_sheet() {
     let Some(browser) = browser() else { return };
-    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml"] {
+    for name in ["whole-gpus.toml", "hpc-small.toml", "policies.toml", "mig.toml", "two-quotes.toml"] {
         assert_eq!(printed_sheets(&Compared::shipped(name).page(), &browser), 1, "{name}");
     }
     assert_eq!(printed_sheets(&large().page(), &browser), 1, "six designs");

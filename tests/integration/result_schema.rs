@@ -39,6 +39,12 @@ fn tables_have_the_columns_of_their_schema() {
             assert!(csv.records().all(|row| row.unwrap().len() == columns.len()), "{file}");
         }
     }
+    let compared = Compared::shipped("two-quotes.toml");
+    report::write_results(&compared.context(), &Manifest::new(&compared.context(), None), directory.path())
+        .unwrap();
+    let mut csv = csv::Reader::from_path(directory.path().join("cost.csv")).unwrap();
+    let columns: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(columns, names("cost.csv"));
     assert!(report::file_schema("other.csv").is_none());
 }
 
@@ -47,8 +53,14 @@ fn tables_have_the_columns_of_their_schema() {
 fn the_summary_has_the_keys_of_its_schema() {
     let described: BTreeSet<String> = names("summary.json").iter().flat_map(|name| spread(name)).collect();
     let mut found = BTreeSet::new();
-    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml", "mig.toml"]
-    {
+    for scenario in [
+        "whole-gpus.toml",
+        "hpc-small.toml",
+        "slurm.toml",
+        "training-policies.toml",
+        "mig.toml",
+        "two-quotes.toml",
+    ] {
         let compared = Compared::shipped(scenario);
         keys("", &report::designs_json(&compared.context()), &mut found);
     }

@@ -174,6 +174,35 @@ snapshots! {
     cost_of_one_pool_only: format!("{GOOD}\n[design.metal.pool.more]\nnode = \"small\"\ncount = 1\n"), [];
     electricity_without_power:
         spoiled("power-w = 2000\n", "").replace("cost.rented]", "cost.owned]\nprice-per-node = 1\npue = 1.2"), [];
+    plan_without_length: format!("{GOOD}\n[finance]\nyears = 0\n"), [];
+    plan_start_unreadable: format!("{GOOD}\n[finance]\nstart = \"next year\"\n"), [];
+    quotes_missing: format!("{GOOD}\n[finance]\nquotes = \"none.csv\"\n"), [];
+    quote_without_quotes: spoiled("label = \"Bare metal\"", "quote = \"vendor\""), [];
+    objective_unreadable: format!("{GOOD}\n[objective]\nrequire = [\"wait_s.p95 under an hour\"]\n"), [];
+    objective_on_no_figure: format!("{GOOD}\n[objective]\nrequire = [\"wait_s.p59 <= 3600\"]\n"), [];
+    objective_on_cost_without_cost:
+        spoiled("[design.cloud.pool.main.cost.rented]\n", "") + "[objective]\nrequire = [\"cost.total <= 9\"]\n", [];
+    objective_on_waiting_without_price: format!("{GOOD}\n[objective]\nminimize = \"cost.waiting\"\n"), [];
+    objective_on_sharing_without_it:
+        format!("{GOOD}\n[objective]\nminimize = \"sharing.at_work_to_own_end\"\n"), [];
+    confidence_of_a_single_replica: spoiled("baseline = \"metal\"", "confidence = 0.9"), [];
+    warm_up_negative: format!("{GOOD}warm-up = {{ remove-hours = -1 }}\n"), [];
+    licence_unknown: spoiled("cost.owned]", "cost.owned]\nlicence.hypervisor.least-units = 72"), [];
+    licence_bought_for_rented_pool:
+        spoiled("cost.rented]", "cost.rented]\nlicence.hyper-v-datacenter = {}"), [];
+    block_without_length: spoiled("cost.rented]", "cost.rented]\nprice-per-gpu-hour = 1\nplan = \"block\""), [];
+    reserved_while_used:
+        spoiled("cost.rented]", "cost.rented]\nplan = \"reserved-1y\"\nbilled = \"while-used\""), [];
+    interruptions_on_demand:
+        spoiled("cost.rented]", "cost.rented]\ninterruptions-per-node-day = 1\nlost-minutes-per-interruption = 9"), [];
+    ports_without_price: spoiled("cost.owned]", "cost.owned]\nports-per-node = 8"), [];
+    network_twice:
+        spoiled("cost.owned]", "cost.owned]\nports-per-node = 8\nprice-per-port = 1\nnetwork-share = 0.1"), [];
+    residual_above_one: spoiled("cost.owned]", "cost.owned]\nresidual = 1.5"), [];
+    idle_above_busy: spoiled("power-w = 2000", "power-w = 2000\npower-idle-w = 3000")
+        .replace("cost.rented]", "cost.owned]\nprice-per-node = 1"), [];
+    everything_in_another_currency:
+        spoiled("cost.owned]", "cost.owned]\ncurrency = \"EUR\"\nprice-per-node = 1\nprice-per-kwh = 1\ndefaults = \"all\""), [];
     set_without_path: GOOD.to_owned(), [("", "3")];
     set_unknown_path: GOOD.to_owned(), [("design.metal.pool.main.cuont", "3")];
     set_unknown_design: GOOD.to_owned(), [("design.mettal.pool.main.count", "3")];

@@ -272,6 +272,7 @@ fn shipped_scenarios_load() {
         std::fs::write(traces.join(trace), "").unwrap();
     }
     let mut seen = 0;
+    std::fs::copy("scenarios/quotes.csv", scenarios.join("quotes.csv")).unwrap();
     for entry in std::fs::read_dir("scenarios").unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "toml") {

@@ -306,6 +306,10 @@ fn inputs(html: &mut String, context: &Context<'_>) {
         let horizon = first.outcome.last_instant.saturating_since(first.outcome.first_submit);
         described(html, "Horizon", &format!("{}, the same for all designs", span(horizon.as_s())));
     }
+    if context.scenario.compare.warm_up.micros() > 0 {
+        let first = span(context.scenario.compare.warm_up.as_s());
+        described(html, "Warm-up", &format!("jobs submitted in the first {first} count in no wait"));
+    }
     let by_default = context.loaded.classified.by_default();
     if by_default.jobs > 0 {
         let text = format!(

@@ -129,7 +129,8 @@ fn pool(
         table.cost = quoted.as_ref().map(cost_of_quote);
     }
     let paid = Paid { node: &node, count: table.count, quoted: quoted.as_ref(), start };
-    let cost = table.cost.as_mut().and_then(|cost| price::terms(notes, cost, &paid, path));
+    let priced = table.cost.as_mut().filter(|_| !quote.is_broken);
+    let cost = priced.and_then(|cost| price::terms(notes, cost, &paid, path));
     quote.note_pool(&paid, cost.as_ref());
     let mut count = table.count;
     let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
@@ -317,6 +318,18 @@ fn one_currency(notes: &mut Notes<'_>, designs: &[Design]) {
                     message,
                     "write all prices in one currency: nothing is converted",
                 );
+            }
+        }
+        for line in &design.money.lines {
+            let (known, known_in) = *first.get_or_insert((line.currency, design.name.as_str()));
+            if line.currency != known {
+                let currency = line.currency;
+                let message = format!(
+                    "the quote's `{}` is in {currency}, and the design `{known_in}` has costs in {known}",
+                    line.what
+                );
+                let help = "write all prices in one currency: nothing is converted";
+                notes.error_help("W0220", &["design", &design.name, "quote"], message, help);
             }
         }
     }

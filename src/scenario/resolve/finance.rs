@@ -107,6 +107,8 @@ fn finance(notes: &mut Notes<'_>, table: &mut FinanceTable) -> Option<FinanceSpe
 /// The quote of one design, line by line.
 #[derive(Debug, Default)]
 pub(super) struct QuoteOf {
+    /// Whether the file could not be read: then no price is missed.
+    pub(super) is_broken: bool,
     /// Each line, and how often a pool has taken it.
     lines: Vec<(QuoteLine, u32)>,
     /// (name, what the pools of it hold), in the order in which they came.
@@ -126,7 +128,7 @@ impl Plan {
                 let help = "write [finance] with quotes = \"quotes.csv\"";
                 notes.error_help("W0264", &path, format!("there are no quotes to find `{name}` in"), help);
             }
-            return QuoteOf::default();
+            return QuoteOf { is_broken: true, ..QuoteOf::default() };
         };
         let of: Vec<_> =
             lines.iter().filter(|line| line.quote == name).map(|line| (line.clone(), 0)).collect();
@@ -139,7 +141,7 @@ impl Plan {
             };
             notes.error_help("W0264", &path, format!("the quotes have none called `{name}`"), help);
         }
-        QuoteOf { lines: of, held: Vec::new() }
+        QuoteOf { is_broken: of.is_empty(), lines: of, held: Vec::new() }
     }
 }
 
@@ -322,11 +324,13 @@ pub(super) fn objective(
     }
     let priced = designs
         .iter()
-        .any(|design| !design.pools.is_empty() && design.pools.iter().all(|p| p.cost.is_some()));
+        .all(|design| !design.pools.is_empty() && design.pools.iter().all(|p| p.cost.is_some()));
     let default = if priced { "cost.total" } else { "wait_s.mean" };
     let path = ["objective", "minimize"];
+    if let Some(written) = &table.minimize {
+        figure_exists(notes, written, designs, &path);
+    }
     let minimize = notes.or_convention(&mut table.minimize, default.to_owned(), default, &path);
-    figure_exists(notes, &minimize, designs, &path);
     Some(ObjectiveSpec { require, minimize })
 }
 
