@@ -273,7 +273,8 @@ fn the_assumptions_that_are_always_told_are_told() {
     assert_eq!(find("default job class")["source"], "every job has a class of its own");
     let speed = find("speed on other GPUs");
     assert_eq!(speed["simulated"], true);
-    assert!(find("noise level")["figure"].is_null(), "not modelled, and said so");
+    let noise = find("noise level");
+    assert!(noise["figure"].is_null() && noise["source"].as_str().unwrap().contains("bare metal"), "{noise}");
     let price = find("price per node");
     assert_eq!(price["values"], serde_json::json!(["199000", "300000", "350000"]));
     assert!(price["source"].as_str().unwrap().contains("supercluster.blog"));

@@ -3,7 +3,7 @@
 //! Assumptions of cost are the catalogue's values that the scenario took (those with a range): all settings of one
 //! name and source are moved together, and the bills of the same runs are made again. Three assumptions are always
 //! told of, because most verdicts hang on them: the class of jobs that nothing classified, the speed on other GPUs,
-//! and the noise of neighbours; the first two are simulated again.
+//! and the noise of hosts; they are simulated again where something hangs on them.
 
 use serde::Serialize;
 
@@ -12,7 +12,9 @@ use crate::cost::CostTerms;
 use crate::experiment::pricing::cost_of;
 use crate::experiment::replicas::{Figures, figures};
 use crate::money::Money;
+use crate::scenario::catalogue::virtualization;
 use crate::scenario::{Design, Scenario};
+use crate::tenancy::Kind;
 
 /// Most assumptions of cost that are told.
 const MOST: usize = 8;
@@ -104,13 +106,20 @@ pub(super) fn swings(asked: &Asked<'_>) -> Result<Vec<Swing>, OutlookError> {
             });
             continue;
         };
-        let at = |set: &(String, String)| -> Result<Vec<Figures>, OutlookError> {
-            let varied = asked.varied(std::slice::from_ref(set))?;
+        let at = |sets: &[(String, String)]| -> Result<Vec<Figures>, OutlookError> {
+            let varied = asked.varied(sets)?;
             let results = asked.run(&asked.loaded.workload, &varied.designs, &varied.policy)?;
             Ok(results.iter().map(|result| figures(&result.summary, result.cost.as_ref())).collect())
         };
         let ends = [at(&low)?, at(&high)?];
-        found.push(swing(asked, (name.to_owned(), source), vec![low.0], values, (&ends, now, subject), true));
+        found.push(swing(
+            asked,
+            (name.to_owned(), source),
+            low.into_iter().map(|(path, _)| path).collect(),
+            values,
+            (&ends, now, subject),
+            true,
+        ));
     }
     Ok(found)
 }
@@ -176,13 +185,13 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
 struct Simulated {
     name: &'static str,
     /// `None` where nothing hangs on it.
-    sets: Option<[(String, String); 2]>,
+    sets: Option<[Vec<(String, String)>; 2]>,
     values: [String; 3],
     source: String,
 }
 
-fn set(path: &str, value: &str) -> (String, String) {
-    (path.to_owned(), value.to_owned())
+fn set(path: &str, value: &str) -> Vec<(String, String)> {
+    vec![(path.to_owned(), value.to_owned())]
 }
 
 /// Whether a job runs at another speed than recorded.
@@ -227,14 +236,61 @@ fn speed_up(asked: &Asked<'_>) -> Simulated {
     }
 }
 
-/// The noise of hosts and neighbours: a setting of tenancy, once a design has one.
-fn neighbours(_asked: &Asked<'_>) -> Simulated {
-    Simulated {
-        name: "noise level",
-        sets: None,
-        values: ["-", "none", "-"].map(str::to_owned),
-        source: "nodes have no noise in this version, so nothing was computed".to_owned(),
+/// The noise of strangers on the hosts of containers and VMs: from none to twice what is assumed.
+fn neighbours(asked: &Asked<'_>) -> Simulated {
+    let default = virtualization::noise_default("cv");
+    let written: Option<toml::Table> = asked.scenario.resolved_toml.parse().ok();
+    let mut sets = [Vec::new(), Vec::new()];
+    let mut values = ["-", "none", "-"].map(str::to_owned);
+    for design in asked.results.iter().map(|result| &result.design) {
+        for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
+            if terms.tenancy.kind == Kind::BareMetal {
+                continue;
+            }
+            let path = [
+                "design",
+                &design.name,
+                "pool",
+                &pool.name,
+                "tenancy",
+                terms.tenancy.kind.word(),
+                "noise",
+                "cv",
+            ];
+            let found = written.as_ref().and_then(|table| walk(table, &path)).unwrap_or(0.0);
+            let high = 2.0 * if found > 0.0 { found } else { default.value };
+            sets[0].push((dotted(&path), "0".to_owned()));
+            sets[1].push((dotted(&path), high.to_string()));
+            values = ["0".to_owned(), found.to_string(), high.to_string()];
+        }
     }
+    let any = !sets[0].is_empty();
+    let source = if any {
+        format!(
+            "coefficient of variation of run times on a host, from none to twice the value; {}",
+            default.source
+        )
+    } else {
+        "every pool is bare metal, alone: nothing hangs on it".to_owned()
+    };
+    Simulated { name: "noise level", sets: any.then_some(sets), values, source }
+}
+
+/// A number in a tree of tables.
+fn walk(table: &toml::Table, path: &[&str]) -> Option<f64> {
+    let (first, rest) = path.split_first()?;
+    match table.get(*first)? {
+        toml::Value::Table(inner) => walk(inner, rest),
+        toml::Value::Float(value) if rest.is_empty() => Some(*value),
+        toml::Value::Integer(value) if rest.is_empty() => Some(*value as f64),
+        _ => None,
+    }
+}
+
+/// A path as `--set` takes it; names of designs and pools may hold points.
+fn dotted(path: &[&str]) -> String {
+    let quoted = |name: &&str| if name.contains('.') { format!("\"{name}\"") } else { (*name).to_owned() };
+    path.iter().map(quoted).collect::<Vec<_>>().join(".")
 }
 
 /// The price per node, GPU or hour of a pool, and what it is of.

@@ -234,7 +234,7 @@ impl<'a> Vm<'a, '_> {
             return Some(Packing { per_host: 1, vcpus, cpus: host.cpus, gpus: host.gpus, gpus_left: 0 });
         };
         let gpus = shape.gpus.unwrap_or(0);
-        let by_gpus = if gpus > 0 { u64::from(host.gpus / gpus) } else { u64::MAX };
+        let by_gpus = host.gpus.checked_div(gpus).map_or(u64::MAX, u64::from);
         let by_cpus = vcpus / u64::from(shape.cpus.max(1));
         let by_memory = memory / shape.mem_mb.max(1);
         let per_host = by_gpus.min(by_cpus).min(by_memory);
