@@ -111,11 +111,21 @@ fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
     Ok((scenario, only))
 }
 
+/// The file of quotes that a scenario names.
+fn quotes_of(scenario: &str) -> Option<String> {
+    let table: toml::Table = scenario.parse().ok()?;
+    Some(table.get("finance")?.get("quotes")?.as_str()?.to_owned())
+}
+
 /// The directory against which the trace's path leads to a file with the recorded hash: the
-/// manifest's, its parent, the present one, or a sub-directory of the present one.
+/// manifest's, its parent, the present one, or a sub-directory of the present one; where the scenario has quotes, one
+/// that has them too.
 fn find_base(manifest: &Manifest, path: &Path) -> Result<PathBuf, Failure> {
     let here = PathBuf::from(".");
-    let Some(input) = &manifest.input else { return Ok(here) };
+    let quotes = quotes_of(&manifest.scenario);
+    if manifest.input.is_none() && quotes.is_none() {
+        return Ok(here);
+    }
     let beside = path.parent().map_or_else(|| here.clone(), Path::to_path_buf);
     let mut bases = vec![here.clone(), beside.clone(), beside.join("..")];
     let subdirectories = std::fs::read_dir(&here).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -123,6 +133,8 @@ fn find_base(manifest: &Manifest, path: &Path) -> Result<PathBuf, Failure> {
     subdirectories.sort();
     bases.extend(subdirectories);
     let mut changed = None;
+    bases.retain(|base| quotes.as_ref().is_none_or(|quotes| base.join(quotes).is_file()));
+    let Some(input) = &manifest.input else { return Ok(bases.into_iter().next().unwrap_or(here)) };
     for base in bases {
         let trace = base.join(&input.path);
         if trace.is_file() {

@@ -169,8 +169,8 @@ fn swings_line(context: &Context<'_>, outlook: &Outlook) -> Option<String> {
             Some([low, high]) => format!(
                 "{} {} to {}: {} to {}",
                 swing.assumption,
-                swing.values[0],
-                swing.values[2],
+                readable(&swing.values[0]),
+                readable(&swing.values[2]),
                 value_of(key, low, code),
                 value_of(key, high, code)
             ),
@@ -211,7 +211,7 @@ pub(super) fn flip_lines(context: &Context<'_>, outlook: &Outlook) -> Vec<String
                 None => "no design meets the objective".to_owned(),
             };
             let utilization =
-                flip.utilization.map_or_else(String::new, |share| format!(", {} allocated", percent(share)));
+                flip.utilization.map_or_else(String::new, |share| format!(" (use {})", percent(share)));
             format!("{side} {:.2} times the load{utilization}: {winner}", flip.load)
         };
         let below = range.below.as_ref().map(|flip| words(flip, "Below"));
@@ -240,7 +240,7 @@ pub(super) fn flip_lines(context: &Context<'_>, outlook: &Outlook) -> Vec<String
 }
 
 fn swing_line(context: &Context<'_>, swing: &Swing) -> String {
-    let [low, _, high] = &swing.values;
+    let [low, _, high] = swing.values.each_ref().map(|value| readable(value));
     let words = |value: &str, choice: &Option<String>| match choice {
         Some(name) => format!("at {value} “{}”", label(context, name)),
         None => format!("at {value} no design"),
@@ -248,8 +248,8 @@ fn swing_line(context: &Context<'_>, swing: &Swing) -> String {
     format!(
         "{}: {} is chosen, {}.",
         swing.assumption,
-        words(low, &swing.choices[0]),
-        words(high, &swing.choices[1])
+        words(&low, &swing.choices[0]),
+        words(&high, &swing.choices[1])
     )
 }
 
@@ -258,6 +258,14 @@ fn price(amount: f64, currency: &str) -> String {
         format!("{} {currency}", count(amount.round() as u64))
     } else {
         format!("{amount:.2} {currency}")
+    }
+}
+
+/// A value of a setting; large whole numbers in groups.
+pub(super) fn readable(value: &str) -> String {
+    match value.parse::<u64>() {
+        Ok(number) if number >= 10_000 => count(number),
+        _ => value.to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::experiment::pricing::showback;
 use crate::money::Money;
 use crate::report::Context;
 use crate::report::figures::{count, percent};
-use crate::report::verdict::{currency, flip_lines, signed, value_of, words_of};
+use crate::report::verdict::{currency, flip_lines, readable, signed, value_of, words_of};
 
 /// Lines on the first screen; all of them are further down.
 const FLIPS: usize = 5;
@@ -173,7 +173,7 @@ fn swing_table(html: &mut String, context: &Context<'_>, outlook: &Outlook) {
             escape(&swing.assumption)
         )
         .expect("texts take writes");
-        swing.values.iter().for_each(|value| cell(html, value));
+        swing.values.iter().for_each(|value| cell(html, &readable(value)));
         for end in 0..2 {
             cell(html, &swing.figure.map_or("-".to_owned(), |figure| value_of(key, figure[end], code)));
         }
@@ -198,7 +198,8 @@ pub(super) fn tornado(context: &Context<'_>) -> Value {
             let [low, high] = swing.figure?;
             Some(json!({
                 "name": swing.assumption, "low": short(low), "high": short(high), "flips": swing.flips,
-                "texts": [value_of(key, low, code), value_of(key, high, code)], "values": swing.values,
+                "texts": [value_of(key, low, code), value_of(key, high, code)],
+                "values": swing.values.each_ref().map(|value| readable(value)),
             }))
         })
         .collect();

@@ -4,7 +4,7 @@ function waterfall(where, bars, options) {
   const row = 20, gap = 30, rows = used.length + 2;
   const high = bars.length * (rows * row + gap);
   const svg = plot(where, high + 8, options.title);
-  const left = 150, right = svg.plotWidth - 170;
+  const left = 178, right = svg.plotWidth - 170;
   const whole = (bar) => bar.parts.reduce((sum, part) => sum + part.value, 0);
   const most = Math.max(...bars.map(whole), 1e-9);
   const x = (v) => left + v / most * (right - left);
