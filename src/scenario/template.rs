@@ -66,6 +66,9 @@ pub enum TemplateError {
     QuoteWithoutNode(String),
 }
 
+/// The design that stands already.
+const CURRENT: &str = "current";
+
 /// A text in TOML's quotes.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
@@ -112,7 +115,7 @@ pub fn template(answers: &NewAnswers) -> Result<String, TemplateError> {
             );
         }
         Some((path, lines)) => {
-            design(&mut out, "current", &format!("Current: {count} x {name}"), node, count);
+            design(&mut out, CURRENT, &format!("Current: {count} x {name}"), node, count);
             quoted_designs(&mut out, path, lines)?;
         }
     }
@@ -254,6 +257,16 @@ fn design(out: &mut String, name: &str, label: &str, node: &NodeRow, count: u32)
 /// The cost that the catalogue has for the node: bought if it has a price, else rented, else a comment.
 fn cost(out: &mut String, design: &str, node: &NodeRow) {
     let table = format!("design.{design}.pool.main.cost");
+    if design == CURRENT {
+        put(
+            out,
+            format_args!(
+                "[{table}.owned]\nprice-per-node = 0            # paid for already; else what it cost\n\
+                 # staff-fte = 0.5             # what else it costs: colocation-per-kw-month, support-share, ...\n"
+            ),
+        );
+        return;
+    }
     let years = catalogue::figure(PriceKind::Depreciation);
     if let Some(price) = catalogue::owned_node(&node.node) {
         put(
