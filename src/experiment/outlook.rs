@@ -35,6 +35,9 @@ pub use money::DesignFlow;
 /// What becomes of the verdict.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outlook {
+    /// The design that is chosen on the single history that the outlook is computed on; the verdict of replicas can be
+    /// another. `None` where none meets the objective there.
+    pub choice: Option<String>,
     /// Money over the plan, design by design; `None` without a plan or without costs.
     pub flows: Option<Vec<DesignFlow>>,
     /// The month in which each design misses the objective; `None` without growth.
@@ -120,6 +123,7 @@ pub fn outlook(
         .and_then(|finance: &FinanceSpec| money::flows(finance, &scenario.compare.baseline, results));
     let Some(objective) = &scenario.objective else {
         let only_money = |flows| Outlook {
+            choice: None,
             flows: Some(flows),
             growth: None,
             load: None,
@@ -130,6 +134,7 @@ pub fn outlook(
     };
     let asked = Asked { scenario, objective, loaded, results, interrupted };
     Ok(Some(Outlook {
+        choice: asked.name(asked.choice(&asked.own())),
         flows,
         growth: load::growth(&asked)?,
         load: load::range(&asked)?,

@@ -204,6 +204,15 @@ fn growth_lines(context: &Context<'_>, outlook: &Outlook) -> Vec<String> {
 /// What would flip the verdict: load, price, assumptions.
 pub(super) fn flip_lines(context: &Context<'_>, outlook: &Outlook) -> Vec<String> {
     let mut lines = Vec::new();
+    let judged = context.decision.and_then(|decision| decision.judgement.as_ref());
+    if let Some(judgement) = judged.filter(|judgement| judgement.choice != outlook.choice) {
+        let there = match &outlook.choice {
+            Some(name) => format!("“{}” is chosen", label(context, name)),
+            None => "no design meets the objective".to_owned(),
+        };
+        let than = if judgement.choice.is_some() { ", against the verdict over all histories" } else { "" };
+        lines.push(format!("On the first history alone, which all of this is computed on, {there}{than}."));
+    }
     if let Some(range) = &outlook.load {
         let words = |flip: &LoadFlip, side: &str| {
             let winner = match &flip.choice {

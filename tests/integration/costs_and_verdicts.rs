@@ -245,6 +245,8 @@ fn the_month_in_which_growth_breaks_a_design_is_where_its_load_does() {
     assert!(!meets(load), "in month {month}");
     assert!(meets(libm::pow(1.25, (month as f64 - 1.0) / 12.0)), "a month before");
 
+    assert_eq!(now["outlook"]["choice"], now["verdict"]["choice"], "without replicas it is the same");
+
     // Beyond the load at which the verdict flips it is the other one.
     let flip = &now["outlook"]["load"]["below"];
     let load = flip["load"].as_f64().unwrap();

@@ -11,6 +11,7 @@ use super::{Asked, OutlookError};
 use crate::cost::CostTerms;
 use crate::experiment::pricing::cost_of;
 use crate::experiment::replicas::{Figures, figures};
+use crate::experiment::verdict::{meets, shown};
 use crate::money::Money;
 use crate::scenario::catalogue::virtualization;
 use crate::scenario::{Design, Scenario};
@@ -71,7 +72,8 @@ fn repriced(asked: &Asked<'_>, designs: &[Design]) -> Result<Vec<Figures>, Outlo
 pub(super) fn swings(asked: &Asked<'_>) -> Result<Vec<Swing>, OutlookError> {
     let own = asked.own();
     let now = asked.choice(&own);
-    let subject = now.unwrap_or(0);
+    let judged: Vec<Figures> = asked.results.iter().map(shown).collect();
+    let subject = now.or_else(|| asked.choice(&judged)).unwrap_or(0);
     let mut found = Vec::new();
     for group in groups(asked.scenario) {
         let at = |value: f64| -> Result<Vec<Figures>, OutlookError> {
@@ -328,7 +330,7 @@ pub(super) fn prices(asked: &Asked<'_>) -> Result<Vec<PriceFlip>, OutlookError> 
     let own = asked.own();
     let Some(choice) = asked.choice(&own).filter(|_| key.starts_with("cost.")) else { return Ok(Vec::new()) };
     let decisive = |at: usize| own[at].get(key).copied();
-    let meeting = |at: &usize| super::super::verdict::meets(&own[*at], &asked.objective.require);
+    let meeting = |at: &usize| meets(&own[*at], &asked.objective.require);
     let next =
         (0..own.len()).filter(|at| *at != choice).filter(meeting).filter_map(|at| Some((at, decisive(at)?)));
     let next = next.min_by(|a, b| a.1.total_cmp(&b.1));
