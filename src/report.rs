@@ -59,10 +59,22 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
-    /// GPUs are shared.
+    /// GPUs are shared; tenants and deadlines count where a design routes jobs by them.
     fn columns_without_effect(&self) -> Vec<&'a str> {
         let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
         let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
-        unused.filter(|column| !(shares && *column == "gpu_util")).collect()
+        let routes = || self.results.iter().flat_map(|result| &result.design.routes);
+        let kept = || self.results.iter().flat_map(|result| &result.design.pools);
+        let tenants =
+            routes().any(|route| route.tenant.is_some()) || kept().any(|pool| pool.tenants.is_some());
+        let deadlines = routes().any(|route| route.deadline_within.is_some());
+        unused
+            .filter(|column| match *column {
+                "gpu_util" => !shares,
+                "tenant" => !tenants,
+                "deadline_s" => !deadlines,
+                _ => true,
+            })
+            .collect()
     }
 }

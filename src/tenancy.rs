@@ -160,6 +160,14 @@ impl PoolTenancy {
         }
     }
 
+    /// Whether nothing but the access method stands between a job and its node.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let alone =
+            |packing: Packing| packing.per_host == 1 && packing.gpus_left == 0 && !packing.overcommits();
+        Self { overhead: Overhead::NONE, ..self.clone() }.is_plain() && self.packing.is_none_or(alone)
+    }
+
     /// Whether jobs run here as on bare metal, alone.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -181,6 +189,13 @@ pub struct ClassProfile {
     pub uses: Uses,
 }
 
+/// Speed in parts of 10^9 of a job that takes `slowdown` times as long; never zero.
+#[must_use]
+pub fn parts_of(slowdown: f64) -> u64 {
+    const ONE: u64 = 1_000_000_000;
+    (libm::round(1.0 / slowdown * ONE as f64) as u64).clamp(1, ONE)
+}
+
 /// The tenancies of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunTenancy {
@@ -193,6 +208,14 @@ pub struct RunTenancy {
 }
 
 impl RunTenancy {
+    /// Speed of a job with so many GPUs on so many nodes of a pool, alone there, in parts of 10^9 of that on bare
+    /// metal; never zero.
+    #[must_use]
+    pub fn delivered(&self, job: JobId, pool: PoolId, (gpus, nodes): (u32, u32), seed: u64) -> u64 {
+        let shares = self.profile(job).shares.at(gpus, nodes);
+        parts_of(self.pools[pool].overhead.slowdown(&shares, seed, job))
+    }
+
     /// The profile of a job.
     #[must_use]
     pub fn profile(&self, job: JobId) -> &ClassProfile {

@@ -13,6 +13,7 @@
 //!
 //! Each source's own definitions of metrics are used, even where they differ from the rest of the crate.
 
+pub mod claims;
 pub mod document;
 pub mod fgd;
 pub mod mig;

@@ -38,6 +38,7 @@ mod integration {
     mod slurm_policy;
     mod slurm_recordings;
     mod sweeps;
+    mod tenancy;
     mod terminal;
     mod terminal_table;
     mod theory;

@@ -24,6 +24,7 @@ use crate::validation::{self, Section, document, fgd, muri};
   windtunnel validate                 all parts, side by side
   windtunnel validate mig --check     exit 1 if a figure is outside its tolerance
   windtunnel validate --write         write VALIDATION.md
+  windtunnel validate --claims        what articles claim about VMs, each put to a run
   windtunnel validate fgd --nodes nodes.csv --pods pods.csv --json
   windtunnel validate muri --trace trace.csv --cluster cluster.csv
 
@@ -34,6 +35,9 @@ pub(super) struct ValidateArgs {
     part: Option<Part>,
     #[command(flatten)]
     held: Held,
+    /// What articles for buyers claim about virtual and bare GPUs, each claim put to a run.
+    #[arg(long, conflicts_with_all = ["write", "check"])]
+    claims: bool,
     /// Write all parts to this file; default VALIDATION.md.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "VALIDATION.md")]
     write: Option<PathBuf>,
@@ -98,8 +102,23 @@ struct MuriArgs {
     held: Held,
 }
 
+/// The table of claims.
+fn claims(common: &Common) -> Result<(), Failure> {
+    let claims = validation::claims::validate();
+    let mut out = io::stdout().lock();
+    if common.json {
+        writeln!(out, "{}", json!({ "claims": claims }))?;
+    } else {
+        write!(out, "{}", validation::claims::table(&claims))?;
+    }
+    Ok(())
+}
+
 pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failure> {
     let watch = Stopwatch::start("validating", common.quiet);
+    if args.claims {
+        return claims(common);
+    }
     let shared = validation::shared_folder();
     let (sections, held) = match &args.part {
         Some(Part::Fgd(FgdArgs { nodes: Some(nodes), pods: Some(pods), seeds, strict, .. })) => {

@@ -30,7 +30,7 @@ pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTa
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 pub use tenancy::{
     BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, JobSharesTable, MaintenanceTable,
-    NoiseTable, OverheadLevel, OverheadTable, VmAccess, VmNic, VmShapeTable, VmTable,
+    NoiseTable, OverheadLevel, OverheadTable, SliceScheduler, VmAccess, VmNic, VmShapeTable, VmTable,
 };
 
 /// Named tables in the order in which they are declared.

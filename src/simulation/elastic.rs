@@ -148,7 +148,8 @@ impl ElasticPools {
                 }
             }
             State::Idle if is_wanted => pool.watch_idle(at, now, calendar),
-            State::Idle if pool.up() > pool.spec.min as usize => {
+            // Those of the minimum are always there.
+            State::Idle if at >= pool.spec.min as usize => {
                 facts.elastic[pool.id].given_back += 1;
                 pool.hold(at, SimTime::MAX, floor)?;
                 pool.end_usage(at, now, facts);
@@ -249,10 +250,6 @@ impl Pool {
 
     fn count(&self, of: impl Fn(&State) -> bool) -> usize {
         self.states.iter().filter(|state| of(state)).count()
-    }
-
-    fn up(&self) -> usize {
-        self.count(|state| matches!(state, State::Idle | State::Busy))
     }
 
     fn whole(&self, at: usize) -> Allocation {

@@ -20,7 +20,7 @@ use crate::cluster::{Allocation, Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::tenancy::{HostNoise, PoolTenancy, RunTenancy, Shares, Start, Uses};
+use crate::tenancy::{HostNoise, PoolTenancy, RunTenancy, Shares, Start, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 
 /// Full speed.
@@ -215,7 +215,7 @@ impl<'w> Guests<'w> {
         let profile = self.spec.profile(arrival.job);
         let shares = profile.shares.at(arrival.asked.gpus, allocation.len() as u32);
         let own = tenancy.overhead.slowdown(&shares, self.seed, arrival.job);
-        let alone = if arrival.is_session { ONE } else { delivered(own) };
+        let alone = if arrival.is_session { ONE } else { parts_of(own) };
         let boot = self.boot(tenancy.start, arrival.job);
         let runs_from = now + boot;
         let guest = Guest {
@@ -384,7 +384,7 @@ impl<'w> Guests<'w> {
             return guest.alone;
         }
         let worst = guest.stays.iter().map(|stay| self.on_host(slot, guest, stay)).fold(1.0, f64::max);
-        delivered(guest.own * worst).min(guest.alone)
+        parts_of(guest.own * worst).min(guest.alone)
     }
 
     /// The factor of one host on a job: strangers x its own neighbours.
@@ -412,11 +412,6 @@ impl<'w> Guests<'w> {
         }
         caused * host.noise.as_ref().map_or(1.0, |noise| noise.factor())
     }
-}
-
-/// Speed in parts of 10^9 of a job that takes `slowdown` times as long; never zero.
-fn delivered(slowdown: f64) -> u64 {
-    (libm::round(1.0 / slowdown * ONE as f64) as u64).clamp(1, ONE)
 }
 
 impl Guest {

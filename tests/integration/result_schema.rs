@@ -24,11 +24,19 @@ fn spread(name: &str) -> Vec<String> {
     inside.split(',').flat_map(|one| spread(&format!("{before}{one}{after}"))).collect()
 }
 
+const SHIPPED: [&str; 6] = [
+    "whole-gpus.toml",
+    "hpc-small.toml",
+    "slurm.toml",
+    "training-policies.toml",
+    "mig.toml",
+    "vm-noise.toml",
+];
+
 #[test]
 fn tables_have_the_columns_of_their_schema() {
     let directory = tempfile::tempdir().unwrap();
-    for scenario in ["whole-gpus.toml", "hpc-small.toml", "slurm.toml", "training-policies.toml", "mig.toml"]
-    {
+    for scenario in SHIPPED {
         let compared = Compared::shipped(scenario);
         let context = compared.context();
         report::write_results(&context, &Manifest::new(&context, None), directory.path()).unwrap();
@@ -53,14 +61,7 @@ fn tables_have_the_columns_of_their_schema() {
 fn the_summary_has_the_keys_of_its_schema() {
     let described: BTreeSet<String> = names("summary.json").iter().flat_map(|name| spread(name)).collect();
     let mut found = BTreeSet::new();
-    for scenario in [
-        "whole-gpus.toml",
-        "hpc-small.toml",
-        "slurm.toml",
-        "training-policies.toml",
-        "mig.toml",
-        "two-quotes.toml",
-    ] {
+    for scenario in SHIPPED {
         let compared = Compared::shipped(scenario);
         keys("", &report::designs_json(&compared.context()), &mut found);
     }

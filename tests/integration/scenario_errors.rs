@@ -156,8 +156,9 @@ snapshots! {
     conservative_on_shared_gpus: metal("sharing = \"mps\"").replace("[policy.easy]", "[policy.conservative]"), [];
     slice_law_out_of_range: format!("{GOOD}\n[slice-law.training]\nhost = 1.2\n"), [];
     slice_law_of_no_family: format!("{GOOD}\n[slice-law.training]\nfamily = \"ResNet-51\"\n"), [];
-    vm_not_yet: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nhypervisor = \"kvm\""), [];
-    containers_not_yet: spoiled("tenancy.bare-metal", "tenancy.containers"), [];
+    vm_without_passthrough: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"passthrough\"\nhypervisor = \"esxi\""), [];
+    vm_factor_below_one: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\noverhead = { compute = 0.9 }"), [];
+    route_to_no_pool: format!("{GOOD}\n[design.metal.route.large]\ngpus-min = 8\npools = [\"mian\"]\n"), [];
     unknown_baseline: spoiled("baseline = \"metal\"", "baseline = \"metall\""), [];
     no_price_in_the_catalogue: spoiled("cost.rented", "cost.owned"), [];
     no_rent_in_the_catalogue: spoiled("L40S-48GB", "A30-24GB"), [];

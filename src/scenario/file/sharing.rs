@@ -108,6 +108,8 @@ pub enum CoLocation {
     FixedShare,
     /// Jobs run at full speed until their uses of the GPU sum to more than one.
     Saturation,
+    /// Jobs have equal turns of the GPU; a turn that a job does not use is lost.
+    EqualShare,
     /// Measured slowdowns of pairs (catalogue `interference`), by the class's `family`.
     Pairs,
 }

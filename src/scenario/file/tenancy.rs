@@ -28,6 +28,12 @@ pub struct VmTable {
     /// Default kvm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypervisor: Option<Hypervisor>,
+    /// Who gets the GPU when, among time-sliced vGPUs; default best-effort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SliceScheduler>,
+    /// Layouts of a host's GPUs for MIG-backed vGPUs, as on bare metal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_layouts: Option<Vec<super::MigLayoutTable>>,
     /// How the network reaches the VM; default sr-iov.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nic: Option<VmNic>,
@@ -72,6 +78,10 @@ pub enum VmAccess {
     Passthrough,
     /// A vGPU with the whole frame buffer.
     VgpuFull,
+    /// vGPUs that take turns on a GPU; jobs ask for theirs by `gpu_milli`.
+    VgpuTimeSliced,
+    /// vGPUs on the MIG instances of a fixed layout.
+    VgpuMig,
 }
 
 impl VmAccess {
@@ -81,6 +91,8 @@ impl VmAccess {
         match self {
             Self::Passthrough => "passthrough",
             Self::VgpuFull => "vgpu-full",
+            Self::VgpuTimeSliced => "vgpu-time-sliced",
+            Self::VgpuMig => "vgpu-mig",
         }
     }
 }
@@ -107,6 +119,18 @@ impl Hypervisor {
             Self::HyperV => "hyper-v",
         }
     }
+}
+
+/// Who gets the GPU when, among time-sliced vGPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SliceScheduler {
+    /// Whoever has work: idle time of others is lent.
+    BestEffort,
+    /// Equal turns of those that are there.
+    EqualShare,
+    /// The share of the vGPU's size, whether others use theirs or not.
+    FixedShare,
 }
 
 /// How the network reaches a VM.

@@ -1,6 +1,6 @@
 //! How the GPUs of each pool are shared, and the laws of speed on parts of them.
 
-use super::Notes;
+use super::{Notes, tenancy};
 use crate::cluster::ClusterSpec;
 use crate::cluster::cards::{CardMode, CardPool, LayoutChange, MigPool};
 use crate::cluster::mig::{Asked, GpuModel, Layout, SliceLaw, find_model};
@@ -60,8 +60,13 @@ pub(super) fn complete(
             let node = &design.cluster.pools[at].node;
             let memory = memory_mib(node.gpu_type.as_deref(), terms.gpu_memory_gb);
             design.sharing.cards[at].memory_mib = memory;
-            let Some(TenancyTable::BareMetal(options)) = &mut pool.tenancy else { continue };
-            let path = ["design", design.name.as_str(), "pool", name.as_str(), "tenancy", "bare-metal"];
+            let mut of_vm = BareMetalTable::default();
+            let (kind, options) = match &mut pool.tenancy {
+                Some(TenancyTable::BareMetal(options)) => ("bare-metal", options),
+                Some(TenancyTable::Vm(vm)) if tenancy::shares_gpus(vm, &mut of_vm) => ("vm", &mut of_vm),
+                _ => continue,
+            };
+            let path = ["design", design.name.as_str(), "pool", name.as_str(), "tenancy", kind];
             let mut view =
                 PoolOptions { notes, path, gpus: node.capacity.gpus, gpu: node.gpu_type.as_deref() };
             let (mode, times, co_location) = view.resolve(options);
@@ -288,6 +293,7 @@ impl<'a> PoolOptions<'a, '_> {
         let path = self.at("co-location");
         match self.notes.or_convention(&mut table.co_location, usual, word, &path) {
             CoLocation::FixedShare => shared::CoLocation::FixedShare,
+            CoLocation::EqualShare => shared::CoLocation::EqualShare,
             CoLocation::Pairs => shared::CoLocation::Pairs,
             CoLocation::Saturation => {
                 let path = self.at("co-location-loss");

@@ -5,8 +5,9 @@ use crate::cluster::NodeSpec;
 use crate::diagnostic::Diagnostic;
 use crate::scenario::catalogue::{self, virtualization};
 use crate::scenario::file::{
-    BareMetalTable, BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, MaintenanceTable,
-    NoiseTable, OverheadLevel, OverheadTable, PoolTable, TenancyTable, VmAccess, VmNic, VmTable,
+    BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor,
+    MaintenanceTable, Mig, NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler,
+    TenancyTable, VmAccess, VmNic, VmTable,
 };
 use crate::scenario::structure::dotted;
 use crate::tenancy::{
@@ -180,11 +181,21 @@ impl<'a> Vm<'a, '_> {
         let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
         self.check_gpus(access, hypervisor, &host, gpus_in_vm);
         let path = self.at("nvlink");
-        let nvlink = self.notes.or_convention(&mut table.nvlink, true, true, &path);
+        let is_whole = matches!(access, VmAccess::Passthrough | VmAccess::VgpuFull);
+        if table.nvlink == Some(true) && !is_whole {
+            let by = if access == VmAccess::VgpuMig { "mig-vgpu-nvswitch" } else { "vgpu-nvswitch" };
+            self.refuse(by, "nvlink", "write `nvlink = false`");
+        }
+        let nvlink = self.notes.or_convention(&mut table.nvlink, is_whole, is_whole, &path);
+        self.check_slices(table, access);
         let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
         let overhead = self.overhead(overhead, access, hypervisor, nic, nvlink);
         let path = self.at("contention");
-        let level = or_typical(self.notes, &mut table.contention, &path);
+        let level = if is_whole {
+            or_typical(self.notes, &mut table.contention, &path)
+        } else {
+            self.notes.or_convention(&mut table.contention, ContentionLevel::Off, "off", &path)
+        };
         let path = self.at("noise");
         let noise = table.noise.as_mut().and_then(|table| noise(self.notes, table, &path));
         let path = self.at("boot");
@@ -214,6 +225,22 @@ impl<'a> Vm<'a, '_> {
             start,
             elastic,
             maintenance,
+        }
+    }
+
+    /// Refuses settings of slices and layouts where there are none.
+    fn check_slices(&mut self, table: &mut VmTable, access: VmAccess) {
+        if access == VmAccess::VgpuTimeSliced {
+            let path = self.at("slices");
+            let usual = SliceScheduler::BestEffort;
+            self.notes.or_convention(&mut table.slices, usual, "best-effort", &path);
+        } else if table.slices.is_some() {
+            self.refuse("slices-need-time-slicing", "slices", "leave out `slices`");
+        }
+        if table.mig_layouts.is_some() && access != VmAccess::VgpuMig {
+            let path = self.at("mig-layouts");
+            let help = "write `access = \"vgpu-mig\"`, or leave it out";
+            self.notes.error_help("W0243", &path, "`mig-layouts` has no effect here", help);
         }
     }
 
@@ -433,6 +460,26 @@ impl<'a> Vm<'a, '_> {
     }
 }
 
+/// Whether the GPUs of a VM pool are given out in parts; `options` then says how, as of bare metal.
+pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
+    match vm.access {
+        Some(VmAccess::VgpuMig) => {
+            options.mig = Some(Mig::Static);
+            options.mig_layouts.clone_from(&vm.mig_layouts);
+        }
+        Some(VmAccess::VgpuTimeSliced) => {
+            options.sharing = Some(Sharing::TimeSlices);
+            options.co_location = Some(match vm.slices.unwrap_or(SliceScheduler::BestEffort) {
+                SliceScheduler::BestEffort => CoLocation::Saturation,
+                SliceScheduler::EqualShare => CoLocation::EqualShare,
+                SliceScheduler::FixedShare => CoLocation::FixedShare,
+            });
+        }
+        Some(VmAccess::Passthrough | VmAccess::VgpuFull) | None => return false,
+    }
+    true
+}
+
 /// Tells of pools whose tenancy the policy, or the engine for shared GPUs, cannot run.
 pub(super) fn check_policy(
     notes: &mut Notes<'_>,
@@ -463,10 +510,12 @@ pub(super) fn check_policy(
                     format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
                 let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
                 notes.error_help("W0219", &path, message, help);
-            } else if design.shares_gpus && !terms.tenancy.is_plain() {
-                let message =
-                    "pools that are not bare metal beside pools that share GPUs are not in this version";
-                notes.error_help("W0219", &path, message, "put them into scenarios of their own");
+            } else if design.shares_gpus && !terms.tenancy.is_constant() {
+                let message = "in a scenario about parts of GPUs, VMs stand ready on hosts of their own: no shape, \
+                               overcommit, boot, contention, noise, elastic or maintenance in this version";
+                let help = "write `contention = \"off\"` and leave out the others, or put the pool into a scenario \
+                            without parts of GPUs";
+                notes.error_help("W0219", &path, message, help);
             }
         }
     }

@@ -7,6 +7,8 @@
 //! - [`CoLocation::FixedShare`]: the three-number law with the share as part of both; neighbours do not matter.
 //! - [`CoLocation::Saturation`]: min(1, 1/U) (1 - k (m - 1)), where U sums what the m jobs of the GPU would use
 //!   of it alone (recorded use, else the class's), and k is the loss for each further job.
+//! - [`CoLocation::EqualShare`]: min(1, 1/(m u)) where u is what the job would use alone: each of the m jobs has
+//!   an m-th of the time.
 //! - [`CoLocation::Pairs`]: the product over neighbours of 1 / slowdown(victim, aggressor), as measured.
 //!
 //! A job on several GPUs runs at the slowest. Sessions take their wall time whatever they have.
@@ -65,6 +67,8 @@ pub enum CoLocation {
         /// Loss for each further job.
         loss: f64,
     },
+    /// Equal turns.
+    EqualShare,
     /// Measured pairs.
     Pairs,
 }
@@ -184,6 +188,10 @@ impl Speeds {
                 let fair = if total > 1.0 { 1.0 / total } else { 1.0 };
                 fair * (1.0 - loss * others.len() as f64)
             }
+            CoLocation::EqualShare => {
+                let wanted = victim.use_alone * (others.len() + 1) as f64;
+                if wanted > 1.0 { 1.0 / wanted } else { 1.0 }
+            }
             CoLocation::Pairs => {
                 let pair = |other: &Resident| self.rules.pairs.of(victim.law.family, other.law.family);
                 others.iter().map(pair).fold(1.0, |speed, slowdown| speed / slowdown)
@@ -237,6 +245,8 @@ mod tests {
         assert_eq!(beside(saturation, 0), SPEED_ONE);
         assert_eq!(beside(saturation, 1), 833_333_333);
         assert_eq!(beside(CoLocation::Saturation { loss: 0.1 }, 1), 750_000_000);
+        assert_eq!(beside(CoLocation::EqualShare, 0), SPEED_ONE);
+        assert_eq!(beside(CoLocation::EqualShare, 3), 416_666_667);
         assert_eq!(beside(CoLocation::Pairs, 2), 640_000_000);
         assert_eq!(beside(CoLocation::FixedShare, 5), SPEED_ONE);
         // A standstill is not possible, whatever the loss.

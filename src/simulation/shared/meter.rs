@@ -14,6 +14,7 @@ use crate::time::SimTime;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct JobLevels {
     pub(super) productive: i128,
+    pub(super) virtualization: i128,
     pub(super) neighbours: i128,
     pub(super) slack: i128,
     pub(super) held_idle: i128,
@@ -27,6 +28,7 @@ pub(super) struct JobLevels {
 impl JobLevels {
     fn add(&mut self, other: &Self, sign: i128) {
         self.productive += sign * other.productive;
+        self.virtualization += sign * other.virtualization;
         self.neighbours += sign * other.neighbours;
         self.slack += sign * other.slack;
         self.held_idle += sign * other.held_idle;
@@ -36,7 +38,7 @@ impl JobLevels {
     }
 
     fn gpus(&self) -> i128 {
-        self.productive + self.neighbours + self.slack + self.held_idle + self.startup
+        self.productive + self.virtualization + self.neighbours + self.slack + self.held_idle + self.startup
     }
 }
 
@@ -179,6 +181,7 @@ impl SharedMeter {
             let jobs = &level.jobs;
             row.gpu.installed += span * level.gpus;
             row.gpu.productive += span * jobs.productive;
+            row.gpu.virtualization += span * jobs.virtualization;
             row.gpu.neighbours += span * jobs.neighbours;
             row.gpu.slack += span * jobs.slack;
             row.gpu.stranded += span * level.stranded;

@@ -8,18 +8,19 @@ use super::meter::SharedMeter;
 use super::work::{Ask, Work};
 use super::{CardHolding, SharedFacts};
 use crate::cluster::cards::CardAllocation;
-use crate::cluster::{Allocation, Conflict, Grant};
+use crate::cluster::{Allocation, Amounts, Conflict, Grant};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::Pending;
 use crate::scheduler::shared::demand::Reference;
 use crate::scheduler::shared::floor::CardFloor;
-use crate::scheduler::shared::{CardStart, LayoutTimes, SharedScheduler, SharedSetup};
+use crate::scheduler::shared::{CardStart, LayoutTimes, SPEED_ONE, SharedScheduler, SharedSetup};
 use crate::scheduler::sharing::TypicalMix;
 use crate::simulation::holds::{Holds, Released};
 use crate::simulation::meter::IdleCause;
 use crate::simulation::model::recorded_end;
 use crate::simulation::{JobRecord, JobState, Outcome, RunError, RunOptions, WatchRow};
+use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::{JobFlags, Workload};
 
@@ -69,6 +70,8 @@ pub(super) struct SharedBatch<'w> {
     passes: u64,
     pub(super) conflict: Option<Conflict>,
     last: SimTime,
+    tenancy: Option<&'w RunTenancy>,
+    seed: u64,
 }
 
 impl<'w> SharedBatch<'w> {
@@ -117,6 +120,8 @@ impl<'w> SharedBatch<'w> {
             passes: 0,
             conflict: None,
             last: workload.first_submit(),
+            tenancy: options.tenancy,
+            seed: options.seed,
         }
     }
 
@@ -236,6 +241,7 @@ impl<'w> SharedBatch<'w> {
                 Some((recorded, speeds)) => speeds.on(job, pool).time_of(recorded.jobs[job].run),
             },
             reference: self.scheduler.speeds().reference(row, fit.reference),
+            delivered: self.delivered(job, pool, &fit.asked, allocation.len() as u32),
             util_milli: self.workload.recorded.get(job).gpu_util_milli,
         };
         let spec = self.floor.ledger().spec(pool);
@@ -249,6 +255,15 @@ impl<'w> SharedBatch<'w> {
             calendar.set(Timer::Ready(slot), now + delay, Phase::Release);
         } else {
             self.run(slot, now, calendar);
+        }
+    }
+
+    /// Speed under the access method of a pool, in parts of 10^9.
+    fn delivered(&self, job: JobId, pool: PoolId, asked: &Amounts, nodes: u32) -> u64 {
+        let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
+        match self.tenancy {
+            Some(tenancy) if !is_session => tenancy.delivered(job, pool, (asked.gpus, nodes), self.seed),
+            _ => SPEED_ONE,
         }
     }
 
@@ -430,7 +445,7 @@ impl<'w> SharedBatch<'w> {
             slurm: None,
             preemptive: None,
             shared: Some(Box::new(self.facts)),
-            tenancy: None,
+            tenancy: self.tenancy.map(|_| Box::default()),
         }
     }
 

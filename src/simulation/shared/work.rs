@@ -49,6 +49,8 @@ pub(super) struct Ask {
     pub(super) run: SimDuration,
     /// Speed on what the run time was measured on.
     pub(super) reference: u64,
+    /// Speed under the access method of the pool, in parts of 10^9 of that on bare metal.
+    pub(super) delivered: u64,
     /// Thousandths of its GPUs that it used where it was measured.
     pub(super) util_milli: Option<u16>,
 }
@@ -82,7 +84,7 @@ impl Work {
             .flat_map(|grant| grant.devices.iter().map(|device| (grant.node, *device)))
             .collect();
         let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
-        let alone = allocation.iter().map(on).min().unwrap_or(SPEED_ONE);
+        let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
         let mut placed = Slot {
@@ -192,8 +194,18 @@ impl Work {
                 others.filter_map(|other| self.slots[*other as usize].as_ref().map(|s| s.resident)).collect();
             scheduler.speeds().beside(&row.resident, &others, row.pool.index())
         };
-        row.cards().iter().map(on_card).min().unwrap_or(SPEED_ONE).min(row.alone)
+        let beside = row.cards().iter().map(on_card).min().unwrap_or(SPEED_ONE);
+        under(beside, row.ask.delivered).min(row.alone)
     }
+}
+
+/// `speed` under an access method that delivers so much; never zero.
+fn under(speed: u64, delivered: u64) -> u64 {
+    if delivered == SPEED_ONE {
+        return speed;
+    }
+    let parts = u128::from(speed) * u128::from(delivered) / u128::from(SPEED_ONE);
+    u64::try_from(parts.max(1)).expect("it is at most the speed")
 }
 
 impl Slot {
@@ -237,6 +249,9 @@ impl Slot {
         if self.is_running {
             levels.slack = self.ask.gpu_units.map_or(0, |asked| (units - i128::from(asked)).max(0));
             let rest = units - levels.slack;
+            let one = i128::from(SPEED_ONE);
+            levels.virtualization = rest * (one - i128::from(self.ask.delivered)) / one;
+            let rest = rest - levels.virtualization;
             let (alone, speed) = (i128::from(self.alone), i128::from(self.speed));
             levels.neighbours = rest * (alone - speed) / alone;
             let rest = rest - levels.neighbours;

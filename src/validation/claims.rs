@@ -1,0 +1,191 @@
+//! What articles for buyers claim about virtual and bare GPUs, each claim put to a run.
+//!
+//! A [`Claim`] has a scenario (an inline design and a handful of jobs), the figures that came out, and a verdict
+//! worked out from them: reproduced, only if something holds, refuted, or pending where this version has no
+//! model for it. No verdict is written down. Numbers are those of the list of claims that the project was
+//! started with; S0 to S4 are five articles of 2025 and 2026:
+//!
+//! S0 When to move from GPU VMs to bare metal; S1 How to choose between bare metal GPUs and virtual GPUs;
+//! S2 Why bare metal GPU servers are the backbone of the AI revolution (Hostrunway); S3 Bare metal against
+//! virtualized GPU cloud; S4 Bare metal against virtualized AI infrastructure (OneSource Cloud).
+
+mod growth;
+mod hosts;
+mod overhead;
+mod stage;
+
+use serde::Serialize;
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The runs show it.
+    Reproduced,
+    /// The runs show it under a condition.
+    OnlyIf(String),
+    /// The runs show otherwise.
+    Refuted(String),
+    /// Nothing here can tell yet.
+    Pending(String),
+}
+
+impl Verdict {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Reproduced => "reproduced".to_owned(),
+            Self::OnlyIf(what) => format!("only if {what}"),
+            Self::Refuted(why) => format!("refuted: {why}"),
+            Self::Pending(why) => format!("pending: {why}"),
+        }
+    }
+
+    /// Reproduced if it holds, refuted otherwise.
+    pub(crate) fn of(holds: bool, otherwise: impl Into<String>) -> Self {
+        if holds { Self::Reproduced } else { Self::Refuted(otherwise.into()) }
+    }
+}
+
+/// A claim and what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// Numbers in the list.
+    pub numbers: &'static str,
+    /// Article.
+    pub article: &'static str,
+    /// In short.
+    pub says: &'static str,
+    /// What was run.
+    pub run: &'static str,
+    /// What came out: name and value.
+    pub figures: Vec<(String, f64)>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// Runs the scenarios of all claims.
+///
+/// # Panics
+/// If a scenario of a claim is wrong, which a test excludes.
+#[must_use]
+pub fn validate() -> Vec<Claim> {
+    let mut claims = overhead::claims();
+    claims.extend(hosts::claims());
+    claims.extend(growth::claims());
+    claims.extend(pending());
+    let first = |claim: &Claim| {
+        claim.numbers.split([',', '-']).next().and_then(|n| n.trim().parse::<u32>().ok()).unwrap_or(u32::MAX)
+    };
+    claims.sort_by_key(first);
+    claims
+}
+
+/// What this version cannot say.
+fn pending() -> Vec<Claim> {
+    [
+        ("8", "S0", "high sustained use is the sign to leave VMs", "needs bills of VMs"),
+        (
+            "30",
+            "S1",
+            "bare metal can be used to 90 % but wastes idle time",
+            "use follows the queue, not the tenancy: needs a load",
+        ),
+        ("9", "S0", "latency-sensitive work benefits from bare metal", "needs requests (services)"),
+        ("27", "S1", "bare metal answers within a millisecond", "needs requests (services)"),
+        (
+            "36",
+            "S1",
+            "vGPU scheduling can add delays",
+            "decisions take no time under the policies that know VMs",
+        ),
+        ("44", "S2", "an H100 has 3,958 TOPS in FP8", "the catalogue has no FP8 peak to check"),
+        (
+            "45",
+            "S2",
+            "well-tuned training reaches 90-97 % of peak on metal, 65-80 % in VMs",
+            "no model of FLOPs",
+        ),
+        (
+            "49",
+            "S2",
+            "utilization of 97 % on metal, 70 % at most in VMs, savings of 40 %",
+            "needs bills of VMs",
+        ),
+        (
+            "103",
+            "S4",
+            "metal with MIG gives utilization and near-native speed",
+            "see scenarios/mig-utilization.toml; \
+          VMs beside it need the engine for shared GPUs with hosts",
+        ),
+    ]
+    .into_iter()
+    .map(|(numbers, article, says, why)| Claim {
+        numbers,
+        article,
+        says,
+        run: "none",
+        figures: Vec::new(),
+        verdict: Verdict::Pending(why.to_owned()),
+    })
+    .collect()
+}
+
+/// The table as text.
+#[must_use]
+pub fn table(claims: &[Claim]) -> String {
+    let mut text = String::new();
+    for claim in claims {
+        text += &format!("{:>7}  {}  {}\n", claim.numbers, claim.article, claim.says);
+        text += &format!("         {}\n", claim.verdict.words());
+        if !claim.figures.is_empty() {
+            let figures: Vec<String> =
+                claim.figures.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
+            text += &format!("         {}: {}\n", claim.run, figures.join("; "));
+        }
+    }
+    let count = |of: fn(&Verdict) -> bool| claims.iter().filter(|claim| of(&claim.verdict)).count();
+    text += &format!(
+        "\n{} claims: {} reproduced, {} only under a condition, {} refuted, {} pending\n",
+        claims.len(),
+        count(|v| matches!(v, Verdict::Reproduced)),
+        count(|v| matches!(v, Verdict::OnlyIf(_))),
+        count(|v| matches!(v, Verdict::Refuted(_))),
+        count(|v| matches!(v, Verdict::Pending(_))),
+    );
+    text
+}
+
+/// Four significant digits or so.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    let text = if size >= 1000.0 {
+        format!("{value:.0}")
+    } else if size >= 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    };
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_is_run_and_has_a_verdict() {
+        let claims = validate();
+        assert!(claims.len() >= 30, "{}", claims.len());
+        for claim in &claims {
+            let is_pending = matches!(claim.verdict, Verdict::Pending(_));
+            assert_eq!(claim.figures.is_empty(), is_pending, "{}", claim.numbers);
+            assert!(claim.figures.iter().all(|(_, value)| value.is_finite()), "{}", claim.numbers);
+        }
+        let of = |number: &str| &claims.iter().find(|claim| claim.numbers == number).unwrap().verdict;
+        assert_eq!(*of("26"), Verdict::Reproduced);
+        assert!(matches!(of("43"), Verdict::Refuted(_) | Verdict::OnlyIf(_)));
+    }
+}
