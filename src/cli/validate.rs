@@ -147,7 +147,8 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
     drop(watch);
     print(&sections, slurm.as_ref(), common)?;
     if let Some(path) = &args.write {
-        let page = document::markdown(&sections, slurm.as_ref());
+        let mut page = document::markdown(&sections, slurm.as_ref());
+        page += &format!("\n{}", validation::claims::markdown(&validation::claims::validate()));
         write_whole(path, |out| out.write_all(page.as_bytes())).map_err(|error| {
             Failure::Inside(Diagnostic::error("W0303", error.to_string()).help(error.cure()))
         })?;

@@ -1,11 +1,11 @@
 //! What becomes of a verdict: money over the years, growth of the load, and the assumptions that would flip it.
 //!
-//! [`outlook`] asks four questions of a comparison with an objective:
+//! `outlook` asks four questions of a comparison with an objective:
 //!
-//! - [`money`](self::money): cash flow by year, present value and payback against the baseline
-//! - [`load`](self::load): the month in which growth makes each design miss the objective, and the loads between
+//! - `money`: cash flow by year, present value and payback against the baseline
+//! - `load`: the month in which growth makes each design miss the objective, and the loads between
 //!   which the verdict stands
-//! - [`assumptions`](self::assumptions): at which price a rival would win, and how far the decisive figure swings
+//! - `assumptions`: at which price a rival would win, and how far the decisive figure swings
 //!   between the low and the high value of every assumption
 //!
 //! A changed price is computed on the runs that are there; a changed load, speed or class is simulated again, one

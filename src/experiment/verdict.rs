@@ -1,6 +1,6 @@
 //! The verdict: which designs meet the scenario's objective, and which of them is the best.
 //!
-//! [`choose`] is the rule, over nothing but figures: a design meets the objective if every condition holds (a figure
+//! `choose` is the rule, over nothing but figures: a design meets the objective if every condition holds (a figure
 //! that is undefined meets none); of those that do, the one with the smallest decisive figure wins, the first of
 //! equals. [`judge`] applies it to a comparison and adds what its replicas say: a condition is *sure* only if it holds
 //! over the whole interval, and a rival whose paired difference to the winner has an interval around zero is not

@@ -158,6 +158,25 @@ pub fn table(claims: &[Claim]) -> String {
     text
 }
 
+/// The table for VALIDATION.md.
+#[must_use]
+pub fn markdown(claims: &[Claim]) -> String {
+    let mut text = String::from(
+        "## claims\n\n**Claims of five market articles** (S0 to S4; `windtunnel validate --claims`), each put to a run of a small \
+         scenario; the verdict is worked out from the figures. Claims that are not listed have no run yet.\n\n\
+         | claim | article | says | verdict | run and figures |\n|---:|---|---|---|---|\n",
+    );
+    for claim in claims {
+        let figures: Vec<String> =
+            claim.figures.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
+        let ran =
+            if figures.is_empty() { String::new() } else { format!("{}: {}", claim.run, figures.join("; ")) };
+        let verdict = claim.verdict.words();
+        text += &format!("| {} | {} | {} | {verdict} | {ran} |\n", claim.numbers, claim.article, claim.says);
+    }
+    text
+}
+
 /// Four significant digits or so.
 fn short(value: f64) -> String {
     let size = value.abs();
