@@ -7,6 +7,7 @@
 //!   queue       who is eligible, and in which order
 //!   main_pass   the main scheduler: the first job that does not fit closes its partition
 //!   backfill    the backfill thread: every job tested starts now or gets a reservation of whole nodes
+//!   quiet       cycles that would only repeat the last one
 //!   prediction  when could it start, if the running jobs ended at their limits
 //!   outlook     the same for many jobs at once, kept while nothing starts or ends
 //!   placement   which nodes
@@ -39,7 +40,9 @@ mod prediction;
 mod preemption;
 mod priority;
 mod queue;
+mod quiet;
 mod reservation;
+mod sets;
 mod submission;
 mod time_map;
 mod uncached;

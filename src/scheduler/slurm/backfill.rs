@@ -4,6 +4,8 @@
 //! whole nodes out of the time map, however little of them the job uses; they are rebuilt from nothing
 //! in each cycle, and nothing protects them in the main scheduler except its own rule.
 
+use std::cell::Cell;
+
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
@@ -12,7 +14,9 @@ use super::controller::Controller;
 use super::job::{JobIx, StartedBy};
 use super::main_pass::Attempt;
 use super::outlook::Foreseen;
+use super::quiet::{Last, Walked};
 use super::reservation::Reserved;
+use super::sets::has_at_least;
 use super::time_map::TimeMap;
 use crate::time::SimTime;
 
@@ -41,8 +45,17 @@ struct Cycle {
     counts_tests: bool,
     /// A reservation took nodes from the job under test.
     overlap: bool,
-    /// By demand and partition: nodes that hold the demand now, or did earlier in the cycle.
-    fit_now: FxHashMap<(usize, usize), usize>,
+    /// The last second at which every comparison with the present so far would turn out the same.
+    same_until_s: Cell<i64>,
+    /// By demand and partition: so many nodes do not hold the demand now.
+    unfit_now: FxHashMap<(usize, usize), usize>,
+}
+
+impl Cycle {
+    /// A comparison with the present turns out the same until this second.
+    fn same_until(&self, second: i64) {
+        self.same_until_s.set(self.same_until_s.get().min(second));
+    }
 }
 
 /// Where a job would start.
@@ -70,16 +83,23 @@ impl Controller<'_> {
             return self.uncached_backfill_cycle(now);
         }
         let now_s = now.micros().div_euclid(1_000_000);
+        if self.repeats_quiet_cycle(now_s) {
+            return;
+        }
+        let (version, update_s) = (self.version, self.last_update_s);
+        self.last_update_s = i64::MIN;
         let queue = self.build_queue(now_s, true);
         self.first_waiting = None;
         if !queue.is_empty() {
             self.cycles.backfill += 1;
-            self.walk_backfill(&queue, now, now_s);
+            let walked = self.walk_backfill(&queue, now, now_s);
+            self.remember_cycle(version, self.last_update_s > i64::MIN, &walked);
         }
+        self.last_update_s = self.last_update_s.max(update_s);
         self.return_queue(queue);
     }
 
-    fn walk_backfill(&mut self, queue: &[JobIx], now: SimTime, now_s: i64) {
+    fn walk_backfill(&mut self, queue: &[JobIx], now: SimTime, now_s: i64) -> Walked {
         let rules = &self.config.backfill;
         self.cycles.backfill_depth += (queue.len() as u64).min(u64::from(rules.max_job_test));
         let mut map = std::mem::take(&mut self.map);
@@ -106,10 +126,12 @@ impl Controller<'_> {
                 || rules.max_job_user_part > 0
                 || rules.max_job_assoc > 0,
             overlap: false,
-            fit_now: FxHashMap::default(),
+            same_until_s: Cell::new(i64::MAX),
+            unfit_now: FxHashMap::default(),
         };
         let may_end_early = !cycle.reserved_nodes && self.may_end_cycles_early();
         let mut candidate = 0;
+        let (mut last, mut stopped) = (None, false);
         for (at, job) in queue.iter().enumerate() {
             if may_end_early && !cycle.reserved_in_partition.is_empty() {
                 candidate = self.next_candidate(queue, candidate.max(at), &mut cycle);
@@ -117,13 +139,40 @@ impl Controller<'_> {
                     break;
                 }
             }
-            let stop = cycle.tried >= rules.max_job_test || self.backfill_job(*job, &mut cycle);
+            last = Some(*job);
+            stopped = cycle.tried >= rules.max_job_test || self.backfill_job(*job, &mut cycle);
             self.note_waiting(*job);
-            if stop {
+            if stopped {
                 break;
             }
         }
+        let ended = stopped || (may_end_early && !cycle.reserved_in_partition.is_empty());
         self.map = cycle.map;
+        Walked {
+            same_until_s: cycle.same_until_s.get(),
+            last: last.filter(|_| ended).map(|job| Last { job, stopped }),
+        }
+    }
+
+    /// Until when the job certainly cannot start beside what the last cycle reserved, asked at `now_s`; `None` if
+    /// it might.
+    pub(super) fn blocked_until(&mut self, job: JobIx, now_s: i64) -> Option<i64> {
+        if self.jobs[job.at()].array.is_some_and(|array| self.arrays[array].limit.is_some()) {
+            return None;
+        }
+        let ask = self.ask(job);
+        if self.free_cpus < u64::from(ask.cpus) {
+            return Some(i64::MAX);
+        }
+        self.refresh_fits(job);
+        let mut free = self.config.partitions[self.jobs[job.at()].partition].nodes.clone();
+        free.intersect_with(&self.usable);
+        free.intersect_with(self.fitting(job));
+        let end_s = now_s + self.tested_length_s(job);
+        let span = self.map.span(now_s, end_s);
+        self.map.restrict(span, &mut free);
+        let blocked = !has_at_least(&free, ask.min_nodes as usize);
+        blocked.then(|| now_s + self.map.slack_s(span, end_s))
     }
 
     /// The first job from position `from` on that might start now beside the reservations made so far; more of them
@@ -141,7 +190,7 @@ impl Controller<'_> {
         }
         let least = ask.min_nodes as usize;
         let kind = (self.demand(job), self.jobs[job.at()].partition);
-        if self.free_cpus < u64::from(ask.cpus) || cycle.fit_now.get(&kind).is_some_and(|n| *n < least) {
+        if self.free_cpus < u64::from(ask.cpus) || cycle.unfit_now.get(&kind).is_some_and(|n| least >= *n) {
             return false;
         }
         self.refresh_fits(job);
@@ -151,15 +200,16 @@ impl Controller<'_> {
         let usable = usable.as_ref().unwrap_or_else(|| base_of(cycle, self.jobs[job.at()].partition));
         free.clone_from(usable);
         free.intersect_with(self.fitting(job));
-        let fit_now = free.count_ones(..);
-        if !self.exclusive_users {
-            cycle.fit_now.insert(kind, fit_now);
+        let mut might = has_at_least(&free, least);
+        if !might && !self.exclusive_users {
+            cycle.unfit_now.insert(kind, least);
         }
-        let mut might = fit_now >= least;
         if might {
-            let span = cycle.map.span(cycle.now_s, cycle.now_s + self.tested_length_s(job));
+            let end_s = cycle.now_s + self.tested_length_s(job);
+            let span = cycle.map.span(cycle.now_s, end_s);
+            cycle.same_until(cycle.now_s + cycle.map.slack_s(span, end_s));
             cycle.map.restrict(span, &mut free);
-            might = free.count_ones(..) >= least;
+            might = has_at_least(&free, least);
         }
         cycle.free = free;
         might
@@ -259,6 +309,11 @@ impl Controller<'_> {
             let Some(usable) = self.usable_at(job, &mut start_s, cycle) else { return Outcome::Passed };
             let usable = usable.as_ref().unwrap_or_else(|| base_of(cycle, self.jobs[job.at()].partition));
             let span = cycle.map.span(start_s, start_s.max(cycle.now_s) + limit_s);
+            if start_s <= cycle.now_s {
+                cycle.same_until(cycle.now_s + cycle.map.slack_s(span, cycle.now_s + limit_s));
+            } else if start_s >= cycle.map.end_s() {
+                cycle.same_until(cycle.now_s);
+            }
             if !now_only {
                 later_s = self.next_try(start_s, span, usable, cycle);
             }
@@ -274,14 +329,18 @@ impl Controller<'_> {
             }
             free.clone_from(usable);
             cycle.map.restrict(span, free);
-            if free.count_ones(..) < least {
+            if !has_at_least(free, least) {
                 continue;
             }
             if !counted {
                 cycle.tried += 1;
                 counted = true;
             }
-            let Some((mut found_s, found)) = self.predict(job, free, now_only, cycle.now_s) else { continue };
+            let before_s = later_s.unwrap_or(i64::MAX);
+            let Some((mut found_s, found)) = self.predict(job, free, now_only, cycle.now_s, before_s) else {
+                continue;
+            };
+            cycle.same_until(self.foreseen_until(&found, cycle.now_s));
             if start_s > found_s {
                 found_s = start_s;
                 self.note_change(cycle.now_s);
@@ -289,6 +348,7 @@ impl Controller<'_> {
             if found_s > cycle.now_s && later_s.is_some_and(|later| found_s > later) {
                 continue;
             }
+            cycle.same_until(if found_s > cycle.now_s { found_s - 1 } else { cycle.now_s });
             let nodes = match found {
                 Found::Nodes(nodes) => nodes,
                 Found::Foreseen(when) => {
@@ -385,21 +445,37 @@ impl Controller<'_> {
         !self.preemption_enabled() && Self::is_foreseeable(self.ask(job))
     }
 
-    /// When and where the job could start on the nodes left to it.
-    fn predict(&mut self, job: JobIx, free: &NodeSet, now_only: bool, now_s: i64) -> Option<(i64, Found)> {
+    /// When and where the job could start on the nodes left to it; a start later than `before_s` need not be told.
+    fn predict(
+        &mut self,
+        job: JobIx,
+        free: &NodeSet,
+        now_only: bool,
+        now_s: i64,
+        before_s: i64,
+    ) -> Option<(i64, Found)> {
         if !self.uses_outlook(job) {
             self.refresh_fits(job);
             let found = self.will_run(job, free, now_s, now_only)?;
             return Some((found.start_s, Found::Nodes(found.nodes)));
         }
         self.refresh_outlook(job);
-        let when = self.foresee(job, free)?;
+        let when = self.foresee(job, free, if now_only { now_s } else { before_s.max(now_s) })?;
         let start_s = match when {
             Foreseen::Now => now_s,
             Foreseen::After(_) if now_only => return None,
             Foreseen::After(last) => self.expected_end(&self.jobs[self.outlook.rows[last].2.at()], now_s),
         };
         Some((start_s, Found::Foreseen(when)))
+    }
+
+    /// Until when a prediction stays as it is: an end that has passed is guessed anew every time.
+    fn foreseen_until(&self, found: &Found, now_s: i64) -> i64 {
+        match found {
+            Found::Foreseen(Foreseen::Now) => i64::MAX,
+            Found::Foreseen(Foreseen::After(last)) => (self.outlook.rows[*last].0 - 1).max(now_s),
+            Found::Nodes(_) => now_s,
+        }
     }
 
     /// Starts the job now; `None` if that fails and its nodes are to be reserved instead.
@@ -440,8 +516,19 @@ impl Controller<'_> {
         let partition = record.partition;
         let from_s = self.floor(start_s);
         let to_s = self.floor(start_s + self.tested_length_s(job));
-        if start_s > cycle.now_s + self.config.backfill.window_s {
+        let window_s = self.config.backfill.window_s;
+        if start_s > cycle.now_s + window_s {
+            cycle.same_until(start_s - window_s - 1);
             return Ok(Outcome::Passed);
+        }
+        for edge_s in [from_s, to_s] {
+            if edge_s > cycle.now_s {
+                cycle.same_until(edge_s - 1);
+            }
+            if edge_s >= cycle.map.end_s() {
+                // the window ends on a multiple of the resolution, and so do reservations
+                cycle.same_until(edge_s + self.config.backfill.resolution_s - window_s - 1);
+            }
         }
         if start_s > cycle.now_s && cycle.map.taken(nodes, from_s, to_s) {
             return Err(start_s);

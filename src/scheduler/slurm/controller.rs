@@ -11,6 +11,7 @@ use super::limits::Usage;
 use super::outlook::Outlook;
 use super::placement::{Free, Hardware, Placement};
 use super::queue::Queue;
+use super::quiet::QuietCycle;
 use super::reservation::Reservation;
 use super::time_map::TimeMap;
 use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
@@ -125,6 +126,9 @@ pub struct Controller<'c> {
     pub(super) next_list_order: u64,
     pub(super) largest_qos_priority: u32,
     pub(super) largest_partition_factor: u32,
+    pub(super) largest_assoc_priority: u32,
+    /// CPUs of all nodes, for the size factor.
+    pub(super) all_cpus: u64,
     pub(super) decisions: Vec<Decision>,
     /// Last second in which job or node information changed.
     pub(super) last_update_s: i64,
@@ -135,6 +139,8 @@ pub struct Controller<'c> {
     pub(super) version: u64,
     /// The last main pass, if it would do nothing but the same again: see [`QuietPass`].
     pub(super) quiet_pass: Option<QuietPass>,
+    /// The last backfill cycle, if it started nothing and time alone would not change it soon.
+    pub(super) quiet_cycle: Option<QuietCycle>,
     /// Requests that fit on the empty nodes of a partition, or do not.
     pub(super) possible: FxHashMap<(Ask, usize), bool>,
     /// CPUs free on all nodes together.
@@ -228,12 +234,15 @@ impl<'c> Controller<'c> {
                 .map(|p| p.priority_job_factor)
                 .max()
                 .unwrap_or(0),
+            largest_assoc_priority: config.accounting.assocs.iter().map(|a| a.priority).max().unwrap_or(0),
+            all_cpus: config.total_cpus(),
             decisions: Vec::new(),
             last_update_s: now_s,
             cycles: Cycles::default(),
             epoch_s: 0,
             version: 0,
             quiet_pass: None,
+            quiet_cycle: None,
             possible: FxHashMap::default(),
             free_cpus: config.total_cpus(),
             fits: Fits::new(specs, &config.no_nodes()),

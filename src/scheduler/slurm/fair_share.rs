@@ -14,6 +14,8 @@ pub struct FairShare {
     raw: Vec<f64>,
     factor: Vec<f64>,
     children: Vec<Vec<AssocId>>,
+    /// By association: the shares of its children together.
+    shares_below: Vec<u64>,
     users: u32,
     decay_per_s: f64,
     /// Second of the last recalculation.
@@ -33,12 +35,18 @@ impl FairShare {
                 children[parent.0 as usize].push(id);
             }
         }
+        let shares = |child: &AssocId| match accounting.assoc(*child).shares {
+            Shares::Raw(n) => u64::from(n),
+            Shares::Parent => 0,
+        };
+        let shares_below = children.iter().map(|below| below.iter().map(shares).sum()).collect();
         let half_life = config.priority.decay_half_life_s;
         let users = accounting.assocs.iter().filter(|a| a.user.is_some()).count();
         let mut fair = Self {
             raw: vec![0.0; accounting.assocs.len()],
             factor: vec![1.0; accounting.assocs.len()],
             children,
+            shares_below,
             users: u32::try_from(users).expect("fewer than 2^32 users"),
             decay_per_s: if half_life > 0 { 1.0 - 0.693 / half_life as f64 } else { 1.0 },
             last_s: now_s,
@@ -115,13 +123,7 @@ impl FairShare {
         let me = accounting.assoc(assoc);
         let Shares::Raw(mine) = me.shares else { return f64::INFINITY };
         let parent = me.parent.expect("the root has no level").0 as usize;
-        let all: u64 = self.children[parent]
-            .iter()
-            .map(|a| match accounting.assoc(*a).shares {
-                Shares::Raw(n) => u64::from(n),
-                Shares::Parent => 0,
-            })
-            .sum();
+        let all = self.shares_below[parent];
         if mine == 0 {
             return 0.0;
         }
@@ -136,10 +138,7 @@ impl FairShare {
         for at in 1..accounting.assocs.len() {
             let me = &accounting.assocs[at];
             let parent = me.parent.expect("only the root has none").0 as usize;
-            let level: u64 = self.children[parent]
-                .iter()
-                .map(|a| if let Shares::Raw(n) = accounting.assoc(*a).shares { u64::from(n) } else { 0 })
-                .sum();
+            let level = self.shares_below[parent];
             let (parent_shares, parent_effective): (f64, f64) = norm[parent];
             let used = if total > 0.0 { self.raw[at] / total } else { 0.0 };
             norm[at] = match me.shares {
@@ -186,8 +185,10 @@ impl Controller<'_> {
         for at in 0..self.pending.len() {
             self.reprioritize(self.pending[at], now_s);
         }
-        self.resort_queue();
-        self.version += 1;
+        let same_order = self.resort_queue();
+        if !same_order || self.config.backfill.min_prio_reserve > 0 {
+            self.version += 1;
+        }
         self.note_change(now_s);
     }
 

@@ -172,7 +172,7 @@ impl Controller<'_> {
         }
         let at = self.running.iter().position(|r| *r == job).expect("a running job is listed");
         self.running.swap_remove(at);
-        self.note_ended(job);
+        self.note_ended(job, &grants);
         self.note_change(now_s);
     }
 

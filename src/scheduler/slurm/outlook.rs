@@ -6,29 +6,42 @@
 //! [`super::prediction`]) with that end stops; nodes are chosen only if that start is really taken.
 //! The answers are those of [`Controller::will_run`], which does it job by job.
 
+use smallvec::SmallVec;
+
 use super::NodeSet;
 use super::controller::Controller;
 use super::job::{Ask, JobIx};
-use super::placement::{Free, Level, each_run};
+use super::placement::{Level, each_run};
 use super::prediction::{BATCH, Windows};
+use super::sets::{has_at_least, next_one, share_at_least};
+use crate::cluster::Allocation;
 
-/// A position that no end reaches.
-const NEVER: u32 = u32::MAX;
+/// Names a running job's end: planned end, list order. Ends keep their names while others come and go.
+type End = (i64, u64);
+
+/// Before any end.
+const NOW: End = (i64::MIN, 0);
+
+/// After all ends.
+const NEVER: End = (i64::MAX, u64::MAX);
 
 /// Running jobs by planned end (ties in list order), and what depends on them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outlook {
     /// (planned end, list order, job).
     pub(super) rows: Vec<(i64, u64, JobIx)>,
-    /// The ledger's version that `levels` (and, below, `free_after`) belong to.
+    /// CPUs of each job in `rows`.
+    row_cpus: Vec<u64>,
+    /// By record: its position in `rows`.
+    position: Vec<u32>,
+    /// The ledger's version that `levels` belong to.
     version: Option<usize>,
+    /// The same of `position` and `free_after`.
     sums_version: Option<usize>,
     /// CPUs free on all nodes after so many ends.
     free_after: Vec<u64>,
-    /// Positions in `rows` of the jobs on each node, ascending: those of node `n` are
-    /// `on_node[node_from[n]..node_from[n + 1]]`.
-    on_node: Vec<u32>,
-    node_from: Vec<u32>,
+    /// Who runs on each node, by which of its grants, in no particular order.
+    on_node: Vec<SmallVec<[(JobIx, u32); 2]>>,
     views: Vec<View>,
     /// CPUs free after some numbers of ends, as asked for last.
     levels: Vec<(u32, Level)>,
@@ -36,26 +49,69 @@ pub(super) struct Outlook {
     known_levels: usize,
     /// Nodes of a choice.
     nodes: NodeSet,
-    /// Room for amounts free while a view is made.
-    room: Vec<Free>,
+    /// Positions in `rows` of the jobs on the nodes in question.
+    touched: NodeSet,
+    /// Room for a view's new list.
+    room: Vec<(End, u32)>,
 }
 
 /// How one demand fares.
 #[derive(Clone, Debug, Default)]
 struct View {
     version: Option<usize>,
-    /// By node: 0 = it fits now, p = after p ends.
-    first: Vec<u32>,
+    /// By node: the end after which it fits for the first time.
+    first: Vec<End>,
     /// By node: CPUs free when it fits for the first time later.
     first_cpus: Vec<u32>,
-    /// Nodes on which it fits later, by that number.
-    later: Vec<(u32, u32)>,
+    /// Nodes on which it fits later, in the order of these ends.
+    later: Vec<(End, u32)>,
     /// The first so many times [`STRIDE`] nodes of `later` as sets.
     marks: Vec<NodeSet>,
     /// Nodes on which it fits after `fits_after` ends, the first `fits_counted` of `later` among them.
     fits: NodeSet,
     fits_after: u32,
     fits_counted: usize,
+}
+
+impl View {
+    /// Replaces what is known of the `changed` nodes by the `new` ends, which come sorted.
+    fn take_in(&mut self, new: &[(End, u32)], changed: &NodeSet) {
+        let stays = |row: &&(End, u32)| !changed.contains(row.1 as usize);
+        let kept = self.later.iter().take_while(stays).count();
+        let same = match new.first() {
+            Some(first) => self.later[..kept].partition_point(|row| row < first),
+            None => kept,
+        };
+        let mut merged = Vec::with_capacity(self.later.len() + new.len());
+        merged.extend_from_slice(&self.later[..same]);
+        let mut old = self.later[same..].iter().filter(stays).peekable();
+        for row in new.iter() {
+            while let Some(before) = old.next_if(|other| *other < row) {
+                merged.push(*before);
+            }
+            merged.push(*row);
+        }
+        merged.extend(old);
+        self.later = merged;
+        self.refresh_marks(same / STRIDE, changed.len());
+    }
+
+    fn refresh_marks(&mut self, from: usize, nodes: usize) {
+        let mut mark = match from.checked_sub(1) {
+            Some(at) => self.marks[at].clone(),
+            None => NodeSet::with_capacity(nodes),
+        };
+        let full = self.later.chunks_exact(STRIDE);
+        let count = full.len();
+        for (at, rows) in full.enumerate().skip(from) {
+            rows.iter().for_each(|(_, node)| mark.insert(*node as usize));
+            match self.marks.get_mut(at) {
+                Some(known) => known.clone_from(&mark),
+                None => self.marks.push(mark.clone()),
+            }
+        }
+        self.marks.truncate(count);
+    }
 }
 
 /// Nodes between two marks.
@@ -75,15 +131,27 @@ impl Controller<'_> {
     /// Enters a job that runs now.
     pub(super) fn note_running(&mut self, job: JobIx) {
         let row = self.outlook_row(job);
-        let at = self.outlook.rows.partition_point(|other| *other < row);
-        self.outlook.rows.insert(at, row);
+        let Outlook { rows, row_cpus, on_node, .. } = &mut self.outlook;
+        let at = rows.partition_point(|other| *other < row);
+        rows.insert(at, row);
+        let grants = &self.jobs[job.at()].grants;
+        row_cpus.insert(at, grants.iter().map(|grant| u64::from(grant.cpus)).sum());
+        on_node.resize_with(self.free.len(), SmallVec::new);
+        for (at, grant) in (0..).zip(grants) {
+            on_node[grant.node.0 as usize].push((job, at));
+        }
     }
 
-    /// Takes out a job that runs no more.
-    pub(super) fn note_ended(&mut self, job: JobIx) {
+    /// Takes out a job that runs no more; these were its `grants`.
+    pub(super) fn note_ended(&mut self, job: JobIx, grants: &Allocation) {
         let row = self.outlook_row(job);
-        let at = self.outlook.rows.binary_search(&row).expect("a running job is listed");
-        self.outlook.rows.remove(at);
+        let Outlook { rows, row_cpus, on_node, .. } = &mut self.outlook;
+        let at = rows.binary_search(&row).expect("a running job is listed");
+        rows.remove(at);
+        row_cpus.remove(at);
+        for grant in grants {
+            on_node[grant.node.0 as usize].retain(|(other, _)| *other != job);
+        }
     }
 
     fn outlook_row(&self, job: JobIx) -> (i64, u64, JobIx) {
@@ -107,7 +175,6 @@ impl Controller<'_> {
         let version = self.ledger.version();
         if self.outlook.sums_version != Some(version) {
             self.refresh_sums();
-            self.refresh_nodes();
             self.outlook.sums_version = Some(version);
         }
         self.refresh_fits(job);
@@ -117,41 +184,20 @@ impl Controller<'_> {
         }
         if self.outlook.views[demand].version != Some(version) {
             self.refresh_view(job, demand);
-            self.outlook.views[demand].version = Some(version);
-        }
-    }
-
-    /// Who runs on each node, in the order of their ends.
-    fn refresh_nodes(&mut self) {
-        let Outlook { rows, on_node, node_from, .. } = &mut self.outlook;
-        node_from.clear();
-        node_from.resize(self.free.len() + 1, 0);
-        let grants = |row: &(i64, u64, JobIx)| &self.jobs[row.2.at()].grants;
-        for grant in rows.iter().flat_map(grants) {
-            node_from[grant.node.0 as usize + 1] += 1;
-        }
-        for n in 1..node_from.len() {
-            node_from[n] += node_from[n - 1];
-        }
-        let mut next = node_from.clone();
-        on_node.clear();
-        on_node.resize(node_from.last().map_or(0, |all| *all as usize), 0);
-        for (at, row) in (0u32..).zip(rows.iter()) {
-            for grant in grants(row) {
-                let slot = &mut next[grant.node.0 as usize];
-                on_node[*slot as usize] = at;
-                *slot += 1;
-            }
         }
     }
 
     fn refresh_sums(&mut self) {
-        let Outlook { rows, free_after, .. } = &mut self.outlook;
+        let Outlook { rows, row_cpus, position, free_after, .. } = &mut self.outlook;
+        position.resize(self.jobs.len(), 0);
+        for (at, (_, _, job)) in (0..).zip(rows.iter()) {
+            position[job.at()] = at;
+        }
         free_after.clear();
         let mut free = self.free_cpus;
         free_after.push(free);
-        free_after.extend(rows.iter().map(|(_, _, job)| {
-            free += self.jobs[job.at()].grants.iter().map(|g| u64::from(g.cpus)).sum::<u64>();
+        free_after.extend(row_cpus.iter().map(|cpus| {
+            free += cpus;
             free
         }));
     }
@@ -185,46 +231,65 @@ impl Controller<'_> {
         at
     }
 
+    /// Brings a view up to date: only nodes that changed are looked at.
     fn refresh_view(&mut self, job: JobIx, demand: usize) {
-        let (ask, rule) = (self.ask(job), self.placement());
+        let ask = self.ask(job);
         let mut view = std::mem::take(&mut self.outlook.views[demand]);
-        let mut free = std::mem::take(&mut self.outlook.room);
-        free.clone_from(&self.free);
-        view.later.clear();
-        view.first.clear();
-        view.first.resize(free.len(), NEVER);
-        view.first_cpus.resize(free.len(), 0);
-        self.fitting(job).ones().for_each(|n| view.first[n] = 0);
+        let mut new = std::mem::take(&mut self.outlook.room);
+        let mut changed = std::mem::take(&mut self.outlook.nodes);
+        new.clear();
+        changed.clone_from(self.fitting(job));
+        changed.clear();
+        match view.version.and_then(|since| self.ledger.changed_since(since)) {
+            Some(nodes) => nodes.iter().for_each(|n| changed.insert(n.0 as usize)),
+            None => {
+                changed.insert_range(..);
+                view.first.resize(self.free.len(), NEVER);
+                view.first_cpus.resize(self.free.len(), 0);
+            }
+        }
+        for n in changed.ones() {
+            let (first, cpus) = if self.fitting(job).contains(n) { (NOW, 0) } else { self.first_fit(ask, n) };
+            view.first[n] = first;
+            view.first_cpus[n] = cpus;
+            if first != NOW && first != NEVER {
+                new.push((first, u32::try_from(n).expect("few nodes")));
+            }
+        }
+        new.sort_unstable();
+        view.take_in(&new, &changed);
         view.fits.clone_from(self.fitting(job));
         (view.fits_after, view.fits_counted) = (0, 0);
-        for (after, (_, _, gone)) in (1..).zip(&self.outlook.rows) {
-            for grant in &self.jobs[gone.at()].grants {
-                let n = grant.node.0 as usize;
-                if view.first[n] != NEVER {
-                    continue;
-                }
-                free[n].cpus += grant.cpus;
-                free[n].mem_mb += grant.mem_mb;
-                free[n].gpus |= grant.gpus;
-                if rule.fits(ask, n, &free[n]) {
-                    view.first[n] = after;
-                    view.first_cpus[n] = free[n].cpus;
-                    view.later.push((after, grant.node.0));
-                }
-            }
-        }
-        let mut mark = view.fits.clone();
-        mark.clear();
-        for (at, nodes) in view.later.chunks_exact(STRIDE).enumerate() {
-            nodes.iter().for_each(|(_, node)| mark.insert(*node as usize));
-            match view.marks.get_mut(at) {
-                Some(known) => known.clone_from(&mark),
-                None => view.marks.push(mark.clone()),
-            }
-        }
-        view.marks.truncate(view.later.len() / STRIDE);
-        self.outlook.room = free;
+        view.version = Some(self.ledger.version());
+        self.outlook.room = new;
+        self.outlook.nodes = changed;
         self.outlook.views[demand] = view;
+    }
+
+    /// After which end a node first holds a demand that it does not hold now, and the CPUs free then.
+    fn first_fit(&self, ask: &Ask, node: usize) -> (End, u32) {
+        let Some(here) = self.outlook.on_node.get(node) else { return (NEVER, 0) };
+        let placed = |(job, grant): &(JobIx, u32)| (self.outlook.position[job.at()], *grant);
+        let mut here: SmallVec<[(u32, u32); 16]> = here.iter().map(placed).collect();
+        here.sort_unstable();
+        let rule = self.placement();
+        let mut free = self.free[node];
+        for (at, grant) in here {
+            let (end, order, gone) = self.outlook.rows[at as usize];
+            let grant = &self.jobs[gone.at()].grants[grant as usize];
+            free.cpus += grant.cpus;
+            free.mem_mb += grant.mem_mb;
+            free.gpus |= grant.gpus;
+            if rule.fits(ask, node, &free) {
+                return ((end, order), free.cpus);
+            }
+        }
+        (NEVER, 0)
+    }
+
+    /// How many ends there are up to and with this one.
+    fn ends_until(&self, end: End) -> usize {
+        self.outlook.rows.partition_point(|(s, order, _)| (*s, *order) <= end)
     }
 
     /// A second before which no start of the job is foreseen, whatever nodes it may use.
@@ -232,19 +297,20 @@ impl Controller<'_> {
         let (ask, outlook) = (self.ask(job), &self.outlook);
         let view = &outlook.views[self.demand(job)];
         let by_cpus = outlook.free_after.partition_point(|free| *free < u64::from(ask.cpus));
-        let now = self.fitting(job).count_ones(..);
-        let by_nodes = match (ask.min_nodes as usize).checked_sub(now) {
-            None | Some(0) => 0,
-            Some(missing) => view.later.get(missing - 1).map_or(usize::MAX, |(after, _)| *after as usize),
-        };
-        match by_cpus.max(by_nodes) {
+        let by_cpus_s = match by_cpus {
             0 => i64::MIN,
             after => outlook.rows.get(after - 1).map_or(i64::MAX, |(end, _, _)| *end),
-        }
+        };
+        let now = self.fitting(job).count_ones(..);
+        let by_nodes_s = match (ask.min_nodes as usize).checked_sub(now) {
+            None | Some(0) => i64::MIN,
+            Some(missing) => view.later.get(missing - 1).map_or(i64::MAX, |((end, _), _)| *end),
+        };
+        by_cpus_s.max(by_nodes_s)
     }
 
-    /// When the job could start on nodes of `allowed`; `None` if never.
-    pub(super) fn foresee(&mut self, job: JobIx, allowed: &NodeSet) -> Option<Foreseen> {
+    /// When the job could start on nodes of `allowed`; `None` if never, or surely after an end later than `before_s`.
+    pub(super) fn foresee(&mut self, job: JobIx, allowed: &NodeSet, before_s: i64) -> Option<Foreseen> {
         let ask = self.ask(job);
         let after = if ask.fixed_per_node {
             self.enough_nodes_after(job, allowed)
@@ -253,6 +319,8 @@ impl Controller<'_> {
         }?;
         match after.checked_sub(1) {
             None => Some(Foreseen::Now),
+            // a batch ends with this end or a later one
+            Some(at) if self.outlook.rows[at as usize].0 > before_s => None,
             Some(at) => self.batch_with(at as usize, allowed).map(Foreseen::After),
         }
     }
@@ -263,11 +331,12 @@ impl Controller<'_> {
         let Some(missing) = (self.ask(job).min_nodes as usize).checked_sub(now).filter(|m| *m > 0) else {
             return Some(0);
         };
-        let passed = view.marks.partition_point(|mark| allowed.intersection_count(mark) < missing);
+        let passed = view.marks.partition_point(|mark| !share_at_least(allowed, mark, missing));
         let counted = passed.checked_sub(1).map_or(0, |at| allowed.intersection_count(&view.marks[at]));
         let rest = view.later[passed * STRIDE..].iter();
         let mut here = rest.filter(|(_, node)| allowed.contains(*node as usize));
-        here.nth(missing - counted - 1).map(|(after, _)| *after)
+        let (end, _) = here.nth(missing - counted - 1)?;
+        Some(u32::try_from(self.ends_until(*end)).expect("fewer than 2^32 jobs"))
     }
 
     fn enough_cpus_after(&mut self, job: JobIx, allowed: &NodeSet) -> Option<u32> {
@@ -288,14 +357,15 @@ impl Controller<'_> {
         if enough(nodes, cpus) {
             return Some(0);
         }
-        for (after, (_, _, gone)) in (1u32..).zip(&self.outlook.rows) {
+        for (after, (end, order, gone)) in (1u32..).zip(&self.outlook.rows) {
+            let end = (*end, *order);
             let before = (nodes, cpus);
             for grant in &self.jobs[gone.at()].grants {
                 let n = grant.node.0 as usize;
-                if !allowed.contains(n) || view.first[n] > after {
+                if !allowed.contains(n) || view.first[n] > end {
                     continue;
                 }
-                if view.first[n] == after {
+                if view.first[n] == end {
                     nodes += 1;
                     cpus += u64::from(view.first_cpus[n]);
                 } else {
@@ -313,9 +383,9 @@ impl Controller<'_> {
     ///
     /// Where a batch ends is found without a look at what lies between: only a job whose next one in the
     /// whole list ends beyond the window can close it.
-    fn batch_with(&self, at: usize, allowed: &NodeSet) -> Option<usize> {
+    fn batch_with(&mut self, at: usize, allowed: &NodeSet) -> Option<usize> {
+        let few = self.find_touched(allowed);
         let rows = &self.outlook.rows;
-        let few = allowed.count_ones(..) * 4 < self.free.len();
         if self.config.backfill.rule.is_ideal() {
             let beyond = rows.partition_point(|(end, _, _)| *end <= rows[at].0);
             return (at..beyond).rev().find(|at| self.touches(*at, allowed));
@@ -336,7 +406,10 @@ impl Controller<'_> {
                 }
                 None => {
                     // the list ends inside the window; full batches of jobs are not followed by a test
-                    let left = (from..rows.len()).filter(|at| self.touches(*at, allowed));
+                    let left = (from..rows.len()).filter(|at| match few {
+                        true => self.outlook.touched.contains(*at),
+                        false => self.touches(*at, allowed),
+                    });
                     let (count, last) = left.fold((0, None), |(count, _), at| (count + 1, Some(at)));
                     return last.filter(|last| count % (BATCH as usize + 2) != 0 && *last >= at);
                 }
@@ -354,18 +427,27 @@ impl Controller<'_> {
         job.grants.iter().any(|grant| allowed.contains(grant.node.0 as usize))
     }
 
-    /// The first position from `from` on of a job that holds any of the nodes; of a `few` nodes it is found
-    /// node by node.
-    fn next_touching(&self, from: usize, allowed: &NodeSet, few: bool) -> Option<usize> {
-        let Outlook { rows, on_node, node_from, .. } = &self.outlook;
-        if !few {
-            return (from..rows.len()).find(|at| self.touches(*at, allowed));
+    /// Lists the positions of the jobs that hold any of the nodes, if these are so few that all are listed faster
+    /// than some are found.
+    fn find_touched(&mut self, allowed: &NodeSet) -> bool {
+        if has_at_least(allowed, self.free.len() / 4 + 1) {
+            return false;
         }
-        let next = |n: usize| {
-            let here = &on_node[node_from[n] as usize..node_from[n + 1] as usize];
-            here.iter().find(|at| **at as usize >= from).copied()
-        };
-        allowed.ones().filter_map(next).min().map(|at| at as usize)
+        let Outlook { rows, on_node, position, touched, .. } = &mut self.outlook;
+        touched.clear();
+        touched.grow(rows.len());
+        for (job, _) in allowed.ones().filter_map(|n| on_node.get(n)).flatten() {
+            touched.insert(position[job.at()] as usize);
+        }
+        true
+    }
+
+    /// The first position from `from` on of a job that holds any of the nodes; of a `few` nodes the jobs are listed.
+    fn next_touching(&self, from: usize, allowed: &NodeSet, few: bool) -> Option<usize> {
+        if few {
+            return next_one(&self.outlook.touched, from);
+        }
+        (from..self.outlook.rows.len()).find(|at| self.touches(*at, allowed))
     }
 
     /// The nodes of `allowed` that the job gets now, given [`Controller::refresh_fits`].
@@ -377,7 +459,7 @@ impl Controller<'_> {
         if !self.is_plain(job) {
             return self.choose_fitting(job, allowed, self.fitting(job), &self.free);
         }
-        if allowed.intersection_count(self.fitting(job)) < ask.min_nodes as usize {
+        if !share_at_least(allowed, self.fitting(job), ask.min_nodes as usize) {
             return None;
         }
         let level = self.refresh_level(0);
@@ -402,18 +484,22 @@ impl Controller<'_> {
         };
         let (ask, demand) = (self.ask(job), self.demand(job));
         let level = self.refresh_level(after);
+        let end = match when {
+            Foreseen::Now => NOW,
+            Foreseen::After(last) => (self.outlook.rows[last].0, self.outlook.rows[last].1),
+        };
         let view = &mut self.outlook.views[demand];
         if after < view.fits_after {
             view.fits.clone_from(&self.fits.fits[demand].nodes);
             view.fits_counted = 0;
         }
         view.fits_after = after;
-        let passed = view.later.partition_point(|(first, _)| *first <= after) / STRIDE;
+        let passed = view.later.partition_point(|(first, _)| *first <= end) / STRIDE;
         if passed * STRIDE > view.fits_counted {
             view.fits.union_with(&view.marks[passed - 1]);
             view.fits_counted = passed * STRIDE;
         }
-        let new = view.later[view.fits_counted..].iter().take_while(|(first, _)| *first <= after);
+        let new = view.later[view.fits_counted..].iter().take_while(|(first, _)| *first <= end);
         let mut counted = view.fits_counted;
         for (_, node) in new {
             view.fits.insert(*node as usize);

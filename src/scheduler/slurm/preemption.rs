@@ -79,7 +79,8 @@ impl Controller<'_> {
         let grace_s = self.grace_s(job);
         let record = &self.jobs[job.at()];
         if record.preempted_s.is_none() {
-            self.note_ended(job);
+            let grants = self.jobs[job.at()].grants.clone();
+            self.note_ended(job, &grants);
             let record = &mut self.jobs[job.at()];
             record.preempted_s = Some(now_s);
             record.end_planned_s = record.end_planned_s.min(now_s + grace_s);

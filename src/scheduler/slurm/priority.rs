@@ -74,16 +74,16 @@ impl Controller<'_> {
     }
 
     fn assoc_factor(&self, assoc: super::config::AssocId) -> f64 {
-        let accounting = &self.config.accounting;
-        let largest = accounting.assocs.iter().map(|a| a.priority).max().unwrap_or(0);
-        if largest == 0 { 0.0 } else { f64::from(accounting.assoc(assoc).priority) / f64::from(largest) }
+        let largest = self.largest_assoc_priority;
+        let mine = self.config.accounting.assoc(assoc).priority;
+        if largest == 0 { 0.0 } else { f64::from(mine) / f64::from(largest) }
     }
 
     /// (nodes / all nodes + CPUs / all CPUs) / 2, or its complement, or CPUs per minute of limit.
     fn size_factor(&self, job: JobIx) -> f64 {
         let ask = self.ask(job);
         let all_nodes = self.config.nodes.len() as f64;
-        let all_cpus = self.config.total_cpus() as f64;
+        let all_cpus = self.all_cpus as f64;
         let (nodes, cpus) = (f64::from(ask.min_nodes), f64::from(ask.cpus));
         let factor = if self.config.priority.small_relative_to_time {
             let size = (nodes * all_cpus / all_nodes).max(cpus);

@@ -133,14 +133,33 @@ impl Controller<'_> {
         }
     }
 
-    /// Sorts the ready jobs again after their priorities have changed.
-    pub(super) fn resort_queue(&mut self) {
+    /// Sorts the ready jobs again after their priorities have changed; tells whether the queue is as it was.
+    pub(super) fn resort_queue(&mut self) -> bool {
         let mut ready = std::mem::take(&mut self.queue.ready);
         for row in &mut ready {
             row.0 = self.static_key(row.1);
         }
-        ready.sort_unstable();
+        let sorted = ready.is_sorted();
+        if !sorted {
+            ready.sort_unstable();
+        }
         self.queue.ready = ready;
+        sorted && self.queue.unsettled.is_empty()
+    }
+
+    /// Whether every job that waits is ready.
+    pub(super) fn all_are_ready(&self) -> bool {
+        self.queue.unsettled.is_empty()
+    }
+
+    /// Jobs that are ready.
+    pub(super) fn ready_count(&self) -> usize {
+        self.queue.ready.len()
+    }
+
+    /// Whether `a` comes before `b`.
+    pub(super) fn is_before(&self, a: JobIx, b: JobIx) -> bool {
+        self.static_key(a) < self.static_key(b)
     }
 
     /// Whether a begin time of a pending job lies ahead.

@@ -45,7 +45,7 @@ impl Controller<'_> {
         self.settle_independence(job, now_s);
         self.jobs[job.at()].priority = self.first_priority(job, now_s);
         self.note_change(now_s);
-        self.version += 1;
+        self.note_submission(job);
         Ok(job)
     }
 

@@ -5,6 +5,7 @@
 //! free, and each edge whether nodes may come free there. The sets of a cycle are used again in the next.
 
 use super::NodeSet;
+use super::sets::any_differs;
 
 /// The slots in order of time: slot `i` is `[begins[i], begins[i + 1])`, the last one ends at `end_s`.
 #[derive(Clone, Debug, Default)]
@@ -77,11 +78,21 @@ impl TimeMap {
         Span { from, to }
     }
 
+    /// The end of the window.
+    pub(super) fn end_s(&self) -> i64 {
+        self.end_s
+    }
+
+    /// For how many seconds longer a stay until `end_s`, which touches `span`, would touch no further slot.
+    pub(super) fn slack_s(&self, span: Span, end_s: i64) -> i64 {
+        self.begins.get(span.to).map_or(i64::MAX / 4, |begin| begin - 1 - end_s)
+    }
+
     /// When the next node of `usable` comes free that is not free in the first slot of the span; looked for as
     /// far as the slot after the span.
     pub(super) fn later(&self, span: Span, usable: &NodeSet) -> Option<i64> {
         let most = (span.to + 1).min(self.len() - 1);
-        let opens = |at: &usize| self.opens[*at] && usable.ones_differ(&self.free[*at + 1], &self.free[*at]);
+        let opens = |at: &usize| self.opens[*at] && any_differs(usable, &self.free[*at + 1], &self.free[*at]);
         (span.from..most).find(opens).map(|at| self.begins[at + 1])
     }
 
@@ -179,18 +190,6 @@ impl TimeMap {
         let opens = self.opens[after - 1];
         self.opens[after - 1] = false;
         self.opens.insert(after, opens);
-    }
-}
-
-/// Whether a set has a node that is in one set and not in another.
-trait OnesDiffer {
-    fn ones_differ(&self, has: &NodeSet, has_not: &NodeSet) -> bool;
-}
-
-impl OnesDiffer for NodeSet {
-    fn ones_differ(&self, has: &NodeSet, has_not: &NodeSet) -> bool {
-        let blocks = self.as_slice().iter().zip(has.as_slice()).zip(has_not.as_slice());
-        blocks.into_iter().any(|((a, b), c)| a & b & !c != 0)
     }
 }
 
