@@ -493,7 +493,7 @@ impl Controller<'_> {
                 if self.ask(job).exclusive {
                     let record = &self.jobs[runs.at()];
                     let nodes: Vec<usize> = record.nodes.ones().collect();
-                    cycle.map.reserve(&nodes, 0, self.floor(record.end_planned_s));
+                    cycle.map.reserve(&nodes, i64::MIN, self.floor(record.end_planned_s));
                 }
                 Some(Outcome::Started(runs != job))
             }

@@ -332,7 +332,7 @@ impl Controller<'_> {
                 }
                 if self.ask(job).exclusive {
                     let record = &self.jobs[runs.at()];
-                    cycle.map.reserve(&record.nodes, 0, self.uncached_floor(record.end_planned_s));
+                    cycle.map.reserve(&record.nodes, i64::MIN, self.uncached_floor(record.end_planned_s));
                 }
                 Some(Outcome::Started(runs != job))
             }

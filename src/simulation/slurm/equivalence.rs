@@ -253,7 +253,8 @@ fn assert_alike(seed: u64) {
 
 #[test]
 fn the_engine_decides_as_without_caches() {
-    (0..150).for_each(assert_alike);
+    // on site 1,817 an exclusive job once left a reservation off the grid of the map, and a cycle went on for ever
+    (0..150).chain([1_817]).for_each(assert_alike);
 }
 
 #[test]
