@@ -50,7 +50,36 @@ pub fn terminal_table(context: &Context<'_>) -> String {
     }
     text += &remarks(context);
     text += &winners_text(context);
-    text
+    wrapped(&text)
+}
+
+/// The text with lines of at most [`COLUMNS`]; what goes on is set in by two columns.
+fn wrapped(text: &str) -> String {
+    let width = usize::from(COLUMNS);
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.chars().count() <= width {
+            out += line;
+            out.push('\n');
+            continue;
+        }
+        let (mut at, mut is_first) = (0, true);
+        for word in line.split(' ') {
+            let long = word.chars().count();
+            if !is_first && at + 1 + long > width {
+                out += "\n  ";
+                at = 2;
+            } else if !is_first {
+                out.push(' ');
+                at += 1;
+            }
+            out += word;
+            at += long;
+            is_first = false;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// Designs that stand beside each other: as even parts as possible, each narrow enough to be read.
