@@ -14,6 +14,7 @@ use super::json::pending_by_reason;
 use super::translation;
 use super::verdict::{outlook_lines, sentence};
 use super::winners::winners_text;
+use crate::cost::CostTerms;
 use crate::experiment::replicas::{Uncertainty, Variation, Verdict};
 use crate::experiment::{DesignResult, Trust};
 use crate::scenario::PolicyChoice;
@@ -170,6 +171,7 @@ fn remarks(context: &Context<'_>) -> String {
     lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
+    context.results.iter().for_each(|result| lines.extend(spot_remarks(result)));
     let unused = context.columns_without_effect();
     if !unused.is_empty() {
         lines.push(format!("Columns without effect in this version: {}.", unused.join(", ")));
@@ -244,6 +246,23 @@ fn slurm_remarks(result: &DesignResult) -> Vec<String> {
     let carried = facts.not_carried_over.iter();
     lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
     lines
+}
+
+/// What is not simulated of pools whose nodes can be taken away.
+fn spot_remarks(result: &DesignResult) -> Vec<String> {
+    let lost = result.design.pools.iter().zip(&result.design.cluster.pools).filter_map(|(paid, pool)| {
+        let Some(CostTerms::Rented(rented)) = &paid.cost else { return None };
+        Some((pool.name.as_str(), rented.interruption?.lost))
+    });
+    let label = &result.design.label;
+    lost.map(|(pool, lost)| {
+        let share = percent(lost.ppm() as f64 / 1e6);
+        format!(
+            "{label}: interruptions of spot nodes ({pool}) are priced, not simulated: {share} of the work there counts \
+             as lost, and no job waits or runs longer for it."
+        )
+    })
+    .collect()
 }
 
 /// What only a preemptive policy tells of a design.
