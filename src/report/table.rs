@@ -65,7 +65,7 @@ fn wrapped(text: &str) -> String {
             continue;
         }
         let (mut at, mut is_first) = (0, true);
-        for word in line.split(' ') {
+        for word in &unbroken(line) {
             let long = word.chars().count();
             if !is_first && at + 1 + long > width {
                 out += "\n  ";
@@ -81,6 +81,23 @@ fn wrapped(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// The words of a line; a number keeps its unit.
+fn unbroken(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        let unit = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        let is_unit = unit.len() <= 4 && unit.bytes().all(|c| c.is_ascii_alphabetic()) && !unit.is_empty();
+        match words.last_mut() {
+            Some(last) if is_unit && last.ends_with(|c: char| c.is_ascii_digit()) => {
+                last.push(' ');
+                *last += word;
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Designs that stand beside each other: as even parts as possible, each narrow enough to be read.

@@ -175,7 +175,7 @@ fn a_backtest_on_a_dump_of_its_own_finds_no_error() {
 }
 
 #[test]
-fn requeued_jobs_have_a_row_for_each_attempt_and_names_that_slurm_has_not_are_numbered() {
+fn names_that_slurm_has_not_are_numbered() {
     let desk = Desk::new();
     desk.put(
         "jobs.csv",

@@ -31,8 +31,6 @@ pub(in crate::report) struct Dot {
     pub(in crate::report) front: bool,
     /// Told on hover.
     pub(in crate::report) words: String,
-    /// Written beside it.
-    pub(in crate::report) label: Option<String>,
 }
 
 /// The distance of ticks up to `most`: 1, 2 or 5 times a power of ten.
@@ -90,7 +88,7 @@ pub(in crate::report) fn scatter(html: &mut String, dots: &[Dot], currency: &str
     for tick in ticks(time_step(most_y), most_y) {
         write!(
             html,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{0}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/>\
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{0}\" y1=\"{1:.1}\" y2=\"{1:.1}\"></line>\
              <text class=\"soft\" x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\">{4}</text>",
             WIDTH - RIGHT,
             y(tick),
@@ -129,7 +127,7 @@ fn draw(html: &mut String, dot: &Dot, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) ->
     let mut bar = |x1: f64, x2: f64, y1: f64, y2: f64| {
         write!(
             html,
-            "<line x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\" stroke=\"var(--d{colour})\" opacity=\"0.6\"/>"
+            "<line x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\" stroke=\"var(--d{colour})\" opacity=\"0.6\"></line>"
         )
         .expect("texts take writes");
     };
@@ -146,16 +144,6 @@ fn draw(html: &mut String, dot: &Dot, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) ->
         escape(&dot.words)
     )
     .expect("texts take writes");
-    if let Some(label) = &dot.label {
-        let (at, anchor) = if cx > WIDTH * 0.7 { (cx - 9.0, "end") } else { (cx + 9.0, "start") };
-        write!(
-            html,
-            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            (cy - 7.0).max(TOP),
-            escape(label)
-        )
-        .expect("texts take writes");
-    }
 }
 
 /// The designs of a comparison; nothing where fewer than two have a cost and waits.
@@ -172,7 +160,12 @@ pub(super) fn designs(html: &mut String, context: &Context<'_>) {
          least as many jobs completed.</p>\n",
     );
     scatter(html, &dots, currency.unwrap_or(""));
-    html.push_str("</section>\n");
+    html.push_str("<ul class=\"legend\">");
+    for (at, result) in context.results.iter().enumerate().filter(|(_, result)| plane(result).is_some()) {
+        write!(html, "<li><i class=\"key k{}\"></i>{}</li>", at % 8, escape(&result.design.label))
+            .expect("texts take writes");
+    }
+    html.push_str("</ul>\n</section>\n");
 }
 
 fn plane(result: &DesignResult) -> Option<(f64, f64)> {
@@ -202,7 +195,6 @@ fn dot(context: &Context<'_>, colour: usize, result: &DesignResult) -> Option<Do
             span(at.1),
             count(jobs)
         ),
-        label: Some(result.design.label.clone()),
     })
 }
 

@@ -201,7 +201,6 @@ fn front(html: &mut String, sweep: &SweepReport<'_>, rows: &[Row<'_>]) {
                 count(at.0.round() as u64),
                 span(at.1)
             ),
-            label: None,
         })
         .collect();
     scatter(html, &dots, currency);

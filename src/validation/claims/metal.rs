@@ -11,8 +11,12 @@ use crate::workload::{Labels, Request, Workload};
 
 pub(super) fn claims() -> Vec<Claim> {
     let mut claims = access();
+    claims.extend(links());
+    claims.extend(vgpus());
     claims.extend(sheets());
     claims.extend(capacity());
+    claims.extend(noise());
+    claims.push(migration());
     claims.extend(tenants());
     claims.push(partitioned());
     claims
@@ -63,21 +67,6 @@ fn of_share(share: &str, options: &str) -> [f64; 3] {
 fn access() -> Vec<Claim> {
     let host = of_share("host", "");
     let memory = of_share("gpu-memory", "");
-    let vgpu = of_share("gpu-memory", "access = \"vgpu-full\"");
-    let without = slowdown(&vm("nvlink = false", "typical"), Jobs::one("training", 8, 1));
-    let small = slowdown(&vm("nvlink = false", "typical"), Jobs::one("training", 2, 1));
-    let with = slowdown(&vm("", "typical"), Jobs::one("training", 8, 1));
-    let levels = LEVELS.map(|level| slowdown(&vm("nvlink = false", level), Jobs::one("training", 8, 1)));
-    let inference = LEVELS
-        .map(|level| 1.0 / slowdown(&vm("access = \"vgpu-full\"", level), Jobs::one("inference", 1, 1)));
-    let bandwidth = catalogue::gpu("B200-180GB-SXM").map_or(0.0, |row| row.mem_bw_tb_s);
-    let nvlink = vec![
-        named("8 GPUs with NVLink", with),
-        named("8 GPUs over PCIe, low", levels[0]),
-        named("8 GPUs over PCIe, typical", without),
-        named("8 GPUs over PCIe, high", levels[2]),
-        named("2 GPUs over PCIe", small),
-    ];
     vec![
         claim(
             "3",
@@ -86,9 +75,9 @@ fn access() -> Vec<Claim> {
             "a job of host work alone in a VM, slowdown",
             by_level(host),
             match (host[0] > 1.0, host[1] > 1.0) {
-                (true, true) => {
-                    Verdict::OnlyIf("the factor of host work stands for all of it: pinning is not modelled".into())
-                }
+                (true, true) => Verdict::OnlyIf(
+                    "the factor of host work stands for all of it: pinning is not modelled".into(),
+                ),
                 (false, true) => Verdict::OnlyIf("VMs are not tuned as well as the best".into()),
                 _ => Verdict::Refuted("VMs lose nothing there".into()),
             },
@@ -101,12 +90,29 @@ fn access() -> Vec<Claim> {
             by_level(memory),
             match (memory[0] > 1.0, memory[1] > 1.0 && memory[2] <= 1.1) {
                 (true, true) => Verdict::Reproduced,
-                (false, true) => {
-                    Verdict::OnlyIf("the estimate of the catalogue holds: at its low end nothing is lost".into())
-                }
+                (false, true) => Verdict::OnlyIf(
+                    "the estimate of the catalogue holds: at its low end nothing is lost".into(),
+                ),
                 _ => Verdict::Refuted("not slightly".into()),
             },
         ),
+    ]
+}
+
+/// What NVLink is worth.
+fn links() -> Vec<Claim> {
+    let without = slowdown(&vm("nvlink = false", "typical"), Jobs::one("training", 8, 1));
+    let small = slowdown(&vm("nvlink = false", "typical"), Jobs::one("training", 2, 1));
+    let with = slowdown(&vm("", "typical"), Jobs::one("training", 8, 1));
+    let levels = LEVELS.map(|level| slowdown(&vm("nvlink = false", level), Jobs::one("training", 8, 1)));
+    let nvlink = vec![
+        named("8 GPUs with NVLink", with),
+        named("8 GPUs over PCIe, low", levels[0]),
+        named("8 GPUs over PCIe, typical", without),
+        named("8 GPUs over PCIe, high", levels[2]),
+        named("2 GPUs over PCIe", small),
+    ];
+    vec![
         claim(
             "10, 67",
             "S0",
@@ -114,7 +120,9 @@ fn access() -> Vec<Claim> {
             "training on a server, slowdown in a VM",
             nvlink.clone(),
             match (without > 1.2, with > 1.05) {
-                (true, false) => Verdict::OnlyIf("NVLink does not reach the VM: where it does, VMs are near".into()),
+                (true, false) => {
+                    Verdict::OnlyIf("NVLink does not reach the VM: where it does, VMs are near".into())
+                }
                 (true, true) => Verdict::Reproduced,
                 (false, _) => Verdict::Refuted("without NVLink little is lost".into()),
             },
@@ -127,6 +135,18 @@ fn access() -> Vec<Claim> {
             nvlink,
             Verdict::of(with > 1.0 && without > with, "nothing is lost"),
         ),
+    ]
+}
+
+/// What a whole vGPU of a B200 loses.
+fn vgpus() -> Vec<Claim> {
+    let vgpu = of_share("gpu-memory", "access = \"vgpu-full\"");
+    let full = |level| vm("access = \"vgpu-full\"", level);
+    let inference = LEVELS.map(|level| 1.0 / slowdown(&full(level), Jobs::one("inference", 1, 1)));
+    let bandwidth = catalogue::gpu("B200-180GB-SXM").map_or(0.0, |row| row.mem_bw_tb_s);
+    let work = |gpus: u32| f64::from(gpus) / slowdown(&full("typical"), Jobs::one("training", gpus, 1));
+    let (one, eight) = (work(1), work(8));
+    vec![
         claim(
             "35",
             "S1",
@@ -158,6 +178,20 @@ fn access() -> Vec<Claim> {
                 Verdict::OnlyIf("the factors are better than the catalogue's typical ones; 98 % is in their range".into())
             } else {
                 Verdict::Refuted("it is outside the range of the catalogue".into())
+            },
+        ),
+        claim(
+            "24",
+            "S1",
+            "a VM holds up to 16 vGPUs whose compute adds up",
+            "training on 8 whole vGPUs of a server against one, work done in the same time",
+            vec![named("8 vGPUs", eight), named("1 vGPU", one)],
+            if eight > 7.0 {
+                Verdict::OnlyIf(
+                    "they are whole boards that talk over NVLink; no server here has 16, no device is pooled".into(),
+                )
+            } else {
+                Verdict::Refuted("they do not add up".into())
             },
         ),
     ]
@@ -278,24 +312,6 @@ fn capacity() -> Vec<Claim> {
         )
     };
     let (vms, metal, slow) = (all_there(""), all_there(&at(1.0)), all_there(&at(2.0)));
-    let apart = |tenancy: &str| {
-        let jobs = Jobs { count: 500, run_s: 600, ..Jobs::one("training", 8, 1) };
-        run_times(&play(&design(500, tenancy), &[jobs], 1))
-    };
-    let noise = |cv: &str| {
-        format!(
-            "[POOL.tenancy.vm]\ncontention = \"off\"\n[POOL.tenancy.vm.overhead]\nlevel = \"typical\"\n\
-             [POOL.tenancy.vm.noise]\n{cv}"
-        )
-    };
-    let (alone, shared, loud) = (apart(""), apart(&noise("")), apart(&noise("cv = 0.1")));
-    let tail = |times: &[f64]| quantile(times, 0.99) / quantile(times, 0.5);
-    let live =
-        refusal("[POOL.tenancy.vm]\nmaintenance = { every-days = 30, hours = 2, live-migration = true }");
-    let vgpu = refusal(
-        "[POOL.tenancy.vm]\naccess = \"vgpu-full\"\nmaintenance = { every-days = 30, hours = 2, live-migration = true }",
-    );
-    let flag = |on: bool| f64::from(u8::from(on));
     vec![
         claim(
             "33",
@@ -327,6 +343,23 @@ fn capacity() -> Vec<Claim> {
                 Verdict::Refuted("VMs take as long".into())
             },
         ),
+    ]
+}
+
+fn noise() -> Vec<Claim> {
+    let apart = |tenancy: &str| {
+        let jobs = Jobs { count: 500, run_s: 600, ..Jobs::one("training", 8, 1) };
+        run_times(&play(&design(500, tenancy), &[jobs], 1))
+    };
+    let noise = |cv: &str| {
+        format!(
+            "[POOL.tenancy.vm]\ncontention = \"off\"\n[POOL.tenancy.vm.overhead]\nlevel = \"typical\"\n\
+             [POOL.tenancy.vm.noise]\n{cv}"
+        )
+    };
+    let (alone, shared, loud) = (apart(""), apart(&noise("")), apart(&noise("cv = 0.1")));
+    let tail = |times: &[f64]| quantile(times, 0.99) / quantile(times, 0.5);
+    vec![
         claim(
             "64",
             "S2",
@@ -357,40 +390,28 @@ fn capacity() -> Vec<Claim> {
                 Verdict::Refuted("metal varies as much".into())
             },
         ),
-        claim(
-            "86",
-            "S3",
-            "snapshots and live migration come with virtualization",
-            "maintenance with live migration: refused (1 = yes)",
-            vec![named("passthrough", flag(live.is_some())), named("whole vGPU", flag(vgpu.is_some()))],
-            match (live.is_some(), vgpu.is_some()) {
-                (true, false) => Verdict::OnlyIf("GPUs are vGPUs: one passed through cannot move".into()),
-                (false, false) => Verdict::Reproduced,
-                _ => Verdict::Refuted("vGPUs cannot move either".into()),
-            },
-        ),
-        claim(
-            "24",
-            "S1",
-            "a VM holds up to 16 vGPUs whose compute adds up",
-            "training on 8 whole vGPUs of a server against one, work done in the same time",
-            {
-                let time = |gpus: u32| {
-                    slowdown(&vm("access = \"vgpu-full\"", "typical"), Jobs::one("training", gpus, 1))
-                };
-                vec![named("8 vGPUs", 8.0 / time(8)), named("1 vGPU", 1.0 / time(1))]
-            },
-            {
-                let eight =
-                    8.0 / slowdown(&vm("access = \"vgpu-full\"", "typical"), Jobs::one("training", 8, 1));
-                if eight > 7.0 {
-                    Verdict::OnlyIf("they are whole boards that talk over NVLink; no server here has 16, no device is pooled".into())
-                } else {
-                    Verdict::Refuted("they do not add up".into())
-                }
-            },
-        ),
     ]
+}
+
+fn migration() -> Claim {
+    let live =
+        refusal("[POOL.tenancy.vm]\nmaintenance = { every-days = 30, hours = 2, live-migration = true }");
+    let vgpu = refusal(
+        "[POOL.tenancy.vm]\naccess = \"vgpu-full\"\nmaintenance = { every-days = 30, hours = 2, live-migration = true }",
+    );
+    let flag = |on: bool| f64::from(u8::from(on));
+    claim(
+        "86",
+        "S3",
+        "snapshots and live migration come with virtualization",
+        "maintenance with live migration: refused (1 = yes)",
+        vec![named("passthrough", flag(live.is_some())), named("whole vGPU", flag(vgpu.is_some()))],
+        match (live.is_some(), vgpu.is_some()) {
+            (true, false) => Verdict::OnlyIf("GPUs are vGPUs: one passed through cannot move".into()),
+            (false, false) => Verdict::Reproduced,
+            _ => Verdict::Refuted("vGPUs cannot move either".into()),
+        },
+    )
 }
 
 /// Four tenants on eight servers: all on all, or each on two of its own.
