@@ -242,7 +242,7 @@ fn what_ran_is_told() {
 #[test]
 fn a_dump_has_a_row_for_every_attempt() {
     let desk = site();
-    desk.run(&["run", "site.toml", "--sacct", "dump.txt", "--out", "out", "--quiet"]).ok();
+    desk.run(&["run", "site.toml", "--design", "now", "--sacct", "dump.txt", "--quiet"]).ok();
     let text = String::from_utf8(desk.read("dump.txt")).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').collect()).collect();
     let column = |name: &str| rows[0].iter().position(|known| *known == name).unwrap();
