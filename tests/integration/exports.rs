@@ -14,8 +14,10 @@ fn array<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
 }
 
 /// Slices of a Perfetto trace by process and thread, sorted: from, until, job.
-fn tracks(trace: &Value) -> BTreeMap<(u64, u64), Vec<(i64, i64, String)>> {
-    let mut tracks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+type Tracks = BTreeMap<(u64, u64), Vec<(i64, i64, String)>>;
+
+fn tracks(trace: &Value) -> Tracks {
+    let mut tracks = Tracks::new();
     for event in array(trace, "traceEvents").iter().filter(|event| event["ph"] == "X") {
         let at = |key: &str| event[key].as_i64().unwrap();
         let key = (event["pid"].as_u64().unwrap(), event["tid"].as_u64().unwrap());
@@ -27,7 +29,7 @@ fn tracks(trace: &Value) -> BTreeMap<(u64, u64), Vec<(i64, i64, String)>> {
 }
 
 /// Every track has a name and its node one too, and nothing on it overlaps.
-fn sound(trace: &Value) -> BTreeMap<(u64, u64), Vec<(i64, i64, String)>> {
+fn sound(trace: &Value) -> Tracks {
     let tracks = tracks(trace);
     let events = array(trace, "traceEvents");
     let names = |what: &str, key: (u64, u64)| {

@@ -108,33 +108,27 @@ fn too_little_for_an_interval_is_said() {
 /// A history's blocks, its figures in both designs, and those of its rearrangements.
 type Trial = (u64, [[f64; 3]; 2], Vec<[[f64; 3]; 2]>);
 
-/// A fortnight cut out of a long history: its load differs from that of the next one, as it does where a trace is a
-/// part of what goes on. (A generator that is told a load meets it exactly in every history, which no trace does.)
-fn fortnights(count: u64) -> Vec<Workload> {
+/// Fortnights cut out of long histories: their loads differ, as they do where a trace is a part of what goes on. (A
+/// generator that is told a load meets it exactly in every history, which no trace does.)
+fn fortnights(count: usize) -> Vec<Workload> {
     const FORTNIGHT_US: i64 = 14 * 86_400_000_000;
-    const EACH: u64 = 50;
-    let long = |seed: u64| {
-        let scenario = load(text(60_000, 1, 5), &[]);
-        let spec = scenario::WorkloadSpec { seed: seed + 1, ..scenario.workload };
-        let jobs = load_workload(&spec, false).unwrap().workload;
-        let window = |at: u64| {
-            let from = jobs.first_submit() + SimDuration::from_micros(FORTNIGHT_US * at as i64);
-            let until = from + SimDuration::from_micros(FORTNIGHT_US);
-            jobs.clone().select(|job| (from..until).contains(&job.submit))
-        };
-        let last = jobs.jobs.iter().last().unwrap().submit.since(jobs.first_submit()).micros();
-        let whole = (last / FORTNIGHT_US) as u64;
-        assert!(whole >= EACH / 2, "{whole} fortnights");
-        (0..whole.min(EACH)).map(window).collect::<Vec<_>>()
-    };
+    let long = load(text(60_000, 1, 5), &[]).workload;
     let mut all = Vec::new();
-    for seed in 0.. {
-        all.extend(long(seed));
-        if all.len() as u64 >= count {
+    for seed in 1.. {
+        let spec = scenario::WorkloadSpec { seed, ..long.clone() };
+        let jobs = load_workload(&spec, false).unwrap().workload;
+        let last = jobs.jobs.iter().last().unwrap().submit.since(jobs.first_submit()).micros();
+        assert!(last / FORTNIGHT_US >= 5, "{} fortnights", last / FORTNIGHT_US);
+        for at in 0..last / FORTNIGHT_US {
+            let from = jobs.first_submit() + SimDuration::from_micros(FORTNIGHT_US * at);
+            let until = from + SimDuration::from_micros(FORTNIGHT_US);
+            all.push(jobs.clone().select(|job| (from..until).contains(&job.submit)));
+        }
+        if all.len() >= count {
             break;
         }
     }
-    all.truncate(count as usize);
+    all.truncate(count);
     all
 }
 
@@ -156,7 +150,7 @@ fn intervals_around_a_trace_hold_the_truth() {
         })
     };
     let day = SimDuration::from_micros(86_400_000_000);
-    let histories = fortnights(TRIALS);
+    let histories = fortnights(TRIALS as usize);
     let trials: Vec<Trial> = (0..TRIALS)
         .into_par_iter()
         .map(|seed| {
