@@ -183,7 +183,10 @@ fn intervals_around_a_trace_hold_the_truth() {
             assert!(said.len() as u64 > TRIALS / 2, "{key} {design:?}: {} intervals", said.len());
             let coverage = said.iter().filter(|holds| **holds).count() as f64 / said.len() as f64;
             println!("{key} {design:?} (truth {truth:.4}): coverage {coverage:.3}");
+            // The ratio of two shares of the same work hardly varies: its interval may hold it always.
+            let is_certain = design.is_none() && key.starts_with("/utilization");
             assert!(coverage >= 0.90, "{key} {design:?}: {coverage}");
+            assert!(coverage <= 0.98 || is_certain, "{key} {design:?}: {coverage}");
         }
     }
 }
