@@ -18,6 +18,7 @@ use crate::scenario::{self, Scenario};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel run scenarios/whole-gpus.toml --design metal --out results
+  windtunnel run scenarios/whole-gpus.toml --design metal --perfetto trace.json --sacct dump.txt
   windtunnel run --from results/manifest.json --out again")]
 pub(super) struct RunArgs {
     /// The scenario file.

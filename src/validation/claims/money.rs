@@ -15,6 +15,7 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.push(hybrid());
     claims.extend(four_parts());
     claims.push(advice());
+    claims.push(always_on());
     claims
 }
 
@@ -545,6 +546,47 @@ fn four_parts() -> Vec<Claim> {
             ),
         ),
     ]
+}
+
+/// Work around the clock, and a small job now and then, on metal and on whole vGPUs.
+fn always_on() -> Claim {
+    let mut now_and_then = Workload::default();
+    let small = Batch { class: "inference", gpus: 1, nodes: 1, run_s: 1800 };
+    (0..30).for_each(|day| add(&mut now_and_then, small, day * 86_400, 2));
+    let vgpus = |workload: &Workload, own: At, rent: At| {
+        let vm = format!("[POOL.tenancy.vm]\naccess = \"vgpu-full\"\n{}", rented(rent, WHILE_USED));
+        run(&[servers("metal", 1, &owned(own)), servers("vgpus", 1, &vm)], workload)
+    };
+    let mut around = Workload::default();
+    (0..30).for_each(|day| add(&mut around, Batch::server("inference", 24.0), day * 86_400, 1));
+    let (busy, idle) =
+        (vgpus(&around, At::Typical, At::Typical), vgpus(&now_and_then, At::Typical, At::Typical));
+    let (worst_busy, worst_idle) =
+        (vgpus(&around, At::High, At::Low), vgpus(&now_and_then, At::Low, At::High));
+    let holds = |busy: &[Priced], idle: &[Priced]| {
+        busy[0].per_useful < busy[1].per_useful && idle[1].per_useful < idle[0].per_useful
+    };
+    claim(
+        "41",
+        "S1",
+        "24/7 and real-time work needs metal; early, occasional, small work suits vGPUs",
+        "a server owned against one rented by the second with whole vGPUs, USD per useful GPU-hour",
+        vec![
+            named("24/7, metal", busy[0].per_useful),
+            named("24/7, vGPUs", busy[1].per_useful),
+            named("24/7, metal dearest", worst_busy[0].per_useful),
+            named("24/7, vGPUs cheapest", worst_busy[1].per_useful),
+            named("an hour a day, metal", idle[0].per_useful),
+            named("an hour a day, vGPUs", idle[1].per_useful),
+        ],
+        match (holds(&busy, &idle), holds(&worst_busy, &worst_idle)) {
+            (true, true) => Verdict::OnlyIf("cost decides: latency of real-time work needs services".into()),
+            (true, false) => Verdict::OnlyIf(
+                "cost decides, at typical prices; latency of real-time work needs services".into(),
+            ),
+            (false, _) => Verdict::Refuted("the other kind is cheaper for one of them".into()),
+        },
+    )
 }
 
 /// What the articles advise, case by case: the advised kind and what a useful GPU-hour costs on each.

@@ -5,7 +5,7 @@ use super::{Claim, Verdict};
 /// Numbers, article, what it says, what is missing or why it cannot be told.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-const PENDING: [Row; 23] = [
+const PENDING: [Row; 22] = [
     ("5", "S0", "CPU-to-GPU latency rises under virtualization", "services: latencies of requests"),
     ("15", "S0", "modern work is limited by data movement", "fabric and storage as shared links"),
     (
@@ -20,12 +20,6 @@ const PENDING: [Row; 23] = [
         "S1",
         "48 VMs on one GPU",
         "services: many small tenants with latencies (20 on 80 GB is the most that makers support)",
-    ),
-    (
-        "41",
-        "S1",
-        "24/7 and real-time work needs metal; occasional small work suits vGPUs",
-        "services: its cost is claims 12 and 13",
     ),
     ("50", "S2", "NVLink 4 has 900 GB/s", "fabric: links with bandwidth"),
     ("51", "S2", "PCIe 5 x16 has 64 GB/s, NVLink is 14 times as fast", "fabric: links with bandwidth"),
