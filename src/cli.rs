@@ -10,6 +10,7 @@ mod backtest;
 mod catalog;
 mod compare;
 mod explain;
+mod exports;
 mod import;
 mod new;
 mod output;

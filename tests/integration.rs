@@ -12,6 +12,7 @@ mod integration {
     mod cli_repeat;
     mod costs_and_verdicts;
     mod differential;
+    mod exports;
     mod generator;
     mod goodness_of_fit;
     mod held_jobs;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Common;
 use super::backstage::Failure;
+use super::exports::ExportArgs;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::scenario;
 
@@ -36,12 +37,20 @@ pub(super) struct CompareArgs {
     /// Checks every schedule with the independent referee.
     #[arg(long)]
     referee: bool,
+    #[command(flatten)]
+    exports: ExportArgs,
 }
 
 pub(super) fn compare(args: &CompareArgs, common: &Common) -> Result<(), Failure> {
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| ("workload.seed".to_owned(), seed.to_string())));
     let scenario = scenario::load_what_if(&args.scenario, &sets, &args.what_if)?;
-    let wish = Wish { out: args.out.clone(), strict: args.strict, referee: args.referee, ..Wish::default() };
+    let wish = Wish {
+        out: args.out.clone(),
+        strict: args.strict,
+        referee: args.referee,
+        exports: args.exports.clone(),
+        ..Wish::default()
+    };
     run_and_tell(scenario, &wish, common)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::backstage::{Failure, Orderly, Stopwatch, peak_rss_mib, tell};
+use super::exports::ExportArgs;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::experiment::outlook::outlook;
 use crate::experiment::replicas::add_replicas;
@@ -29,12 +30,15 @@ pub(super) struct Wish {
     pub(super) referee: bool,
     /// One run without name: keys at the top level of the JSON object.
     pub(super) single: bool,
+    /// Files for other programs.
+    pub(super) exports: ExportArgs,
 }
 
 /// Loads the workload, runs the designs, prints and writes.
 pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common) -> Result<(), Failure> {
     let watch = Stopwatch::start("simulating", common.quiet);
     keep_design(&mut scenario, wish)?;
+    wish.exports.check()?;
     if let Some(out) = &wish.out {
         report::try_directory(out)?;
     }
@@ -45,7 +49,7 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         tell(&loaded.workload.warnings, Severity::Warning);
     }
     let orderly = Orderly::begin();
-    let keep = wish.out.is_some() || wish.referee;
+    let keep = wish.out.is_some() || wish.referee || wish.exports.any();
     let seed = scenario.workload.seed;
     let options = || RunOptions { keep_allocations: keep, seed, ..RunOptions::default() };
     let mut results =
@@ -78,10 +82,11 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     if let Some(out) = &wish.out {
         write_files(&context, out)?;
     }
+    let written = wish.exports.write(&context)?;
     orderly.end()?;
     let engine = engine(&results, &watch);
     drop(watch);
-    print(&context, wish, common, &engine)
+    print(&context, wish, common, &engine, &written)
 }
 
 /// The backtest that the scenario attaches.
@@ -169,7 +174,13 @@ fn engine(results: &[DesignResult], watch: &Stopwatch) -> Value {
     })
 }
 
-fn print(context: &Context<'_>, wish: &Wish, common: &Common, engine: &Value) -> Result<(), Failure> {
+fn print(
+    context: &Context<'_>,
+    wish: &Wish,
+    common: &Common,
+    engine: &Value,
+    written: &[String],
+) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     if common.json {
         let mut object =
@@ -180,7 +191,11 @@ fn print(context: &Context<'_>, wish: &Wish, common: &Common, engine: &Value) ->
     } else {
         write!(out, "{}", report::terminal_table(context))?;
         if let Some(dir) = &wish.out {
-            writeln!(out, "\nFiles in {}: report.html, summary.json, jobs.csv, ...", dir.display())?;
+            let report = dir.join("report.html");
+            writeln!(out, "\nReport: {}, beside it summary.json, jobs.csv, ...", report.display())?;
+        }
+        for file in written {
+            writeln!(out, "Written: {file}")?;
         }
     }
     out.flush()?;

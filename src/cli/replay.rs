@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::Common;
 use super::backstage::Failure;
+use super::exports::ExportArgs;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::scenario;
 use crate::scheduler::PreemptivePolicy;
@@ -42,6 +43,8 @@ pub(super) struct ReplayArgs {
     /// Checks the schedule with the independent referee.
     #[arg(long)]
     referee: bool,
+    #[command(flatten)]
+    exports: ExportArgs,
 }
 
 /// The cluster and the policy on the command line.
@@ -148,6 +151,7 @@ pub(super) fn replay(args: &ReplayArgs, common: &Common) -> Result<(), Failure> 
         out: args.out.clone(),
         strict: args.strict,
         referee: args.referee,
+        exports: args.exports.clone(),
         single: true,
     };
     run_and_tell(scenario, &wish, common)

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Common;
 use super::backstage::Failure;
+use super::exports::ExportArgs;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::experiment::hash_file;
@@ -17,6 +18,7 @@ use crate::scenario::{self, Scenario};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel run scenarios/whole-gpus.toml --design metal --out results
+  windtunnel run scenarios/whole-gpus.toml --design metal --perfetto trace.json --sacct dump.txt
   windtunnel run --from results/manifest.json --out again")]
 pub(super) struct RunArgs {
     /// The scenario file.
@@ -43,6 +45,8 @@ pub(super) struct RunArgs {
     /// Checks every schedule with the independent referee.
     #[arg(long)]
     referee: bool,
+    #[command(flatten)]
+    exports: ExportArgs,
 }
 
 pub(super) fn run(args: &RunArgs, common: &Common) -> Result<(), Failure> {
@@ -60,6 +64,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<(), Failure> {
         out: args.out.clone(),
         strict: args.strict,
         referee: args.referee,
+        exports: args.exports.clone(),
         single: false,
     };
     run_and_tell(scenario, &wish, common)

@@ -71,7 +71,16 @@ impl Figure {
 
     /// The figure of `result` as text.
     pub(super) fn text(&self, result: &DesignResult) -> Option<String> {
-        Some(self.text_of(self.shown(result)?, result))
+        match self.shown(result) {
+            Some(value) => Some(self.text_of(value, result)),
+            None => self.is_undefined(result).then(|| "undefined".to_owned()),
+        }
+    }
+
+    /// Whether it is a price for something that this design did not do: nothing useful, no job.
+    fn is_undefined(&self, result: &DesignResult) -> bool {
+        let counts = !self.key.contains("gpu") || result.summary.gpu_hours.is_some();
+        self.unit == Unit::Price && result.cost.is_some() && counts && self.shown(result).is_none()
     }
 
     /// The figure as it is shown: of replicas with several seeds their estimate, else that of the run.
@@ -117,7 +126,10 @@ impl Figure {
     /// Whether there is anything to show.
     pub(super) fn is_shown(&self, results: &[DesignResult]) -> bool {
         let mut values = results.iter().filter_map(|result| self.shown(result));
-        if self.only_if_any { values.any(|value| value > 0.0) } else { values.next().is_some() }
+        if self.only_if_any {
+            return values.any(|value| value > 0.0);
+        }
+        values.next().is_some() || results.iter().any(|result| self.is_undefined(result))
     }
 }
 

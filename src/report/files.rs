@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::jobs::jobs_csv;
 use super::{Context, Manifest, designs_json, page};
-use crate::cluster::Allocation;
 use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
-use crate::experiment::DesignResult;
 use crate::experiment::pricing::{priced_ledger, showback};
 use crate::ids::{Id, PoolId};
 use crate::metrics::timeline;
-use crate::scenario::slurm_conf::compress_hosts;
 use crate::simulation::Outcome;
 use crate::simulation::meter::DeviceHours;
 use crate::time::SimTime;
@@ -162,129 +160,6 @@ fn cost_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     csv.flush()
-}
-
-/// Columns of `jobs.csv`.
-const JOB_COLUMNS: [&str; 15] = [
-    "job_id",
-    "submit_s",
-    "eligible_s",
-    "start_s",
-    "end_s",
-    "state",
-    "attempt",
-    "nodes",
-    "gpus",
-    "reason",
-    "design",
-    "node_list",
-    "user",
-    "account",
-    "class",
-];
-
-fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(JOB_COLUMNS)?;
-    let workload = &context.loaded.workload;
-    for result in context.results {
-        let mut held: Vec<Option<usize>> = vec![None; workload.jobs.len()];
-        for (at, (job, _)) in result.outcome.allocations.iter().enumerate() {
-            held[job.index()] = Some(at);
-        }
-        let hosts = host_names(result);
-        let mut refused = result.outcome.refused.iter().peekable();
-        for (job, record) in result.outcome.records.iter_ids() {
-            let allocation = held[job.index()].map(|at| &result.outcome.allocations[at].1);
-            let labels = workload.labels.get(workload.jobs[job].labels);
-            let text = |id: Option<crate::ids::TextId>| id.map_or("", |id| workload.texts.get(id));
-            let instant = |at: SimTime| if at == SimTime::NEVER { String::new() } else { at.to_string() };
-            let why = match refused.next_if(|(id, _)| *id == job) {
-                Some((_, reason)) => reason.as_str(),
-                None => result.outcome.pending_reason(job).unwrap_or(""),
-            };
-            let gpus: u32 = allocation.map_or(0, |a| a.iter().map(|grant| grant.gpus.count_ones()).sum());
-            let nodes = |a: &Allocation| {
-                node_list(result, hosts.as_deref(), a.iter().map(|grant| grant.node.index()))
-            };
-            csv.write_record([
-                workload.job_name(job).as_str(),
-                &instant(workload.jobs[job].submit),
-                &instant(result.outcome.eligible(workload, job)),
-                &instant(record.start),
-                &instant(record.end),
-                record.state.name(),
-                &result.outcome.starts(job).to_string(),
-                &allocation.map_or(0, |a| a.len()).to_string(),
-                &gpus.to_string(),
-                why,
-                &result.design.name,
-                &allocation.map_or_else(String::new, nodes),
-                text(labels.user),
-                text(labels.account),
-                text(labels.class),
-            ])?;
-        }
-    }
-    csv.flush()
-}
-
-/// `main[0-3,7]`, pool by pool.
-fn node_list(result: &DesignResult, hosts: Option<&[String]>, nodes: impl Iterator<Item = usize>) -> String {
-    let mut nodes: Vec<usize> = nodes.collect();
-    nodes.sort_unstable();
-    if let Some(names) = hosts {
-        return compress_hosts(nodes.iter().map(|at| names[*at].as_str()));
-    }
-    let mut text = String::new();
-    let mut first = 0;
-    for pool in &result.design.cluster.pools {
-        let last = first + pool.count as usize;
-        let inside: Vec<usize> =
-            nodes.iter().filter(|n| (first..last).contains(n)).map(|n| n - first).collect();
-        if !inside.is_empty() {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            text.push_str(&pool.name);
-            text.push('[');
-            text.push_str(&ranges(&inside));
-            text.push(']');
-        }
-        first = last;
-    }
-    text
-}
-
-/// Names of the nodes where slurm.conf gave them; nodes of the scenario's own pools have none.
-fn host_names(result: &DesignResult) -> Option<Vec<String>> {
-    let site = result.design.slurm.as_deref()?;
-    let names = || site.nodes.iter().map(|node| node.name.clone());
-    let of_pools = result
-        .design
-        .cluster
-        .pools
-        .iter()
-        .flat_map(|pool| (0..pool.count).map(move |at| format!("{}{at}", pool.name)));
-    (!names().eq(of_pools)).then(|| names().collect())
-}
-
-fn ranges(sorted: &[usize]) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut at = 0;
-    while at < sorted.len() {
-        let mut end = at;
-        while end + 1 < sorted.len() && sorted[end + 1] == sorted[end] + 1 {
-            end += 1;
-        }
-        parts.push(if end == at {
-            sorted[at].to_string()
-        } else {
-            format!("{}-{}", sorted[at], sorted[end])
-        });
-        at = end + 1;
-    }
-    parts.join(",")
 }
 
 fn timeline_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -15,6 +15,7 @@ mod first;
 mod ledger;
 pub(super) mod markup;
 mod nodes;
+pub(super) mod scatter;
 mod sections;
 mod series;
 mod waits;

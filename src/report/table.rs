@@ -14,6 +14,7 @@ use super::json::pending_by_reason;
 use super::translation;
 use super::verdict::{outlook_lines, sentence};
 use super::winners::winners_text;
+use crate::cost::CostTerms;
 use crate::experiment::replicas::{Uncertainty, Variation, Verdict};
 use crate::experiment::{DesignResult, Trust};
 use crate::scenario::PolicyChoice;
@@ -50,7 +51,53 @@ pub fn terminal_table(context: &Context<'_>) -> String {
     }
     text += &remarks(context);
     text += &winners_text(context);
-    text
+    wrapped(&text)
+}
+
+/// The text with lines of at most [`COLUMNS`]; what goes on is set in by two columns.
+fn wrapped(text: &str) -> String {
+    let width = usize::from(COLUMNS);
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.chars().count() <= width {
+            out += line;
+            out.push('\n');
+            continue;
+        }
+        let (mut at, mut is_first) = (0, true);
+        for word in &unbroken(line) {
+            let long = word.chars().count();
+            if !is_first && at + 1 + long > width {
+                out += "\n  ";
+                at = 2;
+            } else if !is_first {
+                out.push(' ');
+                at += 1;
+            }
+            out += word;
+            at += long;
+            is_first = false;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The words of a line; a number keeps its unit.
+fn unbroken(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        let unit = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        let is_unit = unit.len() <= 4 && unit.bytes().all(|c| c.is_ascii_alphabetic()) && !unit.is_empty();
+        match words.last_mut() {
+            Some(last) if is_unit && last.ends_with(|c: char| c.is_ascii_digit()) => {
+                last.push(' ');
+                *last += word;
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Designs that stand beside each other: as even parts as possible, each narrow enough to be read.
@@ -141,6 +188,7 @@ fn remarks(context: &Context<'_>) -> String {
     lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
+    context.results.iter().for_each(|result| lines.extend(spot_remarks(result)));
     let unused = context.columns_without_effect();
     if !unused.is_empty() {
         lines.push(format!("Columns without effect in this version: {}.", unused.join(", ")));
@@ -215,6 +263,23 @@ fn slurm_remarks(result: &DesignResult) -> Vec<String> {
     let carried = facts.not_carried_over.iter();
     lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));
     lines
+}
+
+/// What is not simulated of pools whose nodes can be taken away.
+fn spot_remarks(result: &DesignResult) -> Vec<String> {
+    let lost = result.design.pools.iter().zip(&result.design.cluster.pools).filter_map(|(paid, pool)| {
+        let Some(CostTerms::Rented(rented)) = &paid.cost else { return None };
+        Some((pool.name.as_str(), rented.interruption?.lost))
+    });
+    let label = &result.design.label;
+    lost.map(|(pool, lost)| {
+        let share = percent(lost.ppm() as f64 / 1e6);
+        format!(
+            "{label}: interruptions of spot nodes ({pool}) are priced, not simulated: {share} of the work there counts \
+             as lost, and no job waits or runs longer for it."
+        )
+    })
+    .collect()
 }
 
 /// What only a preemptive policy tells of a design.

@@ -71,7 +71,7 @@ fn rows(kind: &str, shifts: &BTreeMap<String, Shift>) -> String {
             format!("worst: job {}, +{}", worst.job_id, span(worst.after_s - worst.before_s))
         });
         let line = format!(
-            "  {word:<5} {:<20} {:>6} jobs  {:>9} -> {:<9} {:>11}  {worst}",
+            "  {word:<5} {:<17} {:>6} jobs  {:>9} -> {:<9} {:>11}  {worst}",
             format!("{kind} {name}"),
             count(shift.jobs),
             mean(shift.wait_mean_before_s),

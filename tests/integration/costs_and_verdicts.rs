@@ -97,6 +97,11 @@ fn interruptions_of_spot_nodes_make_useful_hours_dearer() {
                 interruptions-per-node-day = 2\nlost-minutes-per-interruption = 72";
     // A tenth of the work is lost: 6 over 2.25 GPU-hours.
     near(&cost(&one(1, spot, ""))["per_useful_gpu_hour"], 6.0 / 2.25);
+    let desk = Desk::new();
+    desk.put("t.csv", "job_id,submit_s,run_s,gpus\n1,0,3600,2\n");
+    desk.put("s.toml", one(1, spot, ""));
+    let told = desk.run(&["compare", "s.toml", "--quiet"]).ok().stdout;
+    assert!(told.contains("are priced, not simulated: 10.0 %"), "{told}");
 }
 
 #[test]
@@ -117,6 +122,9 @@ fn without_a_useful_hour_its_price_is_undefined() {
     let body = page.split("<script").next().unwrap();
     assert!(!body.contains("NaN") && !body.contains("inf"), "undefined, never infinity");
     assert!(page.contains("No design has a cost per useful GPU-hour to be judged by."));
+    let told = desk.run(&["compare", "s.toml", "--quiet"]).ok().stdout;
+    let row = told.lines().find(|line| line.contains("Cost per useful GPU-hour")).unwrap();
+    assert!(row.trim_end().ends_with("undefined"), "{row}");
 }
 
 #[test]
@@ -153,7 +161,9 @@ fn the_cheapest_design_that_meets_the_objective_is_named_in_one_sentence() {
     assert!(sentence.contains("“Current: 2 x DGX H100” would be") && sentence.ends_with('.'), "{sentence}");
     assert_eq!(object["baseline"], "current", "the design called current");
     let text = desk.run(&["compare", &scenario, "--quiet"]).ok().stdout;
-    assert!(text.contains(&format!("Verdict: {sentence}")));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&text).contains(&format!("Verdict: {}", words(sentence))));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 
     let strict = "objective.require=[\"wait_s.p95 <= 1\"]";
     let none = desk.run(&["compare", &scenario, "--json", "--quiet", "--set", strict]).ok().json();

@@ -108,8 +108,32 @@ fn too_little_for_an_interval_is_said() {
 /// A history's blocks, its figures in both designs, and those of its rearrangements.
 type Trial = (u64, [[f64; 3]; 2], Vec<[[f64; 3]; 2]>);
 
-/// Intervals for a trace and its rearrangements: 1,000 histories of some two weeks, each with 20 rearrangements of its
-/// days; the truth is the median over all histories, because figures of one history are skewed.
+/// Fortnights cut out of long histories: their loads differ, as they do where a trace is a part of what goes on. (A
+/// generator that is told a load meets it exactly in every history, which no trace does.)
+fn fortnights(count: usize) -> Vec<Workload> {
+    const FORTNIGHT_US: i64 = 14 * 86_400_000_000;
+    let long = load(text(60_000, 1, 5), &[]).workload;
+    let mut all = Vec::new();
+    for seed in 1.. {
+        let spec = scenario::WorkloadSpec { seed, ..long.clone() };
+        let jobs = load_workload(&spec, false).unwrap().workload;
+        let last = jobs.jobs.iter().last().unwrap().submit.since(jobs.first_submit()).micros();
+        assert!(last / FORTNIGHT_US >= 5, "{} fortnights", last / FORTNIGHT_US);
+        for at in 0..last / FORTNIGHT_US {
+            let from = jobs.first_submit() + SimDuration::from_micros(FORTNIGHT_US * at);
+            let until = from + SimDuration::from_micros(FORTNIGHT_US);
+            all.push(jobs.clone().select(|job| (from..until).contains(&job.submit)));
+        }
+        if all.len() >= count {
+            break;
+        }
+    }
+    all.truncate(count);
+    all
+}
+
+/// Intervals for a trace and its rearrangements: 1,000 fortnights, each with 20 rearrangements of its days; the truth
+/// is the median over all of them, because figures of one history are skewed.
 #[test]
 #[ignore = "slow: 42,000 runs; .ci/run asks for it"]
 fn intervals_around_a_trace_hold_the_truth() {
@@ -126,11 +150,11 @@ fn intervals_around_a_trace_hold_the_truth() {
         })
     };
     let day = SimDuration::from_micros(86_400_000_000);
+    let histories = fortnights(TRIALS as usize);
     let trials: Vec<Trial> = (0..TRIALS)
         .into_par_iter()
         .map(|seed| {
-            let spec = scenario::WorkloadSpec { seed: seed + 1, ..scenario.workload.clone() };
-            let jobs = load_workload(&spec, false).unwrap().workload;
+            let jobs = &histories[seed as usize];
             let blocks = jobs.blocks(day);
             let copies = (0..REPLICAS)
                 .map(|replica| {
@@ -139,7 +163,7 @@ fn intervals_around_a_trace_hold_the_truth() {
                     figures(&jobs.resample(day, &drawn))
                 })
                 .collect();
-            (blocks, figures(&jobs), copies)
+            (blocks, figures(jobs), copies)
         })
         .collect();
     for (at, key) in keys.iter().enumerate() {
@@ -159,7 +183,10 @@ fn intervals_around_a_trace_hold_the_truth() {
             assert!(said.len() as u64 > TRIALS / 2, "{key} {design:?}: {} intervals", said.len());
             let coverage = said.iter().filter(|holds| **holds).count() as f64 / said.len() as f64;
             println!("{key} {design:?} (truth {truth:.4}): coverage {coverage:.3}");
+            // The ratio of two shares of the same work hardly varies: its interval may hold it always.
+            let is_certain = design.is_none() && key.starts_with("/utilization");
             assert!(coverage >= 0.90, "{key} {design:?}: {coverage}");
+            assert!(coverage <= 0.98 || is_certain, "{key} {design:?}: {coverage}");
         }
     }
 }

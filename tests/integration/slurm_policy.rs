@@ -240,6 +240,22 @@ fn what_ran_is_told() {
 }
 
 #[test]
+fn a_dump_has_a_row_for_every_attempt() {
+    let desk = site();
+    desk.run(&["run", "site.toml", "--design", "now", "--sacct", "dump.txt", "--quiet"]).ok();
+    let text = String::from_utf8(desk.read("dump.txt")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|known| *known == name).unwrap();
+    let (id, state, nodes, end) = (column("JobID"), column("State"), column("NodeList"), column("End"));
+    let again: Vec<usize> = (1..rows.len()).filter(|at| rows[*at][state] == "REQUEUED").collect();
+    assert_eq!(again.len(), 1, "one job was requeued once: {text}");
+    let (first, last) = (&rows[again[0]], &rows[again[0] + 1]);
+    assert_eq!(first[id], last[id]);
+    assert_ne!(first[end], "Unknown");
+    assert!(rows.iter().any(|row| row[state] == "PENDING" && row[nodes] == "None assigned"), "{text}");
+}
+
+#[test]
 fn pools_become_nodes_and_partitions() {
     let desk = Desk::new();
     let jobs = "job_id,submit_s,run_s,limit_s,nodes,cpus,partition\n\

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::first::{ASSUMPTION_HEAD, assumed, assumption_rows};
 use super::markup::{described, escape, file_name};
-use super::{bill, decision, ledger};
+use super::{bill, decision, ledger, scatter};
 use crate::cost::{CostFigures, Part};
 use crate::experiment::DesignResult;
 use crate::money::Money;
@@ -54,6 +54,7 @@ pub(super) fn charts(html: &mut String, context: &Context<'_>) {
         decision::views(html, context);
         html.push_str("</section>\n");
     }
+    scatter::designs(html, context);
     decision::section(html, context);
     chart(
         html,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::super::page::markup::escape;
+use super::super::page::scatter::{Dot, scatter};
 use super::super::page::{head, sortable_tables};
 use super::{Row, SHOWN, Shown, SweepReport, objectives, plain, short_axes};
 use crate::report::figures::{count, span};
@@ -180,60 +181,29 @@ fn front(html: &mut String, sweep: &SweepReport<'_>, rows: &[Row<'_>]) {
     if dots.len() < 2 {
         return;
     }
-    const W: f64 = 960.0;
-    const H: f64 = 380.0;
-    const LEFT: f64 = 90.0;
-    const BOTTOM: f64 = 46.0;
-    let top =
-        |of: fn(&(f64, f64)) -> f64| dots.iter().map(|(_, at)| of(at)).fold(0.0, f64::max).max(1e-9) * 1.05;
-    let (most_x, most_y) = (top(|at| at.0), top(|at| at.1));
-    let x = |cost: f64| LEFT + (W - LEFT - 16.0) * cost / most_x;
-    let y = |wait: f64| (H - BOTTOM) - (H - BOTTOM - 12.0) * wait / most_y;
     html.push_str(
         "<section id=\"front\">\n<h2>What it costs, and how long the slowest wait</h2>\n<p class=\"what\">Across: cost; up: 95th percentile of waits. Full dots: no other point with \
          the same jobs is cheaper and has a shorter 95th percentile of waits.</p>\n",
     );
-    write!(html, "<div class=\"chart\"><svg class=\"plot\" viewBox=\"0 0 {W} {H}\" role=\"img\" aria-label=\"Cost against wait\">")
-        .expect("texts take writes");
-    for part in 0..=4 {
-        let share = f64::from(part) / 4.0;
-        let (gx, gy) = (x(most_x * share), y(most_y * share));
-        write!(
-            html,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{0}\" y1=\"{gy:.1}\" y2=\"{gy:.1}\"/>\
-             <text class=\"soft\" x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>\
-             <text class=\"soft\" x=\"{gx:.1}\" y=\"{4}\" text-anchor=\"middle\">{5}</text>",
-            W - 16.0,
-            LEFT - 8.0,
-            gy + 4.0,
-            span(most_y * share),
-            H - BOTTOM + 18.0,
-            count((most_x * share).round() as u64),
-        )
-        .expect("texts take writes");
-    }
     let currency = rows.iter().find_map(|row| Some(row.design.cost.as_ref()?.currency.code())).unwrap_or("");
-    write!(
-        html,
-        "<text class=\"soft\" x=\"{}\" y=\"{}\" text-anchor=\"end\">Cost, {currency}</text>",
-        W - 16.0,
-        H - 8.0
-    )
-    .expect("texts take writes");
     let names: Vec<&str> = sweep.scenario.designs.iter().map(|design| design.name.as_str()).collect();
-    for (row, (cost, wait)) in &dots {
-        let at = names.iter().position(|name| *name == row.design.name).unwrap_or(0) % 8;
-        let fill = if row.front { format!("var(--d{at})") } else { "none".to_owned() };
-        write!(
-            html,
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\" fill=\"{fill}\" stroke=\"var(--d{at})\" stroke-width=\"1.5\"><title>{}</title></circle>",
-            x(*cost),
-            y(*wait),
-            escape(&format!("point {}: {}; {} {currency}, {}", row.number, words(sweep, row), count(cost.round() as u64), span(*wait))),
-        )
-        .expect("texts take writes");
-    }
-    html.push_str("</svg></div>\n");
+    let dots: Vec<Dot> = dots
+        .into_iter()
+        .map(|(row, at)| Dot {
+            at,
+            bounds: [None, None],
+            colour: names.iter().position(|name| *name == row.design.name).unwrap_or(0),
+            front: row.front,
+            words: format!(
+                "point {}: {}; {} {currency}, {}",
+                row.number,
+                words(sweep, row),
+                count(at.0.round() as u64),
+                span(at.1)
+            ),
+        })
+        .collect();
+    scatter(html, &dots, currency);
     if names.len() > 1 {
         html.push_str("<ul class=\"legend\">");
         for (at, design) in sweep.scenario.designs.iter().enumerate() {

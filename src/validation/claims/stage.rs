@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::experiment::run_design;
-use crate::ids::JobId;
+use crate::ids::{JobId, LabelId};
 use crate::scenario::{Design, Scenario, load_text};
 use crate::simulation::{Outcome, RunOptions};
 use crate::time::{SimDuration, SimTime};
@@ -132,17 +132,31 @@ pub(super) fn shares(design: &Design, count: usize, milli: u32) -> f64 {
     outcome.records.iter().map(|record| record.end.as_s()).fold(0.0, f64::max)
 }
 
-fn push(workload: &mut Workload, request: &Request, count: usize, run_s: i64) {
+/// Adds jobs alike without class.
+pub(super) fn push(workload: &mut Workload, request: &Request, count: usize, run_s: i64) {
     let labels = workload.labels.intern(&Labels::default());
+    push_as(workload, labels, request, count, run_s);
+}
+
+/// Lets the jobs from row `first` on be submitted at an instant.
+pub(super) fn submit_from(workload: &mut Workload, first: usize, at_s: i64) {
+    let rows = &mut workload.jobs.as_mut_slice()[first..];
+    rows.iter_mut().for_each(|job| job.submit = SimTime::from_s(at_s));
+}
+
+/// Adds jobs alike with these labels.
+pub(super) fn push_as(workload: &mut Workload, labels: LabelId, request: &Request, count: usize, run_s: i64) {
+    let first = workload.jobs.len();
     let request = workload.requests.intern(request);
-    for at in 0..count {
+    for at in first..first + count {
         let (name, run) = (JobName::Number(at as u32), SimDuration::from_s(run_s));
         let (submit, limit, flags) = (SimTime::ZERO, run, JobFlags::default());
         workload.jobs.push(Job { submit, run, limit, priority: 0, name, request, labels, flags });
     }
 }
 
-fn alike(design: &Design, workload: &Workload) -> Outcome {
+/// Runs them, all of what is there.
+pub(super) fn alike(design: &Design, workload: &Workload) -> Outcome {
     run_design(workload, design, &scenario(1, "").policy, &RunOptions::default())
         .expect("the scenarios of claims are tested")
 }
