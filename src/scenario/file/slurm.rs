@@ -116,6 +116,9 @@ options! {
     bf_max_job_assoc: u32 = "0",
     /// Backfill: jobs started in a cycle; 0 = no limit.
     bf_max_job_start: u32 = "0",
+    /// Backfill: seconds that a cycle may take, each job in the queue taking what one took on recorded clusters; without it
+    /// `bf_interval`.
+    bf_max_time: u32 = "",
     /// Backfill: tasks of an array that get a reservation.
     bf_max_job_array_resv: u32 = "20",
     /// Backfill: jobs below this priority get no reservation; 0 = all get one.

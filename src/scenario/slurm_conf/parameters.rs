@@ -307,8 +307,13 @@ pub(super) fn scheduler_parameter(
         "bf_node_space_size" => bf.node_space_size = Some(count()?),
         "bf_one_resv_per_job" => bf.one_resv_per_job = true,
         "bf_window_linear" => bf.window_linear_s = positive()?,
+        "bf_max_time" => {
+            bf.max_time_s = Some(positive()?);
+            return Ok(Treatment::Approximated(
+                "a job in the queue takes what one took on recorded clusters",
+            ));
+        }
         "bf_continue"
-        | "bf_max_time"
         | "bf_yield_interval"
         | "bf_yield_sleep"
         | "max_rpc_cnt"

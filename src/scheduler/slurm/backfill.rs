@@ -101,7 +101,8 @@ impl Controller<'_> {
 
     fn walk_backfill(&mut self, queue: &[JobIx], now: SimTime, now_s: i64) -> Walked {
         let rules = &self.config.backfill;
-        self.cycles.backfill_depth += (queue.len() as u64).min(u64::from(rules.max_job_test));
+        self.cycles.backfill_depth += self.depth_of_cycle(queue.len());
+        let most = self.most_in_cycle();
         let mut map = std::mem::take(&mut self.map);
         let (begin_s, end_s) = (self.floor(now_s), self.floor(now_s + rules.window_s));
         map.reset(begin_s, end_s, rules.resolution_s, &self.usable);
@@ -138,6 +139,10 @@ impl Controller<'_> {
                 if candidate == queue.len() {
                     break;
                 }
+            }
+            if at as u64 >= most {
+                stopped = true;
+                break;
             }
             last = Some(*job);
             stopped = cycle.tried >= rules.max_job_test || self.backfill_job(*job, &mut cycle);

@@ -15,6 +15,7 @@ use super::quiet::QuietCycle;
 use super::reservation::Reservation;
 use super::time_map::TimeMap;
 use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
+use crate::time::SimDuration;
 
 /// What the controller decided; the simulation carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +164,8 @@ pub struct Controller<'c> {
     unlimited: bool,
     /// Backfill cycles go on until every job has its planned start, though no other can start now.
     plans_all: bool,
+    /// How long a backfill cycle takes over each job of its queue.
+    backfill_pace: SimDuration,
     /// Decide without any cache.
     pub(crate) uncached: bool,
 }
@@ -254,6 +257,7 @@ impl<'c> Controller<'c> {
             map: TimeMap::default(),
             unlimited: is_unlimited(config),
             plans_all: true,
+            backfill_pace: SimDuration::ZERO,
             uncached: false,
         }
     }
@@ -263,6 +267,26 @@ impl<'c> Controller<'c> {
     pub fn with_epoch(mut self, epoch_s: i64) -> Self {
         self.epoch_s = epoch_s;
         self
+    }
+
+    /// Says how long a backfill cycle takes over each job of its queue (0: no time), for `bf_max_time`.
+    #[must_use]
+    pub fn with_backfill_pace(mut self, pace: SimDuration) -> Self {
+        self.backfill_pace = pace;
+        self
+    }
+
+    /// How many jobs of its queue a cycle gets to within `bf_max_time`.
+    pub(super) fn most_in_cycle(&self) -> u64 {
+        let rules = &self.config.backfill;
+        let most_us = rules.max_time_s.unwrap_or(rules.interval_s).saturating_mul(1_000_000);
+        let jobs = most_us.checked_div(self.backfill_pace.micros()).unwrap_or(i64::MAX);
+        u64::try_from(jobs).unwrap_or(0).max(1)
+    }
+
+    /// How many jobs a cycle over a queue of this length counts for in the length of the cycle.
+    pub(super) fn depth_of_cycle(&self, queue: usize) -> u64 {
+        (queue as u64).min(u64::from(self.config.backfill.max_job_test)).min(self.most_in_cycle())
     }
 
     /// Rounds a second down to a multiple of `step_s` of the epoch.

@@ -47,8 +47,7 @@ impl Controller<'_> {
             return false;
         }
         self.cycles.backfill += 1;
-        let most = u64::from(self.config.backfill.max_job_test);
-        self.cycles.backfill_depth += (self.ready_count() as u64).min(most);
+        self.cycles.backfill_depth += self.depth_of_cycle(self.ready_count());
         self.first_waiting = quiet.first_waiting;
         if quiet.noted_change {
             self.note_change(now_s);

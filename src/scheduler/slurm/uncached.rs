@@ -151,7 +151,8 @@ impl Controller<'_> {
         }
         self.cycles.backfill += 1;
         let rules = &self.config.backfill;
-        self.cycles.backfill_depth += (queue.len() as u64).min(u64::from(rules.max_job_test));
+        self.cycles.backfill_depth += self.depth_of_cycle(queue.len());
+        let most = usize::try_from(self.most_in_cycle()).unwrap_or(usize::MAX);
         let map = TimeMap::new(
             self.uncached_floor(now_s),
             self.uncached_floor(now_s + rules.window_s),
@@ -172,7 +173,7 @@ impl Controller<'_> {
             reserved_in_partition: FxHashMap::default(),
             reserved_in_array: FxHashMap::default(),
         };
-        for job in queue {
+        for job in queue.into_iter().take(most) {
             if cycle.tried >= rules.max_job_test || self.uncached_backfill_job(job, &mut cycle) {
                 break;
             }

@@ -96,9 +96,11 @@ impl<'a> Daemon<'a> {
             calendar.set(Timer::Command(u32::try_from(at).expect("few commands")), *when, Phase::Release);
         }
         let loop_start_s = whole_s(loop_start);
+        let backfill_test = run.chance.backfill_test(run.config.preempt.kind != PreemptType::None);
         Self {
             controller: Controller::new(run.config, run.hardware, run.specs, started_s + REGISTRATION_S)
-                .with_epoch(run.chance.epoch_s()),
+                .with_epoch(run.chance.epoch_s())
+                .with_backfill_pace(backfill_test),
             next_job: 0,
             commands_left: run.commands.len(),
             to_ping: Vec::new(),
@@ -109,7 +111,7 @@ impl<'a> Daemon<'a> {
             loop_turn,
             last_backfill_s: whole_s(backfill_start),
             oversleep: run.chance.backfill_oversleep(),
-            backfill_test: run.chance.backfill_test(run.config.preempt.kind != PreemptType::None),
+            backfill_test,
             attempts: Vec::with_capacity(run.jobs.len()),
             open: FxHashMap::default(),
             own_message: FxHashMap::default(),

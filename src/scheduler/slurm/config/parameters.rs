@@ -91,6 +91,8 @@ pub struct BackfillParameters {
     pub max_job_assoc: u32,
     /// `bf_max_job_start` (man: 0 = no limit).
     pub max_job_start: u32,
+    /// `bf_max_time` in seconds (man: `bf_interval`).
+    pub max_time_s: Option<i64>,
     /// `bf_max_job_array_resv` (man: 20).
     pub max_job_array_resv: u32,
     /// `bf_min_prio_reserve` (man: 0 = all jobs may reserve).
@@ -120,6 +122,7 @@ impl Default for BackfillParameters {
             max_job_user_part: 0,
             max_job_assoc: 0,
             max_job_start: 0,
+            max_time_s: None,
             max_job_array_resv: 20,
             min_prio_reserve: 0,
             min_age_reserve_s: 0,
@@ -139,6 +142,7 @@ impl BackfillParameters {
             window_s: 100 * 365 * 86_400,
             resolution_s: 1,
             max_job_test: u32::MAX,
+            max_time_s: Some(i64::MAX),
             max_job_array_resv: u32::MAX,
             node_space_size: Some(u32::MAX),
             ..Self::default()

@@ -3,6 +3,7 @@
 use super::super::config::{BackfillParameters, BackfillRule, QosId};
 use super::super::job::{ArraySpec, TaskOf};
 use super::*;
+use crate::time::SimDuration;
 
 /// Planned starts after one cycle at 10 s behind a job of 10 minutes on all of four nodes (from 3 s on).
 fn planned(set: impl FnOnce(&mut BackfillParameters), jobs: &[JobSpec]) -> Vec<i64> {
@@ -10,7 +11,8 @@ fn planned(set: impl FnOnce(&mut BackfillParameters), jobs: &[JobSpec]) -> Vec<i
     set(&mut config.backfill);
     let hardware = hardware_of(&config);
     let specs: Vec<JobSpec> = std::iter::once(job(4, 8, 10)).chain(jobs.iter().cloned()).collect();
-    let mut controller = Controller::new(&config, &hardware, &specs, 0);
+    let pace = SimDuration::from_s(5);
+    let mut controller = Controller::new(&config, &hardware, &specs, 0).with_backfill_pace(pace);
     submit_all(&mut controller, 0);
     assert_eq!(pass(&mut controller, 3), [0]);
     assert_eq!(cycle(&mut controller, 10), [0; 0]);
@@ -25,6 +27,9 @@ fn every_job_gets_a_reservation_unless_a_parameter_says_otherwise() {
     assert_eq!(planned(two, &jobs), [603, 1_203, 0]);
     // the map may have as many intervals as jobs are tested: two reservations make three
     assert_eq!(planned(|bf| bf.max_job_test = 2, &jobs), [603, 0, 0]);
+    // five seconds a job: bf_max_time ends the cycle after so many, without it bf_interval
+    assert_eq!(planned(|bf| bf.max_time_s = Some(10), &jobs), [603, 1_203, 0]);
+    assert_eq!(planned(|bf| bf.interval_s = 9, &jobs), [603, 0, 0]);
     assert_eq!(planned(|bf| bf.max_job_part = 1, &jobs), [603, 0, 0]);
     assert_eq!(planned(|bf| bf.max_job_user = 2, &jobs), [603, 1_203, 0]);
     assert_eq!(planned(|bf| bf.job_part_count_reserve = 1, &jobs), [603, 0, 0]);
