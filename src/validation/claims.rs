@@ -9,6 +9,7 @@
 //! S2 Why bare metal GPU servers are the backbone of the AI revolution (Hostrunway); S3 Bare metal against
 //! virtualized GPU cloud; S4 Bare metal against virtualized AI infrastructure (OneSource Cloud).
 
+mod advice;
 mod growth;
 mod hosts;
 mod metal;
@@ -98,6 +99,7 @@ pub fn validate() -> Vec<Claim> {
     claims.extend(hosts::claims());
     claims.extend(growth::claims());
     claims.extend(money::claims());
+    claims.extend(advice::claims());
     claims.extend(metal::claims());
     claims.extend(waiting::claims());
     claims.extend(pending());
