@@ -21,11 +21,13 @@ pub mod contention;
 pub mod noise;
 pub mod overhead;
 pub mod span;
+pub mod track;
 
 pub use contention::{Contention, Resource, Uses};
 pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
 pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
 pub use span::SpanLaw;
+pub use track::{Epoch, NoiseTrack};
 
 use crate::ids::{IdVec, JobId, PoolId};
 use crate::time::SimDuration;
@@ -120,6 +122,28 @@ pub struct Maintenance {
     pub stun: Option<SimDuration>,
 }
 
+/// Snapshots of running jobs, from which they go on after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshots {
+    /// Running time from one to the next.
+    pub every: SimDuration,
+    /// Time for which the job stands still.
+    pub takes: SimDuration,
+    /// Time to go on from one.
+    pub restore: SimDuration,
+}
+
+/// Hosts that fail, each for itself, and take all jobs on them along.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failures {
+    /// Mean time a host is up, exponential.
+    pub mtbf: SimDuration,
+    /// From the failure to the first job.
+    pub repair: SpanLaw,
+    /// Whether the jobs on it are queued again.
+    pub requeue: bool,
+}
+
 /// The tenancy of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolTenancy {
@@ -141,6 +165,12 @@ pub struct PoolTenancy {
     pub elastic: Option<Elastic>,
     /// Planned work.
     pub maintenance: Option<Maintenance>,
+    /// Failures of hosts.
+    pub failures: Option<Failures>,
+    /// Snapshots of jobs.
+    pub snapshots: Option<Snapshots>,
+    /// Whether jobs are killed when they have run for their limit.
+    pub kills_at_limit: bool,
 }
 
 impl PoolTenancy {
@@ -157,6 +187,9 @@ impl PoolTenancy {
             start: Start::Standing,
             elastic: None,
             maintenance: None,
+            failures: None,
+            snapshots: None,
+            kills_at_limit: false,
         }
     }
 
@@ -177,6 +210,9 @@ impl PoolTenancy {
             && self.start == Start::Standing
             && self.elastic.is_none()
             && self.maintenance.is_none()
+            && self.failures.is_none()
+            && self.snapshots.is_none()
+            && !self.kills_at_limit
     }
 }
 

@@ -14,7 +14,17 @@ pub struct TenancyFigures {
     pub neighbours_share: Option<f64>,
     /// Booting / installed GPU time.
     pub startup_share: Option<f64>,
-    /// Under maintenance / installed GPU time.
+    /// Lost with hosts that failed / held GPU time.
+    pub lost_share: Option<f64>,
+    /// Busy with snapshots / held GPU time.
+    pub snapshot_share: Option<f64>,
+    /// Failures of hosts.
+    pub host_failures: u64,
+    /// Running jobs that were lost with a host.
+    pub lost_attempts: u64,
+    /// Jobs killed at their limits.
+    pub timeouts: u64,
+    /// Under maintenance or repair / installed GPU time.
     pub down_share: Option<f64>,
     /// Ends of noise epochs on hosts with jobs.
     pub noise_epochs: u64,
@@ -54,6 +64,11 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
         neighbours_share: share(device.neighbours, device.allocated()),
         startup_share: share(device.startup + device.restart, device.installed),
         down_share: share(device.down, device.installed),
+        lost_share: share(device.lost, device.allocated()),
+        snapshot_share: share(device.storage, device.allocated()),
+        host_failures: facts.failures,
+        lost_attempts: facts.lost_attempts,
+        timeouts: facts.timeouts,
         noise_epochs: facts.epochs,
         boots: facts.boots,
         spilled: facts.spilled,

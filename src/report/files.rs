@@ -214,7 +214,7 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 17] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
@@ -222,6 +222,7 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
         ("neighbours", hours.neighbours),
         ("slack", hours.slack),
         ("slack.stranded", hours.stranded),
+        ("storage", hours.storage),
         ("lost", hours.lost),
         ("held_idle", hours.held_idle),
         ("startup", hours.startup + hours.restart),

@@ -156,12 +156,17 @@ impl HostNoise {
     /// Goes on to the epoch that holds `now`; the factor is then that of `now`.
     pub fn advance(&mut self, noise: &Noise, now: SimTime) {
         while self.until <= now {
-            self.is_busy = !self.is_busy;
-            self.epochs += 1;
-            let shape = noise.spec.shape;
-            let length = self.stream.gamma(shape, noise.mean_us(self.is_busy) / shape);
-            self.begin(noise, length);
+            self.step(noise);
         }
+    }
+
+    /// Goes on to the next epoch.
+    pub fn step(&mut self, noise: &Noise) {
+        self.is_busy = !self.is_busy;
+        self.epochs += 1;
+        let shape = noise.spec.shape;
+        let length = self.stream.gamma(shape, noise.mean_us(self.is_busy) / shape);
+        self.begin(noise, length);
     }
 
     /// Factor on run times now, at least 1.

@@ -1,18 +1,19 @@
 //! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
 
 use super::Notes;
+use super::life::{self, About, Life};
 use crate::cluster::NodeSpec;
 use crate::diagnostic::Diagnostic;
 use crate::scenario::catalogue::{self, virtualization};
 use crate::scenario::file::{
-    BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor,
-    MaintenanceTable, Mig, NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler,
-    TenancyTable, VmAccess, VmNic, VmTable,
+    BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, Mig,
+    NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler, TenancyTable, VmAccess,
+    VmNic, VmTable,
 };
 use crate::scenario::structure::dotted;
 use crate::tenancy::{
-    Contention, Elastic, Kind, Level, Maintenance, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy,
-    Range, Share, SpanLaw, Start,
+    Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
+    SpanLaw, Start,
 };
 use crate::time::SimDuration;
 
@@ -33,9 +34,10 @@ pub(super) fn resolve(
     notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
     let tenancy = table.tenancy.as_mut().expect("it was filled in just now");
     let at = |kind| [path[0], path[1], path[2], path[3], "tenancy", kind];
+    let gpus = seen.node.capacity.gpus;
     match tenancy {
-        TenancyTable::BareMetal(table) => bare_metal(notes, table, &at("bare-metal")),
-        TenancyTable::Containers(table) => containers(notes, table, &at("containers")),
+        TenancyTable::BareMetal(table) => bare_metal(notes, table, gpus, &at("bare-metal")),
+        TenancyTable::Containers(table) => containers(notes, table, gpus, &at("containers")),
         TenancyTable::Vm(table) => {
             let path = at("vm");
             Vm { notes, path, hosts: *seen.count }.resolve(table, seen)
@@ -43,7 +45,7 @@ pub(super) fn resolve(
     }
 }
 
-fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, path: &[&str; 6]) -> PoolTenancy {
+fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, gpus: u32, path: &[&str; 6]) -> PoolTenancy {
     let mut tenancy = PoolTenancy::bare_metal();
     if let Some(level) = table.contention {
         tenancy.contention = contention(level);
@@ -51,10 +53,24 @@ fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, path: &[&str; 6
     if let Some(boot) = &mut table.boot {
         tenancy.start = Start::PerJob(boot_law(notes, boot, "metal-reimage", &join(path, "boot")));
     }
+    let immovable = Some("live-migration-metal");
+    let about = About { gpus, immovable, stretches: life::competes(table.contention) };
+    let life = Life {
+        maintenance: &mut table.maintenance,
+        failures: &mut table.failures,
+        snapshots: &mut table.snapshots,
+        at_limit: &mut table.at_limit,
+    };
+    life.resolve(notes, about, path, &mut tenancy);
     tenancy
 }
 
-fn containers(notes: &mut Notes<'_>, table: &mut ContainersTable, path: &[&str; 6]) -> PoolTenancy {
+fn containers(
+    notes: &mut Notes<'_>,
+    table: &mut ContainersTable,
+    gpus: u32,
+    path: &[&str; 6],
+) -> PoolTenancy {
     let mut tenancy = PoolTenancy { kind: Kind::Containers, ..PoolTenancy::bare_metal() };
     Kind::Containers.word().clone_into(&mut tenancy.words);
     let level = or_typical(notes, &mut table.contention, &join(path, "contention"));
@@ -62,10 +78,18 @@ fn containers(notes: &mut Notes<'_>, table: &mut ContainersTable, path: &[&str; 
     tenancy.noise = table.noise.as_mut().and_then(|table| noise(notes, table, &join(path, "noise")));
     let boot = table.boot.get_or_insert_with(BootTable::default);
     tenancy.start = Start::PerJob(boot_law(notes, boot, "container-start", &join(path, "boot")));
+    let about = About { gpus, immovable: Some("live-migration-metal"), stretches: true };
+    let life = Life {
+        maintenance: &mut table.maintenance,
+        failures: &mut table.failures,
+        snapshots: &mut table.snapshots,
+        at_limit: &mut table.at_limit,
+    };
+    life.resolve(notes, about, path, &mut tenancy);
     tenancy
 }
 
-fn join<'p>(path: &[&'p str; 6], key: &'p str) -> Vec<&'p str> {
+pub(super) fn join<'p>(path: &[&'p str; 6], key: &'p str) -> Vec<&'p str> {
     path.iter().copied().chain([key]).collect()
 }
 
@@ -119,7 +143,7 @@ fn noise(notes: &mut Notes<'_>, table: &mut NoiseTable, path: &[&str]) -> Option
 }
 
 /// A triangular law from `table`, filled in from the catalogue's row `event`.
-fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str, path: &[&str]) -> SpanLaw {
+pub(super) fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str, path: &[&str]) -> SpanLaw {
     let row = catalogue::provisioning_time(event, None);
     // Where only some are written, the others must not contradict them.
     let written = table.typical_s.or(table.low_s).or(table.high_s).is_some();
@@ -209,13 +233,7 @@ impl<'a> Vm<'a, '_> {
             // What can never be there holds no job.
             *seen.count = elastic.max.clamp(1, vms.max(1));
         }
-        if elastic.is_some() && table.maintenance.is_some() {
-            let path = self.at("maintenance");
-            let message = "an elastic pool has no hosts of its own to maintain";
-            self.notes.error_help("W0243", &path, message, "leave out `maintenance` or `elastic`");
-        }
-        let maintenance = table.maintenance.as_mut().map(|table| self.maintenance(table, access));
-        PoolTenancy {
+        let mut tenancy = PoolTenancy {
             kind: Kind::Vm,
             words: format!("vm, {}, {}, {}", access.word(), hypervisor.word(), nic.word()),
             overhead,
@@ -224,8 +242,18 @@ impl<'a> Vm<'a, '_> {
             packing,
             start,
             elastic,
-            maintenance,
-        }
+            ..PoolTenancy::bare_metal()
+        };
+        let immovable = (access == VmAccess::Passthrough).then_some("live-migration");
+        let about = About { gpus: host.capacity.gpus, immovable, stretches: is_whole };
+        let life = Life {
+            maintenance: &mut table.maintenance,
+            failures: &mut table.failures,
+            snapshots: &mut table.snapshots,
+            at_limit: &mut table.at_limit,
+        };
+        life.resolve(self.notes, about, &self.path, &mut tenancy);
+        tenancy
     }
 
     /// Refuses settings of slices and layouts where there are none.
@@ -418,46 +446,6 @@ impl<'a> Vm<'a, '_> {
             retry: self.span(&mut table.retry_s, 60.0, "elastic", "retry-s"),
         }
     }
-
-    fn maintenance(&mut self, table: &mut MaintenanceTable, access: VmAccess) -> Maintenance {
-        let path: Vec<&str> = self.path.iter().copied().chain(["maintenance"]).collect();
-        let live_path: Vec<&str> = path.iter().copied().chain(["live-migration"]).collect();
-        let live = self.notes.or_convention(&mut table.live_migration, false, false, &live_path);
-        if live && access == VmAccess::Passthrough {
-            let row = virtualization::constraint("live-migration");
-            let message = format!("{}: {}", row.applies_to, row.effect);
-            let help = format!(
-                "write `live-migration = false` (jobs run out first), or a vGPU (constraint `live-migration`, {}: {})",
-                row.confidence.word(),
-                row.source
-            );
-            self.notes.tell(Diagnostic::error("W0250", message).help(help), &live_path);
-        }
-        let legal = (0.01..=36_600.0).contains(&table.every_days)
-            && table.hours > 0.0
-            && table.hours < table.every_days * 24.0;
-        if !legal {
-            let message =
-                format!("no such maintenance: {} hours every {} days", table.hours, table.every_days);
-            self.notes.error_help("W0209", &path, message, "`hours` must be shorter than `every-days`");
-        }
-        if !live && table.stun_s.is_some() {
-            let stun_path: Vec<&str> = path.iter().copied().chain(["stun-s"]).collect();
-            let message = "`stun-s` has no effect without live migration";
-            self.notes.error_help(
-                "W0243",
-                &stun_path,
-                message,
-                "write `live-migration = true`, or leave it out",
-            );
-        }
-        let stun = live.then(|| {
-            let row = catalogue::provisioning_time("vm-stun", None);
-            self.span(&mut table.stun_s, row.typical_s, "maintenance", "stun-s")
-        });
-        let span = |s: f64| SimDuration::from_micros((s.clamp(0.0, 1e10) * 1e6).round() as i64);
-        Maintenance { every: span(table.every_days * 86_400.0), duration: span(table.hours * 3600.0), stun }
-    }
 }
 
 /// Whether the GPUs of a VM pool are given out in parts; `options` then says how, as of bare metal.
@@ -512,7 +500,8 @@ pub(super) fn check_policy(
                 notes.error_help("W0219", &path, message, help);
             } else if design.shares_gpus && !terms.tenancy.is_constant() {
                 let message = "in a scenario about parts of GPUs, VMs stand ready on hosts of their own: no shape, \
-                               overcommit, boot, contention, noise, elastic or maintenance in this version";
+                               overcommit, boot, contention, noise, elastic, maintenance, failures, snapshots or kill at \
+                               the limit in this version";
                 let help = "write `contention = \"off\"` and leave out the others, or put the pool into a scenario \
                             without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);
