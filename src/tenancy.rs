@@ -20,12 +20,14 @@
 pub mod contention;
 pub mod noise;
 pub mod overhead;
+pub mod slices;
 pub mod span;
 pub mod track;
 
 pub use contention::{Contention, Resource, Uses};
 pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
 pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
+pub use slices::{Company, SliceOrder, Slices};
 pub use span::SpanLaw;
 pub use track::{Epoch, NoiseTrack};
 
@@ -169,6 +171,8 @@ pub struct PoolTenancy {
     pub failures: Option<Failures>,
     /// Snapshots of jobs.
     pub snapshots: Option<Snapshots>,
+    /// Time slices of its GPUs.
+    pub slices: Option<Slices>,
     /// Whether jobs are killed when they have run for their limit.
     pub kills_at_limit: bool,
 }
@@ -189,6 +193,7 @@ impl PoolTenancy {
             maintenance: None,
             failures: None,
             snapshots: None,
+            slices: None,
             kills_at_limit: false,
         }
     }

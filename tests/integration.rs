@@ -40,6 +40,7 @@ mod integration {
     mod slurm_recordings;
     mod sweeps;
     mod tenancy;
+    mod tenancy_life;
     mod terminal;
     mod terminal_table;
     mod theory;

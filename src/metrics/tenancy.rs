@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::share;
 use crate::simulation::Outcome;
+use crate::tenancy::slices;
 
 /// Where not all is bare metal, alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -18,6 +19,10 @@ pub struct TenancyFigures {
     pub lost_share: Option<f64>,
     /// Busy with snapshots / held GPU time.
     pub snapshot_share: Option<f64>,
+    /// Mean wait of a burst for the slices of other vGPUs, in seconds, over the time of jobs on time slices.
+    pub slice_wait_mean_s: Option<f64>,
+    /// 99 % of the bursts wait for less.
+    pub slice_wait_p99_s: Option<f64>,
     /// Failures of hosts.
     pub host_failures: u64,
     /// Running jobs that were lost with a host.
@@ -51,6 +56,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     let total = outcome.hours.total();
     let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
     let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
+    let slice_wait = slices::waits_s(&facts.companies, 0.99);
     let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
     let committed: i128 = facts
         .usage
@@ -66,6 +72,8 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
         down_share: share(device.down, device.installed),
         lost_share: share(device.lost, device.allocated()),
         snapshot_share: share(device.storage, device.allocated()),
+        slice_wait_mean_s: slice_wait.map(|(mean, _)| mean),
+        slice_wait_p99_s: slice_wait.map(|(_, p99)| p99),
         host_failures: facts.failures,
         lost_attempts: facts.lost_attempts,
         timeouts: facts.timeouts,

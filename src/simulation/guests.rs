@@ -28,7 +28,9 @@ use crate::cluster::{Allocation, Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::tenancy::{Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, Start, Uses, parts_of};
+use crate::tenancy::{
+    Company, Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, Slices, Start, Uses, parts_of,
+};
 use crate::time::{SimDuration, SimTime};
 
 /// Full speed.
@@ -79,6 +81,8 @@ pub struct TenancyFacts {
     pub spilled: u64,
     /// Usage of virtual machines, for bills; in order of start.
     pub usage: Vec<VmUsage>,
+    /// With whom jobs on time slices took turns, for so many microseconds.
+    pub companies: Vec<(Slices, Company, i128)>,
     /// Failures of hosts.
     pub failures: u64,
     /// Jobs that were lost with a host, by attempts.
@@ -139,7 +143,7 @@ pub(super) struct Host {
     pool: PoolId,
     /// Number among the hosts of its tenancy kind.
     ordinal: u32,
-    track: Option<Box<NoiseTrack>>,
+    track: Option<NoiseTrack>,
     /// Number of the epoch in which the first of its jobs came.
     busy_from: u32,
     /// Slots of the jobs on it.
@@ -163,7 +167,7 @@ pub(super) struct Guests<'w> {
     host_of: IdVec<NodeId, u32>,
     /// CPUs and GPUs of a host of each pool.
     host_size: IdVec<PoolId, (u32, u32)>,
-    rows: Vec<Option<Guest>>,
+    rows: Vec<Option<Box<Guest>>>,
     soonest: BinaryHeap<Reverse<(SimTime, u32)>>,
     pub(super) facts: TenancyFacts,
 }
@@ -279,7 +283,7 @@ impl<'w> Guests<'w> {
         let course = Course::new(&job, left, here);
         let can_be_changed = self.neighbours_matter(job.pool) || tenancy.maintenance.is_some();
         let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
-        let guest = Guest { ahead: course.clone(), course, looks, is_looking: false, job };
+        let guest = Box::new(Guest { ahead: course.clone(), course, looks, is_looking: false, job });
         let at = slot as usize;
         if at >= self.rows.len() {
             self.rows.resize_with(at + 1, || None);
@@ -360,7 +364,7 @@ impl<'w> Guests<'w> {
         let track = row.track.get_or_insert_with(|| {
             let mut state = HostNoise::new(noise, seed, ordinal, from);
             state.advance(noise, now);
-            Box::new(NoiseTrack::new(state))
+            NoiseTrack::new(state)
         });
         let number = track.number_at(noise, now);
         track.forget_before(behind.map_or(number, |behind| behind.min(number)));
@@ -458,8 +462,8 @@ impl<'w> Guests<'w> {
         guest.course.settle(&guest.job, now);
     }
 
-    fn book(&mut self, mut guest: Guest, now: SimTime, fails: bool, meter: &mut Meter) -> Departure {
-        let (job, course) = (&guest.job, &mut guest.course);
+    fn book(&mut self, mut guest: Box<Guest>, now: SimTime, fails: bool, meter: &mut Meter) -> Departure {
+        let Guest { job, course, .. } = &mut *guest;
         self.facts.retunes += course.retunes;
         course.cut_short(job, now);
         let kept = if fails { course.lose(job, now) } else { None };

@@ -10,11 +10,11 @@ use super::builders::{self, JobRow, named, trace};
 use super::terminal::shipped;
 
 /// A scenario around `pools`, on nodes of 8 GPUs and 64 CPUs.
-fn scenario(pools: &str) -> Scenario {
+pub(super) fn scenario(pools: &str) -> Scenario {
     try_scenario(pools).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn try_scenario(pools: &str) -> Result<Scenario, String> {
+pub(super) fn try_scenario(pools: &str) -> Result<Scenario, String> {
     let text = format!(
         "[workload]\ntrace = '{}'\n[policy.easy]\n[node.n]\ncpus = 64\nmem-mb = 1000000\ngpus = 8\n\
          gpu = 'A100-80GB-SXM'\n{pools}",
@@ -24,11 +24,11 @@ fn try_scenario(pools: &str) -> Result<Scenario, String> {
         .map_err(|problems| problems.kept().iter().map(|p| format!("{p:?}\n")).collect())
 }
 
-fn design(pools: &str) -> Design {
+pub(super) fn design(pools: &str) -> Design {
     scenario(pools).designs.remove(0)
 }
 
-fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Outcome {
+pub(super) fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Outcome {
     let mut scenario = scenario("[design.d.pool.p]\nnode = 'n'\ncount = 1\n");
     if policy != "easy" {
         let spec = builders::classic(policy);
@@ -42,33 +42,33 @@ fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Out
     outcome
 }
 
-fn run(workload: &Workload, design: &Design) -> Outcome {
+pub(super) fn run(workload: &Workload, design: &Design) -> Outcome {
     try_run(workload, design, "easy", 1)
 }
 
 /// Run times in seconds.
-fn run_times(outcome: &Outcome) -> Vec<f64> {
+pub(super) fn run_times(outcome: &Outcome) -> Vec<f64> {
     outcome.records.iter().map(|record| record.end.since(record.start).as_s()).collect()
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn cv(values: &[f64]) -> f64 {
+pub(super) fn cv(values: &[f64]) -> f64 {
     let mean = mean(values);
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (values.len() - 1) as f64;
     variance.sqrt() / mean
 }
 
 /// `count` jobs at once, each with whole nodes of its own.
-fn apart(count: usize, nodes: u32, run_s: i64) -> Workload {
+pub(super) fn apart(count: usize, nodes: u32, run_s: i64) -> Workload {
     let rows = (0..count).map(|_| builders::job().run_s(run_s).nodes(nodes).gpus(8 * nodes));
     trace().jobs(rows).build()
 }
 
 /// Jobs of many sizes and lengths, from a linear congruence.
-fn mixed(count: usize) -> Workload {
+pub(super) fn mixed(count: usize) -> Workload {
     let mut state = 12_345_u64;
     let mut next = |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -82,7 +82,7 @@ fn mixed(count: usize) -> Workload {
     trace().jobs(rows.collect::<Vec<_>>()).build()
 }
 
-const EVERY_SHARE: &str =
+pub(super) const EVERY_SHARE: &str =
     "compute = F\ngpu-memory = F\nhost = F\nintra-node = F\ninter-node = F\nstorage = F\n";
 
 fn constant(factor: f64) -> String {

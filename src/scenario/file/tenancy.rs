@@ -43,6 +43,12 @@ pub struct VmTable {
     /// Who gets the GPU when, among time-sliced vGPUs; default best-effort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slices: Option<SliceScheduler>,
+    /// Length of a time slice in milliseconds, 1 to 30; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice_ms: Option<f64>,
+    /// Length of a burst of work in milliseconds, for the wait for others' slices that is reported; default 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ms: Option<f64>,
     /// Layouts of a host's GPUs for MIG-backed vGPUs, as on bare metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mig_layouts: Option<Vec<super::MigLayoutTable>>,

@@ -13,7 +13,7 @@ use crate::scenario::file::{
 use crate::scenario::structure::dotted;
 use crate::tenancy::{
     Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
-    SpanLaw, Start,
+    SliceOrder, Slices, SpanLaw, Start,
 };
 use crate::time::SimDuration;
 
@@ -211,7 +211,7 @@ impl<'a> Vm<'a, '_> {
             self.refuse(by, "nvlink", "write `nvlink = false`");
         }
         let nvlink = self.notes.or_convention(&mut table.nvlink, is_whole, is_whole, &path);
-        self.check_slices(table, access);
+        let slices = self.slices(table, access);
         let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
         let overhead = self.overhead(overhead, access, hypervisor, nic, nvlink);
         let path = self.at("contention");
@@ -242,6 +242,7 @@ impl<'a> Vm<'a, '_> {
             packing,
             start,
             elastic,
+            slices,
             ..PoolTenancy::bare_metal()
         };
         let immovable = (access == VmAccess::Passthrough).then_some("live-migration");
@@ -256,20 +257,48 @@ impl<'a> Vm<'a, '_> {
         tenancy
     }
 
-    /// Refuses settings of slices and layouts where there are none.
-    fn check_slices(&mut self, table: &mut VmTable, access: VmAccess) {
-        if access == VmAccess::VgpuTimeSliced {
-            let path = self.at("slices");
-            let usual = SliceScheduler::BestEffort;
-            self.notes.or_convention(&mut table.slices, usual, "best-effort", &path);
-        } else if table.slices.is_some() {
-            self.refuse("slices-need-time-slicing", "slices", "leave out `slices`");
-        }
+    /// Time slices, and a refusal of settings about them, and about layouts, where there are none.
+    fn slices(&mut self, table: &mut VmTable, access: VmAccess) -> Option<Slices> {
         if table.mig_layouts.is_some() && access != VmAccess::VgpuMig {
             let path = self.at("mig-layouts");
             let help = "write `access = \"vgpu-mig\"`, or leave it out";
             self.notes.error_help("W0243", &path, "`mig-layouts` has no effect here", help);
         }
+        if access != VmAccess::VgpuTimeSliced {
+            for (is_there, key) in [
+                (table.slices.is_some(), "slices"),
+                (table.slice_ms.is_some(), "slice-ms"),
+                (table.burst_ms.is_some(), "burst-ms"),
+            ] {
+                if is_there {
+                    self.refuse("slices-need-time-slicing", key, &format!("leave out `{key}`"));
+                }
+            }
+            return None;
+        }
+        let path = self.at("slices");
+        let usual = SliceScheduler::BestEffort;
+        let order = match self.notes.or_convention(&mut table.slices, usual, "best-effort", &path) {
+            SliceScheduler::BestEffort => SliceOrder::BestEffort,
+            SliceScheduler::EqualShare => SliceOrder::EqualShare,
+            SliceScheduler::FixedShare => SliceOrder::FixedShare,
+        };
+        let row = catalogue::provisioning_time("vgpu-slice", None);
+        let (usual, sure) = (row.typical_s * 1000.0, Some(row.confidence));
+        let path = self.at("slice-ms");
+        let slice = self.notes.or_default(&mut table.slice_ms, usual, usual, &path, &row.source, sure);
+        if !(1.0..=30.0).contains(&slice) {
+            let message = format!("`slice-ms = {slice}`: time slices last 1 to 30 ms");
+            self.notes.error_help("W0209", &path, message, "write milliseconds from 1 to 30");
+        }
+        let path = self.at("burst-ms");
+        let burst = self.notes.or_convention(&mut table.burst_ms, 10.0, 10, &path);
+        if !(0.001..=1e6).contains(&burst) {
+            let message = format!("`burst-ms = {burst}` is no length of a burst");
+            self.notes.error_help("W0209", &path, message, "write milliseconds from 0.001 to 1,000,000");
+        }
+        let span = |ms: f64| SimDuration::from_micros((ms.clamp(0.001, 1e6) * 1e3).round() as i64);
+        Some(Slices { order, slice: span(slice), burst: span(burst) })
     }
 
     /// Packs VMs on the hosts; the nodes of the pool are then the VMs.

@@ -232,12 +232,15 @@ impl Course {
             soonest.0.0 = epoch.until;
             drop(soonest);
             let after = stay.caused * epoch.factor;
+            let felt = worst;
             if after >= worst {
                 worst = after;
             } else if before >= worst {
                 worst = self.worst(job);
             }
-            self.set_speed(job, worst, next);
+            if felt != worst {
+                self.set_speed(job, worst, next);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::scheduler::shared::demand::Reference;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{CardStart, LayoutTimes, SPEED_ONE, SharedScheduler, SharedSetup};
 use crate::scheduler::sharing::TypicalMix;
+use crate::simulation::TenancyFacts;
 use crate::simulation::holds::{Holds, Released};
 use crate::simulation::meter::IdleCause;
 use crate::simulation::model::recorded_end;
@@ -102,7 +103,7 @@ impl<'w> SharedBatch<'w> {
             scheduler,
             setup,
             records: IdVec::filled(workload.jobs.len(), blank),
-            work: Work::default(),
+            work: Work::new(options.tenancy),
             running: 0,
             next: 0,
             holds: Holds::new(workload),
@@ -445,7 +446,13 @@ impl<'w> SharedBatch<'w> {
             slurm: None,
             preemptive: None,
             shared: Some(Box::new(self.facts)),
-            tenancy: self.tenancy.map(|_| Box::default()),
+            tenancy: self.tenancy.map(|_| {
+                let met = self.work.met.iter().map(|((pool, company), us)| {
+                    let slices = self.work.slices[pool.index()].expect("only such pools have companies");
+                    (slices, *company, *us)
+                });
+                Box::new(TenancyFacts { companies: met.collect(), ..TenancyFacts::default() })
+            }),
         }
     }
 

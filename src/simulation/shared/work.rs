@@ -1,5 +1,7 @@
 //! Work left and speed of each running job.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -9,6 +11,7 @@ use crate::ids::{Id, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::shared::speed::Resident;
 use crate::scheduler::shared::{SPEED_ONE, SharedScheduler};
+use crate::tenancy::{Company, RunTenancy, SliceOrder, Slices};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -34,6 +37,8 @@ pub(super) struct Slot {
     pub(super) units: u32,
     levels: JobLevels,
     ask: Ask,
+    /// With whom it takes turns, and since when, where GPUs are time-sliced.
+    company: Option<(Company, SimTime)>,
 }
 
 /// What a job asked for, in units.
@@ -61,9 +66,20 @@ pub(super) struct Work {
     pub(super) slots: Vec<Option<Slot>>,
     /// By node and card.
     residents: FxHashMap<(u32, u8), SmallVec<[u32; 4]>>,
+    /// Time slices by pool; empty where no GPU has them.
+    pub(super) slices: Vec<Option<Slices>>,
+    /// Microseconds for which jobs of a pool took turns in a company.
+    pub(super) met: BTreeMap<(PoolId, Company), i128>,
 }
 
 impl Work {
+    /// Nobody runs yet on pools of these tenancies.
+    pub(super) fn new(tenancy: Option<&RunTenancy>) -> Self {
+        let slices =
+            tenancy.map_or_else(Vec::new, |spec| spec.pools.iter().map(|pool| pool.slices).collect());
+        Self { slices, ..Self::default() }
+    }
+
     /// A job was placed; it does not run yet.
     #[expect(clippy::too_many_arguments, reason = "what is known of a job that starts")]
     pub(super) fn place(
@@ -101,6 +117,7 @@ impl Work {
             resident: Resident { law, use_alone },
             levels: JobLevels::default(),
             ask,
+            company: None,
         };
         placed.relevel(meter);
         let at = slot as usize;
@@ -126,6 +143,7 @@ impl Work {
         if row.devices.is_empty() || !scheduler.speeds().neighbours_matter(row.pool.index(), spec) {
             let speed = row.alone;
             row.set_speed(speed, now, slot, meter, calendar);
+            self.note_company(slot, now);
             return;
         }
         let cards = row.cards();
@@ -145,7 +163,8 @@ impl Work {
         meter: &mut SharedMeter,
         calendar: &mut Calendar<Timer>,
     ) -> Slot {
-        let row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        let mut row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        row.part_company(now, &mut self.met);
         meter.change(row.pool, &row.levels, &JobLevels::default());
         let mut cards = row.cards();
         cards.retain(|card| match self.residents.get_mut(card) {
@@ -179,6 +198,39 @@ impl Work {
             let speed = self.speed(slot, workload, scheduler);
             let row = self.slots[slot as usize].as_mut().expect("residents have slots");
             row.set_speed(speed, now, slot, meter, calendar);
+            self.note_company(slot, now);
+        }
+    }
+
+    /// Notes with whom a job on time slices takes turns from now on.
+    fn note_company(&mut self, slot: u32, now: SimTime) {
+        let row = self.slots[slot as usize].as_ref().expect("a running job has a slot");
+        let Some(Some(slices)) = self.slices.get(row.pool.index()) else { return };
+        let (mut vgpus, mut busy) = (1, 0.0);
+        for (node, device) in &row.devices {
+            if slices.order == SliceOrder::FixedShare {
+                let milli = if let Device::Share { milli, .. } = device { *milli } else { 1000 };
+                vgpus = vgpus.max(1000 / milli.max(1));
+                continue;
+            }
+            let on = self.residents.get(&(node.0, device.card()));
+            let others: SmallVec<[f64; 8]> = on
+                .into_iter()
+                .flatten()
+                .filter(|other| **other != slot)
+                .filter_map(|other| Some(self.slots[*other as usize].as_ref()?.resident.use_alone))
+                .collect();
+            if others.len() as u16 >= vgpus {
+                vgpus = others.len() as u16 + 1;
+                busy = others.iter().sum::<f64>() / others.len() as f64;
+            }
+        }
+        let busy_milli = libm::round(busy.clamp(0.0, 1.0) * 1000.0) as u16;
+        let company = Company { vgpus, busy_milli };
+        let row = self.slots[slot as usize].as_mut().expect("it was there just now");
+        if row.company.is_none_or(|(before, _)| before != company) {
+            row.part_company(now, &mut self.met);
+            row.company = Some((company, now));
         }
     }
 
@@ -215,6 +267,13 @@ impl Slot {
         cards.sort_unstable();
         cards.dedup();
         cards
+    }
+
+    /// Books the time in its company.
+    fn part_company(&mut self, now: SimTime, met: &mut BTreeMap<(PoolId, Company), i128>) {
+        if let Some((company, since)) = self.company.take() {
+            *met.entry((self.pool, company)).or_default() += i128::from(now.since(since).micros());
+        }
     }
 
     /// Settles the work done so far and goes on at `speed`.
