@@ -135,14 +135,16 @@ impl Batch<'_> {
         self.enqueue(job, now);
     }
 
-    /// Keeps what a job held until `end`: with its attempts where it has several, else if allocations are kept.
+    /// Keeps what a job held until `end`, if allocations are kept: the last one of each job, and those of all
+    /// attempts where it has several.
     pub(super) fn note_allocation(&mut self, held: Slot, end: SimTime) {
-        let keep = self.keep;
+        let allocation = if self.keep { held.allocation } else { Allocation::new() };
         if let Some(row) = self.restarted.get_mut(&held.job) {
-            let allocation = if keep { held.allocation } else { Allocation::new() };
-            row.attempts.push(Stretch { start: held.start, end, allocation });
-        } else if keep {
-            self.allocations.push((held.job, held.allocation));
+            row.attempts.push(Stretch { start: held.start, end, allocation: allocation.clone() });
+        }
+        let is_over = self.records[held.job].state != JobState::Pending;
+        if self.keep && is_over {
+            self.allocations.push((held.job, allocation));
         }
     }
 }
