@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::jobs::jobs_csv;
-use super::{Context, Manifest, designs_json, page};
+use super::{Context, Manifest, designs_json, page, usage};
 use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
 use crate::experiment::pricing::{priced_ledger, showback};
@@ -111,6 +111,9 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
     write_whole(&dir.join("ledger.csv"), |out| ledger_csv(context, out))?;
     if context.results.iter().any(|result| result.cost.is_some()) {
         write_whole(&dir.join("cost.csv"), |out| cost_csv(context, out))?;
+    }
+    if context.results.iter().any(usage::has_any) {
+        write_whole(&dir.join("usage.csv"), |out| usage::write(context, out))?;
     }
     let html = page(context, manifest);
     write_whole(&dir.join("report.html"), |out| out.write_all(html.as_bytes()))?;

@@ -117,10 +117,22 @@ pub struct VmUsage {
     pub node: NodeId,
     /// When it was ordered.
     pub from: SimTime,
-    /// When it was given back; [`SimTime::NEVER`] if it ran to the end.
+    /// When it was up; [`SimTime::NEVER`] if it failed, or still booted at the end.
+    pub up: SimTime,
+    /// When it was given back, or failed; [`SimTime::NEVER`] if it ran to the end.
     pub until: SimTime,
     /// Whether it belongs to the minimum of its pool, which always runs (a commitment can cover it).
     pub is_committed: bool,
+    /// Whether its order failed, at the end of the boot that is billed.
+    pub failed: bool,
+}
+
+impl VmUsage {
+    /// A VM that runs from `from` to the end of the run.
+    #[must_use]
+    pub fn standing(node: NodeId, from: SimTime) -> Self {
+        Self { node, from, up: from, until: SimTime::NEVER, is_committed: true, failed: false }
+    }
 }
 
 /// A job on its hosts.

@@ -362,6 +362,10 @@ fn a_job_without_an_open_pool_is_refused_by_name() {
     assert_eq!(pools_of(&run(&workload, &design(&pools))), [0, 0]);
 }
 
+const PCIE: &str = "[node.pcie]\ncpus = 64\nmem-mb = 1000000\ngpus = 4\ngpu = 'A100-80GB-PCIe'\n\
+                    [design.d.pool.p]\nnode = 'pcie'\ncount = 1\n[design.d.pool.p.tenancy.vm]\nnvlink = true\n\
+                    shape = { cpus = 8, mem-mb = 1000, gpus = 2 }\n";
+
 #[test]
 fn impossible_pools_are_refused_with_the_row_that_forbids_them() {
     let vm = |options: &str| {
@@ -374,6 +378,12 @@ fn impossible_pools_are_refused_with_the_row_that_forbids_them() {
         (vm(live), "W0250", "live-migration"),
         (vm("shape = { cpus = 8, mem-mb = 1000, gpus = 3 }"), "W0250", "kvm-nvswitch-partitions"),
         (vm("mem-overcommit = 1.5"), "W0250", "passthrough-memory"),
+        (vm("access = 'vgpu-time-sliced'\nvgpus-per-gpu = 7"), "W0250", "vgpu-density"),
+        (vm("access = 'vgpu-time-sliced'\nslices = 'fixed-share'"), "W0250", "fixed-share-equal-sizes"),
+        (vm("access = 'vgpu-full'\ngpudirect-storage = true"), "W0250", "gpudirect-storage-vgpu"),
+        (vm("vgpus-per-gpu = 4"), "W0250", "slices-need-time-slicing"),
+        (vm("access = 'vgpu-time-sliced'\nslice-ms = 0.1"), "W0209", "1 to 30"),
+        (PCIE.to_owned(), "W0250", "partial-passthrough-nvlink"),
         (vm("cpu-overcommit = 0.5"), "W0209", "below 1"),
         (vm("overhead = { compute = 0.9 }"), "W0209", "no share gets faster"),
         (vm("overhead = { host = -1.0 }"), "W0209", "no share gets faster"),
@@ -398,14 +408,17 @@ fn time_sliced_vgpus_share_by_their_scheduler() {
     let pools = |slices: &str| {
         design(&format!(
             "[slice-law.default]\nhost = 0.0\ncompute = 1.0\nbandwidth = 1.0\n[design.d.pool.p]\nnode = 'n'\ncount = 1\n\
-             [design.d.pool.p.tenancy.vm]\naccess = 'vgpu-time-sliced'\nslices = '{slices}'\n\
+             [design.d.pool.p.tenancy.vm]\naccess = 'vgpu-time-sliced'\nslices = {slices}\n\
              [design.d.pool.p.tenancy.vm.overhead]\n{}",
             EVERY_SHARE.replace('F', "1.25")
         ))
     };
     let times = |slices: &str, count: usize| {
-        // All on one GPU: the first job has the others.
+        // All on one GPU: the first job has the others, where there is a vGPU as large as a GPU.
         let mut rows = vec![builders::job().run_s(100_000).gpus(7).gpu_milli(1000)];
+        if slices.contains("vgpus-per-gpu") {
+            rows[0] = builders::job().run_s(100_000).gpus(7).gpu_milli(250);
+        }
         rows.extend((0..count).map(|_| builders::job().at_s(1).run_s(1_000).gpus(1).gpu_milli(250)));
         let outcome = run(&trace().jobs(rows).build(), &pools(slices));
         assert_eq!(outcome.refused, []);
@@ -414,9 +427,10 @@ fn time_sliced_vgpus_share_by_their_scheduler() {
         run_times(&outcome)[1]
     };
     // Run times were measured on a quarter of a GPU, so a whole one is four times as fast.
-    assert!((times("fixed-share", 1) - 1_250.0).abs() < 0.01);
-    assert!((times("fixed-share", 4) - 1_250.0).abs() < 0.01);
-    for slices in ["best-effort", "equal-share"] {
+    let fixed = "'fixed-share'\nvgpus-per-gpu = 4";
+    assert!((times(fixed, 1) - 1_250.0).abs() < 0.01);
+    assert!((times(fixed, 4) - 1_250.0).abs() < 0.01);
+    for slices in ["'best-effort'", "'equal-share'"] {
         assert!((times(slices, 1) - 312.5).abs() < 0.01, "{slices}: {}", times(slices, 1));
         assert!((times(slices, 4) - 1_250.0).abs() < 0.01, "{slices}: {}", times(slices, 4));
     }

@@ -43,6 +43,11 @@ pub struct VmTable {
     /// Who gets the GPU when, among time-sliced vGPUs; default best-effort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slices: Option<SliceScheduler>,
+    /// Into how many equal vGPUs a GPU is cut that are time-sliced; needed for fixed-share; default: as large as
+    /// jobs ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 20))]
+    pub vgpus_per_gpu: Option<u16>,
     /// Length of a time slice in milliseconds, 1 to 30; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slice_ms: Option<f64>,
@@ -58,6 +63,9 @@ pub struct VmTable {
     /// Whether the GPUs of a VM reach each other over NVLink; default as the access method allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nvlink: Option<bool>,
+    /// Whether GPUs read storage directly (GPUDirect Storage); default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpudirect_storage: Option<bool>,
     /// Size of a VM; default a whole host. VMs are packed on the hosts of the pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<VmShapeTable>,

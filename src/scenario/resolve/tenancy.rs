@@ -204,16 +204,27 @@ impl<'a> Vm<'a, '_> {
         let packing = self.packing(table, access, &mut Seen { node: seen.node, count: seen.count });
         let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
         self.check_gpus(access, hypervisor, &host, gpus_in_vm);
+        let board = host.gpu_type.as_deref().and_then(catalogue::gpu);
         let path = self.at("nvlink");
         let is_whole = matches!(access, VmAccess::Passthrough | VmAccess::VgpuFull);
         if table.nvlink == Some(true) && !is_whole {
             let by = if access == VmAccess::VgpuMig { "mig-vgpu-nvswitch" } else { "vgpu-nvswitch" };
             self.refuse(by, "nvlink", "write `nvlink = false`");
         }
-        let nvlink = self.notes.or_convention(&mut table.nvlink, is_whole, is_whole, &path);
+        // Some of the GPUs of a PCIe server: its bridges do not reach the VM, and bare metal has no switch to lose.
+        let in_part = access == VmAccess::Passthrough
+            && (1..host.capacity.gpus).contains(&gpus_in_vm)
+            && !board.is_some_and(|row| row.form_factor.starts_with("SXM"));
+        if table.nvlink == Some(true) && in_part {
+            self.refuse("partial-passthrough-nvlink", "nvlink", "write `nvlink = false`");
+        }
+        let default = is_whole && !in_part;
+        let is_lost = table.nvlink == Some(false) || !is_whole;
+        self.notes.or_convention(&mut table.nvlink, default, default, &path);
+        let direct = self.gpudirect_storage(table, access, board.map(|row| row.architecture.as_str()));
         let slices = self.slices(table, access);
         let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
-        let overhead = self.overhead(overhead, access, hypervisor, nic, nvlink);
+        let overhead = self.overhead(overhead, (access, hypervisor, nic), (is_lost, direct));
         let path = self.at("contention");
         let level = if is_whole {
             or_typical(self.notes, &mut table.contention, &path)
@@ -257,6 +268,19 @@ impl<'a> Vm<'a, '_> {
         tenancy
     }
 
+    /// Whether GPUs read storage directly, where the method allows it.
+    fn gpudirect_storage(&mut self, table: &mut VmTable, access: VmAccess, board: Option<&str>) -> bool {
+        let wanted = table.gpudirect_storage == Some(true);
+        let is_new = board.is_some_and(|name| ["Ada", "Hopper", "Blackwell"].contains(&name));
+        let help = "leave out `gpudirect-storage`, or pass the GPUs through";
+        if wanted && access != VmAccess::Passthrough && !is_new {
+            self.refuse("gpudirect-storage-vgpu", "gpudirect-storage", help);
+        } else if wanted && matches!(access, VmAccess::VgpuTimeSliced | VmAccess::VgpuMig) {
+            self.refuse("gpudirect-storage-time-sliced", "gpudirect-storage", help);
+        }
+        wanted
+    }
+
     /// Time slices, and a refusal of settings about them, and about layouts, where there are none.
     fn slices(&mut self, table: &mut VmTable, access: VmAccess) -> Option<Slices> {
         if table.mig_layouts.is_some() && access != VmAccess::VgpuMig {
@@ -269,6 +293,7 @@ impl<'a> Vm<'a, '_> {
                 (table.slices.is_some(), "slices"),
                 (table.slice_ms.is_some(), "slice-ms"),
                 (table.burst_ms.is_some(), "burst-ms"),
+                (table.vgpus_per_gpu.is_some(), "vgpus-per-gpu"),
             ] {
                 if is_there {
                     self.refuse("slices-need-time-slicing", key, &format!("leave out `{key}`"));
@@ -278,7 +303,18 @@ impl<'a> Vm<'a, '_> {
         }
         let path = self.at("slices");
         let usual = SliceScheduler::BestEffort;
-        let order = match self.notes.or_convention(&mut table.slices, usual, "best-effort", &path) {
+        let order = self.notes.or_convention(&mut table.slices, usual, "best-effort", &path);
+        match table.vgpus_per_gpu {
+            Some(count) if ![1, 2, 4, 5, 8, 10, 16, 20].contains(&count) => {
+                self.refuse("vgpu-density", "vgpus-per-gpu", "write one of these numbers");
+            }
+            None if order == SliceScheduler::FixedShare => {
+                let help = "write `vgpus-per-gpu`, the number of equal vGPUs of a GPU";
+                self.refuse("fixed-share-equal-sizes", "slices", help);
+            }
+            _ => {}
+        }
+        let order = match order {
             SliceScheduler::BestEffort => SliceOrder::BestEffort,
             SliceScheduler::EqualShare => SliceOrder::EqualShare,
             SliceScheduler::FixedShare => SliceOrder::FixedShare,
@@ -379,10 +415,8 @@ impl<'a> Vm<'a, '_> {
     fn overhead(
         &mut self,
         table: &mut OverheadTable,
-        access: VmAccess,
-        hypervisor: Hypervisor,
-        nic: VmNic,
-        nvlink: bool,
+        (access, hypervisor, nic): (VmAccess, Hypervisor, VmNic),
+        (nvlink_is_lost, reads_directly): (bool, bool),
     ) -> Overhead {
         let path = self.at("overhead");
         let level_path: Vec<&str> = path.iter().copied().chain(["level"]).collect();
@@ -410,7 +444,8 @@ impl<'a> Vm<'a, '_> {
             }
             let access = match share {
                 Share::InterNode => nic.word(),
-                Share::IntraNode if !nvlink => "no-nvlink",
+                Share::IntraNode if nvlink_is_lost => "no-nvlink",
+                Share::Storage if reads_directly => "gpudirect-storage",
                 _ => access.word(),
             };
             let Some(row) = virtualization::factor(access, hypervisor.word(), key) else { continue };

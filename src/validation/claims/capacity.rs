@@ -81,7 +81,8 @@ fn waits_ms(slices: &str) -> (f64, f64) {
         let (submit, flags) = (SimTime::ZERO, JobFlags::default());
         workload.jobs.push(Job { submit, run, limit: run, priority: 0, name, request, labels, flags });
     }
-    let tenancy = format!("[POOL.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nslices = \"{slices}\"");
+    let tenancy =
+        format!("[POOL.tenancy.vm]\naccess = \"vgpu-time-sliced\"\nvgpus-per-gpu = 4\nslices = \"{slices}\"");
     let scenario = scenario(&[("d", &tenancy)]);
     let outcome = run_design(&workload, &scenario.designs[0], &scenario.policy, &RunOptions::default())
         .expect("the scenarios of claims are tested");
