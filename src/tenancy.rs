@@ -198,12 +198,20 @@ impl PoolTenancy {
         }
     }
 
-    /// Whether nothing but the access method stands between a job and its node.
+    /// Whether nothing but the access method, its start, strangers and neighbours stands between a job and its node:
+    /// what the engine for shared GPUs knows.
     #[must_use]
-    pub fn is_constant(&self) -> bool {
+    pub fn is_simple(&self) -> bool {
         let alone =
             |packing: Packing| packing.per_host == 1 && packing.gpus_left == 0 && !packing.overcommits();
-        Self { overhead: Overhead::NONE, ..self.clone() }.is_plain() && self.packing.is_none_or(alone)
+        let rest = Self {
+            overhead: Overhead::NONE,
+            noise: None,
+            contention: None,
+            start: Start::Standing,
+            ..self.clone()
+        };
+        rest.is_plain() && self.packing.is_none_or(alone)
     }
 
     /// Whether jobs run here as on bare metal, alone.

@@ -34,6 +34,7 @@ mod integration {
     mod shared_gpus;
     mod shared_gpus_random;
     mod shared_gpus_scenarios;
+    mod shared_hosts;
     mod shipped_traces;
     mod slurm_import;
     mod slurm_policy;

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::share;
 use crate::simulation::Outcome;
-use crate::tenancy::slices;
 
 /// Where not all is bare metal, alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -56,7 +55,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     let total = outcome.hours.total();
     let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
     let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
-    let slice_wait = slices::waits_s(&facts.companies, 0.99);
+    let slice_wait = facts.slice_waits_s(0.99);
     let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
     let committed: i128 = facts
         .usage

@@ -363,7 +363,7 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
-        ("Use", "Under maintenance", "tenancy.down_share"),
+        ("Use", "Under maintenance or repair", "tenancy.down_share"),
         Unit::Share,
         Lower,
         |r| r.summary.tenancy.and_then(|t| t.down_share),

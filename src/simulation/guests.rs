@@ -93,6 +93,14 @@ pub struct TenancyFacts {
     pub restarted: Vec<(JobId, Vec<Stretch>)>,
 }
 
+impl TenancyFacts {
+    /// Mean and quantile `q` of the wait of bursts for time slices, in seconds; `None` without time slices.
+    #[must_use]
+    pub fn slice_waits_s(&self, q: f64) -> Option<(f64, f64)> {
+        crate::tenancy::slices::waits_s(&self.companies, q)
+    }
+}
+
 /// What an elastic pool did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ElasticFacts {

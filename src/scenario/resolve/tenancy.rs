@@ -562,12 +562,10 @@ pub(super) fn check_policy(
                     format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
                 let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
                 notes.error_help("W0219", &path, message, help);
-            } else if design.shares_gpus && !terms.tenancy.is_constant() {
-                let message = "in a scenario about parts of GPUs, VMs stand ready on hosts of their own: no shape, \
-                               overcommit, boot, contention, noise, elastic, maintenance, failures, snapshots or kill at \
-                               the limit in this version";
-                let help = "write `contention = \"off\"` and leave out the others, or put the pool into a scenario \
-                            without parts of GPUs";
+            } else if design.shares_gpus && !terms.tenancy.is_simple() {
+                let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
+                               failures, snapshots or kill at the limit in this version";
+                let help = "leave them out, or put the pool into a scenario without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);
             }
         }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::hosts::{Hosts, OnHosts};
 use super::meter::{JobLevels, SharedMeter};
+use crate::cluster::Amounts;
 use crate::cluster::cards::{CARD_UNITS, CardAllocation, CardPool, Device};
 use crate::ids::{Id, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::shared::speed::Resident;
 use crate::scheduler::shared::{SPEED_ONE, SharedScheduler};
-use crate::tenancy::{Company, RunTenancy, SliceOrder, Slices};
+use crate::tenancy::{Company, RunTenancy, SliceOrder, Slices, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -37,6 +39,7 @@ pub(super) struct Slot {
     pub(super) units: u32,
     levels: JobLevels,
     ask: Ask,
+    on_hosts: OnHosts,
     /// With whom it takes turns, and since when, where GPUs are time-sliced.
     company: Option<(Company, SimTime)>,
 }
@@ -66,6 +69,7 @@ pub(super) struct Work {
     pub(super) slots: Vec<Option<Slot>>,
     /// By node and card.
     residents: FxHashMap<(u32, u8), SmallVec<[u32; 4]>>,
+    pub(super) hosts: Hosts,
     /// Time slices by pool; empty where no GPU has them.
     pub(super) slices: Vec<Option<Slices>>,
     /// Microseconds for which jobs of a pool took turns in a company.
@@ -74,10 +78,10 @@ pub(super) struct Work {
 
 impl Work {
     /// Nobody runs yet on pools of these tenancies.
-    pub(super) fn new(tenancy: Option<&RunTenancy>) -> Self {
+    pub(super) fn new(tenancy: Option<&RunTenancy>, hosts: Hosts) -> Self {
         let slices =
             tenancy.map_or_else(Vec::new, |spec| spec.pools.iter().map(|pool| pool.slices).collect());
-        Self { slices, ..Self::default() }
+        Self { slices, hosts, ..Self::default() }
     }
 
     /// A job was placed; it does not run yet.
@@ -88,9 +92,10 @@ impl Work {
         job: JobId,
         pool: PoolId,
         allocation: &CardAllocation,
-        ask: Ask,
+        (ask, uses): (Ask, Uses),
         now: SimTime,
         (workload, spec, scheduler): (&Workload, &CardPool, &SharedScheduler<'_>),
+        host: Amounts,
         meter: &mut SharedMeter,
     ) {
         let row = &workload.jobs[job];
@@ -103,7 +108,19 @@ impl Work {
         let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
+        let mut parts: SmallVec<[(u32, f64); 1]> = SmallVec::new();
+        if self.hosts.matter(pool) {
+            for grant in allocation {
+                let units: u32 = grant.devices.iter().map(|device| spec.units(device)).sum();
+                let part = match host.gpus {
+                    0 => f64::from(grant.cpus) / f64::from(host.cpus.max(1)),
+                    gpus => f64::from(units) / f64::from(gpus * CARD_UNITS),
+                };
+                parts.push((grant.node.0, part));
+            }
+        }
         let mut placed = Slot {
+            on_hosts: OnHosts { parts, uses },
             job,
             pool,
             placed: now,
@@ -140,17 +157,25 @@ impl Work {
         let row = self.slots[slot as usize].as_mut().expect("a placed job has a slot");
         row.is_running = true;
         row.since = now;
-        if row.devices.is_empty() || !scheduler.speeds().neighbours_matter(row.pool.index(), spec) {
+        let feels_host = !row.on_hosts.parts.is_empty();
+        let shares_card =
+            !row.devices.is_empty() && scheduler.speeds().neighbours_matter(row.pool.index(), spec);
+        if !feels_host && !shares_card {
             let speed = row.alone;
             row.set_speed(speed, now, slot, meter, calendar);
             self.note_company(slot, now);
             return;
         }
-        let cards = row.cards();
-        for card in &cards {
-            self.residents.entry(*card).or_default().push(slot);
+        let mut touched = self.hosts.enter(slot, row.pool, &row.on_hosts, now, calendar);
+        touched.push(slot);
+        if shares_card {
+            let cards = row.cards();
+            for card in &cards {
+                self.residents.entry(*card).or_default().push(slot);
+            }
+            self.on_cards(&cards, &mut touched);
         }
-        self.retune(&cards, now, workload, scheduler, meter, calendar);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
     }
 
     /// A job ends or is withdrawn.
@@ -174,24 +199,45 @@ impl Work {
             }
             None => false,
         });
-        self.retune(&cards, now, workload, scheduler, meter, calendar);
+        let mut touched = self.hosts.leave(slot, row.pool, &row.on_hosts, calendar);
+        self.on_cards(&cards, &mut touched);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
         row
     }
 
-    /// Gives every job on `cards` the speed that it has with its neighbours of now.
-    fn retune(
+    /// A noise epoch ends on a node.
+    #[expect(clippy::too_many_arguments, reason = "what a change of speed needs")]
+    pub(super) fn epoch(
         &mut self,
-        cards: &[(u32, u8)],
+        node: u32,
+        pool: PoolId,
         now: SimTime,
         workload: &Workload,
         scheduler: &SharedScheduler<'_>,
         meter: &mut SharedMeter,
         calendar: &mut Calendar<Timer>,
     ) {
-        let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
+        let touched = self.hosts.epoch(node, pool, now, calendar);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
+    }
+
+    /// Who is on these cards.
+    fn on_cards(&self, cards: &[(u32, u8)], touched: &mut SmallVec<[u32; 8]>) {
         for card in cards {
             touched.extend(self.residents.get(card).into_iter().flatten().copied());
         }
+    }
+
+    /// Gives these jobs the speed that they have with their neighbours of now.
+    fn retune(
+        &mut self,
+        mut touched: SmallVec<[u32; 8]>,
+        now: SimTime,
+        workload: &Workload,
+        scheduler: &SharedScheduler<'_>,
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) {
         touched.sort_unstable();
         touched.dedup();
         for slot in touched {
@@ -247,7 +293,10 @@ impl Work {
             scheduler.speeds().beside(&row.resident, &others, row.pool.index())
         };
         let beside = row.cards().iter().map(on_card).min().unwrap_or(SPEED_ONE);
-        under(beside, row.ask.delivered).min(row.alone)
+        let speed = under(beside, row.ask.delivered).min(row.alone);
+        let of = |other: u32| self.slots[other as usize].as_ref().map(|slot| &slot.on_hosts);
+        let factor = self.hosts.factor(slot, row.pool, &row.on_hosts, of);
+        if factor > 1.0 { under(speed, parts_of(factor)) } else { speed }
     }
 }
 

@@ -10,7 +10,6 @@ use crate::scenario::catalogue;
 use crate::scenario::{Scenario, load_text};
 use crate::simulation::RunOptions;
 use crate::simulation::meter::DeviceHours;
-use crate::tenancy::slices::waits_s;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Job, JobFlags, JobName, Labels, Request, Workload};
 
@@ -87,7 +86,7 @@ fn waits_ms(slices: &str) -> (f64, f64) {
     let outcome = run_design(&workload, &scenario.designs[0], &scenario.policy, &RunOptions::default())
         .expect("the scenarios of claims are tested");
     let facts = outcome.tenancy.expect("vGPUs are no bare metal");
-    let (mean, p99) = waits_s(&facts.companies, 0.99).expect("jobs took turns");
+    let (mean, p99) = facts.slice_waits_s(0.99).expect("jobs took turns");
     (mean * 1e3, p99 * 1e3)
 }
 
@@ -150,7 +149,7 @@ fn cost_by_load() -> Claim {
     let owned = format!("{METAL}\n[POOL.cost.owned]\ndefaults = \"all\"");
     let rented = |price: f64| {
         format!(
-            "{}\n[POOL.cost.rented]\nprice-per-gpu-hour = {price}\nbilled = \"used\"\nbilling = \"hour\"",
+            "{}\n[POOL.cost.rented]\nprice-per-gpu-hour = {price}\nbilled = \"while-used\"\nbilling = \"hour\"",
             vm("", "typical")
         )
     };
