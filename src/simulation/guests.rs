@@ -149,8 +149,8 @@ struct Guest {
     job: Fixed,
     /// Up to the last change that others caused.
     course: Course,
-    /// Up to its end, or as far as was looked.
-    ahead: Course,
+    /// Up to its end, or as far as was looked; `None` where nothing lies between.
+    ahead: Option<Box<Course>>,
     /// Boundaries that the next look ahead may pass.
     looks: u32,
     /// Whether its timer is one to look on, not its end.
@@ -303,7 +303,7 @@ impl<'w> Guests<'w> {
         let course = Course::new(&job, left, here);
         let can_be_changed = self.neighbours_matter(job.pool) || tenancy.maintenance.is_some();
         let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
-        let guest = Box::new(Guest { ahead: course.clone(), course, looks, is_looking: false, job });
+        let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
         let at = slot as usize;
         if at >= self.rows.len() {
             self.rows.resize_with(at + 1, || None);
@@ -472,8 +472,9 @@ impl<'w> Guests<'w> {
     /// Brings a job's course to `now`, and settles it.
     fn come_to(&mut self, guest: &mut Guest, now: SimTime) {
         // The look ahead is right as long as nobody changed anything, and it is settled at its end only.
-        if !guest.is_looking && guest.ahead.settled_until() == now {
-            std::mem::swap(&mut guest.course, &mut guest.ahead);
+        let ahead = guest.ahead.take().filter(|_| !guest.is_looking);
+        if let Some(ahead) = ahead.filter(|ahead| ahead.settled_until() == now) {
+            guest.course = *ahead;
             return;
         }
         let noise = self.spec.pools[guest.job.pool].noise.as_ref();
@@ -520,7 +521,7 @@ impl<'w> Guests<'w> {
     /// The look ahead of a job is used up: what it saw has come.
     pub(super) fn look_on(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
         let guest = self.rows[slot as usize].as_mut().expect("only guests look ahead");
-        guest.course.clone_from(&guest.ahead);
+        guest.course.clone_from(guest.ahead.as_ref().expect("it looked ahead"));
         guest.looks = (2 * guest.looks).min(FAR_LOOK);
         guest.is_looking = false;
         self.look_ahead(slot, calendar);
@@ -530,9 +531,21 @@ impl<'w> Guests<'w> {
     fn look_ahead(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
         let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
         let noise = self.spec.pools[guest.job.pool].noise.as_ref();
-        guest.ahead.clone_from(&guest.course);
         let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
-        match guest.ahead.walk(&guest.job, &mut ahead, Goal::End { most: guest.looks }) {
+        let reached = match guest.course.end_of_straight(&guest.job) {
+            Some(end) => Reached::End(end),
+            None => {
+                let course = match &mut guest.ahead {
+                    Some(before) => {
+                        before.clone_from(&guest.course);
+                        before
+                    }
+                    none => none.insert(Box::new(guest.course.clone())),
+                };
+                course.walk(&guest.job, &mut ahead, Goal::End { most: guest.looks })
+            }
+        };
+        match reached {
             Reached::Boundary(at) => {
                 if !guest.is_looking {
                     calendar.cancel(Timer::End(slot));

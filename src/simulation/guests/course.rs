@@ -244,6 +244,11 @@ impl Course {
         }
     }
 
+    /// When the job ends, if nothing lies between: no noise, no snapshot.
+    pub(super) fn end_of_straight(&self, job: &Fixed) -> Option<SimTime> {
+        (self.here.is_empty() && self.snapshots.is_none()).then(|| self.end().min(job.kill_at))
+    }
+
     /// When the job ends, if no later than `next`; it is settled then.
     fn end_before(&mut self, job: &Fixed, next: SimTime) -> Option<SimTime> {
         let end = if self.ends_by(next.min(job.kill_at)) {
