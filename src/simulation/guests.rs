@@ -537,7 +537,7 @@ impl<'w> Guests<'w> {
             None => {
                 let course = match &mut guest.ahead {
                     Some(before) => {
-                        before.clone_from(&guest.course);
+                        (**before).clone_from(&guest.course);
                         before
                     }
                     none => none.insert(Box::new(guest.course.clone())),
