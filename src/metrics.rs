@@ -248,7 +248,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         neighbours: device_hours(hours.neighbours),
         communication: 0.0,
         slack: device_hours(hours.slack + hours.stranded),
-        storage: 0.0,
+        storage: device_hours(hours.storage),
         lost: device_hours(hours.lost),
         held_idle: device_hours(hours.held_idle),
         startup: device_hours(hours.startup + hours.restart),

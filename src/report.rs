@@ -25,6 +25,7 @@ mod story;
 mod sweep;
 mod table;
 mod translation;
+mod usage;
 mod verdict;
 mod winners;
 

@@ -16,6 +16,7 @@
 //! the same inputs give the same bytes.
 
 mod elastic;
+mod failure;
 mod guests;
 mod holds;
 pub mod meter;
@@ -26,6 +27,7 @@ pub mod shared;
 pub mod slurm;
 mod translation;
 mod upkeep;
+mod withheld;
 
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
@@ -226,7 +228,10 @@ impl Outcome {
         let rows = match (&self.slurm, &self.preemptive) {
             (Some(facts), _) => &facts.requeued,
             (None, Some(facts)) => &facts.resumed,
-            (None, None) => return &[],
+            (None, None) => match &self.tenancy {
+                Some(facts) => &facts.restarted,
+                None => return &[],
+            },
         };
         let at = rows.binary_search_by_key(&job, |(id, _)| *id);
         at.map_or(&[], |at| &rows[at].1)
@@ -235,7 +240,8 @@ impl Outcome {
     /// Whether jobs can have run more than once.
     #[must_use]
     pub fn has_attempts(&self) -> bool {
-        self.slurm.is_some() || self.preemptive.is_some()
+        let restarted = self.tenancy.as_ref().is_some_and(|facts| !facts.restarted.is_empty());
+        self.slurm.is_some() || self.preemptive.is_some() || restarted
     }
 
     /// Microseconds of running that count as a job's run: its last attempt, or all of them where none repeats
@@ -285,7 +291,8 @@ impl Outcome {
             let record = &self.records[*job];
             (*job, record.start, until(record.end), allocation)
         });
-        let requeued = self.slurm.iter().flat_map(|facts| &facts.requeued);
+        let restarted = self.tenancy.iter().flat_map(|facts| &facts.restarted);
+        let requeued = self.slurm.iter().flat_map(|facts| &facts.requeued).chain(restarted);
         let again = requeued.flat_map(move |(job, rows)| {
             rows.iter().map(move |row| (*job, row.start, until(row.end), &row.allocation))
         });

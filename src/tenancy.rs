@@ -20,12 +20,16 @@
 pub mod contention;
 pub mod noise;
 pub mod overhead;
+pub mod slices;
 pub mod span;
+pub mod track;
 
 pub use contention::{Contention, Resource, Uses};
 pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
 pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
+pub use slices::{Company, SliceOrder, Slices};
 pub use span::SpanLaw;
+pub use track::{Epoch, NoiseTrack};
 
 use crate::ids::{IdVec, JobId, PoolId};
 use crate::time::SimDuration;
@@ -120,6 +124,28 @@ pub struct Maintenance {
     pub stun: Option<SimDuration>,
 }
 
+/// Snapshots of running jobs, from which they go on after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshots {
+    /// Running time from one to the next.
+    pub every: SimDuration,
+    /// Time for which the job stands still.
+    pub takes: SimDuration,
+    /// Time to go on from one.
+    pub restore: SimDuration,
+}
+
+/// Hosts that fail, each for itself, and take all jobs on them along.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failures {
+    /// Mean time a host is up, exponential.
+    pub mtbf: SimDuration,
+    /// From the failure to the first job.
+    pub repair: SpanLaw,
+    /// Whether the jobs on it are queued again.
+    pub requeue: bool,
+}
+
 /// The tenancy of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolTenancy {
@@ -141,6 +167,14 @@ pub struct PoolTenancy {
     pub elastic: Option<Elastic>,
     /// Planned work.
     pub maintenance: Option<Maintenance>,
+    /// Failures of hosts.
+    pub failures: Option<Failures>,
+    /// Snapshots of jobs.
+    pub snapshots: Option<Snapshots>,
+    /// Time slices of its GPUs.
+    pub slices: Option<Slices>,
+    /// Whether jobs are killed when they have run for their limit.
+    pub kills_at_limit: bool,
 }
 
 impl PoolTenancy {
@@ -157,15 +191,27 @@ impl PoolTenancy {
             start: Start::Standing,
             elastic: None,
             maintenance: None,
+            failures: None,
+            snapshots: None,
+            slices: None,
+            kills_at_limit: false,
         }
     }
 
-    /// Whether nothing but the access method stands between a job and its node.
+    /// Whether nothing but the access method, its start, strangers and neighbours stands between a job and its node:
+    /// what the engine for shared GPUs knows.
     #[must_use]
-    pub fn is_constant(&self) -> bool {
+    pub fn is_simple(&self) -> bool {
         let alone =
             |packing: Packing| packing.per_host == 1 && packing.gpus_left == 0 && !packing.overcommits();
-        Self { overhead: Overhead::NONE, ..self.clone() }.is_plain() && self.packing.is_none_or(alone)
+        let rest = Self {
+            overhead: Overhead::NONE,
+            noise: None,
+            contention: None,
+            start: Start::Standing,
+            ..self.clone()
+        };
+        rest.is_plain() && self.packing.is_none_or(alone)
     }
 
     /// Whether jobs run here as on bare metal, alone.
@@ -177,6 +223,9 @@ impl PoolTenancy {
             && self.start == Start::Standing
             && self.elastic.is_none()
             && self.maintenance.is_none()
+            && self.failures.is_none()
+            && self.snapshots.is_none()
+            && !self.kills_at_limit
     }
 }
 

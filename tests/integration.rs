@@ -34,12 +34,14 @@ mod integration {
     mod shared_gpus;
     mod shared_gpus_random;
     mod shared_gpus_scenarios;
+    mod shared_hosts;
     mod shipped_traces;
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;
     mod sweeps;
     mod tenancy;
+    mod tenancy_life;
     mod terminal;
     mod terminal_table;
     mod theory;

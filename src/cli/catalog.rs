@@ -20,7 +20,7 @@ pub(super) struct CatalogArgs {
     /// Which part; default all.
     #[arg(value_parser = [
         "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
-        "job-shares", "virtualization", "constraints", "contention", "host-noise",
+        "job-shares", "virtualization", "constraints", "contention", "host-noise", "reliability",
     ])]
     part: Option<String>,
 }
@@ -43,6 +43,7 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         ("constraints", json!(virtualization::constraints())),
         ("contention", json!(virtualization::contention())),
         ("host-noise", json!(virtualization::host_noise())),
+        ("reliability", json!(virtualization::reliability_rows())),
     ];
     let chosen = parts.into_iter().filter(|(part, _)| wanted(part));
     if common.json {

@@ -36,7 +36,7 @@ pub(super) struct RunArgs {
     /// Seed of everything random.
     #[arg(long, value_name = "N", conflicts_with = "from")]
     seed: Option<u64>,
-    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, cost.csv, report.html, manifest.json here.
+    /// Writes summary.json, jobs.csv, timeline.csv, ledger.csv, cost.csv, usage.csv, report.html, manifest.json here.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// A refused row, or a job that a design can never hold, makes the input invalid (exit 4).

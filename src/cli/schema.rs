@@ -16,7 +16,7 @@ use crate::{report, scenario};
   windtunnel schema jobs.csv")]
 pub(super) struct SchemaArgs {
     /// scenario (JSON Schema); trace or a result file: every column or key with unit and definition.
-    #[arg(default_value = "scenario", value_parser = ["scenario", "trace", "summary.json", "backtest.json", "jobs.csv", "timeline.csv", "ledger.csv", "cost.csv"])]
+    #[arg(default_value = "scenario", value_parser = ["scenario", "trace", "summary.json", "backtest.json", "jobs.csv", "timeline.csv", "ledger.csv", "cost.csv", "usage.csv"])]
     of: String,
 }
 

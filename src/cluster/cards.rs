@@ -77,13 +77,15 @@ pub struct CardPool {
     pub mode: CardMode,
     /// Memory of each that programs can use, in MiB; `None` = not known, never a limit.
     pub memory_mib: Option<u64>,
+    /// Into how many equal parts each is cut, where it is shared so; `None` = parts as jobs ask for them.
+    pub equal_parts: Option<u16>,
 }
 
 impl CardPool {
     /// Whole GPUs of unknown memory.
     #[must_use]
     pub fn whole() -> Self {
-        Self { mode: CardMode::Whole, memory_mib: None }
+        Self { mode: CardMode::Whole, memory_mib: None, equal_parts: None }
     }
 
     /// MIG, where it is on.

@@ -14,7 +14,21 @@ pub struct TenancyFigures {
     pub neighbours_share: Option<f64>,
     /// Booting / installed GPU time.
     pub startup_share: Option<f64>,
-    /// Under maintenance / installed GPU time.
+    /// Lost with hosts that failed / held GPU time.
+    pub lost_share: Option<f64>,
+    /// Busy with snapshots / held GPU time.
+    pub snapshot_share: Option<f64>,
+    /// Mean wait of a burst for the slices of other vGPUs, in seconds, over the time of jobs on time slices.
+    pub slice_wait_mean_s: Option<f64>,
+    /// 99 % of the bursts wait for less.
+    pub slice_wait_p99_s: Option<f64>,
+    /// Failures of hosts.
+    pub host_failures: u64,
+    /// Running jobs that were lost with a host.
+    pub lost_attempts: u64,
+    /// Jobs killed at their limits.
+    pub timeouts: u64,
+    /// Under maintenance or repair / installed GPU time.
     pub down_share: Option<f64>,
     /// Ends of noise epochs on hosts with jobs.
     pub noise_epochs: u64,
@@ -41,6 +55,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     let total = outcome.hours.total();
     let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
     let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
+    let slice_wait = facts.slice_waits_s(0.99);
     let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
     let committed: i128 = facts
         .usage
@@ -54,6 +69,13 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
         neighbours_share: share(device.neighbours, device.allocated()),
         startup_share: share(device.startup + device.restart, device.installed),
         down_share: share(device.down, device.installed),
+        lost_share: share(device.lost, device.allocated()),
+        snapshot_share: share(device.storage, device.allocated()),
+        slice_wait_mean_s: slice_wait.map(|(mean, _)| mean),
+        slice_wait_p99_s: slice_wait.map(|(_, p99)| p99),
+        host_failures: facts.failures,
+        lost_attempts: facts.lost_attempts,
+        timeouts: facts.timeouts,
         noise_epochs: facts.epochs,
         boots: facts.boots,
         spilled: facts.spilled,

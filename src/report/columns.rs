@@ -25,6 +25,7 @@ pub fn file_schema(file: &str) -> Option<Value> {
         "timeline.csv" => TIMELINE,
         "ledger.csv" => LEDGER,
         "cost.csv" => COST,
+        "usage.csv" => USAGE,
         "summary.json" => SUMMARY,
         "backtest.json" => BACKTEST,
         _ => return None,
@@ -83,6 +84,23 @@ const TIMELINE: &[(&str, &str)] = &[
     ("gpus_max", "allocated GPUs, most at once"),
 ];
 
+const USAGE: &[(&str, &str)] = &[
+    ("design", "name of the design"),
+    ("pool", "name of the pool"),
+    ("vm", "number of the VM in its pool"),
+    (
+        "commitment",
+        "committed: it always runs, as a commitment can cover it; on-demand: ordered for the queue",
+    ),
+    ("ordered_s", "when it was ordered, seconds of the trace; its boot is paid for"),
+    ("up_s", "when it was up; empty if its order failed"),
+    ("ended_s", "when it was given back, or failed, or the run ended"),
+    ("billed_seconds", "from order to end, in begun seconds"),
+    ("billed_minutes", "in begun minutes"),
+    ("billed_hours", "in begun hours; a block of n hours is n of them, rounded up"),
+    ("failed", "1 if the order failed at the end of its boot"),
+];
+
 const LEDGER: &[(&str, &str)] = &[
     ("design", "name of the design"),
     ("pool", "name of the pool"),
@@ -92,8 +110,8 @@ const LEDGER: &[(&str, &str)] = &[
         "installed; productive; virtualization (slower under a VM than on bare metal); neighbours (slowed down by other jobs on \
          the GPU or host, or by strangers on the host); slack (held beyond what was asked \
          for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
-         were preempted); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
-         restarts after a preemption, or boots); down (under maintenance); \
+         were preempted, or lost with their host, since the last snapshot); storage (standing still for snapshots); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
+         restarts after a preemption, or boots); down (under maintenance or repair); \
          idle_waiting.resources (the first \
          waiting job needs more than is free in all), .fragmentation (enough is free in all, not as it \
          needs it), .held (only held jobs wait), .limit (a limit keeps the first waiting job out), .policy (the scheduler \
@@ -210,8 +228,18 @@ const SUMMARY: &[(&str, &str)] = &[
     ),
     (
         "designs.<name>.tenancy.{startup_share,down_share,noise_epochs,boots,spilled}",
-        "booting / installed; under maintenance / installed; ends of noise epochs on hosts with jobs; jobs that waited \
+        "booting / installed; under maintenance or repair / installed; ends of noise epochs on hosts with jobs; jobs that waited \
          for a boot; jobs that went to other pools for their wait",
+    ),
+    (
+        "designs.<name>.tenancy.{lost_share,snapshot_share,host_failures,lost_attempts,timeouts}",
+        "lost with hosts that failed / held; standing still for snapshots / held; failures of hosts; running jobs that \
+         were lost with them; jobs killed at their limits",
+    ),
+    (
+        "designs.<name>.tenancy.{slice_wait_mean_s,slice_wait_p99_s}",
+        "wait of a burst (`burst-ms`) for the time slices of other vGPUs: mean and 99th percentile, over the time of jobs \
+         on time slices",
     ),
     (
         "designs.<name>.tenancy.{vms_ordered,vms_failed,vms_most,vm_hours,vm_hours_on_demand}",

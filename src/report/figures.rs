@@ -315,7 +315,55 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
-        ("Use", "Under maintenance", "tenancy.down_share"),
+        ("Use", "Lost with failed hosts", "tenancy.lost_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.lost_share),
+        "Share of the held GPU time that was in vain because a host failed.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Taking snapshots", "tenancy.snapshot_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.snapshot_share),
+        "Share of the held GPU time in which jobs stood still for snapshots.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Jobs lost with a host", "tenancy.lost_attempts"),
+        Unit::Count,
+        Lower,
+        |r| r.summary.tenancy.map(|t| t.lost_attempts as f64),
+        "Running jobs that were lost because a host failed; most begin anew.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Jobs killed at their limit", "tenancy.timeouts"),
+        Unit::Count,
+        Lower,
+        |r| r.summary.tenancy.map(|t| t.timeouts as f64),
+        "Jobs that a slow host kept from ending by their limit, where the pool kills them then.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Waiting", "Wait for slices, mean", "tenancy.slice_wait_mean_s"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.slice_wait_mean_s),
+        "Mean wait of a burst of work for the time slices of other vGPUs.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Waiting", "Wait for slices, p99", "tenancy.slice_wait_p99_s"),
+        Unit::Seconds,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.slice_wait_p99_s),
+        "99 % of the bursts of work wait for less for the time slices of other vGPUs.",
+    )
+    .if_any(),
+    Figure::new(
+        ("Use", "Under maintenance or repair", "tenancy.down_share"),
         Unit::Share,
         Lower,
         |r| r.summary.tenancy.and_then(|t| t.down_share),

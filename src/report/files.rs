@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::jobs::jobs_csv;
-use super::{Context, Manifest, designs_json, page};
+use super::{Context, Manifest, designs_json, page, usage};
 use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
 use crate::experiment::pricing::{priced_ledger, showback};
@@ -112,6 +112,9 @@ pub fn write_results(context: &Context<'_>, manifest: &Manifest, dir: &Path) -> 
     if context.results.iter().any(|result| result.cost.is_some()) {
         write_whole(&dir.join("cost.csv"), |out| cost_csv(context, out))?;
     }
+    if context.results.iter().any(usage::has_any) {
+        write_whole(&dir.join("usage.csv"), |out| usage::write(context, out))?;
+    }
     let html = page(context, manifest);
     write_whole(&dir.join("report.html"), |out| out.write_all(html.as_bytes()))?;
     write_whole(&dir.join("manifest.json"), |out| pretty(out, manifest))
@@ -214,7 +217,7 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 17] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
@@ -222,6 +225,7 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 16] {
         ("neighbours", hours.neighbours),
         ("slack", hours.slack),
         ("slack.stranded", hours.stranded),
+        ("storage", hours.storage),
         ("lost", hours.lost),
         ("held_idle", hours.held_idle),
         ("startup", hours.startup + hours.restart),

@@ -29,8 +29,9 @@ pub use sharing::{
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 pub use tenancy::{
-    BootTable, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, JobSharesTable, MaintenanceTable,
-    NoiseTable, OverheadLevel, OverheadTable, SliceScheduler, VmAccess, VmNic, VmShapeTable, VmTable,
+    AtLimit, BootTable, ContainersTable, ContentionLevel, ElasticTable, FailuresTable, Hypervisor,
+    JobSharesTable, MaintenanceTable, NoiseTable, OverheadLevel, OverheadTable, SliceScheduler,
+    SnapshotsTable, VmAccess, VmNic, VmShapeTable, VmTable,
 };
 
 /// Named tables in the order in which they are declared.

@@ -5,6 +5,7 @@
 
 mod design;
 mod finance;
+mod life;
 mod policy;
 mod price;
 mod profiles;
@@ -31,6 +32,8 @@ struct Notes<'d> {
     document: &'d Document<'d>,
     problems: Diagnostics,
     defaults: Vec<DefaultUsed>,
+    /// Whether run times are cut at the limits.
+    cuts_at_limit: bool,
 }
 
 impl Notes<'_> {
@@ -100,7 +103,9 @@ pub(super) fn resolve(
     mut file: ScenarioFile,
     directory: &Path,
 ) -> Result<Scenario, Diagnostics> {
-    let mut notes = Notes { document, problems: Diagnostics::default(), defaults: Vec::new() };
+    let cuts_at_limit = file.workload.cut_at_limit == Some(true);
+    let (problems, defaults) = (Diagnostics::default(), Vec::new());
+    let mut notes = Notes { document, problems, defaults, cuts_at_limit };
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);

@@ -103,7 +103,7 @@ impl ElasticPools {
                 if at < pool.spec.min as usize {
                     pool.usage[at] = facts.usage.len();
                     let node = pool.node(at);
-                    facts.usage.push(VmUsage { node, from, until: SimTime::NEVER, is_committed: true });
+                    facts.usage.push(VmUsage::standing(node, from));
                 } else {
                     pool.states[at] = State::Off;
                     pool.hold(at, SimTime::MAX, floor)?;
@@ -132,11 +132,13 @@ impl ElasticPools {
             State::Booting { fails: false } => {
                 pool.release(at, floor)?;
                 pool.states[at] = State::Idle;
+                facts.usage[pool.usage[at]].up = now;
                 pool.watch_idle(at, now, calendar);
                 came_up = true;
             }
             State::Booting { fails: true } => {
                 facts.elastic[pool.id].failed += 1;
+                facts.usage[pool.usage[at]].failed = true;
                 pool.switch_off(at, now, floor, facts)?;
                 pool.states[at] = State::Failed;
                 calendar.set(Timer::Vm(node), now + pool.spec.retry, Phase::NodeUp);
@@ -289,7 +291,8 @@ impl Pool {
         facts.elastic[self.id].ordered += 1;
         self.usage[at] = facts.usage.len();
         let node = self.node(at);
-        facts.usage.push(VmUsage { node, from: now, until: SimTime::NEVER, is_committed: false });
+        let on_demand = VmUsage { up: SimTime::NEVER, is_committed: false, ..VmUsage::standing(node, now) };
+        facts.usage.push(on_demand);
         Ok(())
     }
 

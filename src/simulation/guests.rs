@@ -3,16 +3,25 @@
 //!
 //! A job's speed is that of the same allocation on bare metal, alone, divided by the slowdown of its access
 //! method and by that of its slowest host (a synchronous job waits for its slowest member). Speed is an
-//! integer, parts of 10^9, and so is the work left; it changes only at events of its hosts: somebody comes
-//! or goes, a noise epoch ends. Hosts without running jobs have no events: their noise goes on in one step
-//! when a job comes.
+//! integer, parts of 10^9, and so is the work left. Strangers depend on nobody here, so a job that starts walks
+//! the noise epochs of its hosts to its end at once ([`course`]); only what other jobs cause is an event, and then
+//! the walk is done again from there. Where jobs can meet, a walk stops after some epochs and goes on when they
+//! have come, so that little is walked in vain.
 //!
 //! What is lost goes to the ledger in this order: first virtualization (speed alone under the access
 //! method), then neighbours (what is left of it now). Rounding is down, and what is lost is taken from what
 //! was productive, so the hours keep their sum.
 
+mod course;
+mod facts;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use smallvec::SmallVec;
 
+use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
+pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
 use super::meter::{Meter, Tax};
 use super::model::Timer;
 use super::translation::Speed;
@@ -20,7 +29,7 @@ use crate::cluster::{Allocation, Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::tenancy::{HostNoise, PoolTenancy, RunTenancy, Shares, Start, Uses, parts_of};
+use crate::tenancy::{Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, Start, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 
 /// Full speed.
@@ -39,6 +48,10 @@ pub(super) struct Arrival {
     pub(super) is_session: bool,
     /// Devices at work for it: held, less what it did not ask for.
     pub(super) asked: Amounts,
+    /// Time to run after which it is killed.
+    pub(super) limit: Option<SimDuration>,
+    /// Work left of an earlier attempt, in microseconds x 10^-9, where it goes on from a snapshot.
+    pub(super) resumes: Option<i128>,
 }
 
 /// What a job that ended leaves to be booked.
@@ -46,97 +59,44 @@ pub(super) struct Arrival {
 pub(super) struct Departure {
     /// GPU time that was not lost, in units of the hours.
     pub(super) gpu_units_left: i128,
+    /// Whether work was left: it was killed.
+    pub(super) is_unfinished: bool,
+    /// Work left at its last snapshot, where it was lost and has one.
+    pub(super) kept: Option<i128>,
 }
 
-/// Facts of a run under tenancies, for reports.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TenancyFacts {
-    /// Noise epochs that were events.
-    pub epochs: u64,
-    /// Changes of a running job's speed.
-    pub retunes: u64,
-    /// Starts that waited for a boot.
-    pub boots: u64,
-    /// What elastic pools did, by pool; empty pools stand for fixed ones.
-    pub elastic: IdVec<PoolId, ElasticFacts>,
-    /// Jobs that went to other pools because their wait was, or would have been, too long.
-    pub spilled: u64,
-    /// Usage of virtual machines, for bills; in order of start.
-    pub usage: Vec<VmUsage>,
-}
-
-/// What an elastic pool did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ElasticFacts {
-    /// Whether it is elastic at all.
-    pub is_elastic: bool,
-    /// VMs ordered.
-    pub ordered: u64,
-    /// Orders that failed.
-    pub failed: u64,
-    /// VMs given back.
-    pub given_back: u64,
-    /// Most VMs at once.
-    pub most: u32,
-    /// VM-microseconds, ordered or running.
-    pub vm_us: i128,
-}
-
-/// A virtual machine from its order to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VmUsage {
-    /// Its node.
-    pub node: NodeId,
-    /// When it was ordered.
-    pub from: SimTime,
-    /// When it was given back; [`SimTime::NEVER`] if it ran to the end.
-    pub until: SimTime,
-    /// Whether it belongs to the minimum of its pool, which always runs (a commitment can cover it).
-    pub is_committed: bool,
-}
-
-/// A part of a host that a job holds.
-#[derive(Clone, Copy, Debug)]
-struct Stay {
-    host: u32,
-    /// Its part of the host.
-    part: f64,
-    cpus: u32,
-}
-
+/// A job on its hosts.
 #[derive(Debug)]
 struct Guest {
-    pool: PoolId,
-    is_session: bool,
-    stays: SmallVec<[Stay; 1]>,
-    shares: Shares,
-    uses: Uses,
-    /// Slowdown by the access method.
-    own: f64,
-    /// Speed under it, alone, in parts of that on bare metal.
-    alone: u64,
-    /// Speed now, likewise.
-    delivered: u64,
-    bare: u64,
-    /// Work left at `since`, in microseconds x 10^-9.
-    left: i128,
-    /// Up to when it is settled; before it runs, when it will.
-    since: SimTime,
-    placed: SimTime,
-    /// When it runs: after its boot.
-    runs_from: SimTime,
-    asked: Amounts,
-    tax: Tax,
+    job: Fixed,
+    /// Up to the last change that others caused.
+    course: Course,
+    /// Up to its end, or as far as was looked; `None` where nothing lies between.
+    ahead: Option<Box<Course>>,
+    /// Boundaries that the next look ahead may pass.
+    looks: u32,
+    /// Whether its timer is one to look on, not its end.
+    is_looking: bool,
 }
 
+/// A host.
 #[derive(Debug)]
-struct Host {
+pub(super) struct Host {
     pool: PoolId,
     /// Number among the hosts of its tenancy kind.
     ordinal: u32,
-    noise: Option<Box<HostNoise>>,
+    track: Option<NoiseTrack>,
+    /// Number of the epoch in which the first of its jobs came.
+    busy_from: u32,
     /// Slots of the jobs on it.
     guests: SmallVec<[u32; 2]>,
+}
+
+impl Host {
+    #[inline]
+    fn epoch(&mut self, noise: &Noise, number: u32) -> Epoch {
+        self.track.as_mut().expect("hosts with epochs have noise").get(noise, number)
+    }
 }
 
 /// Hosts and the jobs on them.
@@ -149,9 +109,15 @@ pub(super) struct Guests<'w> {
     host_of: IdVec<NodeId, u32>,
     /// CPUs and GPUs of a host of each pool.
     host_size: IdVec<PoolId, (u32, u32)>,
-    rows: Vec<Option<Guest>>,
+    rows: Vec<Option<Box<Guest>>>,
+    soonest: BinaryHeap<Reverse<(SimTime, u32)>>,
     pub(super) facts: TenancyFacts,
 }
+
+/// Boundaries that a look ahead passes after a change that others caused; twice as many each time it is reached.
+const FIRST_LOOK: u32 = 4;
+/// Most of them, so that the epochs drawn ahead stay few.
+const FAR_LOOK: u32 = 1024;
 
 impl<'w> Guests<'w> {
     /// All hosts of `cluster`; their noise begins at `from`.
@@ -170,7 +136,8 @@ impl<'w> Guests<'w> {
                 if node % per_host == 0 {
                     let ordinal = &mut of_kind[tenancy.kind as usize];
                     let (pool, number) = (PoolId::new(at), *ordinal);
-                    hosts.push(Host { pool, ordinal: number, noise: None, guests: SmallVec::new() });
+                    let guests = SmallVec::new();
+                    hosts.push(Host { pool, ordinal: number, track: None, busy_from: 0, guests });
                     *ordinal += 1;
                 }
                 host_of.push(first + node / per_host);
@@ -180,7 +147,8 @@ impl<'w> Guests<'w> {
             elastic: IdVec::filled(cluster.pools.len(), ElasticFacts::default()),
             ..TenancyFacts::default()
         };
-        Self { spec, seed, from, hosts, host_of, host_size, rows: Vec::new(), facts }
+        let (rows, soonest) = (Vec::new(), BinaryHeap::new());
+        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, facts }
     }
 
     /// The host of a node.
@@ -188,18 +156,36 @@ impl<'w> Guests<'w> {
         self.host_of[node]
     }
 
+    /// Number of a host among those of its tenancy kind.
+    pub(super) fn ordinal_of(&self, host: u32) -> u32 {
+        self.hosts[host as usize].ordinal
+    }
+
+    /// Whether the jobs of a pool are killed at their limits.
+    pub(super) fn kills_at_limit(&self, pool: PoolId) -> bool {
+        self.spec.pools[pool].kills_at_limit
+    }
+
+    /// Slots of the jobs on a host.
+    pub(super) fn on_host(&self, host: u32) -> SmallVec<[u32; 2]> {
+        self.hosts[host as usize].guests.clone()
+    }
+
     fn tenancy(&self, pool: PoolId) -> &'w PoolTenancy {
         &self.spec.pools[pool]
     }
 
-    /// Whether the jobs of a pool meet anything but their access method.
+    /// Whether the jobs of a pool feel each other.
+    fn neighbours_matter(&self, pool: PoolId) -> bool {
+        let tenancy = self.tenancy(pool);
+        tenancy.contention.is_some() || tenancy.packing.is_some_and(|packing| packing.overcommits())
+    }
+
+    /// Whether it matters who is on which host.
     fn hosts_matter(&self, pool: PoolId) -> bool {
         let tenancy = self.tenancy(pool);
-        let overcommits = tenancy.packing.is_some_and(|packing| packing.overcommits());
-        tenancy.noise.is_some()
-            || tenancy.contention.is_some()
-            || overcommits
-            || tenancy.maintenance.is_some()
+        let is_alone = tenancy.noise.is_none() && tenancy.maintenance.is_none() && tenancy.failures.is_none();
+        self.neighbours_matter(pool) || !is_alone
     }
 
     /// A job starts in `slot`.
@@ -215,34 +201,41 @@ impl<'w> Guests<'w> {
         let profile = self.spec.profile(arrival.job);
         let shares = profile.shares.at(arrival.asked.gpus, allocation.len() as u32);
         let own = tenancy.overhead.slowdown(&shares, self.seed, arrival.job);
-        let alone = if arrival.is_session { ONE } else { parts_of(own) };
         let boot = self.boot(tenancy.start, arrival.job);
-        let runs_from = now + boot;
-        let guest = Guest {
+        let whole = i128::from(arrival.run.micros()) * i128::from(ONE);
+        let left = arrival.resumes.unwrap_or(whole);
+        let restore = tenancy.snapshots.filter(|_| left < whole).map(|spec| spec.restore);
+        let runs_from = now + boot + restore.unwrap_or(SimDuration::ZERO);
+        let job = Fixed {
             pool: arrival.pool,
             is_session: arrival.is_session,
             stays: self.stays(arrival.pool, allocation),
             shares,
             uses: profile.uses,
             own,
-            alone,
-            delivered: 0,
+            alone: if arrival.is_session { ONE } else { parts_of(own) },
             bare: arrival.bare.parts(),
-            left: i128::from(arrival.run.micros()) * i128::from(ONE),
-            since: runs_from,
+            asked: arrival.asked,
             placed: now,
             runs_from,
-            asked: arrival.asked,
-            tax: Tax::default(),
+            kill_at: arrival.limit.map_or(SimTime::NEVER, |limit| runs_from + limit),
+            snapshots: tenancy.snapshots,
         };
+        let (touched, here) = self.enter(slot, &job, now);
+        let course = Course::new(&job, left, here);
+        let can_be_changed = self.neighbours_matter(job.pool) || tenancy.maintenance.is_some();
+        let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
+        let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
         let at = slot as usize;
         if at >= self.rows.len() {
             self.rows.resize_with(at + 1, || None);
         }
-        let touched = self.enter(slot, &guest, now, calendar);
         self.rows[at] = Some(guest);
-        self.retune(slot, now, calendar);
-        touched.into_iter().for_each(|other| self.retune(other, now, calendar));
+        self.feel(slot, now);
+        self.look_ahead(slot, calendar);
+        for other in touched {
+            self.neighbours_changed(other, now, calendar);
+        }
     }
 
     fn boot(&mut self, start: Start, job: JobId) -> SimDuration {
@@ -263,40 +256,90 @@ impl<'w> Guests<'w> {
             let host = self.host_of[grant.node];
             match stays.iter_mut().find(|stay| stay.host == host) {
                 Some(stay) => (stay.part, stay.cpus) = (stay.part + part, stay.cpus + held.cpus),
-                None => stays.push(Stay { host, part, cpus: held.cpus }),
+                None => stays.push(Stay { host, part, cpus: held.cpus, caused: 1.0 }),
             }
         }
         stays
     }
 
-    /// Puts a job on its hosts; tells who else is there and feels it.
-    fn enter(
-        &mut self,
-        slot: u32,
-        guest: &Guest,
-        now: SimTime,
-        calendar: &mut Calendar<Timer>,
-    ) -> SmallVec<[u32; 8]> {
-        let mut touched = SmallVec::new();
-        if !self.hosts_matter(guest.pool) {
-            return touched;
+    /// Puts a job on its hosts; tells who else is there and feels it, and in which epochs the hosts are.
+    fn enter(&mut self, slot: u32, job: &Fixed, now: SimTime) -> (SmallVec<[u32; 8]>, SmallVec<[Here; 1]>) {
+        let (mut touched, mut here) = (SmallVec::new(), SmallVec::new());
+        if !self.hosts_matter(job.pool) {
+            return (touched, here);
         }
-        let tenancy = self.tenancy(guest.pool);
-        for stay in &guest.stays {
-            let host = &mut self.hosts[stay.host as usize];
-            if let (Some(noise), true) = (&tenancy.noise, host.guests.is_empty()) {
-                let (seed, from, ordinal) = (self.seed, self.from, host.ordinal);
-                let state =
-                    host.noise.get_or_insert_with(|| Box::new(HostNoise::new(noise, seed, ordinal, from)));
-                state.advance(noise, now);
-                calendar.set(Timer::Epoch(stay.host), state.until(), Phase::Epoch);
+        let feel_each_other = self.neighbours_matter(job.pool);
+        for stay in &job.stays {
+            if let Some(noise) = &self.tenancy(job.pool).noise {
+                let number = self.epoch_at(stay.host, noise, now);
+                let host = &mut self.hosts[stay.host as usize];
+                if host.guests.is_empty() {
+                    host.busy_from = number;
+                }
+                if !job.is_session {
+                    let Epoch { until, factor } = host.epoch(noise, number);
+                    here.push(Here { number, until, factor });
+                }
             }
-            touched.extend(host.guests.iter().copied());
+            let host = &mut self.hosts[stay.host as usize];
+            if feel_each_other {
+                touched.extend(host.guests.iter().copied());
+            }
             host.guests.push(slot);
         }
         touched.sort_unstable();
         touched.dedup();
+        (touched, here)
+    }
+
+    /// Number of the epoch in which a host is; those that nobody will look at again are forgotten.
+    fn epoch_at(&mut self, host: u32, noise: &Noise, now: SimTime) -> u32 {
+        let (seed, from, rows) = (self.seed, self.from, &self.rows);
+        let row = &mut self.hosts[host as usize];
+        let behind = row.guests.iter().filter_map(|slot| {
+            let guest = rows[*slot as usize].as_ref()?;
+            let at = guest.job.stays.iter().position(|stay| stay.host == host)?;
+            Some(guest.course.here.get(at)?.number)
+        });
+        let behind = behind.min();
+        let ordinal = row.ordinal;
+        let track = row.track.get_or_insert_with(|| {
+            let mut state = HostNoise::new(noise, seed, ordinal, from);
+            state.advance(noise, now);
+            NoiseTrack::new(state)
+        });
+        let number = track.number_at(noise, now);
+        track.forget_before(behind.map_or(number, |behind| behind.min(number)));
+        number
+    }
+
+    /// Takes a job off its hosts; tells who is left there and feels it.
+    fn leave(&mut self, slot: u32, job: &Fixed, now: SimTime) -> SmallVec<[u32; 8]> {
+        let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
+        if !self.hosts_matter(job.pool) {
+            return touched;
+        }
+        let feel_each_other = self.neighbours_matter(job.pool);
+        for stay in &job.stays {
+            let host = &mut self.hosts[stay.host as usize];
+            host.guests.retain(|other| *other != slot);
+            if host.guests.is_empty() {
+                self.count_epochs(stay.host, now);
+            } else if feel_each_other {
+                touched.extend(host.guests.iter().copied());
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
         touched
+    }
+
+    /// Counts the epochs that ended while a host had jobs.
+    fn count_epochs(&mut self, host: u32, now: SimTime) {
+        let row = &mut self.hosts[host as usize];
+        let Some(noise) = &self.spec.pools[row.pool].noise else { return };
+        let number = row.track.as_mut().expect("a host with jobs has its noise").number_at(noise, now);
+        self.facts.epochs += u64::from(number - row.busy_from);
     }
 
     /// The job in `slot` ends now: books what it lost.
@@ -307,42 +350,75 @@ impl<'w> Guests<'w> {
         meter: &mut Meter,
         calendar: &mut Calendar<Timer>,
     ) -> Departure {
+        self.depart(slot, now, false, meter, calendar)
+    }
+
+    /// The job in `slot` is stopped now, and loses what it did since its last snapshot.
+    pub(super) fn fail(
+        &mut self,
+        slot: u32,
+        now: SimTime,
+        meter: &mut Meter,
+        calendar: &mut Calendar<Timer>,
+    ) -> Departure {
+        self.depart(slot, now, true, meter, calendar)
+    }
+
+    fn depart(
+        &mut self,
+        slot: u32,
+        now: SimTime,
+        fails: bool,
+        meter: &mut Meter,
+        calendar: &mut Calendar<Timer>,
+    ) -> Departure {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
-        guest.settle(now);
-        if self.hosts_matter(guest.pool) {
-            let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
-            for stay in &guest.stays {
-                let host = &mut self.hosts[stay.host as usize];
-                host.guests.retain(|other| *other != slot);
-                if host.guests.is_empty() {
-                    calendar.cancel(Timer::Epoch(stay.host));
-                }
-                touched.extend(host.guests.iter().copied());
-            }
-            touched.sort_unstable();
-            touched.dedup();
-            touched.into_iter().for_each(|other| self.retune(other, now, calendar));
+        if guest.is_looking {
+            calendar.cancel(Timer::Look(slot));
         }
-        guest.book(now, meter)
+        self.come_to(&mut guest, now);
+        for other in self.leave(slot, &guest.job, now) {
+            self.neighbours_changed(other, now, calendar);
+        }
+        self.book(guest, now, fails, meter)
     }
 
     /// Books what running jobs lost until `now`, where the run ends with them.
     pub(super) fn close(&mut self, slot: u32, now: SimTime, meter: &mut Meter) -> Departure {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
-        guest.settle(now);
-        guest.book(now, meter)
+        self.come_to(&mut guest, now);
+        self.leave(slot, &guest.job, now);
+        self.book(guest, now, false, meter)
     }
 
-    /// A noise epoch of a host ends.
-    pub(super) fn epoch(&mut self, host: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
-        self.facts.epochs += 1;
-        let row = &mut self.hosts[host as usize];
-        let noise = self.spec.pools[row.pool].noise.as_ref().expect("hosts with epochs have noise");
-        let state = row.noise.as_mut().expect("hosts with epochs have noise");
-        state.advance(noise, now);
-        calendar.set(Timer::Epoch(host), state.until(), Phase::Epoch);
-        let guests = row.guests.clone();
-        guests.into_iter().for_each(|slot| self.retune(slot, now, calendar));
+    /// Brings a job's course to `now`, and settles it.
+    fn come_to(&mut self, guest: &mut Guest, now: SimTime) {
+        // The look ahead is right as long as nobody changed anything, and it is settled at its end only.
+        let ahead = guest.ahead.take().filter(|_| !guest.is_looking);
+        if let Some(ahead) = ahead.filter(|ahead| ahead.settled_until() == now) {
+            guest.course = *ahead;
+            return;
+        }
+        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
+        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
+        guest.course.settle(&guest.job, now);
+    }
+
+    fn book(&mut self, mut guest: Box<Guest>, now: SimTime, fails: bool, meter: &mut Meter) -> Departure {
+        let Guest { job, course, .. } = &mut *guest;
+        self.facts.retunes += course.retunes;
+        course.cut_short(job, now);
+        let kept = if fails { course.lose(job, now) } else { None };
+        let is_unfinished = course.is_unfinished();
+        self.facts.timeouts += u64::from(now == job.kill_at && is_unfinished && !fails);
+        let boot = now.min(job.runs_from).saturating_since(job.placed);
+        course.tax.start_up(&job.asked, boot);
+        let held = now.saturating_since(job.placed);
+        course.tax.cap(&job.asked, held);
+        meter.tax(job.pool, &course.tax);
+        let gpu_units_left = Tax::whole(job.asked.gpus, held) - course.tax.gpu.sum();
+        Departure { gpu_units_left, is_unfinished, kept }
     }
 
     /// All jobs on a host stand still for a while: their VMs are moved elsewhere.
@@ -354,98 +430,108 @@ impl<'w> Guests<'w> {
         calendar: &mut Calendar<Timer>,
     ) {
         for slot in self.hosts[host as usize].guests.clone() {
+            let noise = self.spec.pools[self.hosts[host as usize].pool].noise.as_ref();
             let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
-            guest.settle(now);
-            guest.since = guest.since.max(now) + stun;
-            guest.tax.virtualize(&guest.asked, stun);
-            guest.set_end(slot, calendar);
+            let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+            guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
+            guest.course.stun(&guest.job, now, stun);
+            guest.looks = FIRST_LOOK;
+            self.look_ahead(slot, calendar);
         }
     }
 
-    /// Gives a job the speed that its hosts allow now.
-    fn retune(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let guest = self.rows[slot as usize].as_ref().expect("guests of a host run");
-        let speed = self.speed(slot, guest);
-        if speed == guest.delivered {
-            return;
-        }
-        self.facts.retunes += 1;
-        let guest = self.rows[slot as usize].as_mut().expect("it was there just now");
-        guest.settle(now);
-        guest.delivered = speed;
-        guest.set_end(slot, calendar);
+    /// The look ahead of a job is used up: what it saw has come.
+    pub(super) fn look_on(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
+        let guest = self.rows[slot as usize].as_mut().expect("only guests look ahead");
+        guest.course.clone_from(guest.ahead.as_ref().expect("it looked ahead"));
+        guest.looks = (2 * guest.looks).min(FAR_LOOK);
+        guest.is_looking = false;
+        self.look_ahead(slot, calendar);
     }
 
-    fn speed(&self, slot: u32, guest: &Guest) -> u64 {
-        if guest.is_session {
-            return ONE;
-        }
-        if !self.hosts_matter(guest.pool) {
-            return guest.alone;
-        }
-        let worst = guest.stays.iter().map(|stay| self.on_host(slot, guest, stay)).fold(1.0, f64::max);
-        parts_of(guest.own * worst).min(guest.alone)
-    }
-
-    /// The factor of one host on a job: strangers x its own neighbours.
-    fn on_host(&self, slot: u32, guest: &Guest, stay: &Stay) -> f64 {
-        let tenancy = self.tenancy(guest.pool);
-        let host = &self.hosts[stay.host as usize];
-        let mut caused = 1.0;
-        let packing = tenancy.packing.filter(|packing| packing.overcommits());
-        if tenancy.contention.is_some() || packing.is_some() {
-            let mut others: Uses = Uses::default();
-            let mut cpus = stay.cpus;
-            for other in host.guests.iter().filter(|other| **other != slot) {
-                let Some(other) = self.rows[*other as usize].as_ref() else { continue };
-                let there = other.stays.iter().find(|s| s.host == stay.host).expect("it is on this host");
-                for (sum, uses) in others.iter_mut().zip(&other.uses) {
-                    *sum += uses * there.part;
+    /// Walks to the end of a job, or as far as it looks, and sets its timer.
+    fn look_ahead(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
+        let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
+        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
+        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        let reached = match guest.course.end_of_straight(&guest.job) {
+            Some(end) => Reached::End(end),
+            None => {
+                let course = match &mut guest.ahead {
+                    Some(before) => {
+                        (**before).clone_from(&guest.course);
+                        before
+                    }
+                    none => none.insert(Box::new(guest.course.clone())),
+                };
+                course.walk(&guest.job, &mut ahead, Goal::End { most: guest.looks })
+            }
+        };
+        match reached {
+            Reached::Boundary(at) => {
+                if !guest.is_looking {
+                    calendar.cancel(Timer::End(slot));
                 }
-                cpus += there.cpus;
+                guest.is_looking = true;
+                calendar.set(Timer::Look(slot), at, Phase::Epoch);
             }
-            caused = tenancy.contention.map_or(1.0, |contention| contention.slowdown(&guest.uses, &others));
-            if let Some(packing) = packing {
-                let over = f64::from(cpus) / f64::from(packing.cpus.max(1)) - 1.0;
-                caused += guest.shares[2] * over.max(0.0);
+            Reached::End(end) => {
+                if guest.is_looking {
+                    calendar.cancel(Timer::Look(slot));
+                }
+                guest.is_looking = false;
+                calendar.set(Timer::End(slot), end, Phase::Release);
+            }
+            Reached::There => unreachable!("the goal is the end"),
+        }
+    }
+
+    /// Works out what a job's neighbours do to it, and its speed; its course must have come to `now`.
+    fn feel(&mut self, slot: u32, now: SimTime) {
+        let mut guest = self.rows[slot as usize].take().expect("guests of a host run");
+        if self.neighbours_matter(guest.job.pool) && !guest.job.is_session {
+            for at in 0..guest.job.stays.len() {
+                guest.job.stays[at].caused = self.caused(slot, &guest.job, &guest.job.stays[at]);
             }
         }
-        caused * host.noise.as_ref().map_or(1.0, |noise| noise.factor())
-    }
-}
-
-impl Guest {
-    /// Speed now relative to what the run time was recorded on.
-    fn speed(&self) -> i128 {
-        let speed = u128::from(self.bare) * u128::from(self.delivered) / u128::from(ONE);
-        i128::try_from(speed.max(1)).expect("speeds fit 64 bits")
+        guest.course.retune(&guest.job, now);
+        self.rows[slot as usize] = Some(guest);
     }
 
-    /// Work done and time lost until `now`.
-    fn settle(&mut self, now: SimTime) {
-        let span = now.saturating_since(self.since);
-        if span == SimDuration::ZERO {
+    /// Somebody came to a job's hosts, or left them.
+    fn neighbours_changed(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let guest = self.rows[slot as usize].as_ref().expect("guests of a host run");
+        let is_as_before = |stay: &Stay| self.caused(slot, &guest.job, stay) == stay.caused;
+        if guest.job.is_session || guest.job.stays.iter().all(is_as_before) {
             return;
         }
-        self.left -= i128::from(span.micros()) * self.speed();
-        self.since = now;
-        self.tax.slow(&self.asked, span, ONE - self.alone, self.alone - self.delivered);
+        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
+        let guest = self.rows[slot as usize].as_mut().expect("it was there just now");
+        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
+        guest.looks = FIRST_LOOK;
+        self.feel(slot, now);
+        self.look_ahead(slot, calendar);
     }
 
-    fn set_end(&self, slot: u32, calendar: &mut Calendar<Timer>) {
-        let speed = self.speed();
-        let us = (self.left.max(0) + speed - 1) / speed;
-        let us = i64::try_from(us).unwrap_or(i64::MAX).min(SimDuration::MAX.micros());
-        calendar.set(Timer::End(slot), self.since + SimDuration::from_micros(us), Phase::Release);
-    }
-
-    fn book(mut self, now: SimTime, meter: &mut Meter) -> Departure {
-        let boot = now.min(self.runs_from).saturating_since(self.placed);
-        self.tax.start_up(&self.asked, boot);
-        // A stun that the end of the run cut short was booked whole.
-        let held = now.saturating_since(self.placed);
-        self.tax.cap(&self.asked, held);
-        meter.tax(self.pool, &self.tax);
-        Departure { gpu_units_left: Tax::whole(self.asked.gpus, held) - self.tax.gpu.sum() }
+    /// The factor of its neighbours on a host on a job.
+    fn caused(&self, slot: u32, job: &Fixed, stay: &Stay) -> f64 {
+        let tenancy = self.tenancy(job.pool);
+        let mut others: Uses = Uses::default();
+        let mut cpus = stay.cpus;
+        for other in self.hosts[stay.host as usize].guests.iter().filter(|other| **other != slot) {
+            let Some(other) = self.rows[*other as usize].as_ref() else { continue };
+            let there = other.job.stays.iter().find(|s| s.host == stay.host).expect("it is on this host");
+            for (sum, uses) in others.iter_mut().zip(&other.job.uses) {
+                *sum += uses * there.part;
+            }
+            cpus += there.cpus;
+        }
+        let mut caused = tenancy.contention.map_or(1.0, |contention| contention.slowdown(&job.uses, &others));
+        if let Some(packing) = tenancy.packing.filter(|packing| packing.overcommits()) {
+            let over = f64::from(cpus) / f64::from(packing.cpus.max(1)) - 1.0;
+            caused += job.shares[2] * over.max(0.0);
+        }
+        caused
     }
 }

@@ -53,6 +53,8 @@ pub struct DeviceHours {
     pub slack: i128,
     /// Allocated to an attempt that was preempted or lost its node: its work is done again, or never.
     pub lost: i128,
+    /// Allocated while snapshots were taken.
+    pub storage: i128,
     /// Lost to the access method of virtual machines.
     pub virtualization: i128,
     /// Lost to other jobs on the same GPU, and to others on the same host.
@@ -98,6 +100,7 @@ impl DeviceHours {
             + self.restart
             + self.slack
             + self.lost
+            + self.storage
             + self.virtualization
             + self.neighbours
     }
@@ -118,6 +121,7 @@ impl DeviceHours {
             restart: self.restart + other.restart,
             slack: self.slack + other.slack,
             lost: self.lost + other.lost,
+            storage: self.storage + other.storage,
             virtualization: self.virtualization + other.virtualization,
             neighbours: self.neighbours + other.neighbours,
             stranded: self.stranded + other.stranded,
@@ -232,11 +236,13 @@ pub(super) struct DeviceTax {
     pub(super) neighbours: i128,
     pub(super) startup: i128,
     pub(super) held_idle: i128,
+    pub(super) storage: i128,
+    pub(super) lost: i128,
 }
 
 impl DeviceTax {
     pub(super) fn sum(&self) -> i128 {
-        self.virtualization + self.neighbours + self.startup + self.held_idle
+        self.virtualization + self.neighbours + self.startup + self.held_idle + self.storage + self.lost
     }
 
     fn add(&mut self, other: &Self) {
@@ -244,6 +250,8 @@ impl DeviceTax {
         self.neighbours += other.neighbours;
         self.startup += other.startup;
         self.held_idle += other.held_idle;
+        self.storage += other.storage;
+        self.lost += other.lost;
     }
 }
 
@@ -274,17 +282,38 @@ impl Tax {
         virtual_parts: u64,
         neighbour_parts: u64,
     ) {
-        const PARTS: i128 = 1_000_000_000;
         self.each(held, |tax, devices| {
             let whole = Self::whole(devices, span);
-            tax.virtualization += whole * i128::from(virtual_parts) / PARTS;
-            tax.neighbours += whole * i128::from(neighbour_parts) / PARTS;
+            tax.virtualization += parts(whole, virtual_parts);
+            tax.neighbours += parts(whole, neighbour_parts);
         });
     }
 
     /// For `span` everything held stood still for the sake of virtualization.
     pub(super) fn virtualize(&mut self, held: &Amounts, span: SimDuration) {
         self.each(held, |tax, devices| tax.virtualization += Self::whole(devices, span));
+    }
+
+    /// For `span` what was held was busy with a snapshot.
+    pub(super) fn store(&mut self, held: &Amounts, span: SimDuration) {
+        self.each(held, |tax, devices| tax.storage += Self::whole(devices, span));
+    }
+
+    /// The last `span` of a snapshot, or of a standstill, did not take place.
+    pub(super) fn take_back(&mut self, held: &Amounts, span: SimDuration, is_snapshot: bool) {
+        self.each(held, |tax, devices| {
+            let amount = if is_snapshot { &mut tax.storage } else { &mut tax.virtualization };
+            *amount -= Self::whole(devices, span).min(*amount);
+        });
+    }
+
+    /// What was productive of the last `span` was in vain; `before` is what was lost before it.
+    pub(super) fn lose(&mut self, held: &Amounts, span: SimDuration, before: &Self) {
+        let of = |tax: &mut DeviceTax, devices: u32, before: i128| {
+            tax.lost += (Self::whole(devices, span) - (tax.sum() - before)).max(0);
+        };
+        of(&mut self.gpu, held.gpus, before.gpu.sum());
+        of(&mut self.cpu, held.cpus, before.cpu.sum());
     }
 
     /// For `span` what was held booted.
@@ -435,12 +464,26 @@ impl Meter {
                 device.neighbours += tax.neighbours;
                 device.restart += tax.startup;
                 device.held_idle += tax.held_idle;
+                device.storage += tax.storage;
+                device.lost += tax.lost;
             }
             let held_idle = self.held_idle_milli[PoolId::new(pool)] * (UNITS_PER_DEVICE / 1000);
             row.gpu.productive -= held_idle;
             row.gpu.held_idle += held_idle;
         }
         self.hours
+    }
+}
+
+/// `parts` of 10^9 of an amount, rounded down; in 64 bits where they suffice, which is faster.
+fn parts(whole: i128, parts: u64) -> i128 {
+    const PARTS: u64 = 1_000_000_000;
+    match u64::try_from(whole) {
+        Ok(whole) if parts <= PARTS => {
+            let (full, rest) = (whole / PARTS, whole % PARTS);
+            i128::from(full) * i128::from(parts) + i128::from(rest * parts / PARTS)
+        }
+        _ => whole * i128::from(parts) / i128::from(PARTS),
     }
 }
 

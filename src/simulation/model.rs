@@ -3,75 +3,35 @@
 mod spill;
 mod story;
 mod tenants;
+mod timer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use self::spill::SpillWatch;
 pub use self::spill::{Spill, Spills};
+pub(super) use self::timer::Timer;
 use super::elastic::ElasticPools;
-use super::guests::{Guests, TenancyFacts};
+use super::failure::HostFailures;
+use super::guests::{Departure, Guests, TenancyFacts};
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
 use super::upkeep::Upkeep;
-use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, WatchRow};
+use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, Stretch, WatchRow};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
-use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
+use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
-
-/// Keys of the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timer {
-    /// The job in this slot ends.
-    End(u32),
-    /// The job's begin time comes.
-    Begin(JobId),
-    /// The user withdraws the job.
-    Cancel(JobId),
-    /// The outage of this number begins.
-    OutageBegins(u32),
-    /// It ends.
-    OutageEnds(u32),
-    /// The noise of this host changes.
-    Epoch(u32),
-    /// Something happens to the VM of this node of an elastic pool.
-    Vm(NodeId),
-    /// VMs may be ordered again for this pool.
-    Order(u32),
-    /// This host is due for maintenance, or back from it.
-    Upkeep(u32),
-    /// This job has waited as long as it should for the pools of its route.
-    Spill(JobId),
-}
-
-impl std::hash::Hash for Timer {
-    /// Tag and number in one word: the calendar hashes a key at every event.
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let (tag, number) = match *self {
-            Self::End(slot) => (0, slot),
-            Self::Begin(job) => (1, job.0),
-            Self::Cancel(job) => (2, job.0),
-            Self::OutageBegins(at) => (3, at),
-            Self::OutageEnds(at) => (4, at),
-            Self::Epoch(host) => (5, host),
-            Self::Vm(node) => (6, node.0),
-            Self::Order(pool) => (7, pool),
-            Self::Upkeep(at) => (8, at),
-            Self::Spill(job) => (9, job.0),
-        };
-        state.write_u64(tag << 32 | u64::from(number));
-    }
-}
 
 /// A running job.
 #[derive(Debug)]
 struct Slot {
     job: JobId,
     allocation: Allocation,
+    start: SimTime,
 }
 
 pub(super) struct Batch<'w> {
@@ -106,8 +66,20 @@ pub(super) struct Batch<'w> {
     elastic: Option<Box<ElasticPools>>,
     /// Planned maintenance.
     upkeep: Option<Box<Upkeep>>,
+    /// Hosts that fail.
+    failures: Option<Box<HostFailures>>,
+    /// Attempts of jobs that were lost with a host, and what is left of them where a snapshot was kept.
+    restarted: BTreeMap<JobId, Restarted>,
     /// Jobs that may go elsewhere if their wait is long.
     spill: Option<Box<SpillWatch<'w>>>,
+}
+
+/// A job that was lost with a host.
+#[derive(Debug, Default)]
+struct Restarted {
+    attempts: Vec<Stretch>,
+    /// Work left at its last snapshot.
+    left: Option<i128>,
 }
 
 impl<'w> Batch<'w> {
@@ -126,7 +98,10 @@ impl<'w> Batch<'w> {
         let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
         let both = options.tenancy.zip(guests.as_deref());
         let upkeep = both.and_then(|(spec, guests)| Upkeep::new(spec, cluster, guests, from));
+        let failures = both.and_then(|(spec, guests)| HostFailures::new(spec, cluster, guests, options.seed));
         Self {
+            failures: failures.map(Box::new),
+            restarted: BTreeMap::new(),
             elastic: elastic.map(Box::new),
             upkeep: upkeep.map(Box::new),
             spill: options.spills.map(|spills| Box::new(SpillWatch::new(spills, &floor))),
@@ -166,6 +141,9 @@ impl<'w> Batch<'w> {
         }
         if let Some(upkeep) = &self.upkeep {
             upkeep.prepare(calendar);
+        }
+        if let Some(failures) = &self.failures {
+            failures.prepare(self.workload.first_submit(), calendar);
         }
         for (at, outage) in self.outages.rows().iter().enumerate() {
             calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
@@ -256,9 +234,22 @@ impl<'w> Batch<'w> {
     }
 
     fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (held, departure) = self.vacate(slot, false, now, calendar);
+        let is_killed = departure.is_some_and(|left| left.is_unfinished) && state.ran_to_an_end();
+        self.leave_for_good(held, if is_killed { JobState::Timeout } else { state }, now, calendar);
+    }
+
+    /// Takes a running job off its nodes and books what it did there.
+    fn vacate(
+        &mut self,
+        slot: u32,
+        fails: bool,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> (Slot, Option<Departure>) {
         let held = self.slots[slot as usize].take().expect("a timer of a running job");
         let job = held.job;
-        let expected_end = self.records[job].start + self.workload.jobs[job].limit;
+        let expected_end = held.start + self.workload.jobs[job].limit;
         if let Err(conflict) = self.floor.end(slot, &held.allocation, expected_end) {
             self.conflict = Some(conflict);
         }
@@ -271,18 +262,26 @@ impl<'w> Batch<'w> {
         if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
             self.meter.drop_slack(pool, &slack);
         }
-        match &mut self.guests {
-            None => self.book_held_idle(job, &held.allocation, now),
-            Some(guests) => {
-                let left = guests.end(slot, now, &mut self.meter, calendar).gpu_units_left;
-                self.book_units_held_idle(job, &held.allocation, left);
-            }
-        }
+        let Some(guests) = &mut self.guests else {
+            self.book_held_idle(&held, now);
+            return (held, None);
+        };
+        let meter = &mut self.meter;
+        let departure = if fails {
+            guests.fail(slot, now, meter, calendar)
+        } else {
+            guests.end(slot, now, meter, calendar)
+        };
+        self.book_units_held_idle(job, &held.allocation, departure.gpu_units_left);
+        (held, Some(departure))
+    }
+
+    /// A job that ran has ended.
+    fn leave_for_good(&mut self, held: Slot, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let job = held.job;
         self.records[job].end = now;
         self.records[job].state = state;
-        if self.keep {
-            self.allocations.push((job, held.allocation));
-        }
+        self.note_allocation(held, now);
         if self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS) {
             calendar.cancel(Timer::Cancel(job));
         }
@@ -291,13 +290,12 @@ impl<'w> Batch<'w> {
     }
 
     /// Books what a job that ran until `now` did not use of its GPUs, where the trace recorded its use.
-    fn book_held_idle(&mut self, job: JobId, allocation: &Allocation, now: SimTime) {
-        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
-        let slack = self.slack_of(job, allocation).map_or(0, |(_, slack)| slack.gpus);
-        let held: u32 = allocation.iter().map(|grant| grant.gpus.count_ones()).sum();
-        let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let span = now.since(self.records[job].start);
-        self.meter.hold_idle(pool, held - slack, span, util_milli);
+    fn book_held_idle(&mut self, slot: &Slot, now: SimTime) {
+        let Some(util_milli) = self.workload.recorded.gpu_util_milli(slot.job) else { return };
+        let slack = self.slack_of(slot.job, &slot.allocation).map_or(0, |(_, slack)| slack.gpus);
+        let held: u32 = slot.allocation.iter().map(|grant| grant.gpus.count_ones()).sum();
+        let pool = self.floor.ledger().node(slot.allocation[0].node).pool;
+        self.meter.hold_idle(pool, held - slack, now.since(slot.start), util_milli);
     }
 
     /// A job leaves without having run.
@@ -383,7 +381,8 @@ impl<'w> Batch<'w> {
             self.leave_queue(start.job, calendar);
         }
         let record = &mut self.records[start.job];
-        record.start = now;
+        // Waits end with the first start.
+        record.start = record.start.min(now);
         record.state = JobState::Running;
         match self.arrival(start.job, &start.allocation) {
             None => {
@@ -399,7 +398,7 @@ impl<'w> Batch<'w> {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot] = Some(Slot { job: start.job, allocation: start.allocation });
+        self.slots[slot] = Some(Slot { job: start.job, allocation: start.allocation, start: now });
         self.running += 1;
         self.after_change(start.job, now, calendar);
     }
@@ -425,8 +424,10 @@ impl<'w> Batch<'w> {
             self.close(until);
         }
         let running: Vec<Slot> = self.slots.drain(..).flatten().collect();
+        for slot in running {
+            self.note_allocation(slot, SimTime::NEVER);
+        }
         if self.keep {
-            self.allocations.extend(running.into_iter().map(|slot| (slot.job, slot.allocation)));
             let records = &self.records;
             self.allocations.sort_by_key(|(job, _)| (records[*job].start, *job));
         }
@@ -436,6 +437,8 @@ impl<'w> Batch<'w> {
         let (guests, spill) = (self.guests.take(), self.spill.take());
         let tenancy = (guests.is_some() || spill.is_some()).then(|| {
             let mut facts = guests.map_or_else(TenancyFacts::default, |guests| guests.facts);
+            let restarted = std::mem::take(&mut self.restarted).into_iter();
+            facts.restarted = restarted.map(|(job, row)| (job, row.attempts)).collect();
             facts.spilled = spill.map_or(0, |spill| spill.spilled);
             if let Some(elastic) = elastic {
                 elastic.close(last_instant, &mut facts);
@@ -491,15 +494,15 @@ impl Model for Batch<'_> {
                 }
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),
-            Timer::Epoch(host) => {
-                let guests = self.guests.as_mut().expect("only hosts of guests have epochs");
-                guests.epoch(host, now, calendar);
+            Timer::Look(slot) => {
+                self.guests.as_mut().expect("only guests look ahead").look_on(slot, calendar);
             }
             Timer::Vm(node) => self.fire_vm(node, now, calendar),
             // The next settling decides.
             Timer::Order(_) => {}
             Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
             Timer::Spill(job) => self.fire_spill(job, now),
+            Timer::Host(at) => self.fire_host(at, now, calendar),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;
@@ -523,9 +526,7 @@ impl Model for Batch<'_> {
                 self.conflict = Some(conflict);
                 return ControlFlow::Break(());
             }
-            if self.upkeep.is_some() {
-                self.absorb_upkeep(now, calendar);
-            }
+            self.absorb_upkeep(now, calendar);
             let mut starts = std::mem::take(&mut self.starts);
             if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {
                 self.conflict = Some(conflict);

@@ -16,6 +16,7 @@
 //! depend on how often it happens; an end is the ceiling of work left / speed. A job's reference is what it asks
 //! for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
+mod hosts;
 mod layouts;
 mod meter;
 mod model;

@@ -7,7 +7,8 @@
 use super::guests::Guests;
 use super::meter::Meter;
 use super::model::Timer;
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant};
+use super::withheld::{Slots, Withheld};
+use crate::cluster::{ClusterSpec, Conflict};
 use crate::ids::{Id, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::Floor;
@@ -32,15 +33,14 @@ struct HostWork {
     spec: Maintenance,
     due: SimTime,
     state: State,
-    /// What the work holds, with its slot and when the floor expects it back.
-    held: Vec<(u32, Allocation, SimTime)>,
+    withheld: Withheld,
 }
 
 /// All hosts with planned maintenance.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     rows: Vec<HostWork>,
-    slots: u32,
+    slots: Slots,
     draining: usize,
 }
 
@@ -68,7 +68,7 @@ impl Upkeep {
                             spec: maintenance,
                             due: from,
                             state: State::Resting,
-                            held: Vec::new(),
+                            withheld: Withheld::default(),
                         }),
                     }
                 }
@@ -80,7 +80,7 @@ impl Upkeep {
             }
             first += pool.count;
         }
-        (!rows.is_empty()).then_some(Self { rows, slots: 0, draining: 0 })
+        (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), draining: 0 })
     }
 
     pub(super) fn prepare(&self, calendar: &mut Calendar<Timer>) {
@@ -120,7 +120,7 @@ impl Upkeep {
             }
             (State::Draining, _) => {}
             (State::Working, _) => {
-                row.release(floor, meter)?;
+                row.withheld.release(row.pool, floor, meter)?;
                 row.state = State::Resting;
                 row.due = (row.due + row.spec.every).max(now);
                 calendar.set(Timer::Upkeep(at), row.due, Phase::NodeUp);
@@ -141,13 +141,13 @@ impl Upkeep {
         }
         for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.state == State::Draining) {
             for node in row.nodes.clone().map(NodeId) {
-                row.take(node, SimTime::MAX, &mut self.slots, floor, meter)?;
+                row.withheld.take((node, row.pool), SimTime::MAX, &mut self.slots, floor, meter)?;
             }
             if row.is_empty_of_jobs(floor) {
                 let until = now + row.spec.duration;
-                row.release(floor, meter)?;
+                row.withheld.release(row.pool, floor, meter)?;
                 for node in row.nodes.clone().map(NodeId) {
-                    row.take(node, until, &mut self.slots, floor, meter)?;
+                    row.withheld.take((node, row.pool), until, &mut self.slots, floor, meter)?;
                 }
                 row.state = State::Working;
                 self.draining -= 1;
@@ -159,42 +159,11 @@ impl Upkeep {
 }
 
 impl HostWork {
-    fn take(
-        &mut self,
-        node: NodeId,
-        expected: SimTime,
-        slots: &mut u32,
-        floor: &mut Floor,
-        meter: &mut Meter,
-    ) -> Result<(), Conflict> {
-        let row = floor.ledger().node(node);
-        let free = row.free;
-        if free == Amounts::ZERO {
-            return Ok(());
-        }
-        let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
-        let allocation: Allocation = std::iter::once(grant).collect();
-        let slot = FIRST_SLOT + *slots % (1 << 29);
-        *slots += 1;
-        floor.start(slot, &allocation, expected)?;
-        meter.add_down(self.pool, &free);
-        self.held.push((slot, allocation, expected));
-        Ok(())
-    }
-
-    fn release(&mut self, floor: &mut Floor, meter: &mut Meter) -> Result<(), Conflict> {
-        for (slot, allocation, expected) in self.held.drain(..) {
-            meter.drop_down(self.pool, &allocation[0].amounts());
-            floor.end(slot, &allocation, expected)?;
-        }
-        Ok(())
-    }
-
     /// Whether only the maintenance is left on the host.
     fn is_empty_of_jobs(&self, floor: &Floor) -> bool {
-        self.nodes.clone().map(NodeId).all(|node| {
-            let ours = self.held.iter().filter(|(_, held, _)| held[0].node == node).count();
-            floor.ledger().node(node).allocations as usize == ours
-        })
+        self.nodes
+            .clone()
+            .map(NodeId)
+            .all(|node| floor.ledger().node(node).allocations as usize == self.withheld.on(node))
     }
 }

@@ -10,6 +10,7 @@
 //! virtualized GPU cloud; S4 Bare metal against virtualized AI infrastructure (OneSource Cloud).
 
 mod advice;
+mod capacity;
 mod growth;
 mod hosts;
 mod metal;
@@ -102,6 +103,7 @@ pub fn validate() -> Vec<Claim> {
     claims.extend(advice::claims());
     claims.extend(metal::claims());
     claims.extend(waiting::claims());
+    claims.extend(capacity::claims());
     claims.extend(pending());
     claims.sort_by_key(|claim| claim.each().first().copied().unwrap_or(u32::MAX));
     claims
@@ -109,53 +111,17 @@ pub fn validate() -> Vec<Claim> {
 
 /// What this version cannot say.
 fn pending() -> Vec<Claim> {
-    [
-        ("8", "S0", "high sustained use is the sign to leave VMs", "needs bills of VMs"),
-        (
-            "30",
-            "S1",
-            "bare metal can be used to 90 % but wastes idle time",
-            "use follows the queue, not the tenancy: needs a load",
-        ),
-        ("9", "S0", "latency-sensitive work benefits from bare metal", "needs requests (services)"),
-        ("27", "S1", "bare metal answers within a millisecond", "needs requests (services)"),
-        (
-            "36",
-            "S1",
-            "vGPU scheduling can add delays",
-            "decisions take no time under the policies that know VMs",
-        ),
-        ("44", "S2", "an H100 has 3,958 TOPS in FP8", "the catalogue has no FP8 peak to check"),
-        (
-            "45",
-            "S2",
-            "well-tuned training reaches 90-97 % of peak on metal, 65-80 % in VMs",
-            "no model of FLOPs",
-        ),
-        (
-            "49",
-            "S2",
-            "utilization of 97 % on metal, 70 % at most in VMs, savings of 40 %",
-            "needs bills of VMs",
-        ),
-        (
-            "103",
-            "S4",
-            "metal with MIG gives utilization and near-native speed",
-            "see scenarios/mig-utilization.toml; \
-          VMs beside it need the engine for shared GPUs with hosts",
-        ),
-    ]
-    .into_iter()
-    .map(|(numbers, article, says, why)| Claim {
-        numbers,
-        article,
-        says,
-        run: "none",
-        figures: Vec::new(),
-        verdict: Verdict::Pending(why.to_owned()),
-    })
-    .collect()
+    [("27", "S1", "bare metal answers within a millisecond", "needs requests (services)")]
+        .into_iter()
+        .map(|(numbers, article, says, why)| Claim {
+            numbers,
+            article,
+            says,
+            run: "none",
+            figures: Vec::new(),
+            verdict: Verdict::Pending(why.to_owned()),
+        })
+        .collect()
 }
 
 /// The table as text.

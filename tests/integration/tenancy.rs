@@ -10,11 +10,11 @@ use super::builders::{self, JobRow, named, trace};
 use super::terminal::shipped;
 
 /// A scenario around `pools`, on nodes of 8 GPUs and 64 CPUs.
-fn scenario(pools: &str) -> Scenario {
+pub(super) fn scenario(pools: &str) -> Scenario {
     try_scenario(pools).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn try_scenario(pools: &str) -> Result<Scenario, String> {
+pub(super) fn try_scenario(pools: &str) -> Result<Scenario, String> {
     let text = format!(
         "[workload]\ntrace = '{}'\n[policy.easy]\n[node.n]\ncpus = 64\nmem-mb = 1000000\ngpus = 8\n\
          gpu = 'A100-80GB-SXM'\n{pools}",
@@ -24,11 +24,11 @@ fn try_scenario(pools: &str) -> Result<Scenario, String> {
         .map_err(|problems| problems.kept().iter().map(|p| format!("{p:?}\n")).collect())
 }
 
-fn design(pools: &str) -> Design {
+pub(super) fn design(pools: &str) -> Design {
     scenario(pools).designs.remove(0)
 }
 
-fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Outcome {
+pub(super) fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Outcome {
     let mut scenario = scenario("[design.d.pool.p]\nnode = 'n'\ncount = 1\n");
     if policy != "easy" {
         let spec = builders::classic(policy);
@@ -42,33 +42,33 @@ fn try_run(workload: &Workload, design: &Design, policy: &str, seed: u64) -> Out
     outcome
 }
 
-fn run(workload: &Workload, design: &Design) -> Outcome {
+pub(super) fn run(workload: &Workload, design: &Design) -> Outcome {
     try_run(workload, design, "easy", 1)
 }
 
 /// Run times in seconds.
-fn run_times(outcome: &Outcome) -> Vec<f64> {
+pub(super) fn run_times(outcome: &Outcome) -> Vec<f64> {
     outcome.records.iter().map(|record| record.end.since(record.start).as_s()).collect()
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn cv(values: &[f64]) -> f64 {
+pub(super) fn cv(values: &[f64]) -> f64 {
     let mean = mean(values);
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (values.len() - 1) as f64;
     variance.sqrt() / mean
 }
 
 /// `count` jobs at once, each with whole nodes of its own.
-fn apart(count: usize, nodes: u32, run_s: i64) -> Workload {
+pub(super) fn apart(count: usize, nodes: u32, run_s: i64) -> Workload {
     let rows = (0..count).map(|_| builders::job().run_s(run_s).nodes(nodes).gpus(8 * nodes));
     trace().jobs(rows).build()
 }
 
 /// Jobs of many sizes and lengths, from a linear congruence.
-fn mixed(count: usize) -> Workload {
+pub(super) fn mixed(count: usize) -> Workload {
     let mut state = 12_345_u64;
     let mut next = |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -82,7 +82,7 @@ fn mixed(count: usize) -> Workload {
     trace().jobs(rows.collect::<Vec<_>>()).build()
 }
 
-const EVERY_SHARE: &str =
+pub(super) const EVERY_SHARE: &str =
     "compute = F\ngpu-memory = F\nhost = F\nintra-node = F\ninter-node = F\nstorage = F\n";
 
 fn constant(factor: f64) -> String {
@@ -362,6 +362,10 @@ fn a_job_without_an_open_pool_is_refused_by_name() {
     assert_eq!(pools_of(&run(&workload, &design(&pools))), [0, 0]);
 }
 
+const PCIE: &str = "[node.pcie]\ncpus = 64\nmem-mb = 1000000\ngpus = 4\ngpu = 'A100-80GB-PCIe'\n\
+                    [design.d.pool.p]\nnode = 'pcie'\ncount = 1\n[design.d.pool.p.tenancy.vm]\nnvlink = true\n\
+                    shape = { cpus = 8, mem-mb = 1000, gpus = 2 }\n";
+
 #[test]
 fn impossible_pools_are_refused_with_the_row_that_forbids_them() {
     let vm = |options: &str| {
@@ -374,6 +378,12 @@ fn impossible_pools_are_refused_with_the_row_that_forbids_them() {
         (vm(live), "W0250", "live-migration"),
         (vm("shape = { cpus = 8, mem-mb = 1000, gpus = 3 }"), "W0250", "kvm-nvswitch-partitions"),
         (vm("mem-overcommit = 1.5"), "W0250", "passthrough-memory"),
+        (vm("access = 'vgpu-time-sliced'\nvgpus-per-gpu = 7"), "W0250", "vgpu-density"),
+        (vm("access = 'vgpu-time-sliced'\nslices = 'fixed-share'"), "W0250", "fixed-share-equal-sizes"),
+        (vm("access = 'vgpu-full'\ngpudirect-storage = true"), "W0250", "gpudirect-storage-vgpu"),
+        (vm("vgpus-per-gpu = 4"), "W0250", "slices-need-time-slicing"),
+        (vm("access = 'vgpu-time-sliced'\nslice-ms = 0.1"), "W0209", "1 to 30"),
+        (PCIE.to_owned(), "W0250", "partial-passthrough-nvlink"),
         (vm("cpu-overcommit = 0.5"), "W0209", "below 1"),
         (vm("overhead = { compute = 0.9 }"), "W0209", "no share gets faster"),
         (vm("overhead = { host = -1.0 }"), "W0209", "no share gets faster"),
@@ -398,14 +408,17 @@ fn time_sliced_vgpus_share_by_their_scheduler() {
     let pools = |slices: &str| {
         design(&format!(
             "[slice-law.default]\nhost = 0.0\ncompute = 1.0\nbandwidth = 1.0\n[design.d.pool.p]\nnode = 'n'\ncount = 1\n\
-             [design.d.pool.p.tenancy.vm]\naccess = 'vgpu-time-sliced'\nslices = '{slices}'\n\
+             [design.d.pool.p.tenancy.vm]\naccess = 'vgpu-time-sliced'\nslices = {slices}\n\
              [design.d.pool.p.tenancy.vm.overhead]\n{}",
             EVERY_SHARE.replace('F', "1.25")
         ))
     };
     let times = |slices: &str, count: usize| {
-        // All on one GPU: the first job has the others.
+        // All on one GPU: the first job has the others, where there is a vGPU as large as a GPU.
         let mut rows = vec![builders::job().run_s(100_000).gpus(7).gpu_milli(1000)];
+        if slices.contains("vgpus-per-gpu") {
+            rows[0] = builders::job().run_s(100_000).gpus(7).gpu_milli(250);
+        }
         rows.extend((0..count).map(|_| builders::job().at_s(1).run_s(1_000).gpus(1).gpu_milli(250)));
         let outcome = run(&trace().jobs(rows).build(), &pools(slices));
         assert_eq!(outcome.refused, []);
@@ -414,9 +427,10 @@ fn time_sliced_vgpus_share_by_their_scheduler() {
         run_times(&outcome)[1]
     };
     // Run times were measured on a quarter of a GPU, so a whole one is four times as fast.
-    assert!((times("fixed-share", 1) - 1_250.0).abs() < 0.01);
-    assert!((times("fixed-share", 4) - 1_250.0).abs() < 0.01);
-    for slices in ["best-effort", "equal-share"] {
+    let fixed = "'fixed-share'\nvgpus-per-gpu = 4";
+    assert!((times(fixed, 1) - 1_250.0).abs() < 0.01);
+    assert!((times(fixed, 4) - 1_250.0).abs() < 0.01);
+    for slices in ["'best-effort'", "'equal-share'"] {
         assert!((times(slices, 1) - 312.5).abs() < 0.01, "{slices}: {}", times(slices, 1));
         assert!((times(slices, 4) - 1_250.0).abs() < 0.01, "{slices}: {}", times(slices, 4));
     }

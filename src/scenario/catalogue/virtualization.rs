@@ -104,6 +104,21 @@ pub struct ContentionRow {
     pub notes: String,
 }
 
+/// A figure of how hosts fail and jobs survive it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityRow {
+    /// What it is; its unit is the end of the name.
+    pub setting: String,
+    /// The default.
+    pub value: f64,
+    /// Where it comes from.
+    pub source: String,
+    /// How it is known.
+    pub confidence: Confidence,
+    /// Caveats.
+    pub notes: String,
+}
+
 /// A figure of what strangers on a host do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostNoiseRow {
@@ -123,6 +138,24 @@ static CONSTRAINTS: LazyLock<Vec<ConstraintRow>> = LazyLock::new(|| rows(include
 static SHARES: LazyLock<Vec<JobSharesRow>> = LazyLock::new(|| rows(include_str!("job_shares.csv")));
 static CONTENTION: LazyLock<Vec<ContentionRow>> = LazyLock::new(|| rows(include_str!("contention.csv")));
 static NOISE: LazyLock<Vec<HostNoiseRow>> = LazyLock::new(|| rows(include_str!("host_noise.csv")));
+
+static RELIABILITY: LazyLock<Vec<ReliabilityRow>> = LazyLock::new(|| rows(include_str!("reliability.csv")));
+
+/// How hosts fail and jobs survive it.
+#[must_use]
+pub fn reliability_rows() -> &'static [ReliabilityRow] {
+    &RELIABILITY
+}
+
+/// The figure of that name.
+///
+/// # Panics
+/// If the built-in catalogue lacks it, which a test excludes.
+#[must_use]
+pub fn reliability(setting: &str) -> &'static ReliabilityRow {
+    let found = reliability_rows().iter().find(|row| row.setting == setting);
+    found.expect("the built-in catalogue has every figure")
+}
 
 /// What access methods cost.
 #[must_use]
@@ -212,6 +245,15 @@ mod tests {
         }
         for setting in ["busy-share", "spread", "cv", "dwell-s"] {
             assert!(noise_default(setting).value > 0.0);
+        }
+        for setting in [
+            "mtbf-gpu-hours",
+            "mtbf-host-hours",
+            "snapshot-every-s",
+            "snapshot-takes-s",
+            "snapshot-restore-s",
+        ] {
+            assert!(reliability(setting).value > 0.0);
         }
     }
 }

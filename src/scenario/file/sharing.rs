@@ -49,6 +49,18 @@ pub struct BareMetalTable {
     /// A node provisioned for each job; default: nodes stand ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<super::BootTable>,
+    /// Planned work on the hosts, one after the other; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<super::MaintenanceTable>,
+    /// Failures of hosts, which take all jobs on them along; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<super::FailuresTable>,
+    /// Snapshots of running jobs, from which they go on after a failure; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<super::SnapshotsTable>,
+    /// What happens to a job that has run for its limit; default run-on, and kill with `cut-at-limit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_limit: Option<super::AtLimit>,
 }
 
 /// MIG on the GPUs of a pool.

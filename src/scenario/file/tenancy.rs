@@ -16,6 +16,18 @@ pub struct ContainersTable {
     /// Start of a container for each job; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootTable>,
+    /// Planned work on the hosts, one after the other; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceTable>,
+    /// Failures of hosts, which take all jobs on them along; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<FailuresTable>,
+    /// Snapshots of running jobs, from which they go on after a failure; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotsTable>,
+    /// What happens to a job that has run for its limit; default run-on, and kill with `cut-at-limit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_limit: Option<AtLimit>,
 }
 
 /// Virtual machines.
@@ -31,6 +43,17 @@ pub struct VmTable {
     /// Who gets the GPU when, among time-sliced vGPUs; default best-effort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slices: Option<SliceScheduler>,
+    /// Into how many equal vGPUs a GPU is cut that are time-sliced; needed for fixed-share; default: as large as
+    /// jobs ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 20))]
+    pub vgpus_per_gpu: Option<u16>,
+    /// Length of a time slice in milliseconds, 1 to 30; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice_ms: Option<f64>,
+    /// Length of a burst of work in milliseconds, for the wait for others' slices that is reported; default 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ms: Option<f64>,
     /// Layouts of a host's GPUs for MIG-backed vGPUs, as on bare metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mig_layouts: Option<Vec<super::MigLayoutTable>>,
@@ -40,6 +63,9 @@ pub struct VmTable {
     /// Whether the GPUs of a VM reach each other over NVLink; default as the access method allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nvlink: Option<bool>,
+    /// Whether GPUs read storage directly (GPUDirect Storage); default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpudirect_storage: Option<bool>,
     /// Size of a VM; default a whole host. VMs are packed on the hosts of the pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<VmShapeTable>,
@@ -68,6 +94,15 @@ pub struct VmTable {
     /// Planned work on the hosts, one after the other; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceTable>,
+    /// Failures of hosts, which take all jobs on them along; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<FailuresTable>,
+    /// Snapshots of running jobs, from which they go on after a failure; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotsTable>,
+    /// What happens to a job that has run for its limit; default run-on, and kill with `cut-at-limit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_limit: Option<AtLimit>,
 }
 
 /// How a GPU reaches a VM.
@@ -313,6 +348,46 @@ pub struct MaintenanceTable {
     /// Seconds that a migrated VM stands still; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stun_s: Option<f64>,
+}
+
+/// Hosts that fail, each for itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FailuresTable {
+    /// Mean hours that a host is up; default from the catalogue, by its number of GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtbf_hours: Option<f64>,
+    /// From a failure to the host's next job, in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<BootTable>,
+    /// Whether the jobs that were on it are queued again; default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requeue: Option<bool>,
+}
+
+/// Snapshots of running jobs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SnapshotsTable {
+    /// Running time from one to the next, in seconds; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<f64>,
+    /// Seconds for which the job stands still; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes_s: Option<f64>,
+    /// Seconds to go on from one; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_s: Option<f64>,
+}
+
+/// What happens to a job that has run for its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtLimit {
+    /// It goes on: slower hosts do not cost it its work.
+    RunOn,
+    /// It is killed.
+    Kill,
 }
 
 /// What a class of jobs is made of on bare metal, and what it uses of its host; what is left out comes from

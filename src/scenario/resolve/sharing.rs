@@ -61,6 +61,10 @@ pub(super) fn complete(
             let memory = memory_mib(node.gpu_type.as_deref(), terms.gpu_memory_gb);
             design.sharing.cards[at].memory_mib = memory;
             let mut of_vm = BareMetalTable::default();
+            let vgpus = match &pool.tenancy {
+                Some(TenancyTable::Vm(vm)) => vm.vgpus_per_gpu.filter(|count| (1..=20).contains(count)),
+                _ => None,
+            };
             let (kind, options) = match &mut pool.tenancy {
                 Some(TenancyTable::BareMetal(options)) => ("bare-metal", options),
                 Some(TenancyTable::Vm(vm)) if tenancy::shares_gpus(vm, &mut of_vm) => ("vm", &mut of_vm),
@@ -72,6 +76,7 @@ pub(super) fn complete(
             let (mode, times, co_location) = view.resolve(options);
             shares |= mode != CardMode::Whole;
             design.sharing.cards[at].mode = mode;
+            design.sharing.cards[at].equal_parts = vgpus;
             design.sharing.times[at] = times;
             design.sharing.speeds.pools[at] = co_location;
         }

@@ -1,18 +1,19 @@
 //! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
 
 use super::Notes;
+use super::life::{self, About, Life};
 use crate::cluster::NodeSpec;
 use crate::diagnostic::Diagnostic;
 use crate::scenario::catalogue::{self, virtualization};
 use crate::scenario::file::{
-    BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor,
-    MaintenanceTable, Mig, NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler,
-    TenancyTable, VmAccess, VmNic, VmTable,
+    BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, Mig,
+    NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler, TenancyTable, VmAccess,
+    VmNic, VmTable,
 };
 use crate::scenario::structure::dotted;
 use crate::tenancy::{
-    Contention, Elastic, Kind, Level, Maintenance, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy,
-    Range, Share, SpanLaw, Start,
+    Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
+    SliceOrder, Slices, SpanLaw, Start,
 };
 use crate::time::SimDuration;
 
@@ -33,9 +34,10 @@ pub(super) fn resolve(
     notes.or_convention(&mut table.tenancy, default, "bare-metal", &slot_path);
     let tenancy = table.tenancy.as_mut().expect("it was filled in just now");
     let at = |kind| [path[0], path[1], path[2], path[3], "tenancy", kind];
+    let gpus = seen.node.capacity.gpus;
     match tenancy {
-        TenancyTable::BareMetal(table) => bare_metal(notes, table, &at("bare-metal")),
-        TenancyTable::Containers(table) => containers(notes, table, &at("containers")),
+        TenancyTable::BareMetal(table) => bare_metal(notes, table, gpus, &at("bare-metal")),
+        TenancyTable::Containers(table) => containers(notes, table, gpus, &at("containers")),
         TenancyTable::Vm(table) => {
             let path = at("vm");
             Vm { notes, path, hosts: *seen.count }.resolve(table, seen)
@@ -43,7 +45,7 @@ pub(super) fn resolve(
     }
 }
 
-fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, path: &[&str; 6]) -> PoolTenancy {
+fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, gpus: u32, path: &[&str; 6]) -> PoolTenancy {
     let mut tenancy = PoolTenancy::bare_metal();
     if let Some(level) = table.contention {
         tenancy.contention = contention(level);
@@ -51,10 +53,24 @@ fn bare_metal(notes: &mut Notes<'_>, table: &mut BareMetalTable, path: &[&str; 6
     if let Some(boot) = &mut table.boot {
         tenancy.start = Start::PerJob(boot_law(notes, boot, "metal-reimage", &join(path, "boot")));
     }
+    let immovable = Some("live-migration-metal");
+    let about = About { gpus, immovable, stretches: life::competes(table.contention) };
+    let life = Life {
+        maintenance: &mut table.maintenance,
+        failures: &mut table.failures,
+        snapshots: &mut table.snapshots,
+        at_limit: &mut table.at_limit,
+    };
+    life.resolve(notes, about, path, &mut tenancy);
     tenancy
 }
 
-fn containers(notes: &mut Notes<'_>, table: &mut ContainersTable, path: &[&str; 6]) -> PoolTenancy {
+fn containers(
+    notes: &mut Notes<'_>,
+    table: &mut ContainersTable,
+    gpus: u32,
+    path: &[&str; 6],
+) -> PoolTenancy {
     let mut tenancy = PoolTenancy { kind: Kind::Containers, ..PoolTenancy::bare_metal() };
     Kind::Containers.word().clone_into(&mut tenancy.words);
     let level = or_typical(notes, &mut table.contention, &join(path, "contention"));
@@ -62,10 +78,18 @@ fn containers(notes: &mut Notes<'_>, table: &mut ContainersTable, path: &[&str; 
     tenancy.noise = table.noise.as_mut().and_then(|table| noise(notes, table, &join(path, "noise")));
     let boot = table.boot.get_or_insert_with(BootTable::default);
     tenancy.start = Start::PerJob(boot_law(notes, boot, "container-start", &join(path, "boot")));
+    let about = About { gpus, immovable: Some("live-migration-metal"), stretches: true };
+    let life = Life {
+        maintenance: &mut table.maintenance,
+        failures: &mut table.failures,
+        snapshots: &mut table.snapshots,
+        at_limit: &mut table.at_limit,
+    };
+    life.resolve(notes, about, path, &mut tenancy);
     tenancy
 }
 
-fn join<'p>(path: &[&'p str; 6], key: &'p str) -> Vec<&'p str> {
+pub(super) fn join<'p>(path: &[&'p str; 6], key: &'p str) -> Vec<&'p str> {
     path.iter().copied().chain([key]).collect()
 }
 
@@ -119,7 +143,7 @@ fn noise(notes: &mut Notes<'_>, table: &mut NoiseTable, path: &[&str]) -> Option
 }
 
 /// A triangular law from `table`, filled in from the catalogue's row `event`.
-fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str, path: &[&str]) -> SpanLaw {
+pub(super) fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str, path: &[&str]) -> SpanLaw {
     let row = catalogue::provisioning_time(event, None);
     // Where only some are written, the others must not contradict them.
     let written = table.typical_s.or(table.low_s).or(table.high_s).is_some();
@@ -180,16 +204,27 @@ impl<'a> Vm<'a, '_> {
         let packing = self.packing(table, access, &mut Seen { node: seen.node, count: seen.count });
         let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
         self.check_gpus(access, hypervisor, &host, gpus_in_vm);
+        let board = host.gpu_type.as_deref().and_then(catalogue::gpu);
         let path = self.at("nvlink");
         let is_whole = matches!(access, VmAccess::Passthrough | VmAccess::VgpuFull);
         if table.nvlink == Some(true) && !is_whole {
             let by = if access == VmAccess::VgpuMig { "mig-vgpu-nvswitch" } else { "vgpu-nvswitch" };
             self.refuse(by, "nvlink", "write `nvlink = false`");
         }
-        let nvlink = self.notes.or_convention(&mut table.nvlink, is_whole, is_whole, &path);
-        self.check_slices(table, access);
+        // Some of the GPUs of a PCIe server: its bridges do not reach the VM, and bare metal has no switch to lose.
+        let in_part = access == VmAccess::Passthrough
+            && (1..host.capacity.gpus).contains(&gpus_in_vm)
+            && !board.is_some_and(|row| row.form_factor.starts_with("SXM"));
+        if table.nvlink == Some(true) && in_part {
+            self.refuse("partial-passthrough-nvlink", "nvlink", "write `nvlink = false`");
+        }
+        let default = is_whole && !in_part;
+        let is_lost = table.nvlink == Some(false) || !is_whole;
+        self.notes.or_convention(&mut table.nvlink, default, default, &path);
+        let direct = self.gpudirect_storage(table, access, board.map(|row| row.architecture.as_str()));
+        let slices = self.slices(table, access);
         let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
-        let overhead = self.overhead(overhead, access, hypervisor, nic, nvlink);
+        let overhead = self.overhead(overhead, (access, hypervisor, nic), (is_lost, direct));
         let path = self.at("contention");
         let level = if is_whole {
             or_typical(self.notes, &mut table.contention, &path)
@@ -209,13 +244,7 @@ impl<'a> Vm<'a, '_> {
             // What can never be there holds no job.
             *seen.count = elastic.max.clamp(1, vms.max(1));
         }
-        if elastic.is_some() && table.maintenance.is_some() {
-            let path = self.at("maintenance");
-            let message = "an elastic pool has no hosts of its own to maintain";
-            self.notes.error_help("W0243", &path, message, "leave out `maintenance` or `elastic`");
-        }
-        let maintenance = table.maintenance.as_mut().map(|table| self.maintenance(table, access));
-        PoolTenancy {
+        let mut tenancy = PoolTenancy {
             kind: Kind::Vm,
             words: format!("vm, {}, {}, {}", access.word(), hypervisor.word(), nic.word()),
             overhead,
@@ -224,24 +253,88 @@ impl<'a> Vm<'a, '_> {
             packing,
             start,
             elastic,
-            maintenance,
-        }
+            slices,
+            ..PoolTenancy::bare_metal()
+        };
+        let immovable = (access == VmAccess::Passthrough).then_some("live-migration");
+        let about = About { gpus: host.capacity.gpus, immovable, stretches: is_whole };
+        let life = Life {
+            maintenance: &mut table.maintenance,
+            failures: &mut table.failures,
+            snapshots: &mut table.snapshots,
+            at_limit: &mut table.at_limit,
+        };
+        life.resolve(self.notes, about, &self.path, &mut tenancy);
+        tenancy
     }
 
-    /// Refuses settings of slices and layouts where there are none.
-    fn check_slices(&mut self, table: &mut VmTable, access: VmAccess) {
-        if access == VmAccess::VgpuTimeSliced {
-            let path = self.at("slices");
-            let usual = SliceScheduler::BestEffort;
-            self.notes.or_convention(&mut table.slices, usual, "best-effort", &path);
-        } else if table.slices.is_some() {
-            self.refuse("slices-need-time-slicing", "slices", "leave out `slices`");
+    /// Whether GPUs read storage directly, where the method allows it.
+    fn gpudirect_storage(&mut self, table: &mut VmTable, access: VmAccess, board: Option<&str>) -> bool {
+        let wanted = table.gpudirect_storage == Some(true);
+        let is_new = board.is_some_and(|name| ["Ada", "Hopper", "Blackwell"].contains(&name));
+        let help = "leave out `gpudirect-storage`, or pass the GPUs through";
+        if wanted && access != VmAccess::Passthrough && !is_new {
+            self.refuse("gpudirect-storage-vgpu", "gpudirect-storage", help);
+        } else if wanted && matches!(access, VmAccess::VgpuTimeSliced | VmAccess::VgpuMig) {
+            self.refuse("gpudirect-storage-time-sliced", "gpudirect-storage", help);
         }
+        wanted
+    }
+
+    /// Time slices, and a refusal of settings about them, and about layouts, where there are none.
+    fn slices(&mut self, table: &mut VmTable, access: VmAccess) -> Option<Slices> {
         if table.mig_layouts.is_some() && access != VmAccess::VgpuMig {
             let path = self.at("mig-layouts");
             let help = "write `access = \"vgpu-mig\"`, or leave it out";
             self.notes.error_help("W0243", &path, "`mig-layouts` has no effect here", help);
         }
+        if access != VmAccess::VgpuTimeSliced {
+            for (is_there, key) in [
+                (table.slices.is_some(), "slices"),
+                (table.slice_ms.is_some(), "slice-ms"),
+                (table.burst_ms.is_some(), "burst-ms"),
+                (table.vgpus_per_gpu.is_some(), "vgpus-per-gpu"),
+            ] {
+                if is_there {
+                    self.refuse("slices-need-time-slicing", key, &format!("leave out `{key}`"));
+                }
+            }
+            return None;
+        }
+        let path = self.at("slices");
+        let usual = SliceScheduler::BestEffort;
+        let order = self.notes.or_convention(&mut table.slices, usual, "best-effort", &path);
+        match table.vgpus_per_gpu {
+            Some(count) if ![1, 2, 4, 5, 8, 10, 16, 20].contains(&count) => {
+                self.refuse("vgpu-density", "vgpus-per-gpu", "write one of these numbers");
+            }
+            None if order == SliceScheduler::FixedShare => {
+                let help = "write `vgpus-per-gpu`, the number of equal vGPUs of a GPU";
+                self.refuse("fixed-share-equal-sizes", "slices", help);
+            }
+            _ => {}
+        }
+        let order = match order {
+            SliceScheduler::BestEffort => SliceOrder::BestEffort,
+            SliceScheduler::EqualShare => SliceOrder::EqualShare,
+            SliceScheduler::FixedShare => SliceOrder::FixedShare,
+        };
+        let row = catalogue::provisioning_time("vgpu-slice", None);
+        let (usual, sure) = (row.typical_s * 1000.0, Some(row.confidence));
+        let path = self.at("slice-ms");
+        let slice = self.notes.or_default(&mut table.slice_ms, usual, usual, &path, &row.source, sure);
+        if !(1.0..=30.0).contains(&slice) {
+            let message = format!("`slice-ms = {slice}`: time slices last 1 to 30 ms");
+            self.notes.error_help("W0209", &path, message, "write milliseconds from 1 to 30");
+        }
+        let path = self.at("burst-ms");
+        let burst = self.notes.or_convention(&mut table.burst_ms, 10.0, 10, &path);
+        if !(0.001..=1e6).contains(&burst) {
+            let message = format!("`burst-ms = {burst}` is no length of a burst");
+            self.notes.error_help("W0209", &path, message, "write milliseconds from 0.001 to 1,000,000");
+        }
+        let span = |ms: f64| SimDuration::from_micros((ms.clamp(0.001, 1e6) * 1e3).round() as i64);
+        Some(Slices { order, slice: span(slice), burst: span(burst) })
     }
 
     /// Packs VMs on the hosts; the nodes of the pool are then the VMs.
@@ -322,10 +415,8 @@ impl<'a> Vm<'a, '_> {
     fn overhead(
         &mut self,
         table: &mut OverheadTable,
-        access: VmAccess,
-        hypervisor: Hypervisor,
-        nic: VmNic,
-        nvlink: bool,
+        (access, hypervisor, nic): (VmAccess, Hypervisor, VmNic),
+        (nvlink_is_lost, reads_directly): (bool, bool),
     ) -> Overhead {
         let path = self.at("overhead");
         let level_path: Vec<&str> = path.iter().copied().chain(["level"]).collect();
@@ -353,7 +444,8 @@ impl<'a> Vm<'a, '_> {
             }
             let access = match share {
                 Share::InterNode => nic.word(),
-                Share::IntraNode if !nvlink => "no-nvlink",
+                Share::IntraNode if nvlink_is_lost => "no-nvlink",
+                Share::Storage if reads_directly => "gpudirect-storage",
                 _ => access.word(),
             };
             let Some(row) = virtualization::factor(access, hypervisor.word(), key) else { continue };
@@ -418,46 +510,6 @@ impl<'a> Vm<'a, '_> {
             retry: self.span(&mut table.retry_s, 60.0, "elastic", "retry-s"),
         }
     }
-
-    fn maintenance(&mut self, table: &mut MaintenanceTable, access: VmAccess) -> Maintenance {
-        let path: Vec<&str> = self.path.iter().copied().chain(["maintenance"]).collect();
-        let live_path: Vec<&str> = path.iter().copied().chain(["live-migration"]).collect();
-        let live = self.notes.or_convention(&mut table.live_migration, false, false, &live_path);
-        if live && access == VmAccess::Passthrough {
-            let row = virtualization::constraint("live-migration");
-            let message = format!("{}: {}", row.applies_to, row.effect);
-            let help = format!(
-                "write `live-migration = false` (jobs run out first), or a vGPU (constraint `live-migration`, {}: {})",
-                row.confidence.word(),
-                row.source
-            );
-            self.notes.tell(Diagnostic::error("W0250", message).help(help), &live_path);
-        }
-        let legal = (0.01..=36_600.0).contains(&table.every_days)
-            && table.hours > 0.0
-            && table.hours < table.every_days * 24.0;
-        if !legal {
-            let message =
-                format!("no such maintenance: {} hours every {} days", table.hours, table.every_days);
-            self.notes.error_help("W0209", &path, message, "`hours` must be shorter than `every-days`");
-        }
-        if !live && table.stun_s.is_some() {
-            let stun_path: Vec<&str> = path.iter().copied().chain(["stun-s"]).collect();
-            let message = "`stun-s` has no effect without live migration";
-            self.notes.error_help(
-                "W0243",
-                &stun_path,
-                message,
-                "write `live-migration = true`, or leave it out",
-            );
-        }
-        let stun = live.then(|| {
-            let row = catalogue::provisioning_time("vm-stun", None);
-            self.span(&mut table.stun_s, row.typical_s, "maintenance", "stun-s")
-        });
-        let span = |s: f64| SimDuration::from_micros((s.clamp(0.0, 1e10) * 1e6).round() as i64);
-        Maintenance { every: span(table.every_days * 86_400.0), duration: span(table.hours * 3600.0), stun }
-    }
 }
 
 /// Whether the GPUs of a VM pool are given out in parts; `options` then says how, as of bare metal.
@@ -510,11 +562,10 @@ pub(super) fn check_policy(
                     format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
                 let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
                 notes.error_help("W0219", &path, message, help);
-            } else if design.shares_gpus && !terms.tenancy.is_constant() {
-                let message = "in a scenario about parts of GPUs, VMs stand ready on hosts of their own: no shape, \
-                               overcommit, boot, contention, noise, elastic or maintenance in this version";
-                let help = "write `contention = \"off\"` and leave out the others, or put the pool into a scenario \
-                            without parts of GPUs";
+            } else if design.shares_gpus && !terms.tenancy.is_simple() {
+                let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
+                               failures, snapshots or kill at the limit in this version";
+                let help = "leave them out, or put the pool into a scenario without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);
             }
         }

@@ -261,8 +261,23 @@ fn kind(
                 return Err(Infeasible::SharedGpu(format!("MIG profile {name}"), "shared without MIG"));
             }
             check_memory(need, view)?;
-            let share = Kind::Share { milli: milli.unwrap_or(1000), mib: need };
-            Ok((share, reference, None))
+            let wanted = milli.unwrap_or(1000);
+            let Some(parts) = view.cards.equal_parts else {
+                return Ok((Kind::Share { milli: wanted, mib: need }, reference, None));
+            };
+            let size = 1000 / parts;
+            if wanted > size {
+                return Err(Infeasible::SharedGpu(
+                    format!("{wanted}/1000 of a GPU"),
+                    "cut into smaller equal vGPUs",
+                ));
+            }
+            if let Some(has) =
+                view.cards.memory_mib.map(|all| all / u64::from(parts)).filter(|has| *has < need)
+            {
+                return Err(Infeasible::GpuMemory { ask: need, what: "a vGPU".to_owned(), has });
+            }
+            Ok((Kind::Share { milli: size, mib: need }, reference, Some(milli_units(wanted))))
         }
         CardMode::Whole => {
             check_memory(need, view)?;

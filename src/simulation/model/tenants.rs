@@ -1,12 +1,13 @@
 //! Where the batch cluster meets tenancies other than bare metal.
 
-use super::{Batch, Timer};
+use super::{Batch, Slot, Timer};
 use crate::cluster::{Allocation, Amounts};
 use crate::ids::{JobId, NodeId};
 use crate::kernel::Calendar;
 use crate::simulation::guests::Arrival;
 use crate::simulation::meter::Tax;
 use crate::simulation::translation::Speed;
+use crate::simulation::{JobState, Stretch};
 use crate::time::SimTime;
 use crate::workload::JobFlags;
 
@@ -22,7 +23,7 @@ impl Batch<'_> {
 
     /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
     pub(super) fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
-        self.guests.as_ref()?;
+        let guests = self.guests.as_ref()?;
         let pool = self.floor.ledger().node(allocation[0].node).pool;
         let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
         let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack)| slack);
@@ -31,7 +32,10 @@ impl Batch<'_> {
             None => (self.workload.jobs[job].run, Speed::ONE),
         };
         let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
-        Some(Arrival { job, pool, run, bare, is_session, asked: held.saturating_minus(&slack) })
+        let asked = held.saturating_minus(&slack);
+        let limit = guests.kills_at_limit(pool).then(|| self.workload.jobs[job].limit);
+        let resumes = self.restarted.get(&job).and_then(|row| row.left);
+        Some(Arrival { job, pool, run, bare, is_session, asked, limit, resumes })
     }
 
     /// The timer of a VM of an elastic pool has come due.
@@ -59,7 +63,7 @@ impl Batch<'_> {
         for (at, slot) in slots.iter().enumerate() {
             let Some(slot) = slot else { continue };
             match &mut self.guests {
-                None => self.book_held_idle(slot.job, &slot.allocation, until),
+                None => self.book_held_idle(slot, until),
                 Some(guests) => {
                     let left = guests.close(at as u32, until, &mut self.meter).gpu_units_left;
                     self.book_units_held_idle(slot.job, &slot.allocation, left);
@@ -77,14 +81,70 @@ impl Batch<'_> {
         self.dirty = true;
     }
 
-    /// Takes what is free on hosts that drain.
+    /// Takes what is free on hosts that drain, or are down.
     pub(super) fn absorb_upkeep(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         let is_over = self.running == 0 && self.waiting() == 0 && self.next >= self.workload.jobs.len();
+        if let Some(failures) = &mut self.failures {
+            if is_over {
+                failures.stop(calendar);
+            }
+            let done = failures.absorb(&mut self.floor, &mut self.meter);
+            self.conflict = done.err().or(self.conflict.take());
+        }
         let Some(upkeep) = &mut self.upkeep else { return };
         if is_over {
             upkeep.stop(calendar);
         }
         let done = upkeep.absorb(now, (&mut self.floor, &mut self.meter), calendar);
         self.conflict = done.err().or(self.conflict.take());
+    }
+
+    /// A host fails with all jobs on it, or is repaired.
+    pub(super) fn fire_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (Some(failures), Some(guests)) = (&mut self.failures, &mut self.guests) else { return };
+        self.dirty = true;
+        let failed = match failures.fire(at, now, (&mut self.floor, &mut self.meter), calendar) {
+            Ok(failed) => failed,
+            Err(conflict) => {
+                self.conflict = Some(conflict);
+                return;
+            }
+        };
+        let Some(failed) = failed else { return };
+        guests.facts.failures += 1;
+        let slots = guests.on_host(failed.host);
+        guests.facts.lost_attempts += slots.len() as u64;
+        for slot in slots {
+            self.lose_attempt(slot, failed.requeue, now, calendar);
+        }
+    }
+
+    /// A running job is lost with its host.
+    fn lose_attempt(&mut self, slot: u32, requeue: bool, now: SimTime, calendar: &mut Calendar<Timer>) {
+        calendar.cancel(Timer::End(slot));
+        let (held, departure) = self.vacate(slot, true, now, calendar);
+        let job = held.job;
+        if !requeue {
+            self.leave_for_good(held, JobState::NodeFail, now, calendar);
+            return;
+        }
+        self.records[job].state = JobState::Pending;
+        let row = self.restarted.entry(job).or_default();
+        row.left = departure.and_then(|departure| departure.kept);
+        self.note_allocation(held, now);
+        self.enqueue(job, now);
+    }
+
+    /// Keeps what a job held until `end`, if allocations are kept: the last one of each job, and those of all
+    /// attempts where it has several.
+    pub(super) fn note_allocation(&mut self, held: Slot, end: SimTime) {
+        let allocation = if self.keep { held.allocation } else { Allocation::new() };
+        if let Some(row) = self.restarted.get_mut(&held.job) {
+            row.attempts.push(Stretch { start: held.start, end, allocation: allocation.clone() });
+        }
+        let is_over = self.records[held.job].state != JobState::Pending;
+        if self.keep && is_over {
+            self.allocations.push((held.job, allocation));
+        }
     }
 }

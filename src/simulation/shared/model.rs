@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use super::hosts::Hosts;
 use super::layouts::Layouts;
 use super::meter::SharedMeter;
 use super::work::{Ask, Work};
@@ -11,17 +12,19 @@ use crate::cluster::cards::CardAllocation;
 use crate::cluster::{Allocation, Amounts, Conflict, Grant};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
+use crate::random::Stream;
 use crate::scheduler::Pending;
 use crate::scheduler::shared::demand::Reference;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{CardStart, LayoutTimes, SPEED_ONE, SharedScheduler, SharedSetup};
 use crate::scheduler::sharing::TypicalMix;
+use crate::simulation::TenancyFacts;
 use crate::simulation::holds::{Holds, Released};
 use crate::simulation::meter::IdleCause;
 use crate::simulation::model::recorded_end;
 use crate::simulation::{JobRecord, JobState, Outcome, RunError, RunOptions, WatchRow};
-use crate::tenancy::RunTenancy;
-use crate::time::SimTime;
+use crate::tenancy::{RunTenancy, Start};
+use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
 /// Keys of the calendar.
@@ -41,6 +44,8 @@ pub(super) enum Timer {
     Unkeep(u32, u8, u8),
     /// The layouts of this pool may be planned again.
     Replan(u32),
+    /// The noise of this node, of this pool, changes.
+    Epoch(u32, u32),
 }
 
 pub(super) struct SharedBatch<'w> {
@@ -86,6 +91,8 @@ impl<'w> SharedBatch<'w> {
     ) -> Self {
         let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
         let spec = floor.ledger();
+        let pools = spec.nodes().iter().map(|node| node.pool);
+        let hosts = Hosts::new(options.tenancy, pools, options.seed, workload.first_submit());
         let mut meter = SharedMeter::new(spec, mix);
         meter.follow(&floor, &scheduler);
         let facts = SharedFacts {
@@ -102,7 +109,7 @@ impl<'w> SharedBatch<'w> {
             scheduler,
             setup,
             records: IdVec::filled(workload.jobs.len(), blank),
-            work: Work::default(),
+            work: Work::new(options.tenancy, hosts),
             running: 0,
             next: 0,
             holds: Holds::new(workload),
@@ -246,15 +253,25 @@ impl<'w> SharedBatch<'w> {
         };
         let spec = self.floor.ledger().spec(pool);
         let with = (self.workload, spec, &self.scheduler);
-        self.work.place(slot, job, pool, &allocation, ask, now, with, &mut self.meter);
+        let uses = self.tenancy.map_or_else(Default::default, |tenancy| tenancy.profile(job).uses);
+        let host = self.floor.ledger().node(allocation[0].node).capacity;
+        self.work.place(slot, job, pool, &allocation, (ask, uses), now, with, host, &mut self.meter);
         let placed = self.work.slots[slot as usize].as_ref().expect("it was placed just now");
         self.facts.units[job] = placed.units;
         self.running += 1;
-        let delay = self.layouts.for_job(&reshapes, pool, &mut self.facts);
+        let delay = self.layouts.for_job(&reshapes, pool, &mut self.facts) + self.boot(job, pool);
         if delay.micros() > 0 {
             calendar.set(Timer::Ready(slot), now + delay, Phase::Release);
         } else {
             self.run(slot, now, calendar);
+        }
+    }
+
+    /// What a job waits for on its nodes before it runs.
+    fn boot(&self, job: JobId, pool: PoolId) -> SimDuration {
+        match self.tenancy.map(|tenancy| tenancy.pools[pool].start) {
+            Some(Start::PerJob(law)) => law.draw(&mut Stream::new(self.seed, "boot", u64::from(job.0), 0)),
+            Some(Start::Standing) | None => SimDuration::ZERO,
         }
     }
 
@@ -445,7 +462,14 @@ impl<'w> SharedBatch<'w> {
             slurm: None,
             preemptive: None,
             shared: Some(Box::new(self.facts)),
-            tenancy: self.tenancy.map(|_| Box::default()),
+            tenancy: self.tenancy.map(|_| {
+                let met = self.work.met.iter().map(|((pool, company), us)| {
+                    let slices = self.work.slices[pool.index()].expect("only such pools have companies");
+                    (slices, *company, *us)
+                });
+                let (companies, epochs) = (met.collect(), self.work.hosts.epochs);
+                Box::new(TenancyFacts { companies, epochs, ..TenancyFacts::default() })
+            }),
         }
     }
 
@@ -509,6 +533,10 @@ impl Model for SharedBatch<'_> {
             Timer::Made(number) => self.made(number),
             Timer::Unkeep(node, card, start) => self.unkeep(node, card, start),
             Timer::Replan(_) => {}
+            Timer::Epoch(node, pool) => {
+                let with = (self.workload, &self.scheduler, &mut self.meter);
+                self.work.epoch(node, PoolId(pool), now, with.0, with.1, with.2, calendar);
+            }
         }
     }
 

@@ -1,14 +1,19 @@
 //! Work left and speed of each running job.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::hosts::{Hosts, OnHosts};
 use super::meter::{JobLevels, SharedMeter};
+use crate::cluster::Amounts;
 use crate::cluster::cards::{CARD_UNITS, CardAllocation, CardPool, Device};
 use crate::ids::{Id, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::shared::speed::Resident;
 use crate::scheduler::shared::{SPEED_ONE, SharedScheduler};
+use crate::tenancy::{Company, RunTenancy, SliceOrder, Slices, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -34,6 +39,9 @@ pub(super) struct Slot {
     pub(super) units: u32,
     levels: JobLevels,
     ask: Ask,
+    on_hosts: OnHosts,
+    /// With whom it takes turns, and since when, where GPUs are time-sliced.
+    company: Option<(Company, SimTime)>,
 }
 
 /// What a job asked for, in units.
@@ -61,9 +69,21 @@ pub(super) struct Work {
     pub(super) slots: Vec<Option<Slot>>,
     /// By node and card.
     residents: FxHashMap<(u32, u8), SmallVec<[u32; 4]>>,
+    pub(super) hosts: Hosts,
+    /// Time slices by pool; empty where no GPU has them.
+    pub(super) slices: Vec<Option<Slices>>,
+    /// Microseconds for which jobs of a pool took turns in a company.
+    pub(super) met: BTreeMap<(PoolId, Company), i128>,
 }
 
 impl Work {
+    /// Nobody runs yet on pools of these tenancies.
+    pub(super) fn new(tenancy: Option<&RunTenancy>, hosts: Hosts) -> Self {
+        let slices =
+            tenancy.map_or_else(Vec::new, |spec| spec.pools.iter().map(|pool| pool.slices).collect());
+        Self { slices, hosts, ..Self::default() }
+    }
+
     /// A job was placed; it does not run yet.
     #[expect(clippy::too_many_arguments, reason = "what is known of a job that starts")]
     pub(super) fn place(
@@ -72,9 +92,10 @@ impl Work {
         job: JobId,
         pool: PoolId,
         allocation: &CardAllocation,
-        ask: Ask,
+        (ask, uses): (Ask, Uses),
         now: SimTime,
         (workload, spec, scheduler): (&Workload, &CardPool, &SharedScheduler<'_>),
+        host: Amounts,
         meter: &mut SharedMeter,
     ) {
         let row = &workload.jobs[job];
@@ -87,7 +108,19 @@ impl Work {
         let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
+        let mut parts: SmallVec<[(u32, f64); 1]> = SmallVec::new();
+        if self.hosts.matter(pool) {
+            for grant in allocation {
+                let units: u32 = grant.devices.iter().map(|device| spec.units(device)).sum();
+                let part = match host.gpus {
+                    0 => f64::from(grant.cpus) / f64::from(host.cpus.max(1)),
+                    gpus => f64::from(units) / f64::from(gpus * CARD_UNITS),
+                };
+                parts.push((grant.node.0, part));
+            }
+        }
         let mut placed = Slot {
+            on_hosts: OnHosts { parts, uses },
             job,
             pool,
             placed: now,
@@ -101,6 +134,7 @@ impl Work {
             resident: Resident { law, use_alone },
             levels: JobLevels::default(),
             ask,
+            company: None,
         };
         placed.relevel(meter);
         let at = slot as usize;
@@ -123,16 +157,25 @@ impl Work {
         let row = self.slots[slot as usize].as_mut().expect("a placed job has a slot");
         row.is_running = true;
         row.since = now;
-        if row.devices.is_empty() || !scheduler.speeds().neighbours_matter(row.pool.index(), spec) {
+        let feels_host = !row.on_hosts.parts.is_empty();
+        let shares_card =
+            !row.devices.is_empty() && scheduler.speeds().neighbours_matter(row.pool.index(), spec);
+        if !feels_host && !shares_card {
             let speed = row.alone;
             row.set_speed(speed, now, slot, meter, calendar);
+            self.note_company(slot, now);
             return;
         }
-        let cards = row.cards();
-        for card in &cards {
-            self.residents.entry(*card).or_default().push(slot);
+        let mut touched = self.hosts.enter(slot, row.pool, &row.on_hosts, now, calendar);
+        touched.push(slot);
+        if shares_card {
+            let cards = row.cards();
+            for card in &cards {
+                self.residents.entry(*card).or_default().push(slot);
+            }
+            self.on_cards(&cards, &mut touched);
         }
-        self.retune(&cards, now, workload, scheduler, meter, calendar);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
     }
 
     /// A job ends or is withdrawn.
@@ -145,7 +188,8 @@ impl Work {
         meter: &mut SharedMeter,
         calendar: &mut Calendar<Timer>,
     ) -> Slot {
-        let row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        let mut row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        row.part_company(now, &mut self.met);
         meter.change(row.pool, &row.levels, &JobLevels::default());
         let mut cards = row.cards();
         cards.retain(|card| match self.residents.get_mut(card) {
@@ -155,30 +199,84 @@ impl Work {
             }
             None => false,
         });
-        self.retune(&cards, now, workload, scheduler, meter, calendar);
+        let mut touched = self.hosts.leave(slot, row.pool, &row.on_hosts, calendar);
+        self.on_cards(&cards, &mut touched);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
         row
     }
 
-    /// Gives every job on `cards` the speed that it has with its neighbours of now.
-    fn retune(
+    /// A noise epoch ends on a node.
+    #[expect(clippy::too_many_arguments, reason = "what a change of speed needs")]
+    pub(super) fn epoch(
         &mut self,
-        cards: &[(u32, u8)],
+        node: u32,
+        pool: PoolId,
         now: SimTime,
         workload: &Workload,
         scheduler: &SharedScheduler<'_>,
         meter: &mut SharedMeter,
         calendar: &mut Calendar<Timer>,
     ) {
-        let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
+        let touched = self.hosts.epoch(node, pool, now, calendar);
+        self.retune(touched, now, workload, scheduler, meter, calendar);
+    }
+
+    /// Who is on these cards.
+    fn on_cards(&self, cards: &[(u32, u8)], touched: &mut SmallVec<[u32; 8]>) {
         for card in cards {
             touched.extend(self.residents.get(card).into_iter().flatten().copied());
         }
+    }
+
+    /// Gives these jobs the speed that they have with their neighbours of now.
+    fn retune(
+        &mut self,
+        mut touched: SmallVec<[u32; 8]>,
+        now: SimTime,
+        workload: &Workload,
+        scheduler: &SharedScheduler<'_>,
+        meter: &mut SharedMeter,
+        calendar: &mut Calendar<Timer>,
+    ) {
         touched.sort_unstable();
         touched.dedup();
         for slot in touched {
             let speed = self.speed(slot, workload, scheduler);
             let row = self.slots[slot as usize].as_mut().expect("residents have slots");
             row.set_speed(speed, now, slot, meter, calendar);
+            self.note_company(slot, now);
+        }
+    }
+
+    /// Notes with whom a job on time slices takes turns from now on.
+    fn note_company(&mut self, slot: u32, now: SimTime) {
+        let row = self.slots[slot as usize].as_ref().expect("a running job has a slot");
+        let Some(Some(slices)) = self.slices.get(row.pool.index()) else { return };
+        let (mut vgpus, mut busy) = (1, 0.0);
+        for (node, device) in &row.devices {
+            if slices.order == SliceOrder::FixedShare {
+                let milli = if let Device::Share { milli, .. } = device { *milli } else { 1000 };
+                vgpus = vgpus.max(1000 / milli.max(1));
+                continue;
+            }
+            let on = self.residents.get(&(node.0, device.card()));
+            let others: SmallVec<[f64; 8]> = on
+                .into_iter()
+                .flatten()
+                .filter(|other| **other != slot)
+                .filter_map(|other| Some(self.slots[*other as usize].as_ref()?.resident.use_alone))
+                .collect();
+            if others.len() as u16 >= vgpus {
+                vgpus = others.len() as u16 + 1;
+                busy = others.iter().sum::<f64>() / others.len() as f64;
+            }
+        }
+        let busy_milli = libm::round(busy.clamp(0.0, 1.0) * 1000.0) as u16;
+        let company = Company { vgpus, busy_milli };
+        let row = self.slots[slot as usize].as_mut().expect("it was there just now");
+        if row.company.is_none_or(|(before, _)| before != company) {
+            row.part_company(now, &mut self.met);
+            row.company = Some((company, now));
         }
     }
 
@@ -195,7 +293,10 @@ impl Work {
             scheduler.speeds().beside(&row.resident, &others, row.pool.index())
         };
         let beside = row.cards().iter().map(on_card).min().unwrap_or(SPEED_ONE);
-        under(beside, row.ask.delivered).min(row.alone)
+        let speed = under(beside, row.ask.delivered).min(row.alone);
+        let of = |other: u32| self.slots[other as usize].as_ref().map(|slot| &slot.on_hosts);
+        let factor = self.hosts.factor(slot, row.pool, &row.on_hosts, of);
+        if factor > 1.0 { under(speed, parts_of(factor)) } else { speed }
     }
 }
 
@@ -215,6 +316,13 @@ impl Slot {
         cards.sort_unstable();
         cards.dedup();
         cards
+    }
+
+    /// Books the time in its company.
+    fn part_company(&mut self, now: SimTime, met: &mut BTreeMap<(PoolId, Company), i128>) {
+        if let Some((company, since)) = self.company.take() {
+            *met.entry((self.pool, company)).or_default() += i128::from(now.since(since).micros());
+        }
     }
 
     /// Settles the work done so far and goes on at `speed`.

@@ -123,6 +123,16 @@ pub(super) fn instances(design: &Design, profile: &str, count: usize) -> f64 {
     run_times(&alike(design, &workload))[0]
 }
 
+/// Seconds until `count` jobs of an hour on instances of one profile are done.
+pub(super) fn instances_done(design: &Design, profile: &str, count: usize) -> f64 {
+    let mut workload = Workload::default();
+    let profile = workload.texts.intern(profile);
+    let request = Request { gpus: Some(1), mig_profile: Some(profile), ..Request::default() };
+    push(&mut workload, &request, count, 3_600);
+    let outcome = alike(design, &workload);
+    outcome.records.iter().map(|record| record.end.as_s()).fold(0.0, f64::max)
+}
+
 /// Seconds until `count` jobs of an hour on `milli` thousandths of a GPU are done.
 pub(super) fn shares(design: &Design, count: usize, milli: u32) -> f64 {
     let mut workload = Workload::default();

@@ -1,0 +1,149 @@
+//! Hosts that fail: each for itself, at instants that nothing in the design changes.
+//!
+//! A failure takes the whole host, and with it all VMs and all jobs there; a job on several hosts is lost with any of
+//! them. What it did since its last snapshot was in vain. Until the repair nothing starts on the host. Up-times are
+//! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
+//! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
+
+use super::guests::Guests;
+use super::meter::Meter;
+use super::model::Timer;
+use super::withheld::{Slots, Withheld};
+use crate::cluster::{ClusterSpec, Conflict};
+use crate::ids::{Id, NodeId, PoolId};
+use crate::kernel::{Calendar, Phase};
+use crate::random::Stream;
+use crate::scheduler::Floor;
+use crate::tenancy::{Failures, RunTenancy};
+use crate::time::{SimDuration, SimTime};
+
+/// Slots on the floor from here on (see [`Slots`]).
+const FIRST_SLOT: u32 = (3 << 30) + (1 << 28);
+
+#[derive(Debug)]
+struct Row {
+    host: u32,
+    ordinal: u32,
+    pool: PoolId,
+    nodes: std::ops::Range<u32>,
+    spec: Failures,
+    /// Failures so far.
+    number: u64,
+    /// While it is down: when the floor expects it back.
+    down: Option<SimTime>,
+    withheld: Withheld,
+}
+
+/// All hosts that fail now and then.
+#[derive(Debug)]
+pub(super) struct HostFailures {
+    rows: Vec<Row>,
+    slots: Slots,
+    down: usize,
+    seed: u64,
+}
+
+/// A host that failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    pub(super) host: u32,
+    /// Whether its jobs are queued again.
+    pub(super) requeue: bool,
+}
+
+impl Row {
+    /// Time up before the failure of this number, and time down after it.
+    fn times(&self, seed: u64) -> (SimDuration, SimDuration) {
+        let mut stream = Stream::new(seed, "host-failure", u64::from(self.ordinal), self.number);
+        let up_us = stream.exponential(self.spec.mtbf.micros() as f64).clamp(1.0, 1e17);
+        let up = SimDuration::from_micros(up_us as i64);
+        (up, self.spec.repair.draw(&mut stream).max(SimDuration::from_micros(1)))
+    }
+}
+
+impl HostFailures {
+    /// The hosts of `spec` that fail; `None` where none does.
+    pub(super) fn new(
+        spec: &RunTenancy,
+        cluster: &ClusterSpec,
+        guests: &Guests<'_>,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut rows: Vec<Row> = Vec::new();
+        let mut first = 0;
+        for (at, pool) in cluster.pools.iter().enumerate() {
+            if let Some(failures) = spec.pools[PoolId::new(at)].failures {
+                for node in first..first + pool.count {
+                    let host = guests.host_of(NodeId(node));
+                    match rows.last_mut().filter(|row| row.host == host) {
+                        Some(row) => row.nodes.end = node + 1,
+                        None => rows.push(Row {
+                            host,
+                            ordinal: guests.ordinal_of(host),
+                            pool: PoolId::new(at),
+                            nodes: node..node + 1,
+                            spec: failures,
+                            number: 0,
+                            down: None,
+                            withheld: Withheld::default(),
+                        }),
+                    }
+                }
+            }
+            first += pool.count;
+        }
+        (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), down: 0, seed })
+    }
+
+    /// Sets the first failure of every host.
+    pub(super) fn prepare(&self, from: SimTime, calendar: &mut Calendar<Timer>) {
+        for (at, row) in self.rows.iter().enumerate() {
+            calendar.set(Timer::Host(at as u32), from + row.times(self.seed).0, Phase::Epoch);
+        }
+    }
+
+    /// Nothing is left to do on the cluster: no further failure matters.
+    pub(super) fn stop(&self, calendar: &mut Calendar<Timer>) {
+        for at in 0..self.rows.len() {
+            calendar.cancel(Timer::Host(at as u32));
+        }
+    }
+
+    /// A host fails, or is repaired.
+    pub(super) fn fire(
+        &mut self,
+        at: u32,
+        now: SimTime,
+        (floor, meter): (&mut Floor, &mut Meter),
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<Option<Failed>, Conflict> {
+        let row = &mut self.rows[at as usize];
+        if row.down.take().is_some() {
+            self.down -= 1;
+            row.withheld.release(row.pool, floor, meter)?;
+            row.number += 1;
+            let up = row.times(self.seed).0;
+            calendar.set(Timer::Host(at), now + up, Phase::Epoch);
+            return Ok(None);
+        }
+        let repair = row.times(self.seed).1;
+        row.down = Some(now + row.spec.repair.expected());
+        self.down += 1;
+        calendar.set(Timer::Host(at), now + repair, Phase::NodeUp);
+        Ok(Some(Failed { host: row.host, requeue: row.spec.requeue }))
+    }
+
+    /// Takes what is free on hosts that are down; before every pass.
+    pub(super) fn absorb(&mut self, floor: &mut Floor, meter: &mut Meter) -> Result<(), Conflict> {
+        if self.down == 0 {
+            return Ok(());
+        }
+        for row in &mut self.rows {
+            let Some(expected) = row.down else { continue };
+            for node in row.nodes.clone().map(NodeId) {
+                row.withheld.take((node, row.pool), expected, &mut self.slots, floor, meter)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! How a job gets on on its hosts: work left, time lost, and when it will end.
+//!
+//! Between two changes that other jobs cause, all that happens to a job is known beforehand: the noise epochs of its
+//! hosts and its own snapshots. A [`Course`] walks along them, to an instant or to the end of the job, and nothing of
+//! it is an event. Speed is settled where it changes and nowhere else, so the integers do not depend on how often
+//! somebody looks.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use smallvec::SmallVec;
+
+use super::{Host, ONE};
+use crate::cluster::Amounts;
+use crate::ids::PoolId;
+use crate::simulation::meter::Tax;
+use crate::tenancy::{Noise, Shares, Snapshots, Uses, parts_of};
+use crate::time::{SimDuration, SimTime};
+
+/// A part of a host that a job holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stay {
+    pub(super) host: u32,
+    /// Its part of the host.
+    pub(super) part: f64,
+    pub(super) cpus: u32,
+    /// What its neighbours there do to it now, as a factor.
+    pub(super) caused: f64,
+}
+
+/// What does not change while a job runs, but for its neighbours.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    pub(super) pool: PoolId,
+    pub(super) is_session: bool,
+    pub(super) stays: SmallVec<[Stay; 1]>,
+    pub(super) shares: Shares,
+    pub(super) uses: Uses,
+    /// Slowdown by the access method.
+    pub(super) own: f64,
+    /// Speed under it, alone, in parts of that on bare metal.
+    pub(super) alone: u64,
+    pub(super) bare: u64,
+    pub(super) asked: Amounts,
+    pub(super) placed: SimTime,
+    /// When it runs: after its boot, or its restore.
+    pub(super) runs_from: SimTime,
+    /// When it is killed, if it still runs.
+    pub(super) kill_at: SimTime,
+    pub(super) snapshots: Option<Snapshots>,
+}
+
+/// The noise epoch of a host in which a course is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here {
+    pub(super) number: u32,
+    pub(super) until: SimTime,
+    pub(super) factor: f64,
+}
+
+/// What a failure leaves of a job's progress.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    left: i128,
+    tax: Tax,
+    at: SimTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SnapshotState {
+    /// When the next one begins, or the one at work is done.
+    next: SimTime,
+    taking: Option<Kept>,
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    /// Speed now, in parts of that on bare metal.
+    delivered: u64,
+    /// Speed now relative to what the run time was recorded on.
+    speed: i128,
+    /// Work left at `since`, in microseconds x 10^-9.
+    left: i128,
+    /// Up to when it is settled; while it boots or stands still, when it goes on.
+    since: SimTime,
+    pub(super) tax: Tax,
+    /// By stay; empty where there is no noise.
+    pub(super) here: SmallVec<[Here; 1]>,
+    /// Changes of speed.
+    pub(super) retunes: u64,
+    kept: Kept,
+    snapshots: Option<SnapshotState>,
+}
+
+/// How far to walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// To this instant.
+    At(SimTime),
+    /// To the end of the job, but past at most so many boundaries.
+    End {
+        /// How many.
+        most: u32,
+    },
+}
+
+/// How far it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// The instant asked for.
+    There,
+    /// The job ends here.
+    End(SimTime),
+    /// A boundary lies here, and it was not passed.
+    Boundary(SimTime),
+}
+
+/// What a course walks through.
+pub(super) struct Ahead<'a> {
+    pub(super) hosts: &'a mut [Host],
+    pub(super) noise: Option<&'a Noise>,
+    /// Ends of epochs by stay; kept for its memory.
+    pub(super) soonest: &'a mut BinaryHeap<Reverse<(SimTime, u32)>>,
+}
+
+impl Course {
+    /// Nothing is done yet of `left`; the epochs of the hosts are `here`.
+    pub(super) fn new(job: &Fixed, left: i128, here: SmallVec<[Here; 1]>) -> Self {
+        let snapshots =
+            job.snapshots.map(|spec| SnapshotState { next: job.runs_from + spec.every, taking: None });
+        let tax = Tax::default();
+        let kept = Kept { left, tax, at: job.placed };
+        let since = job.runs_from;
+        Self { delivered: 0, speed: 0, left, since, tax, here, retunes: 0, kept, snapshots }
+    }
+
+    /// The factor of the slowest host.
+    fn worst(&self, job: &Fixed) -> f64 {
+        let factor = |at: usize| self.here.get(at).map_or(1.0, |here| here.factor);
+        job.stays.iter().enumerate().map(|(at, stay)| stay.caused * factor(at)).fold(1.0, f64::max)
+    }
+
+    /// Gives the job the speed that its hosts allow at `now`.
+    pub(super) fn retune(&mut self, job: &Fixed, now: SimTime) {
+        let worst = self.worst(job);
+        self.set_speed(job, worst, now);
+    }
+
+    fn set_speed(&mut self, job: &Fixed, worst: f64, now: SimTime) {
+        let delivered = if job.is_session { ONE } else { parts_of(job.own * worst).min(job.alone) };
+        if delivered == self.delivered {
+            return;
+        }
+        self.settle(job, now);
+        self.retunes += 1;
+        self.delivered = delivered;
+        let speed = if job.bare == ONE {
+            u128::from(delivered)
+        } else {
+            u128::from(job.bare) * u128::from(delivered) / u128::from(ONE)
+        };
+        self.speed = i128::try_from(speed.max(1)).expect("speeds fit 64 bits");
+    }
+
+    /// Work done and time lost until `now`.
+    pub(super) fn settle(&mut self, job: &Fixed, now: SimTime) {
+        let span = now.saturating_since(self.since);
+        if span == SimDuration::ZERO {
+            return;
+        }
+        self.left -= i128::from(span.micros()) * self.speed;
+        self.since = now;
+        self.tax.slow(&job.asked, span, ONE - job.alone, job.alone - self.delivered);
+    }
+
+    /// The job stands still from `now` on for a while.
+    pub(super) fn stun(&mut self, job: &Fixed, now: SimTime, span: SimDuration) {
+        self.settle(job, now);
+        self.since = self.since.max(now) + span;
+        self.tax.virtualize(&job.asked, span);
+    }
+
+    /// Whether the work is done by `at` at the speed of now.
+    fn ends_by(&self, at: SimTime) -> bool {
+        at == SimTime::NEVER
+            || (at >= self.since && self.left <= i128::from(at.micros() - self.since.micros()) * self.speed)
+    }
+
+    fn end(&self) -> SimTime {
+        let us = (self.left.max(0) + self.speed - 1) / self.speed;
+        let us = i64::try_from(us).unwrap_or(i64::MAX).min(SimDuration::MAX.micros());
+        self.since + SimDuration::from_micros(us)
+    }
+
+    /// Goes on to `goal`.
+    pub(super) fn walk(&mut self, job: &Fixed, ahead: &mut Ahead<'_>, goal: Goal) -> Reached {
+        ahead.soonest.clear();
+        let ends = self.here.iter().zip(0..).map(|(here, at)| Reverse((here.until, at)));
+        ahead.soonest.extend(ends);
+        let mut worst = self.worst(job);
+        let mut passed = 0;
+        loop {
+            let epoch = ahead.soonest.peek().map_or(SimTime::NEVER, |Reverse((until, _))| *until);
+            let next = self.snapshots.map_or(epoch, |snapshots| snapshots.next.min(epoch));
+            match goal {
+                Goal::At(now) if next > now => return Reached::There,
+                Goal::At(_) => {}
+                Goal::End { most } => {
+                    if let Some(end) = self.end_before(job, next) {
+                        return Reached::End(end);
+                    }
+                    if passed == most {
+                        return Reached::Boundary(next);
+                    }
+                    passed += 1;
+                }
+            }
+            if next < epoch {
+                self.snapshot(job, next);
+                continue;
+            }
+            let mut soonest = ahead.soonest.peek_mut().expect("an epoch ends next");
+            let at = soonest.0.1 as usize;
+            let stay = &job.stays[at];
+            let here = &mut self.here[at];
+            let before = stay.caused * here.factor;
+            let noise = ahead.noise.expect("epochs are of noise");
+            here.number += 1;
+            let epoch = ahead.hosts[stay.host as usize].epoch(noise, here.number);
+            (here.until, here.factor) = (epoch.until, epoch.factor);
+            soonest.0.0 = epoch.until;
+            drop(soonest);
+            let after = stay.caused * epoch.factor;
+            let felt = worst;
+            if after >= worst {
+                worst = after;
+            } else if before >= worst {
+                worst = self.worst(job);
+            }
+            if felt != worst {
+                self.set_speed(job, worst, next);
+            }
+        }
+    }
+
+    /// When the job ends, if nothing lies between: no noise, no snapshot.
+    pub(super) fn end_of_straight(&self, job: &Fixed) -> Option<SimTime> {
+        (self.here.is_empty() && self.snapshots.is_none()).then(|| self.end().min(job.kill_at))
+    }
+
+    /// When the job ends, if no later than `next`; it is settled then.
+    fn end_before(&mut self, job: &Fixed, next: SimTime) -> Option<SimTime> {
+        let end = if self.ends_by(next.min(job.kill_at)) {
+            self.end()
+        } else if job.kill_at <= next {
+            job.kill_at
+        } else {
+            return None;
+        };
+        self.settle(job, end);
+        Some(end)
+    }
+
+    /// Up to when it is settled.
+    pub(super) fn settled_until(&self) -> SimTime {
+        self.since
+    }
+
+    /// Whether work is left: the job was killed.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.left > 0
+    }
+
+    /// A snapshot begins, or the one at work is done.
+    fn snapshot(&mut self, job: &Fixed, now: SimTime) {
+        let spec = job.snapshots.expect("only jobs with snapshots have their state");
+        self.settle(job, now);
+        let (left, tax) = (self.left, self.tax);
+        let state = self.snapshots.as_mut().expect("it has a next one");
+        if let Some(taken) = state.taking.take() {
+            self.kept = taken;
+            state.next = now + spec.every;
+            return;
+        }
+        state.taking = Some(Kept { left, tax, at: now });
+        // A job that stands still for another reason goes on with that later.
+        self.since = self.since.max(now) + spec.takes;
+        state.next = self.since;
+        self.tax.store(&job.asked, spec.takes);
+    }
+
+    /// What was booked for time after `now`, in which the job should have stood still.
+    pub(super) fn cut_short(&mut self, job: &Fixed, now: SimTime) {
+        let over = self.since.saturating_since(now.max(job.runs_from));
+        if over == SimDuration::ZERO {
+            return;
+        }
+        let is_taking = self.snapshots.is_some_and(|snapshots| snapshots.taking.is_some());
+        self.tax.take_back(&job.asked, over, is_taking);
+    }
+
+    /// The job loses what it did since its last snapshot; tells how much work is left from there.
+    pub(super) fn lose(&mut self, job: &Fixed, now: SimTime) -> Option<i128> {
+        // Booting is no work, and not yet booked.
+        let from = self.kept.at.max(job.runs_from);
+        self.tax.lose(&job.asked, now.saturating_since(from), &self.kept.tax);
+        job.snapshots.map(|_| self.kept.left)
+    }
+}

@@ -1,0 +1,50 @@
+//! What the batch cluster waits for.
+
+use crate::ids::{JobId, NodeId};
+
+/// Keys of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::simulation) enum Timer {
+    /// The job in this slot ends.
+    End(u32),
+    /// The job's begin time comes.
+    Begin(JobId),
+    /// The user withdraws the job.
+    Cancel(JobId),
+    /// The outage of this number begins.
+    OutageBegins(u32),
+    /// It ends.
+    OutageEnds(u32),
+    /// The job in this slot looks further ahead.
+    Look(u32),
+    /// Something happens to the VM of this node of an elastic pool.
+    Vm(NodeId),
+    /// VMs may be ordered again for this pool.
+    Order(u32),
+    /// This host is due for maintenance, or back from it.
+    Upkeep(u32),
+    /// This host fails, or is repaired.
+    Host(u32),
+    /// This job has waited as long as it should for the pools of its route.
+    Spill(JobId),
+}
+
+impl std::hash::Hash for Timer {
+    /// Tag and number in one word: the calendar hashes a key at every event.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let (tag, number) = match *self {
+            Self::End(slot) => (0, slot),
+            Self::Begin(job) => (1, job.0),
+            Self::Cancel(job) => (2, job.0),
+            Self::OutageBegins(at) => (3, at),
+            Self::OutageEnds(at) => (4, at),
+            Self::Look(slot) => (5, slot),
+            Self::Vm(node) => (6, node.0),
+            Self::Order(pool) => (7, pool),
+            Self::Upkeep(at) => (8, at),
+            Self::Spill(job) => (9, job.0),
+            Self::Host(at) => (10, at),
+        };
+        state.write_u64(tag << 32 | u64::from(number));
+    }
+}
