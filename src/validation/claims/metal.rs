@@ -337,7 +337,8 @@ fn capacity() -> Vec<Claim> {
             vec![named("VM", vms), named("metal, re-imaged", metal)],
             if vms < metal {
                 Verdict::OnlyIf(
-                    "a new machine is what recovery needs: failures and repairs are not modelled".into(),
+                    "a new machine is what recovery needs: how long repairs by hand take is an input here"
+                        .into(),
                 )
             } else {
                 Verdict::Refuted("VMs take as long".into())
