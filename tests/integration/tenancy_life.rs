@@ -52,6 +52,13 @@ fn long_job() -> Workload {
 }
 
 #[test]
+fn a_job_much_longer_than_hosts_last_is_given_up() {
+    let outcome = run(&long_job(), &failing("bare-metal", 1, 0.5, ""));
+    assert_eq!(outcome.records[JobId::new(0)].state, JobState::NodeFail);
+    assert_eq!(outcome.stretches(JobId::new(0)).count(), 1_000);
+}
+
+#[test]
 fn a_job_that_is_lost_begins_anew_and_the_ledger_knows_what_was_in_vain() {
     for kind in ["vm", "bare-metal"] {
         let outcome = run(&long_job(), &failing(kind, 1, 30.0, ""));

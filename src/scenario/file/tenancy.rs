@@ -360,7 +360,7 @@ pub struct FailuresTable {
     /// From a failure to the host's next job, in seconds; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<BootTable>,
-    /// Whether the jobs that were on it are queued again; default true.
+    /// Whether the jobs that were on it are queued again, each up to a thousand times; default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requeue: Option<bool>,
 }

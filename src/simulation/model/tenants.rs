@@ -11,6 +11,9 @@ use crate::simulation::{JobState, Stretch};
 use crate::time::SimTime;
 use crate::workload::JobFlags;
 
+/// A job that was lost so often is given up: it is longer than its hosts last, and would be queued for ever.
+const MOST_ATTEMPTS: usize = 1_000;
+
 impl Batch<'_> {
     /// The same of a guest whose GPUs were productive for `units`.
     pub(super) fn book_units_held_idle(&mut self, job: JobId, allocation: &Allocation, units: i128) {
@@ -124,7 +127,8 @@ impl Batch<'_> {
         calendar.cancel(Timer::End(slot));
         let (held, departure) = self.vacate(slot, true, now, calendar);
         let job = held.job;
-        if !requeue {
+        let lost = 1 + self.restarted.get(&job).map_or(0, |row| row.attempts.len());
+        if !requeue || lost >= MOST_ATTEMPTS {
             self.leave_for_good(held, JobState::NodeFail, now, calendar);
             return;
         }
