@@ -215,18 +215,44 @@ pub struct Meter {
     since: Option<SimTime>,
     /// Measured so far, in microseconds.
     span: i128,
-    slack: IdVec<PoolId, Amounts>,
-    /// GPUs held and not used, in thousandths of a GPU x microseconds.
-    held_idle_milli: IdVec<PoolId, i128>,
-    /// Time of running jobs that was not productive.
-    taxes: IdVec<PoolId, Tax>,
+    pools: IdVec<PoolId, Levels>,
+}
+
+/// What is known of a pool beside its ledger, and what is to be moved between its categories at the end.
+#[derive(Clone, Debug, Default)]
+struct Levels {
+    /// Held beyond what was asked for.
+    slack: Amounts,
     /// VMs of elastic pools that are not there, and those that boot.
-    absent: IdVec<PoolId, Amounts>,
-    booting: IdVec<PoolId, Amounts>,
+    absent: Amounts,
+    booting: Amounts,
     /// Under maintenance.
-    down: IdVec<PoolId, Amounts>,
+    down: Amounts,
+    /// The last three: nobody can hold it.
+    off: Amounts,
     /// Device-microseconds that were not installed: GPUs, CPUs.
-    absent_us: IdVec<PoolId, (i128, i128)>,
+    absent_us: (i128, i128),
+    /// GPUs held and not used, in thousandths of a GPU x microseconds.
+    held_idle_milli: i128,
+    /// Time of running jobs that was not productive.
+    tax: Tax,
+}
+
+impl Levels {
+    fn sum_off(&mut self) {
+        self.off = self.absent.plus(&self.booting).plus(&self.down);
+    }
+
+    /// Books what was off for `span` microseconds.
+    fn book_off(&mut self, row: &mut PoolHours, span: i64) {
+        let times = |count: u32| i128::from(span) * i128::from(count);
+        row.gpu.restart += times(self.booting.gpus);
+        row.cpu.restart += times(self.booting.cpus);
+        row.gpu.down += times(self.down.gpus);
+        row.cpu.down += times(self.down.cpus);
+        self.absent_us.0 += times(self.absent.gpus);
+        self.absent_us.1 += times(self.absent.cpus);
+    }
 }
 
 /// Time of one kind of device that was held and not productive, in units of the hours.
@@ -338,24 +364,20 @@ impl Meter {
             hours: Hours { pools: IdVec::filled(pools, PoolHours::default()), ..Hours::default() },
             since: None,
             span: 0,
-            slack: IdVec::filled(pools, Amounts::ZERO),
-            held_idle_milli: IdVec::filled(pools, 0),
-            taxes: IdVec::filled(pools, Tax::default()),
-            absent: IdVec::filled(pools, Amounts::ZERO),
-            booting: IdVec::filled(pools, Amounts::ZERO),
-            down: IdVec::filled(pools, Amounts::ZERO),
-            absent_us: IdVec::filled(pools, (0, 0)),
+            pools: IdVec::filled(pools, Levels::default()),
         }
     }
 
     /// A job holds `slack` more than it asked for.
     pub fn add_slack(&mut self, pool: PoolId, slack: &Amounts) {
-        self.slack[pool] = self.slack[pool].plus(slack);
+        let level = &mut self.pools[pool].slack;
+        *level = level.plus(slack);
     }
 
     /// Such a job has ended.
     pub fn drop_slack(&mut self, pool: PoolId, slack: &Amounts) {
-        self.slack[pool] = self.slack[pool].minus(slack);
+        let level = &mut self.pools[pool].slack;
+        *level = level.minus(slack);
     }
 
     /// Books the time since the last call under the levels that held during it.
@@ -370,23 +392,18 @@ impl Meter {
             self.hours.waiting_job_us += i128::from(span) * waiting as i128;
             self.hours.waiting_us += i128::from(span);
         }
-        for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
+        let rows = self.hours.pools.as_mut_slice().iter_mut().zip(self.pools.as_mut_slice());
+        for (pool, (row, level)) in rows.enumerate() {
             let pool = PoolId::new(pool);
-            let (has, free, slack) = (ledger.pool_capacity(pool), ledger.pool_free(pool), self.slack[pool]);
-            let (absent, booting) = (self.absent[pool], self.booting[pool]);
-            let down = self.down[pool];
-            let off = absent.plus(&booting).plus(&down);
+            let (has, free) = (ledger.pool_capacity(pool), ledger.pool_free(pool));
+            let (off, slack) = (level.off, level.slack);
             if has.gpus > 0 {
                 book(&mut row.gpu, span, has.gpus - free.gpus - off.gpus, free.gpus, slack.gpus, cause);
-                row.gpu.restart += i128::from(span) * i128::from(booting.gpus);
-                row.gpu.down += i128::from(span) * i128::from(down.gpus);
             }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
-            row.cpu.restart += i128::from(span) * i128::from(booting.cpus);
-            row.cpu.down += i128::from(span) * i128::from(down.cpus);
-            let not_there = &mut self.absent_us[pool];
-            not_there.0 += i128::from(span) * i128::from(absent.gpus);
-            not_there.1 += i128::from(span) * i128::from(absent.cpus);
+            if off != Amounts::ZERO {
+                level.book_off(row, span);
+            }
         }
     }
 
@@ -402,32 +419,37 @@ impl Meter {
 
     /// Moves from productive what a job lost.
     pub(super) fn tax(&mut self, pool: PoolId, tax: &Tax) {
-        let row = &mut self.taxes[pool];
+        let row = &mut self.pools[pool].tax;
         row.gpu.add(&tax.gpu);
         row.cpu.add(&tax.cpu);
     }
 
     /// So much of a pool is out of order.
     pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Amounts) {
-        self.down[pool] = self.down[pool].plus(amounts);
+        let level = &mut self.pools[pool];
+        level.down = level.down.plus(amounts);
+        level.sum_off();
     }
 
     /// It is back.
     pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Amounts) {
-        self.down[pool] = self.down[pool].minus(amounts);
+        let level = &mut self.pools[pool];
+        level.down = level.down.minus(amounts);
+        level.sum_off();
     }
 
     /// VMs of an elastic pool are not there (or are again), and boot (or no longer do): by so much.
     pub(super) fn set_off(&mut self, pool: PoolId, absent: Amounts, booting: Amounts) {
-        self.absent[pool] = absent;
-        self.booting[pool] = booting;
+        let level = &mut self.pools[pool];
+        (level.absent, level.booting) = (absent, booting);
+        level.sum_off();
     }
 
     /// Moves from productive to held idle what a job did not use of `gpus` held for `span` in `pool`, where
     /// it used `util_milli` thousandths of them.
     pub fn hold_idle(&mut self, pool: PoolId, gpus: u32, span: SimDuration, util_milli: u16) {
         let unused = i128::from(1000u16.saturating_sub(util_milli));
-        self.held_idle_milli[pool] += i128::from(span.micros()) * i128::from(gpus) * unused;
+        self.pools[pool].held_idle_milli += i128::from(span.micros()) * i128::from(gpus) * unused;
     }
 
     /// Moves what restarting jobs held from productive to start-up: GPUs x microseconds.
@@ -453,7 +475,7 @@ impl Meter {
     pub fn finish(mut self, ledger: &Ledger) -> Hours {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let has = ledger.pool_capacity(PoolId::new(pool));
-            let (tax, absent) = (&self.taxes[PoolId::new(pool)], self.absent_us[PoolId::new(pool)]);
+            let Levels { tax, absent_us: absent, held_idle_milli, .. } = &self.pools[PoolId::new(pool)];
             let devices =
                 [(&mut row.gpu, has.gpus, &tax.gpu, absent.0), (&mut row.cpu, has.cpus, &tax.cpu, absent.1)];
             for (device, count, tax, absent_us) in devices {
@@ -467,7 +489,7 @@ impl Meter {
                 device.storage += tax.storage;
                 device.lost += tax.lost;
             }
-            let held_idle = self.held_idle_milli[PoolId::new(pool)] * (UNITS_PER_DEVICE / 1000);
+            let held_idle = held_idle_milli * (UNITS_PER_DEVICE / 1000);
             row.gpu.productive -= held_idle;
             row.gpu.held_idle += held_idle;
         }

@@ -86,6 +86,9 @@ impl Batch<'_> {
 
     /// Takes what is free on hosts that drain, or are down.
     pub(super) fn absorb_upkeep(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if self.failures.is_none() && self.upkeep.is_none() {
+            return;
+        }
         let is_over = self.running == 0 && self.waiting() == 0 && self.next >= self.workload.jobs.len();
         if let Some(failures) = &mut self.failures {
             if is_over {
@@ -142,8 +145,12 @@ impl Batch<'_> {
     /// Keeps what a job held until `end`, if allocations are kept: the last one of each job, and those of all
     /// attempts where it has several.
     pub(super) fn note_allocation(&mut self, held: Slot, end: SimTime) {
+        let restarted = self.restarted.get_mut(&held.job);
+        if restarted.is_none() && !self.keep {
+            return;
+        }
         let allocation = if self.keep { held.allocation } else { Allocation::new() };
-        if let Some(row) = self.restarted.get_mut(&held.job) {
+        if let Some(row) = restarted {
             row.attempts.push(Stretch { start: held.start, end, allocation: allocation.clone() });
         }
         let is_over = self.records[held.job].state != JobState::Pending;
