@@ -118,6 +118,8 @@ pub(super) struct Guests<'w> {
 const FIRST_LOOK: u32 = 4;
 /// Most of them, so that the epochs drawn ahead stay few.
 const FAR_LOOK: u32 = 1024;
+/// So many epochs behind are worth finding out who still needs them.
+const MANY_BEHIND: usize = 32;
 
 impl<'w> Guests<'w> {
     /// All hosts of `cluster`; their noise begins at `from`.
@@ -220,9 +222,10 @@ impl<'w> Guests<'w> {
             runs_from,
             kill_at: arrival.limit.map_or(SimTime::NEVER, |limit| runs_from + limit),
             snapshots: tenancy.snapshots,
+            work: left,
         };
         let (touched, here) = self.enter(slot, &job, now);
-        let course = Course::new(&job, left, here);
+        let course = Course::new(&job, here);
         let can_be_changed = self.neighbours_matter(job.pool) || tenancy.maintenance.is_some();
         let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
         let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
@@ -292,16 +295,10 @@ impl<'w> Guests<'w> {
         (touched, here)
     }
 
-    /// Number of the epoch in which a host is; those that nobody will look at again are forgotten.
+    /// Number of the epoch in which a host is; of many behind, those that nobody will look at again are forgotten.
     fn epoch_at(&mut self, host: u32, noise: &Noise, now: SimTime) -> u32 {
         let (seed, from, rows) = (self.seed, self.from, &self.rows);
         let row = &mut self.hosts[host as usize];
-        let behind = row.guests.iter().filter_map(|slot| {
-            let guest = rows[*slot as usize].as_ref()?;
-            let at = guest.job.stays.iter().position(|stay| stay.host == host)?;
-            Some(guest.course.here.get(at)?.number)
-        });
-        let behind = behind.min();
         let ordinal = row.ordinal;
         let track = row.track.get_or_insert_with(|| {
             let mut state = HostNoise::new(noise, seed, ordinal, from);
@@ -309,7 +306,14 @@ impl<'w> Guests<'w> {
             NoiseTrack::new(state)
         });
         let number = track.number_at(noise, now);
-        track.forget_before(behind.map_or(number, |behind| behind.min(number)));
+        if track.behind(number) > MANY_BEHIND {
+            let looked_at = row.guests.iter().filter_map(|slot| {
+                let guest = rows[*slot as usize].as_ref()?;
+                let at = guest.job.stays.iter().position(|stay| stay.host == host)?;
+                Some(guest.course.here.get(at)?.number)
+            });
+            track.forget_before(looked_at.min().map_or(number, |behind| behind.min(number)));
+        }
         number
     }
 

@@ -18,6 +18,9 @@ pub struct Epoch {
     pub factor: f64,
 }
 
+/// Epochs drawn together.
+const AT_ONCE: usize = 8;
+
 /// The epochs of one host.
 #[derive(Debug)]
 pub struct NoiseTrack {
@@ -36,9 +39,13 @@ impl NoiseTrack {
         Self { state, first: 0, epochs: VecDeque::from([now]) }
     }
 
+    /// Draws some more: one by one each would wait for the logarithms of the one before.
+    #[cold]
     fn draw(&mut self, noise: &Noise) {
-        self.state.step(noise);
-        self.epochs.push_back(Epoch { until: self.state.until(), factor: self.state.factor() });
+        for _ in 0..AT_ONCE {
+            self.state.step(noise);
+            self.epochs.push_back(Epoch { until: self.state.until(), factor: self.state.factor() });
+        }
     }
 
     /// The epoch of this number.
@@ -63,9 +70,15 @@ impl NoiseTrack {
         self.first + self.epochs.partition_point(|epoch| epoch.until <= now) as u32
     }
 
+    /// Epochs kept before the one of this number.
+    #[must_use]
+    pub fn behind(&self, number: u32) -> usize {
+        number.saturating_sub(self.first) as usize
+    }
+
     /// Forgets all epochs before the one of this number.
     pub fn forget_before(&mut self, number: u32) {
-        let behind = (number.saturating_sub(self.first) as usize).min(self.epochs.len() - 1);
+        let behind = self.behind(number).min(self.epochs.len() - 1);
         self.epochs.drain(..behind);
         self.first += behind as u32;
     }

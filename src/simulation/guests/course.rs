@@ -48,6 +48,8 @@ pub(super) struct Fixed {
     /// When it is killed, if it still runs.
     pub(super) kill_at: SimTime,
     pub(super) snapshots: Option<Snapshots>,
+    /// Work to do, in microseconds x 10^-9.
+    pub(super) work: i128,
 }
 
 /// The noise epoch of a host in which a course is.
@@ -58,19 +60,22 @@ pub(super) struct Here {
     pub(super) factor: f64,
 }
 
-/// What a failure leaves of a job's progress.
+/// A job's progress when a snapshot was begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
+struct Kept {
     left: i128,
     tax: Tax,
     at: SimTime,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct SnapshotState {
+/// The snapshots of a job that has some.
+#[derive(Clone, Debug)]
+struct Taken {
     /// When the next one begins, or the one at work is done.
     next: SimTime,
     taking: Option<Kept>,
+    /// The last whole one.
+    last: Option<Kept>,
 }
 
 /// How far a job has come.
@@ -89,8 +94,7 @@ pub(super) struct Course {
     pub(super) here: SmallVec<[Here; 1]>,
     /// Changes of speed.
     pub(super) retunes: u64,
-    kept: Kept,
-    snapshots: Option<SnapshotState>,
+    snapshots: Option<Box<Taken>>,
 }
 
 /// How far to walk.
@@ -125,14 +129,12 @@ pub(super) struct Ahead<'a> {
 }
 
 impl Course {
-    /// Nothing is done yet of `left`; the epochs of the hosts are `here`.
-    pub(super) fn new(job: &Fixed, left: i128, here: SmallVec<[Here; 1]>) -> Self {
-        let snapshots =
-            job.snapshots.map(|spec| SnapshotState { next: job.runs_from + spec.every, taking: None });
-        let tax = Tax::default();
-        let kept = Kept { left, tax, at: job.placed };
-        let since = job.runs_from;
-        Self { delivered: 0, speed: 0, left, since, tax, here, retunes: 0, kept, snapshots }
+    /// Nothing is done yet; the epochs of the hosts are `here`.
+    pub(super) fn new(job: &Fixed, here: SmallVec<[Here; 1]>) -> Self {
+        let first = |every| Box::new(Taken { next: job.runs_from + every, taking: None, last: None });
+        let snapshots = job.snapshots.map(|spec| first(spec.every));
+        let (tax, since) = (Tax::default(), job.runs_from);
+        Self { delivered: 0, speed: 0, left: job.work, since, tax, here, retunes: 0, snapshots }
     }
 
     /// The factor of the slowest host.
@@ -202,7 +204,7 @@ impl Course {
         let mut passed = 0;
         loop {
             let epoch = ahead.soonest.peek().map_or(SimTime::NEVER, |Reverse((until, _))| *until);
-            let next = self.snapshots.map_or(epoch, |snapshots| snapshots.next.min(epoch));
+            let next = self.snapshots.as_ref().map_or(epoch, |snapshots| snapshots.next.min(epoch));
             match goal {
                 Goal::At(now) if next > now => return Reached::There,
                 Goal::At(_) => {}
@@ -279,7 +281,7 @@ impl Course {
         let (left, tax) = (self.left, self.tax);
         let state = self.snapshots.as_mut().expect("it has a next one");
         if let Some(taken) = state.taking.take() {
-            self.kept = taken;
+            state.last = Some(taken);
             state.next = now + spec.every;
             return;
         }
@@ -296,15 +298,17 @@ impl Course {
         if over == SimDuration::ZERO {
             return;
         }
-        let is_taking = self.snapshots.is_some_and(|snapshots| snapshots.taking.is_some());
+        let is_taking = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.taking.is_some());
         self.tax.take_back(&job.asked, over, is_taking);
     }
 
     /// The job loses what it did since its last snapshot; tells how much work is left from there.
     pub(super) fn lose(&mut self, job: &Fixed, now: SimTime) -> Option<i128> {
+        let begun = Kept { left: job.work, tax: Tax::default(), at: job.placed };
+        let kept = self.snapshots.as_ref().and_then(|taken| taken.last).unwrap_or(begun);
         // Booting is no work, and not yet booked.
-        let from = self.kept.at.max(job.runs_from);
-        self.tax.lose(&job.asked, now.saturating_since(from), &self.kept.tax);
-        job.snapshots.map(|_| self.kept.left)
+        let from = kept.at.max(job.runs_from);
+        self.tax.lose(&job.asked, now.saturating_since(from), &kept.tax);
+        job.snapshots.map(|_| kept.left)
     }
 }
