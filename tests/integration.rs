@@ -49,5 +49,6 @@ mod integration {
     mod trace_files;
     mod trace_round_trip;
     mod trace_sacct;
+    mod usage;
     mod worked_examples;
 }

@@ -114,13 +114,23 @@ pub struct PoolBill<'a> {
     pub at_work: (i128, i128),
     /// Node time that is billed, in node-microseconds, where it is not all of it (rent while used).
     pub used_node_us: Option<i128>,
+    /// What of it is beyond what is committed for, and paid without the discount of the commitment.
+    pub on_demand_node_us: i128,
 }
 
 impl<'a> PoolBill<'a> {
     /// The bill of `nodes` nodes that are installed and busy for the whole horizon.
     #[must_use]
     pub fn installed(terms: &'a CostTerms, nodes: u32, gpus_per_node: u32, horizon: SimDuration) -> Self {
-        Self { terms, nodes, gpus_per_node, horizon, at_work: (1, 1), used_node_us: None }
+        Self {
+            terms,
+            nodes,
+            gpus_per_node,
+            horizon,
+            at_work: (1, 1),
+            used_node_us: None,
+            on_demand_node_us: 0,
+        }
     }
 
     /// Installed nodes integrated over time, in node-microseconds.
@@ -210,8 +220,10 @@ impl<'a> PoolBill<'a> {
         let span = i128::from(self.horizon.micros());
         let all = i128::from(self.nodes) * rented.billing.billed_us(span);
         let node_us = self.used_node_us.unwrap_or(all);
-        let hours = (node_us * self.each(&rented.per_hour), US_PER_HOUR);
-        let rent = rented.per_hour.amount.times(&[hours, rented.discount.rest()])?;
+        let hours = |node_us: i128| (node_us * self.each(&rented.per_hour), US_PER_HOUR);
+        let per_hour = rented.per_hour.amount;
+        let rent = per_hour.times(&[hours(node_us - self.on_demand_node_us), rented.discount.rest()])?
+            + per_hour.times(&[hours(self.on_demand_node_us)])?;
         let extras = rented.extras.per_month.times(&[(span, US_PER_MONTH)])?
             + rent.times(&[rented.extras.of_rent.fraction()])?;
         items.extend(running([(Part::Rent, rent), (Part::Storage, extras)]));

@@ -89,11 +89,14 @@ pub fn cash_flow(bill: &DesignBill<'_>, months: u32, once: Money) -> Option<Cash
             CostTerms::Owned(_) => 0,
         };
         // The bill of one month of the same use: installed nodes go on, so no step is rounded up.
+        let in_a_month = |us: i128| us.checked_mul(US_PER_MONTH)?.checked_div(horizon);
         let used_node_us = match pool.used_node_us {
             None => i128::from(pool.nodes) * US_PER_MONTH,
-            Some(used) => used.checked_mul(US_PER_MONTH)?.checked_div(horizon)?,
+            Some(used) => in_a_month(used)?,
         };
-        let monthly = PoolBill { horizon: month, used_node_us: Some(used_node_us), ..*pool };
+        let on_demand_node_us = in_a_month(pool.on_demand_node_us)?;
+        let used_node_us = Some(used_node_us);
+        let monthly = PoolBill { horizon: month, used_node_us, on_demand_node_us, ..*pool };
         for item in monthly.items()? {
             flow.add(&item, pool.terms.phase(), committed, 0)?;
         }

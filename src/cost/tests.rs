@@ -139,6 +139,22 @@ fn rent_has_steps_discounts_and_extras() {
 }
 
 #[test]
+fn what_is_committed_has_the_discount_and_the_rest_has_not() {
+    let mut reserved = Rented::new(Currency::USD, Price { per: Per::Node, amount: money(10.0) });
+    reserved.discount = share(0.4);
+    reserved.committed_months = 12;
+    let terms = CostTerms::Rented(Box::new(reserved));
+    let bill = PoolBill {
+        used_node_us: Some(30 * US_PER_HOUR),
+        on_demand_node_us: 6 * US_PER_HOUR,
+        ..PoolBill::installed(&terms, 4, 8, hours(24))
+    };
+    let figures = figures(&[bill], &used(0, 0)).unwrap().unwrap();
+    // 24 h x 10 x 0.6 and 6 h x 10.
+    assert_eq!(figures.parts, [(Part::Rent, money(144.0 + 60.0))]);
+}
+
+#[test]
 fn splits_sum_to_the_total_to_the_millionth() {
     let terms = owned(node_price(333_333.333_333), None);
     let bill = PoolBill::installed(&terms, 7, 8, hours(777));

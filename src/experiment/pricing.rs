@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{DesignResult, ExperimentError, tenancy};
-use crate::cost::{self, CostFigures, CostTerms, DesignBill, PoolBill, Use};
+use crate::cost::{self, Billing, CostFigures, CostTerms, DesignBill, PoolBill, Use};
 use crate::metrics::groups::{Group, groups};
 use crate::metrics::{HoursFigures, Summary, waited};
 use crate::money::Money;
@@ -43,22 +43,24 @@ pub fn bill<'a>(design: &'a Design, outcome: &Outcome) -> Option<DesignBill<'a>>
             .map_or((0, 1), |hours| (hours.allocated() - hours.held_idle, hours.installed));
         let (hosts, gpus_per_host) = tenancy::hosts(design, at);
         let per_host = design.pools[at].tenancy.packing.map_or(1, |packing| packing.per_host.max(1));
-        let used_node_us = match terms {
+        let nodes = Nodes { first: first_node, count: pool.count, per_host };
+        let (used_node_us, on_demand_node_us) = match terms {
             CostTerms::Rented(rented) if rented.billing.while_used => {
-                let held = Nodes { first: first_node, count: pool.count, per_host };
-                Some(held_node_us(outcome, held, &|span| rented.billing.billed_us(span)))
+                (Some(held_node_us(outcome, nodes, &|span| rented.billing.billed_us(span))), 0)
             }
-            // An elastic pool is paid while its nodes are there.
-            CostTerms::Rented(_) if design.pools[at].tenancy.elastic.is_some() => {
-                let cpus = i128::from(pool.node.capacity.cpus) * i128::from(per_host);
-                hours.and_then(|hours| hours.cpu.installed.checked_div(UNITS_PER_DEVICE * cpus))
+            // An elastic pool is paid while its VMs are there; what is committed for is its minimum.
+            CostTerms::Rented(rented) if design.pools[at].tenancy.elastic.is_some() => {
+                let [standing, ordered] = vm_node_us(outcome, nodes, rented.billing);
+                let beyond = if rented.committed_months > 0 { ordered } else { 0 };
+                (Some(standing + ordered), beyond)
             }
-            _ => None,
+            _ => (None, 0),
         };
         first_node += pool.count;
         pools.push(PoolBill {
             at_work,
             used_node_us,
+            on_demand_node_us,
             ..PoolBill::installed(terms, hosts, gpus_per_host, horizon)
         });
     }
@@ -71,6 +73,18 @@ struct Nodes {
     first: u32,
     count: u32,
     per_host: u32,
+}
+
+/// Host time that is billed for the VMs of an elastic pool, each from its order to its end in steps of the bill:
+/// those of the minimum, which always run, and those that were ordered.
+fn vm_node_us(outcome: &Outcome, nodes: Nodes, billing: Billing) -> [i128; 2] {
+    let usage = outcome.tenancy.iter().flat_map(|facts| &facts.usage);
+    let mut billed = [0; 2];
+    for vm in usage.filter(|vm| (nodes.first..nodes.first + nodes.count).contains(&vm.node.0)) {
+        let span = vm.until.min(outcome.last_instant).saturating_since(vm.from);
+        billed[usize::from(!vm.is_committed)] += billing.billed_us(i128::from(span.micros()));
+    }
+    billed.map(|us| us / i128::from(nodes.per_host))
 }
 
 /// Node time that is billed where nodes are rented while jobs hold them: each node from the first job to the last

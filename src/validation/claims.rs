@@ -77,6 +77,23 @@ pub struct Claim {
     pub verdict: Verdict,
 }
 
+/// A claim with its run, the figures of it and what follows.
+fn claim(
+    numbers: &'static str,
+    article: &'static str,
+    says: &'static str,
+    run: &'static str,
+    figures: Vec<(String, f64)>,
+    verdict: Verdict,
+) -> Claim {
+    Claim { numbers, article, says, run, figures, verdict }
+}
+
+/// A figure.
+fn named(what: &str, value: f64) -> (String, f64) {
+    (what.to_owned(), value)
+}
+
 impl Claim {
     /// Its numbers: `50, 59-60` is 50, 59 and 60.
     #[must_use]

@@ -170,10 +170,10 @@ pub struct RentedTable {
 pub enum RentPlan {
     /// Given back any time.
     OnDemand,
-    /// Committed for a year, again and again.
+    /// Committed for a year, again and again; of an elastic pool the VMs that always run, the others are on demand.
     #[serde(rename = "reserved-1y")]
     Reserved1y,
-    /// Committed for three years, again and again.
+    /// The same for three years.
     #[serde(rename = "reserved-3y")]
     Reserved3y,
     /// Blocks of `block-hours`, paid whole.

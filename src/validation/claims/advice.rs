@@ -1,8 +1,8 @@
 //! Claims on what is bought: fees and the parts of a total, and which kind is advised for what.
 
-use super::money::{claim, named, pair};
+use super::money::pair;
 use super::priced::{At, Batch, Priced, WHILE_USED, add, daily, owned, rented, run, servers};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim, named};
 use crate::workload::Workload;
 
 pub(super) fn claims() -> Vec<Claim> {

@@ -1,7 +1,7 @@
 //! Claims on boots, elasticity, consolidation and migration.
 
 use super::stage::{Jobs, design, first_start, mean, play, refusal, run_times, slowdown};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim};
 
 fn booted(tenancy: &str) -> f64 {
     let jobs = Jobs { count: 200, run_s: 60, ..Jobs::one("training", 8, 1) };
@@ -21,14 +21,6 @@ fn capacity_after(boot: &str) -> f64 {
 }
 
 pub(super) fn claims() -> Vec<Claim> {
-    let claim = |numbers, article, says, run, figures, verdict| Claim {
-        numbers,
-        article,
-        says,
-        run,
-        figures,
-        verdict,
-    };
     let vm = booted(
         "[POOL.tenancy.vm]\ncontention = \"off\"\nboot = {}\n[POOL.tenancy.vm.overhead]\ncompute = 1.0\ngpu-memory = 1.0\nhost = 1.0\nintra-node = 1.0\nstorage = 1.0",
     );

@@ -1,7 +1,7 @@
 //! Claims on neighbours and strangers.
 
 use super::stage::{Jobs, cv, design, mean, play, quantile, run_times};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim};
 
 fn noisy(settings: &str) -> String {
     format!(
@@ -26,14 +26,6 @@ fn together(count: usize, class: &'static str, level: &str) -> Vec<f64> {
 }
 
 pub(super) fn claims() -> Vec<Claim> {
-    let claim = |numbers, article, says, run, figures, verdict| Claim {
-        numbers,
-        article,
-        says,
-        run,
-        figures,
-        verdict,
-    };
     let default = apart(2_000, &noisy(""), 1);
     let metal = apart(2_000, "", 1);
     let hit = default.iter().filter(|time| **time > quantile(&default, 0.0) * 1.001).count() as f64

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::stage::{Jobs, LEVELS, cv, design, first_start, play, quantile, refusal, run_times, slowdown, vm};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim, named};
 use crate::experiment::{load_workload, run_designs};
 use crate::scenario::{Design, catalogue, load_text};
 use crate::simulation::{Outcome, RunOptions};
@@ -20,21 +20,6 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.extend(tenants());
     claims.push(partitioned());
     claims
-}
-
-fn claim(
-    numbers: &'static str,
-    article: &'static str,
-    says: &'static str,
-    run: &'static str,
-    figures: Vec<(String, f64)>,
-    verdict: Verdict,
-) -> Claim {
-    Claim { numbers, article, says, run, figures, verdict }
-}
-
-fn named(what: &str, value: f64) -> (String, f64) {
-    (what.to_owned(), value)
 }
 
 fn by_level(values: [f64; 3]) -> Vec<(String, f64)> {

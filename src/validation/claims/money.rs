@@ -4,7 +4,7 @@ use super::priced::{
     At, Batch, Priced, WHILE_USED, add, break_even, burst, daily, flows, owned, pool, rented, run,
     run_generated, servers,
 };
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim, named};
 use crate::workload::Workload;
 
 pub(super) fn claims() -> Vec<Claim> {
@@ -14,21 +14,6 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.extend(billing());
     claims.push(hybrid());
     claims
-}
-
-pub(super) fn claim(
-    numbers: &'static str,
-    article: &'static str,
-    says: &'static str,
-    run: &'static str,
-    figures: Vec<(String, f64)>,
-    verdict: Verdict,
-) -> Claim {
-    Claim { numbers, article, says, run, figures, verdict }
-}
-
-pub(super) fn named(what: &str, value: f64) -> (String, f64) {
-    (what.to_owned(), value)
 }
 
 /// Reproduced where it holds at every price of the catalogue, only under `condition` where it holds at typical ones.

@@ -1,7 +1,7 @@
 //! Claims on what virtualization costs.
 
 use super::stage::{Jobs, LEVELS, design, play, slowdown, vm};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim};
 
 /// Slowdown at low, typical and high.
 fn levels(options: &str, job: Jobs) -> [f64; 3] {
@@ -23,18 +23,6 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.extend(money());
     claims.extend(length());
     claims
-}
-
-/// A claim from its parts.
-fn claim(
-    numbers: &'static str,
-    article: &'static str,
-    says: &'static str,
-    run: &'static str,
-    figures: Vec<(String, f64)>,
-    verdict: Verdict,
-) -> Claim {
-    Claim { numbers, article, says, run, figures, verdict }
 }
 
 fn single_gpu() -> Vec<Claim> {
