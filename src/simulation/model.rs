@@ -272,7 +272,6 @@ impl<'w> Batch<'w> {
         } else {
             guests.end(slot, now, meter, calendar)
         };
-        self.book_units_held_idle(job, &held.allocation, departure.gpu_units_left);
         (held, Some(departure))
     }
 

@@ -19,6 +19,7 @@ mod causes;
 mod chance;
 #[cfg(test)]
 mod equivalence;
+mod hosted;
 mod intake;
 mod observed;
 mod outcome;
@@ -149,6 +150,8 @@ pub struct SlurmOutcome {
     pub refused_commands: Vec<(usize, &'static str)>,
     /// How often each scheduler ran.
     pub cycles: Cycles,
+    /// What attempts lost on hosts that are not bare metal, alone.
+    losses: Option<Box<hosted::Losses>>,
     /// Events handled.
     pub events: u64,
     /// Why the run ended.

@@ -533,12 +533,7 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
 }
 
 /// Tells of pools whose tenancy the policy, or the engine for shared GPUs, cannot run.
-pub(super) fn check_policy(
-    notes: &mut Notes<'_>,
-    designs: &[crate::scenario::Design],
-    is_classic: bool,
-    is_slurm: bool,
-) {
+pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::Design], is_classic: bool) {
     for design in designs {
         let spills = design.routes.iter().find(|route| route.spill.is_some());
         if let Some(route) = spills.filter(|_| !is_classic || design.shares_gpus) {
@@ -547,7 +542,7 @@ pub(super) fn check_policy(
             notes.error_help("W0219", &path, message, "list the pools in `pools`");
         }
         let is_bound = !design.routes.is_empty() || design.pools.iter().any(|pool| pool.tenants.is_some());
-        if is_slurm && is_bound {
+        if notes.is_slurm && is_bound {
             let message = "under Slurm's policy jobs go to pools by partition";
             let help = "leave out `route` and `tenants`; write `partitions` in the pools";
             notes.error_help("W0219", &["design", &design.name], message, help);
@@ -557,10 +552,12 @@ pub(super) fn check_policy(
                 continue;
             }
             let path = ["design", design.name.as_str(), "pool", pool.name.as_str(), "tenancy"];
-            if !is_classic {
+            if notes.is_slurm {
+                check_slurm(notes, &path, &terms.tenancy);
+            } else if !is_classic {
                 let message =
                     format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
-                let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
+                let help = "policies for VMs and shared hosts: slurm, fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
                 notes.error_help("W0219", &path, message, help);
             } else if design.shares_gpus && !terms.tenancy.is_simple() {
                 let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
@@ -568,6 +565,26 @@ pub(super) fn check_policy(
                 let help = "leave them out, or put the pool into a scenario without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);
             }
+        }
+    }
+}
+
+/// Tells of settings of a pool that Slurm's engine does not run.
+fn check_slurm(notes: &mut Notes<'_>, path: &[&str; 5], tenancy: &PoolTenancy) {
+    for (is_there, key, help) in [
+        (
+            tenancy.elastic.is_some(),
+            "elastic",
+            "leave it out: the VMs then stand ready, or boot for each job (`boot`)",
+        ),
+        (tenancy.maintenance.is_some(), "maintenance", "leave it out"),
+        (tenancy.failures.is_some(), "failures", "leave it out"),
+        (tenancy.snapshots.is_some(), "snapshots", "leave it out"),
+    ] {
+        if is_there {
+            let path: Vec<&str> = path.iter().copied().chain([tenancy.kind.word(), key]).collect();
+            let message = format!("`{key}` does not run under Slurm's policy in this version");
+            notes.error_help("W0219", &path, message, help);
         }
     }
 }

@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::causes::Causes;
+use super::hosted::{Hosted, is_in_vain, slack};
+use super::observed::run_hosted;
 use super::site_state::site_commands;
+use super::threads::last_instant;
 use super::watch::Watch;
 use super::{
-    Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, Translated,
-    run_slurm_observed,
+    Attempt, Chance, Command, Intake, Observer, Phases, SlurmJob, SlurmOutcome, SlurmRun, Translated,
 };
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, PoolId};
@@ -70,7 +72,8 @@ pub fn simulate_slurm(
         translated,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
-    let told = run_slurm_observed(run, options.budget, &mut seen, options.interrupted);
+    let hosted = Hosted::new(recorded, cluster, &pools, options);
+    let told = run_hosted(run, hosted, options.budget, &mut seen, options.interrupted);
     let Seen { causes, watch } = seen;
     match told.end {
         RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => {}
@@ -78,7 +81,7 @@ pub fn simulate_slurm(
         RunEnd::Interrupted => return Err(RunError::Interrupted),
         RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
     }
-    let mut outcome = records(workload, cluster, &told, options.keep_allocations);
+    let mut outcome = records(workload, cluster, (&told, &intake.jobs), options.keep_allocations);
     outcome.hours =
         Booking { workload, told: &told, specs: &intake.specs, causes: &causes }.hours(cluster, &outcome)?;
     let facts = outcome.slurm.as_mut().expect("records make them");
@@ -152,7 +155,12 @@ fn state_of(state: State) -> JobState {
 }
 
 /// Everything but the hours.
-fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep: bool) -> Outcome {
+fn records(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    (told, jobs): (&SlurmOutcome, &[SlurmJob]),
+    keep: bool,
+) -> Outcome {
     let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
     let mut records = IdVec::filled(workload.jobs.len(), blank);
     let mut held_until: BTreeMap<JobId, SimTime> = BTreeMap::new();
@@ -188,9 +196,6 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         records[*job] =
             JobRecord { start: SimTime::NEVER, end: workload.jobs[*job].submit, state: JobState::Refused };
     }
-    let ends = records.iter().map(|r| r.end).filter(|end| *end != SimTime::NEVER);
-    let starts = told.attempts.iter().map(|a| a.start);
-    let last = ends.chain(starts).chain(workload.jobs.iter().map(|job| job.submit)).max();
     let backfilled = told.attempts.iter().filter(|a| a.started_by == StartedBy::Backfill).count() as u64;
     Outcome {
         records,
@@ -200,12 +205,12 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         held_until: held_until.into_iter().collect(),
         watched: Vec::new(),
         first_submit: workload.first_submit(),
-        last_instant: last.unwrap_or_else(|| workload.first_submit()),
+        last_instant: last_instant(jobs, &told.attempts, &told.withdrawn_at).max(workload.first_submit()),
         events: told.events,
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
         shared: None,
-        tenancy: None,
+        tenancy: told.losses.as_ref().map(|losses| Box::new(losses.facts.clone())),
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
@@ -291,7 +296,8 @@ impl Booking<'_> {
     fn hours(&self, cluster: &ClusterSpec, outcome: &Outcome) -> Result<Hours, RunError> {
         let steps = self.changes(outcome);
         let mut ledger = Ledger::new(cluster);
-        let mut meter = Meter::new(ledger.pools());
+        let losses = self.told.losses.as_ref();
+        let mut meter = losses.map_or_else(|| Meter::new(ledger.pools()), |losses| losses.meter.clone());
         let mut waiting = 0usize;
         let mut cause = IdleCause::NoDemand;
         meter.advance(outcome.first_submit, &ledger, 0, cause);
@@ -332,17 +338,7 @@ impl Booking<'_> {
 
     /// What a grant of an exclusive job holds beyond what was asked of a node.
     fn slack(&self, attempt: &Attempt, grant: &Grant) -> Amounts {
-        let ask = &self.specs[attempt.spec].ask;
-        if !ask.exclusive {
-            return Amounts::ZERO;
-        }
-        let nodes = u32::try_from(attempt.grants.len()).expect("few nodes");
-        let asked = Amounts {
-            cpus: ask.cpus.div_ceil(nodes),
-            gpus: ask.gres.iter().map(|gres| gres.count).sum(),
-            mem_mb: ask.mem_mb_per_node,
-        };
-        grant.amounts().saturating_minus(&asked)
+        slack(&self.specs[attempt.spec].ask, attempt.grants.len(), grant)
     }
 
     fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
@@ -355,7 +351,7 @@ impl Booking<'_> {
 
     fn give_back(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
         let attempt = &self.told.attempts[which];
-        let lost = matches!(attempt.state, State::Preempted | State::NodeFail);
+        let lost = is_in_vain(attempt.state) && self.told.losses.is_none();
         for grant in &attempt.grants {
             let (pool, slack) = (ledger.node(grant.node).pool, self.slack(attempt, grant));
             meter.drop_slack(pool, &slack);
@@ -370,6 +366,9 @@ impl Booking<'_> {
 
     /// Books what an attempt did not use of `gpus`, where the trace recorded its use.
     fn hold_idle(&self, meter: &mut Meter, attempt: &Attempt, pool: PoolId, gpus: u32, until: SimTime) {
+        if self.told.losses.is_some() {
+            return; // the guests have booked it
+        }
         if let Some(util_milli) = self.workload.recorded.gpu_util_milli(JobId::new(attempt.spec)) {
             meter.hold_idle(pool, gpus, until.since(attempt.start), util_milli);
         }
