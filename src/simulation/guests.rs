@@ -15,6 +15,7 @@
 mod course;
 mod division;
 mod facts;
+mod roster;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,6 +26,7 @@ use smallvec::SmallVec;
 use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
 use self::division::divide;
 pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
+pub(super) use self::roster::HostRow;
 use super::meter::{Meter, Tax};
 use super::translation::Speed;
 use crate::cluster::{Allocation, Amounts, ClusterSpec};
@@ -101,6 +103,8 @@ pub(super) struct Host {
     pool: PoolId,
     /// Number among the hosts of its tenancy kind.
     ordinal: u32,
+    /// Its nodes.
+    nodes: std::ops::Range<u32>,
     track: Option<NoiseTrack>,
     /// Number of the epoch in which the first of its jobs came.
     busy_from: u32,
@@ -109,6 +113,10 @@ pub(super) struct Host {
 }
 
 impl Host {
+    fn new(pool: PoolId, ordinal: u32, nodes: std::ops::Range<u32>) -> Self {
+        Self { pool, ordinal, nodes, track: None, busy_from: 0, guests: SmallVec::new() }
+    }
+
     #[inline]
     fn epoch(&mut self, noise: &Noise, number: u32) -> Epoch {
         self.track.as_mut().expect("hosts with epochs have noise").get(noise, number)
@@ -164,9 +172,9 @@ impl<'w> Guests<'w> {
             for node in 0..pool.count {
                 if node % per_host == 0 {
                     let ordinal = &mut of_kind[tenancy.kind as usize];
-                    let (pool, number) = (PoolId::new(at), *ordinal);
-                    let guests = SmallVec::new();
-                    hosts.push(Host { pool, ordinal: number, track: None, busy_from: 0, guests });
+                    let begin = host_of.len() as u32;
+                    let nodes = begin..begin + per_host.min(pool.count - node);
+                    hosts.push(Host::new(PoolId::new(at), *ordinal, nodes));
                     *ordinal += 1;
                 }
                 host_of.push(first + node / per_host);
@@ -178,16 +186,6 @@ impl<'w> Guests<'w> {
         };
         let (rows, soonest) = (Vec::new(), BinaryHeap::new());
         Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, facts }
-    }
-
-    /// The host of a node.
-    pub(super) fn host_of(&self, node: NodeId) -> u32 {
-        self.host_of[node]
-    }
-
-    /// Number of a host among those of its tenancy kind.
-    pub(super) fn ordinal_of(&self, host: u32) -> u32 {
-        self.hosts[host as usize].ordinal
     }
 
     /// Whether the jobs of a pool are killed at their limits.

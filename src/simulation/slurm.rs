@@ -21,6 +21,7 @@ mod chance;
 mod equivalence;
 mod hosted;
 mod intake;
+mod life;
 mod observed;
 mod outcome;
 mod site_state;

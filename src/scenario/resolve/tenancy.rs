@@ -571,20 +571,17 @@ pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::De
 
 /// Tells of settings of a pool that Slurm's engine does not run.
 fn check_slurm(notes: &mut Notes<'_>, path: &[&str; 5], tenancy: &PoolTenancy) {
-    for (is_there, key, help) in [
-        (
-            tenancy.elastic.is_some(),
-            "elastic",
-            "leave it out: the VMs then stand ready, or boot for each job (`boot`)",
-        ),
-        (tenancy.maintenance.is_some(), "maintenance", "leave it out"),
-        (tenancy.failures.is_some(), "failures", "leave it out"),
-        (tenancy.snapshots.is_some(), "snapshots", "leave it out"),
-    ] {
-        if is_there {
-            let path: Vec<&str> = path.iter().copied().chain([tenancy.kind.word(), key]).collect();
-            let message = format!("`{key}` does not run under Slurm's policy in this version");
-            notes.error_help("W0219", &path, message, help);
-        }
+    let at = |keys: &[&'static str]| -> Vec<&str> {
+        path.iter().copied().chain([tenancy.kind.word()]).chain(keys.iter().copied()).collect()
+    };
+    if tenancy.elastic.is_some() {
+        let message = "`elastic` does not run under Slurm's policy in this version";
+        let help = "leave it out: the VMs then stand ready, or boot for each job (`boot`)";
+        notes.error_help("W0219", &at(&["elastic"]), message, help);
+    }
+    if tenancy.failures.is_some_and(|failures| !failures.requeue) {
+        let message = "Slurm decides whether jobs are requeued";
+        let help = "leave out `requeue`, and write `jobrequeue = 0` in [policy.slurm]";
+        notes.error_help("W0219", &at(&["failures", "requeue"]), message, help);
     }
 }

@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::life::{HostLife, Spell, Turn};
 use super::threads::Timer;
 use super::timer_of;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant};
@@ -51,6 +52,8 @@ pub(super) struct Losses {
     /// With nothing but their taxes.
     pub(super) meter: Meter,
     pub(super) facts: TenancyFacts,
+    /// When which nodes were out of order, in order.
+    pub(super) spells: Vec<Spell>,
 }
 
 impl GuestTimer for Timer {
@@ -81,12 +84,29 @@ pub(super) struct Hosts<'a> {
     meter: Meter,
     /// Work left at the last snapshot of jobs whose last attempt was lost.
     left: FxHashMap<JobIx, i128>,
+    life: HostLife,
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn new(run: Hosted<'a>) -> Self {
-        let guests = Guests::new(run.tenancy, run.cluster, run.seed, run.recorded.first_submit());
-        Self { meter: Meter::new(run.cluster.pools.len()), guests, left: FxHashMap::default(), run }
+    pub(super) fn new(run: Hosted<'a>, calendar: &mut Calendar<Timer>) -> Self {
+        let from = run.recorded.first_submit();
+        let guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
+        let life = HostLife::new(&guests, from, run.seed);
+        life.prepare(from, calendar);
+        let meter = Meter::new(run.cluster.pools.len());
+        Self { meter, guests, left: FxHashMap::default(), life, run }
+    }
+
+    /// Something is due on a host; tells what becomes of its nodes.
+    pub(super) fn turn(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Option<Turn> {
+        let turn = self.life.turn(at, now, &mut self.guests, calendar);
+        self.life.work(now, &self.guests, calendar);
+        turn
+    }
+
+    /// Whether jobs may wait for a host, where nothing else happens.
+    pub(super) fn is_awaited(&self, last_event: SimTime, quiet: SimDuration, now: SimTime) -> bool {
+        self.life.is_awaited(last_event, quiet, now)
     }
 
     /// An attempt starts.
@@ -130,11 +150,12 @@ impl<'a> Hosts<'a> {
         if !is_in_vain(state) {
             self.guests.facts.timeouts += u64::from(state == State::Timeout);
             self.guests.end(slot, now, &mut self.meter, calendar);
-            return;
+        } else {
+            self.guests.facts.lost_attempts += u64::from(state == State::NodeFail);
+            let departure = self.guests.fail(slot, now, &mut self.meter, calendar);
+            self.left.extend(departure.kept.map(|left| (job, left)));
         }
-        self.guests.facts.lost_attempts += u64::from(state == State::NodeFail);
-        let departure = self.guests.fail(slot, now, &mut self.meter, calendar);
-        self.left.extend(departure.kept.map(|left| (job, left)));
+        self.life.work(now, &self.guests, calendar);
     }
 
     /// What was looked ahead for an attempt has come.
@@ -147,7 +168,8 @@ impl<'a> Hosts<'a> {
         for job in running {
             self.guests.close(timer_of(job), until, &mut self.meter);
         }
-        Losses { meter: self.meter, facts: self.guests.facts }
+        let facts = TenancyFacts { failures: self.life.failures, ..self.guests.facts };
+        Losses { meter: self.meter, facts, spells: self.life.spells }
     }
 }
 

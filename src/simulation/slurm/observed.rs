@@ -41,7 +41,7 @@ pub(super) fn run_hosted(
     let mut calendar = Calendar::new();
     let mut daemon = Daemon::new(run, &mut calendar);
     if let Some(hosted) = hosted {
-        daemon.put_on(hosted);
+        daemon.put_on(hosted, &mut calendar);
     }
     if !observer.looks_at_plans() {
         daemon.plan_only_what_decides();

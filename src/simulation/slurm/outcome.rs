@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::causes::Causes;
 use super::hosted::{Hosted, is_in_vain, slack};
+use super::life::Spell;
 use super::observed::run_hosted;
 use super::site_state::site_commands;
 use super::threads::last_instant;
@@ -15,8 +16,8 @@ use super::watch::Watch;
 use super::{
     Attempt, Chance, Command, Intake, Observer, Phases, SlurmJob, SlurmOutcome, SlurmRun, Translated,
 };
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
@@ -273,6 +274,8 @@ fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
 enum Change {
     /// An attempt ends.
     End(usize),
+    /// Nodes go out of order, or come back.
+    Spell(usize),
     /// Jobs that come, or come back, wait.
     Wait,
     /// A job that waited leaves without a start.
@@ -281,6 +284,53 @@ enum Change {
     Start(usize),
     /// Another cause of idleness.
     Cause(usize),
+}
+
+fn policy(at: SimTime, conflict: Conflict) -> RunError {
+    RunError::Policy { at, conflict }
+}
+
+/// Nodes that are out of order, with what is taken of them so that it counts as down.
+#[derive(Debug, Default)]
+struct Off {
+    nodes: BTreeMap<NodeId, Vec<Grant>>,
+}
+
+impl Off {
+    /// Takes what is free on those of `nodes` that are out of order.
+    fn absorb(
+        &mut self,
+        nodes: impl Iterator<Item = NodeId>,
+        ledger: &mut Ledger,
+        meter: &mut Meter,
+    ) -> Result<(), Conflict> {
+        for node in nodes {
+            let Some(taken) = self.nodes.get_mut(&node) else { continue };
+            let row = ledger.node(node);
+            let (pool, free) = (row.pool, row.free);
+            if free == Amounts::ZERO {
+                continue;
+            }
+            let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
+            ledger.take(std::slice::from_ref(&grant))?;
+            meter.add_down(pool, &free);
+            taken.push(grant);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, spell: &Spell, ledger: &mut Ledger, meter: &mut Meter) -> Result<(), Conflict> {
+        let nodes = spell.nodes.clone().map(NodeId);
+        if spell.begins {
+            self.nodes.extend(nodes.clone().map(|node| (node, Vec::new())));
+            return self.absorb(nodes, ledger, meter);
+        }
+        for grant in nodes.filter_map(|node| self.nodes.remove(&node)).flatten() {
+            meter.drop_down(ledger.node(grant.node).pool, &grant.amounts());
+            ledger.give_back(std::slice::from_ref(&grant))?;
+        }
+        Ok(())
+    }
 }
 
 /// What the hours are made from.
@@ -298,6 +348,7 @@ impl Booking<'_> {
         let mut ledger = Ledger::new(cluster);
         let losses = self.told.losses.as_ref();
         let mut meter = losses.map_or_else(|| Meter::new(ledger.pools()), |losses| losses.meter.clone());
+        let mut off = Off::default();
         let mut waiting = 0usize;
         let mut cause = IdleCause::NoDemand;
         meter.advance(outcome.first_submit, &ledger, 0, cause);
@@ -320,7 +371,16 @@ impl Booking<'_> {
                         waiting -= 1;
                         self.take(&mut ledger, &mut meter, *which)?;
                     }
-                    Change::End(which) => self.give_back(&mut ledger, &mut meter, *which)?,
+                    Change::End(which) => {
+                        self.give_back(&mut ledger, &mut meter, *which)?;
+                        let nodes = self.told.attempts[*which].grants.iter().map(|grant| grant.node);
+                        off.absorb(nodes, &mut ledger, &mut meter)
+                            .map_err(|conflict| policy(now, conflict))?;
+                    }
+                    Change::Spell(which) => {
+                        let spell = &self.spells()[*which];
+                        off.turn(spell, &mut ledger, &mut meter).map_err(|conflict| policy(now, conflict))?;
+                    }
                 }
             }
             meter.note_waiting(waiting);
@@ -341,12 +401,17 @@ impl Booking<'_> {
         slack(&self.specs[attempt.spec].ask, attempt.grants.len(), grant)
     }
 
+    /// When which nodes were out of order.
+    fn spells(&self) -> &[Spell] {
+        self.told.losses.as_ref().map_or(&[], |losses| &losses.spells)
+    }
+
     fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
         let attempt = &self.told.attempts[which];
         for grant in &attempt.grants {
             meter.add_slack(ledger.node(grant.node).pool, &self.slack(attempt, grant));
         }
-        ledger.take(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.start, conflict })
+        ledger.take(&attempt.grants).map_err(|conflict| policy(attempt.start, conflict))
     }
 
     fn give_back(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
@@ -361,7 +426,7 @@ impl Booking<'_> {
                 self.hold_idle(meter, attempt, pool, grant.gpus.count_ones() - slack.gpus, attempt.end);
             }
         }
-        ledger.give_back(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.end, conflict })
+        ledger.give_back(&attempt.grants).map_err(|conflict| policy(attempt.end, conflict))
     }
 
     /// Books what an attempt did not use of `gpus`, where the trace recorded its use.
@@ -402,6 +467,7 @@ impl Booking<'_> {
             }
             steps.extend(left.map(|at| (at, Change::Leave)));
         }
+        steps.extend(self.spells().iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
         steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
         steps.sort_unstable();
         steps

@@ -27,10 +27,14 @@ pub(super) enum Timer {
     Priorities,
     Overdue,
     Look(u32),
+    Host(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
 const QUIET_S: i64 = 600;
+
+/// A job that was lost with its host so often is withdrawn: it would be requeued for ever.
+const MOST_ATTEMPTS: u32 = 1_000;
 
 /// Nodes register with a controller that has just started for so long: until then the backfill thread finds
 /// changes (recorded: sixteen nodes, started 0.1 s apart, then an RPC each).
@@ -145,8 +149,8 @@ impl<'a> Daemon<'a> {
     }
 
     /// Attempts run on these hosts.
-    pub(super) fn put_on(&mut self, hosted: Hosted<'a>) {
-        self.hosts = Some(Box::new(Hosts::new(hosted)));
+    pub(super) fn put_on(&mut self, hosted: Hosted<'a>, calendar: &mut Calendar<Timer>) {
+        self.hosts = Some(Box::new(Hosts::new(hosted, calendar)));
     }
 
     /// Nobody looks at planned starts.
@@ -288,7 +292,21 @@ impl<'a> Daemon<'a> {
         let pending = self.controller.pending();
         let begins = pending.iter().filter_map(|job| self.controller.job(*job).begin_s).max();
         let quiet_since_s = whole_s(self.last_event).max(begins.unwrap_or(i64::MIN));
-        pending.is_empty() || whole_s(now) > quiet_since_s + QUIET_S
+        let quiet = SimDuration::from_s(QUIET_S);
+        let is_awaited =
+            self.hosts.as_ref().is_some_and(|hosts| hosts.is_awaited(self.last_event, quiet, now));
+        pending.is_empty() || (whole_s(now) > quiet_since_s + QUIET_S && !is_awaited)
+    }
+
+    /// A host fails, drains, or is back.
+    fn turn_of_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let hosts = self.hosts.as_mut().expect("only hosts have turns");
+        let Some(turn) = hosts.turn(at, now, calendar) else { return };
+        let mut nodes = self.run.config.no_nodes();
+        nodes.insert_range(turn.nodes.start as usize..turn.nodes.end as usize);
+        self.controller.change_nodes(&nodes, turn.change, whole_s(now));
+        self.carry_out(now, calendar);
+        self.want_pass(now, calendar);
     }
 
     /// The backfill thread wakes.
@@ -394,6 +412,13 @@ impl<'a> Daemon<'a> {
         self.own_message.insert(job, true);
         let clean_up = if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.kill(key, attempt) };
         calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
+        if state == State::NodeFail && attempt >= MOST_ATTEMPTS && self.hosts.is_some() {
+            let spec = self.controller.job(job).spec;
+            if self.controller.cancel(spec, whole_s(now)) {
+                self.withdrawn.push(spec);
+                self.withdrawn_at.push(now);
+            }
+        }
     }
 
     fn ended(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -499,6 +524,7 @@ impl Model for Daemon<'_> {
                 self.hosts.as_mut().expect("only guests look ahead").look_on(slot, calendar);
             }
             Timer::Command(at) => self.command(at as usize, now, calendar),
+            Timer::Host(at) => self.turn_of_host(at, now, calendar),
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
             Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),
