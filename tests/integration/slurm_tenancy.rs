@@ -67,7 +67,7 @@ fn jobs(count: usize) -> String {
 fn desk(designs: &str) -> Desk {
     let desk = Desk::new();
     desk.put("slurm.conf", SITE);
-    desk.put("jobs.csv", jobs(400));
+    desk.put("jobs.csv", jobs(250));
     let head = "[workload]\ntrace = 'jobs.csv'\n[policy.slurm]\nconf = 'slurm.conf'\n";
     desk.put("s.toml", format!("{head}{HARDWARE}{designs}"));
     desk
@@ -135,7 +135,7 @@ const NOISY: &str = "vm]\nnic = 'paravirtual'\ncontention = 'high'\ncpu-overcomm
 fn nothing_runs_faster_than_on_bare_metal_and_the_ledger_is_exact() {
     let desk = desk(&pool("vm", NOISY));
     let (scenario, workload) = read(&desk);
-    for seed in 1..5 {
+    for seed in 1..3 {
         let outcome = run(&scenario, &workload, "vm", seed);
         let mut timeouts = 0;
         for (id, record) in outcome.records.iter_ids() {
@@ -274,7 +274,7 @@ fn hosts_fail_and_are_worked_on_under_slurm() {
     let with_snapshots = format!("{HARD}\nsnapshots = {{ every-s = 600, takes-s = 10, restore-s = 60 }}");
     let desk = desk(&format!("{}\n{}", pool("plain", HARD), pool("kept", &with_snapshots)));
     let (scenario, workload) = read(&desk);
-    for seed in 1..4 {
+    for seed in 1..3 {
         let [plain, kept] = ["plain", "kept"].map(|design| run(&scenario, &workload, design, seed));
         for outcome in [&plain, &kept] {
             let facts = outcome.tenancy.as_deref().unwrap();

@@ -1,5 +1,8 @@
 //! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
 
+mod engines;
+
+use self::engines::{check_preemptive, check_slurm};
 use super::Notes;
 use super::life::{self, About, Life};
 use crate::cluster::NodeSpec;
@@ -10,7 +13,6 @@ use crate::scenario::file::{
     NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler, TenancyTable, VmAccess,
     VmNic, VmTable,
 };
-use crate::scenario::structure::dotted;
 use crate::tenancy::{
     Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
     SliceOrder, Slices, SpanLaw, Start,
@@ -555,10 +557,8 @@ pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::De
             if notes.is_slurm {
                 check_slurm(notes, &path, &terms.tenancy);
             } else if !is_classic {
-                let message =
-                    format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
-                let help = "policies for VMs and shared hosts: slurm, fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
-                notes.error_help("W0219", &path, message, help);
+                let differ = design.pools.iter().any(|pool| pool.tenancy.overhead != terms.tenancy.overhead);
+                check_preemptive(notes, &path, &terms.tenancy, differ);
             } else if design.shares_gpus && !terms.tenancy.is_simple() {
                 let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
                                failures, snapshots or kill at the limit in this version";
@@ -566,22 +566,5 @@ pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::De
                 notes.error_help("W0219", &path, message, help);
             }
         }
-    }
-}
-
-/// Tells of settings of a pool that Slurm's engine does not run.
-fn check_slurm(notes: &mut Notes<'_>, path: &[&str; 5], tenancy: &PoolTenancy) {
-    let at = |keys: &[&'static str]| -> Vec<&str> {
-        path.iter().copied().chain([tenancy.kind.word()]).chain(keys.iter().copied()).collect()
-    };
-    if tenancy.elastic.is_some() {
-        let message = "`elastic` does not run under Slurm's policy in this version";
-        let help = "leave it out: the VMs then stand ready, or boot for each job (`boot`)";
-        notes.error_help("W0219", &at(&["elastic"]), message, help);
-    }
-    if tenancy.failures.is_some_and(|failures| !failures.requeue) {
-        let message = "Slurm decides whether jobs are requeued";
-        let help = "leave out `requeue`, and write `jobrequeue = 0` in [policy.slurm]";
-        notes.error_help("W0219", &at(&["failures", "requeue"]), message, help);
     }
 }
