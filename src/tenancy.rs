@@ -214,6 +214,14 @@ impl PoolTenancy {
         rest.is_plain() && self.packing.is_none_or(alone)
     }
 
+    /// Whether nothing but the constant factor of the access method stands between a job and its node: all that
+    /// preemptive policies know.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let alone = self.noise.is_none() && self.contention.is_none() && self.start == Start::Standing;
+        alone && self.is_simple()
+    }
+
     /// Whether jobs run here as on bare metal, alone.
     #[must_use]
     pub fn is_plain(&self) -> bool {

@@ -39,6 +39,7 @@ mod integration {
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;
+    mod slurm_tenancy;
     mod sweeps;
     mod tenancy;
     mod tenancy_life;

@@ -21,9 +21,9 @@ use std::path::Path;
 
 use super::catalogue::Confidence;
 use super::document::Document;
-use super::file::{CompareTable, ScenarioFile, WarmUpTable};
+use super::file::{CompareTable, PolicyTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SweepSpec};
+use super::{CompareSpec, DefaultUsed, Scenario, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::time::{MICROS_PER_S, SimDuration};
 
@@ -34,6 +34,8 @@ struct Notes<'d> {
     defaults: Vec<DefaultUsed>,
     /// Whether run times are cut at the limits.
     cuts_at_limit: bool,
+    /// Whether Slurm kills jobs at their limits.
+    is_slurm: bool,
 }
 
 impl Notes<'_> {
@@ -104,8 +106,9 @@ pub(super) fn resolve(
     directory: &Path,
 ) -> Result<Scenario, Diagnostics> {
     let cuts_at_limit = file.workload.cut_at_limit == Some(true);
+    let is_slurm = matches!(file.policy, PolicyTable::Slurm(_));
     let (problems, defaults) = (Diagnostics::default(), Vec::new());
-    let mut notes = Notes { document, problems, defaults, cuts_at_limit };
+    let mut notes = Notes { document, problems, defaults, cuts_at_limit, is_slurm };
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
@@ -113,8 +116,7 @@ pub(super) fn resolve(
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
-    let is_slurm = matches!(policy, Some(PolicyChoice::Slurm));
-    tenancy::check_policy(&mut notes, &designs, is_classic, is_slurm);
+    tenancy::check_policy(&mut notes, &designs, is_classic);
     profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);

@@ -5,30 +5,54 @@
 //! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
 //! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
 
-use super::guests::Guests;
+use super::guests::{Guests, HostRow};
 use super::meter::Meter;
 use super::model::Timer;
 use super::withheld::{Slots, Withheld};
-use crate::cluster::{ClusterSpec, Conflict};
-use crate::ids::{Id, NodeId, PoolId};
+use crate::cluster::Conflict;
+use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
 use crate::scheduler::Floor;
-use crate::tenancy::{Failures, RunTenancy};
+use crate::tenancy::Failures;
 use crate::time::{SimDuration, SimTime};
 
 /// Slots on the floor from here on (see [`Slots`]).
 const FIRST_SLOT: u32 = (3 << 30) + (1 << 28);
 
-#[derive(Debug)]
-struct Row {
-    host: u32,
-    ordinal: u32,
-    pool: PoolId,
-    nodes: std::ops::Range<u32>,
-    spec: Failures,
+/// A host that fails now and then.
+#[derive(Clone, Debug)]
+pub(super) struct FailingHost {
+    pub(super) row: HostRow<Failures>,
     /// Failures so far.
     number: u64,
+}
+
+impl FailingHost {
+    /// The hosts of all pools whose hosts fail.
+    pub(super) fn all(guests: &Guests<'_>) -> impl Iterator<Item = Self> {
+        let rows = guests.hosts_with(|tenancy| tenancy.failures).into_iter();
+        rows.map(|row| Self { row, number: 0 })
+    }
+
+    /// Time up before the next failure, and time down after it.
+    pub(super) fn times(&self, seed: u64) -> (SimDuration, SimDuration) {
+        let mut stream = Stream::new(seed, "host-failure", u64::from(self.row.ordinal), self.number);
+        let up_us = stream.exponential(self.row.spec.mtbf.micros() as f64).clamp(1.0, 1e17);
+        let up = SimDuration::from_micros(up_us as i64);
+        (up, self.row.spec.repair.draw(&mut stream).max(SimDuration::from_micros(1)))
+    }
+
+    /// It is back; tells for how long it is up now.
+    pub(super) fn repaired(&mut self, seed: u64) -> SimDuration {
+        self.number += 1;
+        self.times(seed).0
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    host: FailingHost,
     /// While it is down: when the floor expects it back.
     down: Option<SimTime>,
     withheld: Withheld,
@@ -51,54 +75,18 @@ pub(super) struct Failed {
     pub(super) requeue: bool,
 }
 
-impl Row {
-    /// Time up before the failure of this number, and time down after it.
-    fn times(&self, seed: u64) -> (SimDuration, SimDuration) {
-        let mut stream = Stream::new(seed, "host-failure", u64::from(self.ordinal), self.number);
-        let up_us = stream.exponential(self.spec.mtbf.micros() as f64).clamp(1.0, 1e17);
-        let up = SimDuration::from_micros(up_us as i64);
-        (up, self.spec.repair.draw(&mut stream).max(SimDuration::from_micros(1)))
-    }
-}
-
 impl HostFailures {
-    /// The hosts of `spec` that fail; `None` where none does.
-    pub(super) fn new(
-        spec: &RunTenancy,
-        cluster: &ClusterSpec,
-        guests: &Guests<'_>,
-        seed: u64,
-    ) -> Option<Self> {
-        let mut rows: Vec<Row> = Vec::new();
-        let mut first = 0;
-        for (at, pool) in cluster.pools.iter().enumerate() {
-            if let Some(failures) = spec.pools[PoolId::new(at)].failures {
-                for node in first..first + pool.count {
-                    let host = guests.host_of(NodeId(node));
-                    match rows.last_mut().filter(|row| row.host == host) {
-                        Some(row) => row.nodes.end = node + 1,
-                        None => rows.push(Row {
-                            host,
-                            ordinal: guests.ordinal_of(host),
-                            pool: PoolId::new(at),
-                            nodes: node..node + 1,
-                            spec: failures,
-                            number: 0,
-                            down: None,
-                            withheld: Withheld::default(),
-                        }),
-                    }
-                }
-            }
-            first += pool.count;
-        }
+    /// The hosts that fail; `None` where none does.
+    pub(super) fn new(guests: &Guests<'_>, seed: u64) -> Option<Self> {
+        let row = |host| Row { host, down: None, withheld: Withheld::default() };
+        let rows: Vec<Row> = FailingHost::all(guests).map(row).collect();
         (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), down: 0, seed })
     }
 
     /// Sets the first failure of every host.
     pub(super) fn prepare(&self, from: SimTime, calendar: &mut Calendar<Timer>) {
         for (at, row) in self.rows.iter().enumerate() {
-            calendar.set(Timer::Host(at as u32), from + row.times(self.seed).0, Phase::Epoch);
+            calendar.set(Timer::Host(at as u32), from + row.host.times(self.seed).0, Phase::Epoch);
         }
     }
 
@@ -120,17 +108,17 @@ impl HostFailures {
         let row = &mut self.rows[at as usize];
         if row.down.take().is_some() {
             self.down -= 1;
-            row.withheld.release(row.pool, floor, meter)?;
-            row.number += 1;
-            let up = row.times(self.seed).0;
+            row.withheld.release(row.host.row.pool, floor, meter)?;
+            let up = row.host.repaired(self.seed);
             calendar.set(Timer::Host(at), now + up, Phase::Epoch);
             return Ok(None);
         }
-        let repair = row.times(self.seed).1;
-        row.down = Some(now + row.spec.repair.expected());
+        let repair = row.host.times(self.seed).1;
+        let (host, spec) = (row.host.row.host, row.host.row.spec);
+        row.down = Some(now + spec.repair.expected());
         self.down += 1;
         calendar.set(Timer::Host(at), now + repair, Phase::NodeUp);
-        Ok(Some(Failed { host: row.host, requeue: row.spec.requeue }))
+        Ok(Some(Failed { host, requeue: spec.requeue }))
     }
 
     /// Takes what is free on hosts that are down; before every pass.
@@ -140,8 +128,9 @@ impl HostFailures {
         }
         for row in &mut self.rows {
             let Some(expected) = row.down else { continue };
-            for node in row.nodes.clone().map(NodeId) {
-                row.withheld.take((node, row.pool), expected, &mut self.slots, floor, meter)?;
+            let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
+            for node in nodes.map(NodeId) {
+                row.withheld.take((node, pool), expected, &mut self.slots, floor, meter)?;
             }
         }
         Ok(())

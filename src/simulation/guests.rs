@@ -13,41 +13,61 @@
 //! was productive, so the hours keep their sum.
 
 mod course;
+mod division;
 mod facts;
+mod roster;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hash::Hash;
 
 use smallvec::SmallVec;
 
 use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
+use self::division::divide;
 pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
+pub(super) use self::roster::HostRow;
 use super::meter::{Meter, Tax};
-use super::model::Timer;
 use super::translation::Speed;
 use crate::cluster::{Allocation, Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::tenancy::{Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, Start, Uses, parts_of};
+use crate::tenancy::{
+    Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, SpanLaw, Start, Uses, parts_of,
+};
 use crate::time::{SimDuration, SimTime};
 
 /// Full speed.
 const ONE: u64 = 1_000_000_000;
 
+/// The timers of a job on hosts, as the calendar of an engine names them: each job has a slot of its own.
+pub(super) trait GuestTimer: Copy + Eq + Hash {
+    /// The job in this slot ends.
+    fn end(slot: u32) -> Self;
+    /// The job in this slot looks further ahead.
+    fn look(slot: u32) -> Self;
+}
+
+/// Devices by pool.
+pub(super) type ByPool = SmallVec<[(PoolId, Amounts); 1]>;
+
 /// What a job is that starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Arrival {
     pub(super) job: JobId,
-    pub(super) pool: PoolId,
     /// Its run time where it was recorded.
     pub(super) run: SimDuration,
-    /// Its speed on bare metal of this pool, relative to that.
+    /// Its speed on bare metal of these pools, relative to that.
     pub(super) bare: Speed,
     /// Whether it keeps its wall time.
     pub(super) is_session: bool,
     /// Devices at work for it: held, less what it did not ask for.
-    pub(super) asked: Amounts,
+    pub(super) asked: ByPool,
+    /// Thousandths of its GPUs that it used, where they were recorded.
+    pub(super) util_milli: Option<u16>,
+    /// Wall time between its boot and its work that is the same on every hardware.
+    pub(super) launch: SimDuration,
     /// Time to run after which it is killed.
     pub(super) limit: Option<SimDuration>,
     /// Work left of an earlier attempt, in microseconds x 10^-9, where it goes on from a snapshot.
@@ -57,8 +77,6 @@ pub(super) struct Arrival {
 /// What a job that ended leaves to be booked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
-    /// GPU time that was not lost, in units of the hours.
-    pub(super) gpu_units_left: i128,
     /// Whether work was left: it was killed.
     pub(super) is_unfinished: bool,
     /// Work left at its last snapshot, where it was lost and has one.
@@ -85,6 +103,8 @@ pub(super) struct Host {
     pool: PoolId,
     /// Number among the hosts of its tenancy kind.
     ordinal: u32,
+    /// Its nodes.
+    nodes: std::ops::Range<u32>,
     track: Option<NoiseTrack>,
     /// Number of the epoch in which the first of its jobs came.
     busy_from: u32,
@@ -93,6 +113,10 @@ pub(super) struct Host {
 }
 
 impl Host {
+    fn new(pool: PoolId, ordinal: u32, nodes: std::ops::Range<u32>) -> Self {
+        Self { pool, ordinal, nodes, track: None, busy_from: 0, guests: SmallVec::new() }
+    }
+
     #[inline]
     fn epoch(&mut self, noise: &Noise, number: u32) -> Epoch {
         self.track.as_mut().expect("hosts with epochs have noise").get(noise, number)
@@ -112,6 +136,17 @@ pub(super) struct Guests<'w> {
     rows: Vec<Option<Box<Guest>>>,
     soonest: BinaryHeap<Reverse<(SimTime, u32)>>,
     pub(super) facts: TenancyFacts,
+}
+
+/// Whether the jobs of a pool feel each other.
+fn neighbours_matter(tenancy: &PoolTenancy) -> bool {
+    tenancy.contention.is_some() || tenancy.packing.is_some_and(|packing| packing.overcommits())
+}
+
+/// Whether it matters who is on which host.
+fn hosts_matter(tenancy: &PoolTenancy) -> bool {
+    let is_alone = tenancy.noise.is_none() && tenancy.maintenance.is_none() && tenancy.failures.is_none();
+    neighbours_matter(tenancy) || !is_alone
 }
 
 /// Boundaries that a look ahead passes after a change that others caused; twice as many each time it is reached.
@@ -137,9 +172,9 @@ impl<'w> Guests<'w> {
             for node in 0..pool.count {
                 if node % per_host == 0 {
                     let ordinal = &mut of_kind[tenancy.kind as usize];
-                    let (pool, number) = (PoolId::new(at), *ordinal);
-                    let guests = SmallVec::new();
-                    hosts.push(Host { pool, ordinal: number, track: None, busy_from: 0, guests });
+                    let begin = host_of.len() as u32;
+                    let nodes = begin..begin + per_host.min(pool.count - node);
+                    hosts.push(Host::new(PoolId::new(at), *ordinal, nodes));
                     *ordinal += 1;
                 }
                 host_of.push(first + node / per_host);
@@ -153,16 +188,6 @@ impl<'w> Guests<'w> {
         Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, facts }
     }
 
-    /// The host of a node.
-    pub(super) fn host_of(&self, node: NodeId) -> u32 {
-        self.host_of[node]
-    }
-
-    /// Number of a host among those of its tenancy kind.
-    pub(super) fn ordinal_of(&self, host: u32) -> u32 {
-        self.hosts[host as usize].ordinal
-    }
-
     /// Whether the jobs of a pool are killed at their limits.
     pub(super) fn kills_at_limit(&self, pool: PoolId) -> bool {
         self.spec.pools[pool].kills_at_limit
@@ -173,60 +198,57 @@ impl<'w> Guests<'w> {
         self.hosts[host as usize].guests.clone()
     }
 
-    fn tenancy(&self, pool: PoolId) -> &'w PoolTenancy {
-        &self.spec.pools[pool]
-    }
-
-    /// Whether the jobs of a pool feel each other.
-    fn neighbours_matter(&self, pool: PoolId) -> bool {
-        let tenancy = self.tenancy(pool);
-        tenancy.contention.is_some() || tenancy.packing.is_some_and(|packing| packing.overcommits())
-    }
-
-    /// Whether it matters who is on which host.
-    fn hosts_matter(&self, pool: PoolId) -> bool {
-        let tenancy = self.tenancy(pool);
-        let is_alone = tenancy.noise.is_none() && tenancy.maintenance.is_none() && tenancy.failures.is_none();
-        self.neighbours_matter(pool) || !is_alone
+    /// The tenancy of a host.
+    fn tenancy_of(&self, host: u32) -> &'w PoolTenancy {
+        &self.spec.pools[self.hosts[host as usize].pool]
     }
 
     /// A job starts in `slot`.
-    pub(super) fn begin(
+    pub(super) fn begin<T: GuestTimer>(
         &mut self,
         slot: u32,
         arrival: &Arrival,
         allocation: &Allocation,
         now: SimTime,
-        calendar: &mut Calendar<Timer>,
+        calendar: &mut Calendar<T>,
     ) {
-        let tenancy = self.tenancy(arrival.pool);
         let profile = self.spec.profile(arrival.job);
-        let shares = profile.shares.at(arrival.asked.gpus, allocation.len() as u32);
-        let own = tenancy.overhead.slowdown(&shares, self.seed, arrival.job);
-        let boot = self.boot(tenancy.start, arrival.job);
+        let asked = arrival.asked.iter().fold(Amounts::ZERO, |sum, (_, asked)| sum.plus(asked));
+        let shares = profile.shares.at(asked.gpus, allocation.len() as u32);
+        let spec = self.spec;
+        let pools = || arrival.asked.iter().map(|(pool, _)| &spec.pools[*pool]);
+        // A job in several pools waits for the slowest of them.
+        let slowdowns = pools().map(|tenancy| tenancy.overhead.slowdown(&shares, self.seed, arrival.job));
+        let own = slowdowns.fold(1.0, f64::max);
+        let snapshots = pools().find_map(|tenancy| tenancy.snapshots);
+        let boot = self.boot(arrival);
         let whole = i128::from(arrival.run.micros()) * i128::from(ONE);
         let left = arrival.resumes.unwrap_or(whole);
-        let restore = tenancy.snapshots.filter(|_| left < whole).map(|spec| spec.restore);
-        let runs_from = now + boot + restore.unwrap_or(SimDuration::ZERO);
+        let restore = snapshots.filter(|_| left < whole).map(|spec| spec.restore);
+        let booted = now + boot + restore.unwrap_or(SimDuration::ZERO);
+        let runs_from = booted + arrival.launch;
         let job = Fixed {
-            pool: arrival.pool,
             is_session: arrival.is_session,
-            stays: self.stays(arrival.pool, allocation),
+            stays: self.stays(allocation),
             shares,
             uses: profile.uses,
             own,
             alone: if arrival.is_session { ONE } else { parts_of(own) },
             bare: arrival.bare.parts(),
-            asked: arrival.asked,
+            by_pool: arrival.asked.clone(),
+            asked,
+            util_milli: arrival.util_milli,
             placed: now,
+            booted,
             runs_from,
             kill_at: arrival.limit.map_or(SimTime::NEVER, |limit| runs_from + limit),
-            snapshots: tenancy.snapshots,
+            snapshots,
             work: left,
         };
         let (touched, here) = self.enter(slot, &job, now);
         let course = Course::new(&job, here);
-        let can_be_changed = self.neighbours_matter(job.pool) || tenancy.maintenance.is_some();
+        let can_be_changed =
+            pools().any(|tenancy| neighbours_matter(tenancy) || tenancy.maintenance.is_some());
         let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
         let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
         let at = slot as usize;
@@ -241,22 +263,28 @@ impl<'w> Guests<'w> {
         }
     }
 
-    fn boot(&mut self, start: Start, job: JobId) -> SimDuration {
-        let Start::PerJob(law) = start else { return SimDuration::ZERO };
+    /// The longest boot that a job's pools have for it.
+    fn boot(&mut self, arrival: &Arrival) -> SimDuration {
+        let laws = arrival.asked.iter().filter_map(|(pool, _)| match self.spec.pools[*pool].start {
+            Start::PerJob(law) => Some(law),
+            Start::Standing => None,
+        });
+        let draw = |law: SpanLaw| law.draw(&mut Stream::new(self.seed, "boot", u64::from(arrival.job.0), 0));
+        let Some(boot) = laws.map(draw).max() else { return SimDuration::ZERO };
         self.facts.boots += 1;
-        law.draw(&mut Stream::new(self.seed, "boot", u64::from(job.0), 0))
+        boot
     }
 
-    fn stays(&self, pool: PoolId, allocation: &Allocation) -> SmallVec<[Stay; 1]> {
-        let (cpus, gpus) = self.host_size[pool];
+    fn stays(&self, allocation: &Allocation) -> SmallVec<[Stay; 1]> {
         let mut stays: SmallVec<[Stay; 1]> = SmallVec::new();
         for grant in allocation {
             let held = grant.amounts();
+            let host = self.host_of[grant.node];
+            let (cpus, gpus) = self.host_size[self.hosts[host as usize].pool];
             let part = match (gpus, held.gpus) {
                 (1.., 1..) => f64::from(held.gpus) / f64::from(gpus),
                 _ => f64::from(held.cpus) / f64::from(cpus.max(1)),
             };
-            let host = self.host_of[grant.node];
             match stays.iter_mut().find(|stay| stay.host == host) {
                 Some(stay) => (stay.part, stay.cpus) = (stay.part + part, stay.cpus + held.cpus),
                 None => stays.push(Stay { host, part, cpus: held.cpus, caused: 1.0 }),
@@ -268,24 +296,29 @@ impl<'w> Guests<'w> {
     /// Puts a job on its hosts; tells who else is there and feels it, and in which epochs the hosts are.
     fn enter(&mut self, slot: u32, job: &Fixed, now: SimTime) -> (SmallVec<[u32; 8]>, SmallVec<[Here; 1]>) {
         let (mut touched, mut here) = (SmallVec::new(), SmallVec::new());
-        if !self.hosts_matter(job.pool) {
-            return (touched, here);
-        }
-        let feel_each_other = self.neighbours_matter(job.pool);
+        let feels_noise =
+            !job.is_session && job.stays.iter().any(|stay| self.tenancy_of(stay.host).noise.is_some());
         for stay in &job.stays {
-            if let Some(noise) = &self.tenancy(job.pool).noise {
+            let tenancy = self.tenancy_of(stay.host);
+            if !hosts_matter(tenancy) {
+                here.extend(feels_noise.then_some(Here::QUIET));
+                continue;
+            }
+            if let Some(noise) = &tenancy.noise {
                 let number = self.epoch_at(stay.host, noise, now);
                 let host = &mut self.hosts[stay.host as usize];
                 if host.guests.is_empty() {
                     host.busy_from = number;
                 }
-                if !job.is_session {
+                if feels_noise {
                     let Epoch { until, factor } = host.epoch(noise, number);
                     here.push(Here { number, until, factor });
                 }
+            } else {
+                here.extend(feels_noise.then_some(Here::QUIET));
             }
             let host = &mut self.hosts[stay.host as usize];
-            if feel_each_other {
+            if neighbours_matter(tenancy) {
                 touched.extend(host.guests.iter().copied());
             }
             host.guests.push(slot);
@@ -320,16 +353,16 @@ impl<'w> Guests<'w> {
     /// Takes a job off its hosts; tells who is left there and feels it.
     fn leave(&mut self, slot: u32, job: &Fixed, now: SimTime) -> SmallVec<[u32; 8]> {
         let mut touched: SmallVec<[u32; 8]> = SmallVec::new();
-        if !self.hosts_matter(job.pool) {
-            return touched;
-        }
-        let feel_each_other = self.neighbours_matter(job.pool);
         for stay in &job.stays {
+            let tenancy = self.tenancy_of(stay.host);
+            if !hosts_matter(tenancy) {
+                continue;
+            }
             let host = &mut self.hosts[stay.host as usize];
             host.guests.retain(|other| *other != slot);
             if host.guests.is_empty() {
                 self.count_epochs(stay.host, now);
-            } else if feel_each_other {
+            } else if neighbours_matter(tenancy) {
                 touched.extend(host.guests.iter().copied());
             }
         }
@@ -347,38 +380,38 @@ impl<'w> Guests<'w> {
     }
 
     /// The job in `slot` ends now: books what it lost.
-    pub(super) fn end(
+    pub(super) fn end<T: GuestTimer>(
         &mut self,
         slot: u32,
         now: SimTime,
         meter: &mut Meter,
-        calendar: &mut Calendar<Timer>,
+        calendar: &mut Calendar<T>,
     ) -> Departure {
         self.depart(slot, now, false, meter, calendar)
     }
 
     /// The job in `slot` is stopped now, and loses what it did since its last snapshot.
-    pub(super) fn fail(
+    pub(super) fn fail<T: GuestTimer>(
         &mut self,
         slot: u32,
         now: SimTime,
         meter: &mut Meter,
-        calendar: &mut Calendar<Timer>,
+        calendar: &mut Calendar<T>,
     ) -> Departure {
         self.depart(slot, now, true, meter, calendar)
     }
 
-    fn depart(
+    fn depart<T: GuestTimer>(
         &mut self,
         slot: u32,
         now: SimTime,
         fails: bool,
         meter: &mut Meter,
-        calendar: &mut Calendar<Timer>,
+        calendar: &mut Calendar<T>,
     ) -> Departure {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
         if guest.is_looking {
-            calendar.cancel(Timer::Look(slot));
+            calendar.cancel(T::look(slot));
         }
         self.come_to(&mut guest, now);
         for other in self.leave(slot, &guest.job, now) {
@@ -388,11 +421,11 @@ impl<'w> Guests<'w> {
     }
 
     /// Books what running jobs lost until `now`, where the run ends with them.
-    pub(super) fn close(&mut self, slot: u32, now: SimTime, meter: &mut Meter) -> Departure {
+    pub(super) fn close(&mut self, slot: u32, now: SimTime, meter: &mut Meter) {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
         self.come_to(&mut guest, now);
         self.leave(slot, &guest.job, now);
-        self.book(guest, now, false, meter)
+        self.book(guest, now, false, meter);
     }
 
     /// Brings a job's course to `now`, and settles it.
@@ -403,8 +436,7 @@ impl<'w> Guests<'w> {
             guest.course = *ahead;
             return;
         }
-        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
-        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        let mut ahead = Ahead { hosts: &mut self.hosts, pools: &self.spec.pools, soonest: &mut self.soonest };
         guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
         guest.course.settle(&guest.job, now);
     }
@@ -416,27 +448,33 @@ impl<'w> Guests<'w> {
         let kept = if fails { course.lose(job, now) } else { None };
         let is_unfinished = course.is_unfinished();
         self.facts.timeouts += u64::from(now == job.kill_at && is_unfinished && !fails);
-        let boot = now.min(job.runs_from).saturating_since(job.placed);
+        let boot = now.min(job.booted).saturating_since(job.placed);
         course.tax.start_up(&job.asked, boot);
         let held = now.saturating_since(job.placed);
         course.tax.cap(&job.asked, held);
-        meter.tax(job.pool, &course.tax);
-        let gpu_units_left = Tax::whole(job.asked.gpus, held) - course.tax.gpu.sum();
-        Departure { gpu_units_left, is_unfinished, kept }
+        if let Some(util_milli) = job.util_milli {
+            let at_work = Tax::whole(job.asked.gpus, held) - course.tax.gpu.sum();
+            course.tax.gpu.held_idle = at_work * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
+        }
+        match job.by_pool.as_slice() {
+            [(pool, _)] => meter.tax(*pool, &course.tax),
+            several => divide(&course.tax, several, held).for_each(|(pool, tax)| meter.tax(pool, &tax)),
+        }
+        Departure { is_unfinished, kept }
     }
 
     /// All jobs on a host stand still for a while: their VMs are moved elsewhere.
-    pub(super) fn stun(
+    pub(super) fn stun<T: GuestTimer>(
         &mut self,
         host: u32,
         stun: SimDuration,
         now: SimTime,
-        calendar: &mut Calendar<Timer>,
+        calendar: &mut Calendar<T>,
     ) {
         for slot in self.hosts[host as usize].guests.clone() {
-            let noise = self.spec.pools[self.hosts[host as usize].pool].noise.as_ref();
             let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
-            let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+            let mut ahead =
+                Ahead { hosts: &mut self.hosts, pools: &self.spec.pools, soonest: &mut self.soonest };
             guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
             guest.course.stun(&guest.job, now, stun);
             guest.looks = FIRST_LOOK;
@@ -445,7 +483,7 @@ impl<'w> Guests<'w> {
     }
 
     /// The look ahead of a job is used up: what it saw has come.
-    pub(super) fn look_on(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
+    pub(super) fn look_on<T: GuestTimer>(&mut self, slot: u32, calendar: &mut Calendar<T>) {
         let guest = self.rows[slot as usize].as_mut().expect("only guests look ahead");
         guest.course.clone_from(guest.ahead.as_ref().expect("it looked ahead"));
         guest.looks = (2 * guest.looks).min(FAR_LOOK);
@@ -454,10 +492,9 @@ impl<'w> Guests<'w> {
     }
 
     /// Walks to the end of a job, or as far as it looks, and sets its timer.
-    fn look_ahead(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
+    fn look_ahead<T: GuestTimer>(&mut self, slot: u32, calendar: &mut Calendar<T>) {
         let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
-        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
-        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        let mut ahead = Ahead { hosts: &mut self.hosts, pools: &self.spec.pools, soonest: &mut self.soonest };
         let reached = match guest.course.end_of_straight(&guest.job) {
             Some(end) => Reached::End(end),
             None => {
@@ -474,17 +511,17 @@ impl<'w> Guests<'w> {
         match reached {
             Reached::Boundary(at) => {
                 if !guest.is_looking {
-                    calendar.cancel(Timer::End(slot));
+                    calendar.cancel(T::end(slot));
                 }
                 guest.is_looking = true;
-                calendar.set(Timer::Look(slot), at, Phase::Epoch);
+                calendar.set(T::look(slot), at, Phase::Epoch);
             }
             Reached::End(end) => {
                 if guest.is_looking {
-                    calendar.cancel(Timer::Look(slot));
+                    calendar.cancel(T::look(slot));
                 }
                 guest.is_looking = false;
-                calendar.set(Timer::End(slot), end, Phase::Release);
+                calendar.set(T::end(slot), end, Phase::Release);
             }
             Reached::There => unreachable!("the goal is the end"),
         }
@@ -493,9 +530,12 @@ impl<'w> Guests<'w> {
     /// Works out what a job's neighbours do to it, and its speed; its course must have come to `now`.
     fn feel(&mut self, slot: u32, now: SimTime) {
         let mut guest = self.rows[slot as usize].take().expect("guests of a host run");
-        if self.neighbours_matter(guest.job.pool) && !guest.job.is_session {
+        if !guest.job.is_session {
             for at in 0..guest.job.stays.len() {
-                guest.job.stays[at].caused = self.caused(slot, &guest.job, &guest.job.stays[at]);
+                let stay = &guest.job.stays[at];
+                if neighbours_matter(self.tenancy_of(stay.host)) {
+                    guest.job.stays[at].caused = self.caused(slot, &guest.job, stay);
+                }
             }
         }
         guest.course.retune(&guest.job, now);
@@ -503,15 +543,14 @@ impl<'w> Guests<'w> {
     }
 
     /// Somebody came to a job's hosts, or left them.
-    fn neighbours_changed(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+    fn neighbours_changed<T: GuestTimer>(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<T>) {
         let guest = self.rows[slot as usize].as_ref().expect("guests of a host run");
         let is_as_before = |stay: &Stay| self.caused(slot, &guest.job, stay) == stay.caused;
         if guest.job.is_session || guest.job.stays.iter().all(is_as_before) {
             return;
         }
-        let noise = self.spec.pools[guest.job.pool].noise.as_ref();
         let guest = self.rows[slot as usize].as_mut().expect("it was there just now");
-        let mut ahead = Ahead { hosts: &mut self.hosts, noise, soonest: &mut self.soonest };
+        let mut ahead = Ahead { hosts: &mut self.hosts, pools: &self.spec.pools, soonest: &mut self.soonest };
         guest.course.walk(&guest.job, &mut ahead, Goal::At(now));
         guest.looks = FIRST_LOOK;
         self.feel(slot, now);
@@ -520,7 +559,7 @@ impl<'w> Guests<'w> {
 
     /// The factor of its neighbours on a host on a job.
     fn caused(&self, slot: u32, job: &Fixed, stay: &Stay) -> f64 {
-        let tenancy = self.tenancy(job.pool);
+        let tenancy = self.tenancy_of(stay.host);
         let mut others: Uses = Uses::default();
         let mut cpus = stay.cpus;
         for other in self.hosts[stay.host as usize].guests.iter().filter(|other| **other != slot) {

@@ -209,7 +209,7 @@ pub enum IdleCause {
 }
 
 /// Multiplies levels by time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Meter {
     hours: Hours,
     since: Option<SimTime>,

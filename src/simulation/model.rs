@@ -96,9 +96,8 @@ impl<'w> Batch<'w> {
         let from = workload.first_submit();
         let guests = options.tenancy.map(|spec| Box::new(Guests::new(spec, cluster, options.seed, from)));
         let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
-        let both = options.tenancy.zip(guests.as_deref());
-        let upkeep = both.and_then(|(spec, guests)| Upkeep::new(spec, cluster, guests, from));
-        let failures = both.and_then(|(spec, guests)| HostFailures::new(spec, cluster, guests, options.seed));
+        let upkeep = guests.as_deref().and_then(|guests| Upkeep::new(guests, from));
+        let failures = guests.as_deref().and_then(|guests| HostFailures::new(guests, options.seed));
         Self {
             failures: failures.map(Box::new),
             restarted: BTreeMap::new(),
@@ -272,7 +271,6 @@ impl<'w> Batch<'w> {
         } else {
             guests.end(slot, now, meter, calendar)
         };
-        self.book_units_held_idle(job, &held.allocation, departure.gpu_units_left);
         (held, Some(departure))
     }
 

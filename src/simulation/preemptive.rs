@@ -10,17 +10,19 @@
 //! or tasks is read as its number of GPUs. SRTF and SRSF place every running job anew at every event;
 //! to Tiresias the GPUs are a bare count, and a job keeps those that it was given first.
 //!
+//! In a VM a job's work takes longer by the constant factor of the access method, on as few nodes as can hold its GPUs.
+//!
 //! A job's run is a number of stretches between preemptions. Overhead is booked as start-up; no work is lost.
 
 pub mod machine;
 
 use std::collections::BTreeMap;
 
-use super::meter::{IdleCause, Meter};
+use super::meter::{IdleCause, Meter, Tax};
 use super::model::recorded_end;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Stretch};
-use crate::cluster::{Allocation, ClusterSpec, Conflict, Grant, Ledger};
-use crate::ids::{Id, IdVec, JobId, NodeId};
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::scheduler::preemptive::{GpuCluster, NodeGpus, PreemptiveSpec};
 use crate::scheduler::{Pending, Shapes};
 use crate::time::{SimDuration, SimTime};
@@ -72,9 +74,11 @@ pub fn simulate_preemptive(
     let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &shapes));
     let workload = slowest.as_ref().unwrap_or(workload);
     let nodes = gpu_cluster(cluster).expect("the scenario checked that nodes are equal");
-    let (tasks, jobs, refused) = tasks(workload, &shapes, spec, nodes);
+    let (mut tasks, jobs, refused) = tasks(workload, &shapes, spec, nodes);
+    let delivered = slow_down(&mut tasks, workload, (&jobs, nodes), options);
     let mut machine = Machine::new(&tasks, nodes, spec.policy, spec.rule);
     let mut run = Run::new(workload, cluster, &jobs, options);
+    run.delivered = delivered;
     let mut events = 0;
     while let Some(now) = machine.next_event() {
         if now > options.budget.until {
@@ -125,6 +129,32 @@ fn tasks(workload: &Workload, shapes: &Shapes, spec: &PreemptiveSpec, nodes: Gpu
     (tasks, jobs, refused)
 }
 
+/// Makes every task take as long as in the design's VMs; tells at which speed it works, in parts of that on bare
+/// metal, if that is not all of it.
+///
+/// # Panics
+/// If the pools differ in their tenancy, or it is more than a constant factor; the scenario has checked it.
+fn slow_down(
+    tasks: &mut [TrainingTask],
+    workload: &Workload,
+    (jobs, nodes): (&[JobId], GpuCluster),
+    options: &RunOptions<'_>,
+) -> Option<Vec<Speed>> {
+    let tenancy = options.tenancy?;
+    let first = &tenancy.pools[PoolId::new(0)];
+    assert!(tenancy.pools.iter().all(|pool| pool.is_constant() && pool.overhead == first.overhead));
+    let slowed = tasks.iter_mut().zip(jobs).map(|(task, job)| {
+        if workload.jobs[*job].flags.has(JobFlags::SESSION) {
+            return Speed::ONE;
+        }
+        let size = (task.gpus, task.gpus.div_ceil(nodes.gpus_per_node));
+        let speed = Speed::of_parts(tenancy.delivered(*job, PoolId::new(0), size, options.seed));
+        task.work = speed.time_of(task.work);
+        speed
+    });
+    Some(slowed.collect())
+}
+
 /// What a running task holds.
 #[derive(Clone, Debug)]
 struct Holding {
@@ -140,6 +170,8 @@ struct Run<'a> {
     workload: &'a Workload,
     /// The job of each task.
     jobs: &'a [JobId],
+    /// How fast each task works in its VMs.
+    delivered: Option<Vec<Speed>>,
     ledger: Ledger,
     meter: Meter,
     records: IdVec<JobId, JobRecord>,
@@ -168,6 +200,7 @@ impl<'a> Run<'a> {
         Self {
             workload,
             jobs,
+            delivered: None,
             ledger,
             meter,
             records: IdVec::filled(workload.jobs.len(), blank),
@@ -229,7 +262,16 @@ impl<'a> Run<'a> {
                 self.meter.restart(pool, gpu_us);
                 self.facts.overhead_gpu_us += gpu_us;
             }
-            if let Some(util_milli) = util_milli {
+            if let Some(delivered) = &self.delivered {
+                let lost = Speed::ONE.parts() - delivered[advance.job.index()].parts();
+                let (mut tax, held) = (Tax::default(), Amounts { gpus, ..Amounts::ZERO });
+                tax.slow(&held, advance.worked, lost, 0);
+                if let Some(util_milli) = util_milli {
+                    let left = Tax::whole(gpus, advance.worked) - tax.gpu.virtualization;
+                    tax.gpu.held_idle = left * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
+                }
+                self.meter.tax(pool, &tax);
+            } else if let Some(util_milli) = util_milli {
                 self.meter.hold_idle(pool, gpus, advance.worked, util_milli);
             }
         }
@@ -355,7 +397,7 @@ impl<'a> Run<'a> {
             passes: events,
             slurm: None,
             shared: None,
-            tenancy: None,
+            tenancy: self.delivered.map(|_| Box::new(TenancyFacts::default())),
             preemptive: Some(Box::new(self.facts)),
             records: self.records,
         }

@@ -19,7 +19,9 @@ mod causes;
 mod chance;
 #[cfg(test)]
 mod equivalence;
+mod hosted;
 mod intake;
+mod life;
 mod observed;
 mod outcome;
 mod site_state;
@@ -149,6 +151,8 @@ pub struct SlurmOutcome {
     pub refused_commands: Vec<(usize, &'static str)>,
     /// How often each scheduler ran.
     pub cycles: Cycles,
+    /// What attempts lost on hosts that are not bare metal, alone.
+    losses: Option<Box<hosted::Losses>>,
     /// Events handled.
     pub events: u64,
     /// Why the run ended.

@@ -30,6 +30,11 @@ impl Speed {
         legal.then(|| Self(libm::round(ratio * 1e9) as u64))
     }
 
+    /// So many parts of 10^9, at least one.
+    pub(super) fn of_parts(parts: u64) -> Self {
+        Self(parts.max(1))
+    }
+
     /// Parts of 10^9.
     #[must_use]
     pub fn parts(self) -> u64 {

@@ -4,15 +4,15 @@
 //! else changes. Otherwise the host drains: nothing starts there, its jobs run out, then it is down for the
 //! time of the work. What a draining host has free is down already.
 
-use super::guests::Guests;
+use super::guests::{Guests, HostRow};
 use super::meter::Meter;
 use super::model::Timer;
 use super::withheld::{Slots, Withheld};
-use crate::cluster::{ClusterSpec, Conflict};
-use crate::ids::{Id, NodeId, PoolId};
+use crate::cluster::Conflict;
+use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::Floor;
-use crate::tenancy::{Maintenance, RunTenancy};
+use crate::tenancy::Maintenance;
 use crate::time::{SimDuration, SimTime};
 
 /// Slots on the floor from here on (jobs count from 0, VMs that are not up from 2^31, outages from the end).
@@ -25,13 +25,39 @@ enum State {
     Working,
 }
 
+/// A host with planned maintenance.
+#[derive(Clone, Debug)]
+pub(super) struct KeptHost {
+    pub(super) row: HostRow<Maintenance>,
+    /// When it is due next.
+    pub(super) due: SimTime,
+}
+
+impl KeptHost {
+    /// The hosts of all pools that have maintenance, from `from` on: those of a pool one after the other.
+    pub(super) fn all(guests: &Guests<'_>, from: SimTime) -> Vec<Self> {
+        let rows = guests.hosts_with(|tenancy| tenancy.maintenance).into_iter();
+        let mut hosts: Vec<Self> = rows.map(|row| Self { row, due: from }).collect();
+        for pool in hosts.chunk_by_mut(|a, b| a.row.pool == b.row.pool) {
+            let count = pool.len() as i128;
+            for (number, host) in (1..).zip(pool) {
+                let part = i128::from(host.row.spec.every.micros()) * number / count;
+                host.due = from + SimDuration::from_micros(part as i64);
+            }
+        }
+        hosts
+    }
+
+    /// It is done, or was moved; tells when it is due again.
+    pub(super) fn done(&mut self, now: SimTime) -> SimTime {
+        self.due = (self.due + self.row.spec.every).max(now);
+        self.due
+    }
+}
+
 #[derive(Debug)]
 struct HostWork {
-    host: u32,
-    pool: PoolId,
-    nodes: std::ops::Range<u32>,
-    spec: Maintenance,
-    due: SimTime,
+    host: KeptHost,
     state: State,
     withheld: Withheld,
 }
@@ -45,47 +71,16 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// The hosts of `spec` that are due now and then; `None` where there is none.
-    pub(super) fn new(
-        spec: &RunTenancy,
-        cluster: &ClusterSpec,
-        guests: &Guests<'_>,
-        from: SimTime,
-    ) -> Option<Self> {
-        let mut rows: Vec<HostWork> = Vec::new();
-        let mut first = 0;
-        for (at, pool) in cluster.pools.iter().enumerate() {
-            let begin = rows.len();
-            if let Some(maintenance) = spec.pools[PoolId::new(at)].maintenance {
-                for node in first..first + pool.count {
-                    let host = guests.host_of(NodeId(node));
-                    match rows.last_mut().filter(|row| row.host == host) {
-                        Some(row) => row.nodes.end = node + 1,
-                        None => rows.push(HostWork {
-                            host,
-                            pool: PoolId::new(at),
-                            nodes: node..node + 1,
-                            spec: maintenance,
-                            due: from,
-                            state: State::Resting,
-                            withheld: Withheld::default(),
-                        }),
-                    }
-                }
-            }
-            let hosts = (rows.len() - begin) as i64;
-            for (number, row) in (1..).zip(&mut rows[begin..]) {
-                let part = i128::from(row.spec.every.micros()) * i128::from(number) / i128::from(hosts);
-                row.due = from + SimDuration::from_micros(part as i64);
-            }
-            first += pool.count;
-        }
+    /// The hosts that are due now and then; `None` where there is none.
+    pub(super) fn new(guests: &Guests<'_>, from: SimTime) -> Option<Self> {
+        let row = |host| HostWork { host, state: State::Resting, withheld: Withheld::default() };
+        let rows: Vec<HostWork> = KeptHost::all(guests, from).into_iter().map(row).collect();
         (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), draining: 0 })
     }
 
     pub(super) fn prepare(&self, calendar: &mut Calendar<Timer>) {
         for (at, row) in self.rows.iter().enumerate() {
-            calendar.set(Timer::Upkeep(at as u32), row.due, Phase::NodeUp);
+            calendar.set(Timer::Upkeep(at as u32), row.host.due, Phase::NodeUp);
         }
     }
 
@@ -108,11 +103,10 @@ impl Upkeep {
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         let row = &mut self.rows[at as usize];
-        match (row.state, row.spec.stun) {
+        match (row.state, row.host.row.spec.stun) {
             (State::Resting, Some(stun)) => {
-                guests.stun(row.host, stun, now, calendar);
-                row.due = row.due + row.spec.every;
-                calendar.set(Timer::Upkeep(at), row.due, Phase::NodeUp);
+                guests.stun(row.host.row.host, stun, now, calendar);
+                calendar.set(Timer::Upkeep(at), row.host.done(now), Phase::NodeUp);
             }
             (State::Resting, None) => {
                 row.state = State::Draining;
@@ -120,10 +114,9 @@ impl Upkeep {
             }
             (State::Draining, _) => {}
             (State::Working, _) => {
-                row.withheld.release(row.pool, floor, meter)?;
+                row.withheld.release(row.host.row.pool, floor, meter)?;
                 row.state = State::Resting;
-                row.due = (row.due + row.spec.every).max(now);
-                calendar.set(Timer::Upkeep(at), row.due, Phase::NodeUp);
+                calendar.set(Timer::Upkeep(at), row.host.done(now), Phase::NodeUp);
             }
         }
         Ok(())
@@ -140,14 +133,15 @@ impl Upkeep {
             return Ok(());
         }
         for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.state == State::Draining) {
-            for node in row.nodes.clone().map(NodeId) {
-                row.withheld.take((node, row.pool), SimTime::MAX, &mut self.slots, floor, meter)?;
+            let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
+            for node in nodes.clone().map(NodeId) {
+                row.withheld.take((node, pool), SimTime::MAX, &mut self.slots, floor, meter)?;
             }
             if row.is_empty_of_jobs(floor) {
-                let until = now + row.spec.duration;
-                row.withheld.release(row.pool, floor, meter)?;
-                for node in row.nodes.clone().map(NodeId) {
-                    row.withheld.take((node, row.pool), until, &mut self.slots, floor, meter)?;
+                let until = now + row.host.row.spec.duration;
+                row.withheld.release(pool, floor, meter)?;
+                for node in nodes.map(NodeId) {
+                    row.withheld.take((node, pool), until, &mut self.slots, floor, meter)?;
                 }
                 row.state = State::Working;
                 self.draining -= 1;
@@ -161,9 +155,7 @@ impl Upkeep {
 impl HostWork {
     /// Whether only the maintenance is left on the host.
     fn is_empty_of_jobs(&self, floor: &Floor) -> bool {
-        self.nodes
-            .clone()
-            .map(NodeId)
-            .all(|node| floor.ledger().node(node).allocations as usize == self.withheld.on(node))
+        let nodes = self.host.row.nodes.clone();
+        nodes.map(NodeId).all(|node| floor.ledger().node(node).allocations as usize == self.withheld.on(node))
     }
 }

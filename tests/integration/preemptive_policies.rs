@@ -6,6 +6,7 @@ use windtunnel::scheduler::PreemptivePolicy;
 use windtunnel::validation::muri;
 
 use super::shared;
+use super::tenancy::EVERY_SHARE;
 use super::terminal::Desk;
 
 /// A Muri trace as a native trace: the class of a job says its model and GPUs, on which its overhead depends.
@@ -168,4 +169,49 @@ fn what_they_cannot_do_is_told() {
     let answer =
         replay(&["--nodes", "1", "--gpus-per-node", "8", "--set", "policy.srtf.restart-overhead-s=-1"]);
     assert!(answer.stderr.contains("W0209"), "{}", answer.stderr);
+}
+
+#[test]
+fn in_vms_work_takes_longer_by_a_constant_factor() {
+    let jobs =
+        "job_id,submit_s,run_s,gpus,cpus,gpu_util\na,0,1000,8,1,0.5\nb,10,100,8,1,0.25\nc,20,400,4,1,0.5\n";
+    let desk = Desk::new();
+    desk.put("t.csv", jobs);
+    let vm = |factor: f64, more: &str| {
+        let shares = EVERY_SHARE.replace('F', &factor.to_string());
+        format!("[design.d.pool.main.tenancy.vm]\n{more}\n[design.d.pool.main.tenancy.vm.overhead]\n{shares}",)
+    };
+    let scenario = |policy: &str, tenancy: &str| {
+        format!(
+            "[workload]\ntrace = 't.csv'\n[policy.{policy}]\n[node.n]\ncpus = 64\nmem-mb = 1000\ngpus = 8\n\
+             gpu = 'any'\n[design.d.pool.main]\nnode = 'n'\ncount = 1\n{tenancy}"
+        )
+    };
+    let run = |policy: &str, tenancy: &str| {
+        desk.put("s.toml", scenario(policy, tenancy));
+        let object = desk.run(&["run", "s.toml", "--json", "--out", "out", "--referee"]).ok().json();
+        sums_are_exact(&desk);
+        object["designs"]["d"].clone()
+    };
+    for (_, policy) in PreemptivePolicy::ALL {
+        let metal = run(policy, "");
+        let one = run(policy, &vm(1.0, "contention = 'off'"));
+        for key in ["wait_s", "turnaround_s", "gpu_hours", "preemption", "makespan_s"] {
+            assert_eq!(metal[key], one[key], "{policy} {key}");
+        }
+        let slow = run(policy, &vm(1.25, "contention = 'off'"));
+        let hours = |design: &Value, what: &str| design["gpu_hours"][what].as_f64().unwrap();
+        let work = hours(&slow, "productive") + hours(&slow, "held_idle");
+        let share = hours(&slow, "virtualization") / (work + hours(&slow, "virtualization"));
+        assert!((share - 0.2).abs() < 1e-6, "{policy} {share}");
+        assert!((work - hours(&metal, "productive") - hours(&metal, "held_idle")).abs() < 1e-5, "{policy}");
+    }
+    for (more, key) in
+        [("", "contention"), ("noise = {}", "noise"), ("boot = {}", "boot"), ("failures = {}", "failures")]
+    {
+        desk.put("s.toml", scenario("srtf", &vm(1.25, more)));
+        let told = desk.run(&["run", "s.toml", "--quiet"]).told();
+        let words = format!("`{key}` does not run under preemptive policies");
+        assert!(told.contains("W0219") && told.contains(&words), "{told}");
+    }
 }

@@ -53,9 +53,18 @@ impl Life<'_> {
                 }
             }
         }
-        let kills = notes.cuts_at_limit && about.stretches;
+        let kills = (notes.cuts_at_limit || notes.is_slurm) && about.stretches;
         let usual = if kills { AtLimit::Kill } else { AtLimit::RunOn };
-        let word = if kills { "kill, as `cut-at-limit` does" } else { "run-on" };
+        let word = match usual {
+            AtLimit::Kill if notes.is_slurm => "kill, as Slurm does",
+            AtLimit::Kill => "kill, as `cut-at-limit` does",
+            AtLimit::RunOn => "run-on",
+        };
+        if notes.is_slurm && *self.at_limit == Some(AtLimit::RunOn) {
+            let help = "leave out `at-limit`; `overtimelimit` in [policy.slurm] gives jobs more minutes";
+            let message = "Slurm kills jobs at their limits";
+            notes.error_help("W0219", &join(path, "at-limit"), message, help);
+        }
         let at_limit = if about.stretches {
             notes.or_convention(self.at_limit, usual, word, &join(path, "at-limit"))
         } else {

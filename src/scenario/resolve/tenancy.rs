@@ -1,5 +1,8 @@
 //! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
 
+mod engines;
+
+use self::engines::{check_preemptive, check_slurm};
 use super::Notes;
 use super::life::{self, About, Life};
 use crate::cluster::NodeSpec;
@@ -10,7 +13,6 @@ use crate::scenario::file::{
     NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler, TenancyTable, VmAccess,
     VmNic, VmTable,
 };
-use crate::scenario::structure::dotted;
 use crate::tenancy::{
     Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
     SliceOrder, Slices, SpanLaw, Start,
@@ -533,12 +535,7 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
 }
 
 /// Tells of pools whose tenancy the policy, or the engine for shared GPUs, cannot run.
-pub(super) fn check_policy(
-    notes: &mut Notes<'_>,
-    designs: &[crate::scenario::Design],
-    is_classic: bool,
-    is_slurm: bool,
-) {
+pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::Design], is_classic: bool) {
     for design in designs {
         let spills = design.routes.iter().find(|route| route.spill.is_some());
         if let Some(route) = spills.filter(|_| !is_classic || design.shares_gpus) {
@@ -547,7 +544,7 @@ pub(super) fn check_policy(
             notes.error_help("W0219", &path, message, "list the pools in `pools`");
         }
         let is_bound = !design.routes.is_empty() || design.pools.iter().any(|pool| pool.tenants.is_some());
-        if is_slurm && is_bound {
+        if notes.is_slurm && is_bound {
             let message = "under Slurm's policy jobs go to pools by partition";
             let help = "leave out `route` and `tenants`; write `partitions` in the pools";
             notes.error_help("W0219", &["design", &design.name], message, help);
@@ -557,11 +554,11 @@ pub(super) fn check_policy(
                 continue;
             }
             let path = ["design", design.name.as_str(), "pool", pool.name.as_str(), "tenancy"];
-            if !is_classic {
-                let message =
-                    format!("[{}]: this policy runs on bare metal only in this version", dotted(&path));
-                let help = "policies for VMs and shared hosts: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
-                notes.error_help("W0219", &path, message, help);
+            if notes.is_slurm {
+                check_slurm(notes, &path, &terms.tenancy);
+            } else if !is_classic {
+                let differ = design.pools.iter().any(|pool| pool.tenancy.overhead != terms.tenancy.overhead);
+                check_preemptive(notes, &path, &terms.tenancy, differ);
             } else if design.shares_gpus && !terms.tenancy.is_simple() {
                 let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
                                failures, snapshots or kill at the limit in this version";

@@ -10,11 +10,11 @@ use std::collections::BinaryHeap;
 
 use smallvec::SmallVec;
 
-use super::{Host, ONE};
+use super::{ByPool, Host, ONE};
 use crate::cluster::Amounts;
-use crate::ids::PoolId;
+use crate::ids::{IdVec, PoolId};
 use crate::simulation::meter::Tax;
-use crate::tenancy::{Noise, Shares, Snapshots, Uses, parts_of};
+use crate::tenancy::{PoolTenancy, Shares, Snapshots, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 
 /// A part of a host that a job holds.
@@ -31,7 +31,6 @@ pub(super) struct Stay {
 /// What does not change while a job runs, but for its neighbours.
 #[derive(Debug)]
 pub(super) struct Fixed {
-    pub(super) pool: PoolId,
     pub(super) is_session: bool,
     pub(super) stays: SmallVec<[Stay; 1]>,
     pub(super) shares: Shares,
@@ -41,9 +40,14 @@ pub(super) struct Fixed {
     /// Speed under it, alone, in parts of that on bare metal.
     pub(super) alone: u64,
     pub(super) bare: u64,
+    /// Devices at work for it, in all and by pool.
     pub(super) asked: Amounts,
+    pub(super) by_pool: ByPool,
+    pub(super) util_milli: Option<u16>,
     pub(super) placed: SimTime,
-    /// When it runs: after its boot, or its restore.
+    /// When its boot, or its restore, is over.
+    pub(super) booted: SimTime,
+    /// When it runs: when it has been launched after that.
     pub(super) runs_from: SimTime,
     /// When it is killed, if it still runs.
     pub(super) kill_at: SimTime,
@@ -58,6 +62,11 @@ pub(super) struct Here {
     pub(super) number: u32,
     pub(super) until: SimTime,
     pub(super) factor: f64,
+}
+
+impl Here {
+    /// On a host without noise, for ever.
+    pub(super) const QUIET: Self = Self { number: 0, until: SimTime::NEVER, factor: 1.0 };
 }
 
 /// A job's progress when a snapshot was begun.
@@ -123,7 +132,7 @@ pub(super) enum Reached {
 /// What a course walks through.
 pub(super) struct Ahead<'a> {
     pub(super) hosts: &'a mut [Host],
-    pub(super) noise: Option<&'a Noise>,
+    pub(super) pools: &'a IdVec<PoolId, PoolTenancy>,
     /// Ends of epochs by stay; kept for its memory.
     pub(super) soonest: &'a mut BinaryHeap<Reverse<(SimTime, u32)>>,
 }
@@ -227,9 +236,10 @@ impl Course {
             let stay = &job.stays[at];
             let here = &mut self.here[at];
             let before = stay.caused * here.factor;
-            let noise = ahead.noise.expect("epochs are of noise");
             here.number += 1;
-            let epoch = ahead.hosts[stay.host as usize].epoch(noise, here.number);
+            let host = &mut ahead.hosts[stay.host as usize];
+            let noise = ahead.pools[host.pool].noise.as_ref().expect("epochs are of noise");
+            let epoch = host.epoch(noise, here.number);
             (here.until, here.factor) = (epoch.until, epoch.factor);
             soonest.0.0 = epoch.until;
             drop(soonest);
@@ -307,7 +317,7 @@ impl Course {
         let begun = Kept { left: job.work, tax: Tax::default(), at: job.placed };
         let kept = self.snapshots.as_ref().and_then(|taken| taken.last).unwrap_or(begun);
         // Booting is no work, and not yet booked.
-        let from = kept.at.max(job.runs_from);
+        let from = kept.at.max(job.booted);
         self.tax.lose(&job.asked, now.saturating_since(from), &kept.tax);
         job.snapshots.map(|_| kept.left)
     }

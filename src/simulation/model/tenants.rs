@@ -5,25 +5,15 @@ use crate::cluster::{Allocation, Amounts};
 use crate::ids::{JobId, NodeId};
 use crate::kernel::Calendar;
 use crate::simulation::guests::Arrival;
-use crate::simulation::meter::Tax;
 use crate::simulation::translation::Speed;
 use crate::simulation::{JobState, Stretch};
-use crate::time::SimTime;
+use crate::time::{SimDuration, SimTime};
 use crate::workload::JobFlags;
 
 /// A job that was lost so often is given up: it is longer than its hosts last, and would be queued for ever.
 const MOST_ATTEMPTS: usize = 1_000;
 
 impl Batch<'_> {
-    /// The same of a guest whose GPUs were productive for `units`.
-    pub(super) fn book_units_held_idle(&mut self, job: JobId, allocation: &Allocation, units: i128) {
-        let Some(util_milli) = self.workload.recorded.gpu_util_milli(job) else { return };
-        let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let mut tax = Tax::default();
-        tax.gpu.held_idle = units * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
-        self.meter.tax(pool, &tax);
-    }
-
     /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
     pub(super) fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
         let guests = self.guests.as_ref()?;
@@ -38,7 +28,10 @@ impl Batch<'_> {
         let asked = held.saturating_minus(&slack);
         let limit = guests.kills_at_limit(pool).then(|| self.workload.jobs[job].limit);
         let resumes = self.restarted.get(&job).and_then(|row| row.left);
-        Some(Arrival { job, pool, run, bare, is_session, asked, limit, resumes })
+        let asked = std::iter::once((pool, asked)).collect();
+        let util_milli = self.workload.recorded.gpu_util_milli(job);
+        let launch = SimDuration::ZERO;
+        Some(Arrival { job, run, bare, is_session, asked, util_milli, launch, limit, resumes })
     }
 
     /// The timer of a VM of an elastic pool has come due.
@@ -67,10 +60,7 @@ impl Batch<'_> {
             let Some(slot) = slot else { continue };
             match &mut self.guests {
                 None => self.book_held_idle(slot, until),
-                Some(guests) => {
-                    let left = guests.close(at as u32, until, &mut self.meter).gpu_units_left;
-                    self.book_units_held_idle(slot.job, &slot.allocation, left);
-                }
+                Some(guests) => guests.close(at as u32, until, &mut self.meter),
             }
         }
         self.slots = slots;

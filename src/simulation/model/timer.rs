@@ -1,6 +1,7 @@
 //! What the batch cluster waits for.
 
 use crate::ids::{JobId, NodeId};
+use crate::simulation::guests::GuestTimer;
 
 /// Keys of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub(in crate::simulation) enum Timer {
     Host(u32),
     /// This job has waited as long as it should for the pools of its route.
     Spill(JobId),
+}
+
+impl GuestTimer for Timer {
+    fn end(slot: u32) -> Self {
+        Self::End(slot)
+    }
+
+    fn look(slot: u32) -> Self {
+        Self::Look(slot)
+    }
 }
 
 impl std::hash::Hash for Timer {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::hosted::Hosted;
 use super::threads::{Daemon, Timer};
 use super::{SlurmOutcome, SlurmRun};
 use crate::kernel::{self, Budget, Calendar, Model};
@@ -26,8 +27,22 @@ pub fn run_slurm_observed(
     observer: &mut dyn Observer,
     interrupted: &dyn Fn() -> bool,
 ) -> SlurmOutcome {
+    run_hosted(run, None, budget, observer, interrupted)
+}
+
+/// The same on hosts that may not be bare metal, alone.
+pub(super) fn run_hosted(
+    run: SlurmRun<'_>,
+    hosted: Option<Hosted<'_>>,
+    budget: Budget,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> SlurmOutcome {
     let mut calendar = Calendar::new();
     let mut daemon = Daemon::new(run, &mut calendar);
+    if let Some(hosted) = hosted {
+        daemon.put_on(hosted, &mut calendar);
+    }
     if !observer.looks_at_plans() {
         daemon.plan_only_what_decides();
     }

@@ -7,14 +7,17 @@
 use std::collections::BTreeMap;
 
 use super::causes::Causes;
+use super::hosted::{Hosted, is_in_vain, slack};
+use super::life::Spell;
+use super::observed::run_hosted;
 use super::site_state::site_commands;
+use super::threads::last_instant;
 use super::watch::Watch;
 use super::{
-    Attempt, Chance, Command, Intake, Observer, Phases, SlurmOutcome, SlurmRun, Translated,
-    run_slurm_observed,
+    Attempt, Chance, Command, Intake, Observer, Phases, SlurmJob, SlurmOutcome, SlurmRun, Translated,
 };
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant, Ledger};
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
@@ -70,7 +73,8 @@ pub fn simulate_slurm(
         translated,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
-    let told = run_slurm_observed(run, options.budget, &mut seen, options.interrupted);
+    let hosted = Hosted::new(recorded, cluster, &pools, options);
+    let told = run_hosted(run, hosted, options.budget, &mut seen, options.interrupted);
     let Seen { causes, watch } = seen;
     match told.end {
         RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => {}
@@ -78,7 +82,7 @@ pub fn simulate_slurm(
         RunEnd::Interrupted => return Err(RunError::Interrupted),
         RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
     }
-    let mut outcome = records(workload, cluster, &told, options.keep_allocations);
+    let mut outcome = records(workload, cluster, (&told, &intake.jobs), options.keep_allocations);
     outcome.hours =
         Booking { workload, told: &told, specs: &intake.specs, causes: &causes }.hours(cluster, &outcome)?;
     let facts = outcome.slurm.as_mut().expect("records make them");
@@ -152,7 +156,12 @@ fn state_of(state: State) -> JobState {
 }
 
 /// Everything but the hours.
-fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep: bool) -> Outcome {
+fn records(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    (told, jobs): (&SlurmOutcome, &[SlurmJob]),
+    keep: bool,
+) -> Outcome {
     let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
     let mut records = IdVec::filled(workload.jobs.len(), blank);
     let mut held_until: BTreeMap<JobId, SimTime> = BTreeMap::new();
@@ -188,9 +197,6 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         records[*job] =
             JobRecord { start: SimTime::NEVER, end: workload.jobs[*job].submit, state: JobState::Refused };
     }
-    let ends = records.iter().map(|r| r.end).filter(|end| *end != SimTime::NEVER);
-    let starts = told.attempts.iter().map(|a| a.start);
-    let last = ends.chain(starts).chain(workload.jobs.iter().map(|job| job.submit)).max();
     let backfilled = told.attempts.iter().filter(|a| a.started_by == StartedBy::Backfill).count() as u64;
     Outcome {
         records,
@@ -200,12 +206,12 @@ fn records(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome, keep
         held_until: held_until.into_iter().collect(),
         watched: Vec::new(),
         first_submit: workload.first_submit(),
-        last_instant: last.unwrap_or_else(|| workload.first_submit()),
+        last_instant: last_instant(jobs, &told.attempts, &told.withdrawn_at).max(workload.first_submit()),
         events: told.events,
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
         shared: None,
-        tenancy: None,
+        tenancy: told.losses.as_ref().map(|losses| Box::new(losses.facts.clone())),
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
@@ -268,6 +274,8 @@ fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
 enum Change {
     /// An attempt ends.
     End(usize),
+    /// Nodes go out of order, or come back.
+    Spell(usize),
     /// Jobs that come, or come back, wait.
     Wait,
     /// A job that waited leaves without a start.
@@ -276,6 +284,53 @@ enum Change {
     Start(usize),
     /// Another cause of idleness.
     Cause(usize),
+}
+
+fn policy(at: SimTime, conflict: Conflict) -> RunError {
+    RunError::Policy { at, conflict }
+}
+
+/// Nodes that are out of order, with what is taken of them so that it counts as down.
+#[derive(Debug, Default)]
+struct Off {
+    nodes: BTreeMap<NodeId, Vec<Grant>>,
+}
+
+impl Off {
+    /// Takes what is free on those of `nodes` that are out of order.
+    fn absorb(
+        &mut self,
+        nodes: impl Iterator<Item = NodeId>,
+        ledger: &mut Ledger,
+        meter: &mut Meter,
+    ) -> Result<(), Conflict> {
+        for node in nodes {
+            let Some(taken) = self.nodes.get_mut(&node) else { continue };
+            let row = ledger.node(node);
+            let (pool, free) = (row.pool, row.free);
+            if free == Amounts::ZERO {
+                continue;
+            }
+            let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
+            ledger.take(std::slice::from_ref(&grant))?;
+            meter.add_down(pool, &free);
+            taken.push(grant);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, spell: &Spell, ledger: &mut Ledger, meter: &mut Meter) -> Result<(), Conflict> {
+        let nodes = spell.nodes.clone().map(NodeId);
+        if spell.begins {
+            self.nodes.extend(nodes.clone().map(|node| (node, Vec::new())));
+            return self.absorb(nodes, ledger, meter);
+        }
+        for grant in nodes.filter_map(|node| self.nodes.remove(&node)).flatten() {
+            meter.drop_down(ledger.node(grant.node).pool, &grant.amounts());
+            ledger.give_back(std::slice::from_ref(&grant))?;
+        }
+        Ok(())
+    }
 }
 
 /// What the hours are made from.
@@ -291,7 +346,9 @@ impl Booking<'_> {
     fn hours(&self, cluster: &ClusterSpec, outcome: &Outcome) -> Result<Hours, RunError> {
         let steps = self.changes(outcome);
         let mut ledger = Ledger::new(cluster);
-        let mut meter = Meter::new(ledger.pools());
+        let losses = self.told.losses.as_ref();
+        let mut meter = losses.map_or_else(|| Meter::new(ledger.pools()), |losses| losses.meter.clone());
+        let mut off = Off::default();
         let mut waiting = 0usize;
         let mut cause = IdleCause::NoDemand;
         meter.advance(outcome.first_submit, &ledger, 0, cause);
@@ -314,7 +371,16 @@ impl Booking<'_> {
                         waiting -= 1;
                         self.take(&mut ledger, &mut meter, *which)?;
                     }
-                    Change::End(which) => self.give_back(&mut ledger, &mut meter, *which)?,
+                    Change::End(which) => {
+                        self.give_back(&mut ledger, &mut meter, *which)?;
+                        let nodes = self.told.attempts[*which].grants.iter().map(|grant| grant.node);
+                        off.absorb(nodes, &mut ledger, &mut meter)
+                            .map_err(|conflict| policy(now, conflict))?;
+                    }
+                    Change::Spell(which) => {
+                        let spell = &self.spells()[*which];
+                        off.turn(spell, &mut ledger, &mut meter).map_err(|conflict| policy(now, conflict))?;
+                    }
                 }
             }
             meter.note_waiting(waiting);
@@ -332,17 +398,12 @@ impl Booking<'_> {
 
     /// What a grant of an exclusive job holds beyond what was asked of a node.
     fn slack(&self, attempt: &Attempt, grant: &Grant) -> Amounts {
-        let ask = &self.specs[attempt.spec].ask;
-        if !ask.exclusive {
-            return Amounts::ZERO;
-        }
-        let nodes = u32::try_from(attempt.grants.len()).expect("few nodes");
-        let asked = Amounts {
-            cpus: ask.cpus.div_ceil(nodes),
-            gpus: ask.gres.iter().map(|gres| gres.count).sum(),
-            mem_mb: ask.mem_mb_per_node,
-        };
-        grant.amounts().saturating_minus(&asked)
+        slack(&self.specs[attempt.spec].ask, attempt.grants.len(), grant)
+    }
+
+    /// When which nodes were out of order.
+    fn spells(&self) -> &[Spell] {
+        self.told.losses.as_ref().map_or(&[], |losses| &losses.spells)
     }
 
     fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
@@ -350,12 +411,12 @@ impl Booking<'_> {
         for grant in &attempt.grants {
             meter.add_slack(ledger.node(grant.node).pool, &self.slack(attempt, grant));
         }
-        ledger.take(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.start, conflict })
+        ledger.take(&attempt.grants).map_err(|conflict| policy(attempt.start, conflict))
     }
 
     fn give_back(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
         let attempt = &self.told.attempts[which];
-        let lost = matches!(attempt.state, State::Preempted | State::NodeFail);
+        let lost = is_in_vain(attempt.state) && self.told.losses.is_none();
         for grant in &attempt.grants {
             let (pool, slack) = (ledger.node(grant.node).pool, self.slack(attempt, grant));
             meter.drop_slack(pool, &slack);
@@ -365,11 +426,14 @@ impl Booking<'_> {
                 self.hold_idle(meter, attempt, pool, grant.gpus.count_ones() - slack.gpus, attempt.end);
             }
         }
-        ledger.give_back(&attempt.grants).map_err(|conflict| RunError::Policy { at: attempt.end, conflict })
+        ledger.give_back(&attempt.grants).map_err(|conflict| policy(attempt.end, conflict))
     }
 
     /// Books what an attempt did not use of `gpus`, where the trace recorded its use.
     fn hold_idle(&self, meter: &mut Meter, attempt: &Attempt, pool: PoolId, gpus: u32, until: SimTime) {
+        if self.told.losses.is_some() {
+            return; // the guests have booked it
+        }
         if let Some(util_milli) = self.workload.recorded.gpu_util_milli(JobId::new(attempt.spec)) {
             meter.hold_idle(pool, gpus, until.since(attempt.start), util_milli);
         }
@@ -403,6 +467,7 @@ impl Booking<'_> {
             }
             steps.extend(left.map(|at| (at, Change::Leave)));
         }
+        steps.extend(self.spells().iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
         steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
         steps.sort_unstable();
         steps

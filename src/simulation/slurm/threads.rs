@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use super::{Attempt, Command, SlurmOutcome, SlurmRun, Translated, timer_of};
+use super::hosted::{Hosted, Hosts, Starting};
+use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun, Translated, timer_of};
 use crate::ids::{Id, JobId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
@@ -25,16 +26,29 @@ pub(super) enum Timer {
     Backfill,
     Priorities,
     Overdue,
+    Look(u32),
+    Host(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
 const QUIET_S: i64 = 600;
+
+/// A job that was lost with its host so often is withdrawn: it would be requeued for ever.
+const MOST_ATTEMPTS: u32 = 1_000;
 
 /// Nodes register with a controller that has just started for so long: until then the backfill thread finds
 /// changes (recorded: sixteen nodes, started 0.1 s apart, then an RPC each).
 const REGISTRATION_S: i64 = 3;
 
 const SECOND: SimDuration = SimDuration::from_s(1);
+
+/// The last instant at which something happened to a job.
+pub(super) fn last_instant(jobs: &[SlurmJob], attempts: &[Attempt], withdrawn_at: &[SimTime]) -> SimTime {
+    let starts = attempts.iter().map(|attempt| attempt.start);
+    let ends = attempts.iter().map(|attempt| attempt.end).filter(|end| *end != SimTime::NEVER);
+    let submitted = jobs.iter().map(|job| job.submit);
+    starts.chain(ends).chain(submitted).chain(withdrawn_at.iter().copied()).max().unwrap_or(SimTime::ZERO)
+}
 
 /// The controller with its threads.
 pub(super) struct Daemon<'a> {
@@ -65,6 +79,8 @@ pub(super) struct Daemon<'a> {
     finished: bool,
     /// Last turn of the loop, while nothing is pending and the loop need not turn.
     parked: Option<SimTime>,
+    /// Where attempts run, if not all is bare metal, alone.
+    hosts: Option<Box<Hosts<'a>>>,
 }
 
 fn whole_s(at: SimTime) -> i64 {
@@ -123,12 +139,18 @@ impl<'a> Daemon<'a> {
             last_event: started,
             finished: false,
             parked: None,
+            hosts: None,
             run,
         }
     }
 
     pub(super) fn controller(&self) -> &Controller<'a> {
         &self.controller
+    }
+
+    /// Attempts run on these hosts.
+    pub(super) fn put_on(&mut self, hosted: Hosted<'a>, calendar: &mut Calendar<Timer>) {
+        self.hosts = Some(Box::new(Hosts::new(hosted, calendar)));
     }
 
     /// Nobody looks at planned starts.
@@ -140,7 +162,10 @@ impl<'a> Daemon<'a> {
         self.controller.uncached = true;
     }
 
-    pub(super) fn into_outcome(self, report: RunReport) -> SlurmOutcome {
+    pub(super) fn into_outcome(mut self, report: RunReport) -> SlurmOutcome {
+        let last = last_instant(self.run.jobs, &self.attempts, &self.withdrawn_at);
+        let (hosts, open) = (self.hosts.take(), std::mem::take(&mut self.open));
+        let losses = hosts.map(|hosts| Box::new(hosts.close(open.into_keys(), last)));
         let pending = self.controller.pending().iter().map(|job| {
             let record = self.controller.job(*job);
             (record.spec, record.pending_tasks.len().max(1), record.reason.name())
@@ -153,6 +178,7 @@ impl<'a> Daemon<'a> {
             withdrawn: self.withdrawn,
             withdrawn_at: self.withdrawn_at,
             refused_commands: self.refused_commands,
+            losses,
             events: report.events,
             end: report.end,
         }
@@ -266,7 +292,21 @@ impl<'a> Daemon<'a> {
         let pending = self.controller.pending();
         let begins = pending.iter().filter_map(|job| self.controller.job(*job).begin_s).max();
         let quiet_since_s = whole_s(self.last_event).max(begins.unwrap_or(i64::MIN));
-        pending.is_empty() || whole_s(now) > quiet_since_s + QUIET_S
+        let quiet = SimDuration::from_s(QUIET_S);
+        let is_awaited =
+            self.hosts.as_ref().is_some_and(|hosts| hosts.is_awaited(self.last_event, quiet, now));
+        pending.is_empty() || (whole_s(now) > quiet_since_s + QUIET_S && !is_awaited)
+    }
+
+    /// A host fails, drains, or is back.
+    fn turn_of_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let hosts = self.hosts.as_mut().expect("only hosts have turns");
+        let Some(turn) = hosts.turn(at, now, calendar) else { return };
+        let mut nodes = self.run.config.no_nodes();
+        nodes.insert_range(turn.nodes.start as usize..turn.nodes.end as usize);
+        self.controller.change_nodes(&nodes, turn.change, whole_s(now));
+        self.carry_out(now, calendar);
+        self.want_pass(now, calendar);
     }
 
     /// The backfill thread wakes.
@@ -331,6 +371,12 @@ impl<'a> Daemon<'a> {
         let key = u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0));
         let overhead =
             if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.overhead(key, record.attempt) };
+        if let Some(hosts) = &mut self.hosts {
+            let ask = self.controller.asked(job);
+            let starting = Starting { spec: record.spec, ask, grants: &record.grants, overhead };
+            hosts.begin(job, starting, now, calendar);
+            return;
+        }
         let run = match self.run.translated {
             None => known.run,
             Some(Translated { recorded, speeds, pools }) => {
@@ -342,7 +388,16 @@ impl<'a> Daemon<'a> {
         calendar.set(Timer::End(timer_of(job)), now + run + overhead, Phase::Release);
     }
 
-    fn close(&mut self, job: JobIx, state: State, now: SimTime) -> (u64, u32) {
+    fn close(
+        &mut self,
+        job: JobIx,
+        state: State,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> (u64, u32) {
+        if let Some(hosts) = &mut self.hosts {
+            hosts.end(job, state, now, calendar);
+        }
         let at = self.open.remove(&job).expect("an ending job has an open attempt");
         let attempt = &mut self.attempts[at];
         attempt.end = now;
@@ -352,18 +407,25 @@ impl<'a> Daemon<'a> {
     }
 
     fn killed(&mut self, job: JobIx, state: State, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let (key, attempt) = self.close(job, state, now);
+        let (key, attempt) = self.close(job, state, now, calendar);
         calendar.cancel(Timer::End(timer_of(job)));
         self.own_message.insert(job, true);
         let clean_up = if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.kill(key, attempt) };
         calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
+        if state == State::NodeFail && attempt >= MOST_ATTEMPTS && self.hosts.is_some() {
+            let spec = self.controller.job(job).spec;
+            if self.controller.cancel(spec, whole_s(now)) {
+                self.withdrawn.push(spec);
+                self.withdrawn_at.push(now);
+            }
+        }
     }
 
     fn ended(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.last_event = now;
         let exit_ok = self.run.jobs[self.controller.job(job).spec].exit_ok;
         let state = self.controller.complete(job, exit_ok, whole_s(now));
-        let (key, attempt) = self.close(job, state, now);
+        let (key, attempt) = self.close(job, state, now, calendar);
         self.own_message.insert(job, self.run.chance.own_message(key, attempt));
         let clean_up =
             if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.clean_up(key, attempt) };
@@ -453,12 +515,16 @@ impl Model for Daemon<'_> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
-        if !matches!(timer, Timer::Backfill | Timer::Loop | Timer::Priorities) {
+        if !matches!(timer, Timer::Backfill | Timer::Loop | Timer::Priorities | Timer::Look(_)) {
             self.unpark(now, calendar);
         }
         match timer {
             Timer::Overdue => {}
+            Timer::Look(slot) => {
+                self.hosts.as_mut().expect("only guests look ahead").look_on(slot, calendar);
+            }
             Timer::Command(at) => self.command(at as usize, now, calendar),
+            Timer::Host(at) => self.turn_of_host(at, now, calendar),
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
             Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),

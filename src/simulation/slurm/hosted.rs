@@ -1,0 +1,193 @@
+//! Attempts on hosts that are not bare metal, alone: the guests of Slurm's engine.
+//!
+//! An attempt's script takes as long as its hosts make it take ([`Guests`]); the controller knows nothing of it and
+//! kills it at its limit like any other. An attempt that was preempted, or lost its node, did its work in vain: what
+//! was not lost to virtualization, neighbours and boots before is lost with it.
+
+use rustc_hash::FxHashMap;
+
+use super::life::{HostLife, Spell, Turn};
+use super::threads::Timer;
+use super::timer_of;
+use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant};
+use crate::ids::{Id, JobId, PoolId};
+use crate::kernel::Calendar;
+use crate::scheduler::slurm::job::{Ask, JobIx, State};
+use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, TenancyFacts};
+use crate::simulation::meter::Meter;
+use crate::simulation::{RunOptions, Speed, Speeds};
+use crate::tenancy::RunTenancy;
+use crate::time::{SimDuration, SimTime};
+use crate::workload::{JobFlags, Workload};
+
+/// Where the attempts of a run run, if not all of it is bare metal, alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hosted<'a> {
+    pub(super) tenancy: &'a RunTenancy,
+    pub(super) cluster: &'a ClusterSpec,
+    /// The jobs with their recorded run times; submissions have the same order.
+    pub(super) recorded: &'a Workload,
+    pub(super) speeds: Option<&'a Speeds>,
+    /// The pool of each node.
+    pub(super) pools: &'a [PoolId],
+    pub(super) seed: u64,
+}
+
+impl<'a> Hosted<'a> {
+    /// `None` where all is bare metal, alone.
+    pub(super) fn new(
+        recorded: &'a Workload,
+        cluster: &'a ClusterSpec,
+        pools: &'a [PoolId],
+        options: &RunOptions<'a>,
+    ) -> Option<Self> {
+        let (speeds, seed) = (options.speeds, options.seed);
+        options.tenancy.map(|tenancy| Self { tenancy, cluster, recorded, speeds, pools, seed })
+    }
+}
+
+/// What the attempts of a run lost on their hosts.
+#[derive(Clone, Debug)]
+pub(super) struct Losses {
+    /// With nothing but their taxes.
+    pub(super) meter: Meter,
+    pub(super) facts: TenancyFacts,
+    /// When which nodes were out of order, in order.
+    pub(super) spells: Vec<Spell>,
+}
+
+impl GuestTimer for Timer {
+    fn end(slot: u32) -> Self {
+        Self::End(slot)
+    }
+
+    fn look(slot: u32) -> Self {
+        Self::Look(slot)
+    }
+}
+
+/// An attempt that starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Starting<'a> {
+    pub(super) spec: usize,
+    pub(super) ask: &'a Ask,
+    pub(super) grants: &'a Allocation,
+    /// Launch and clean-up.
+    pub(super) overhead: SimDuration,
+}
+
+/// Running attempts on their hosts.
+#[derive(Debug)]
+pub(super) struct Hosts<'a> {
+    run: Hosted<'a>,
+    guests: Guests<'a>,
+    meter: Meter,
+    /// Work left at the last snapshot of jobs whose last attempt was lost.
+    left: FxHashMap<JobIx, i128>,
+    life: HostLife,
+}
+
+impl<'a> Hosts<'a> {
+    pub(super) fn new(run: Hosted<'a>, calendar: &mut Calendar<Timer>) -> Self {
+        let from = run.recorded.first_submit();
+        let guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
+        let life = HostLife::new(&guests, from, run.seed);
+        life.prepare(from, calendar);
+        let meter = Meter::new(run.cluster.pools.len());
+        Self { meter, guests, left: FxHashMap::default(), life, run }
+    }
+
+    /// Something is due on a host; tells what becomes of its nodes.
+    pub(super) fn turn(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Option<Turn> {
+        let turn = self.life.turn(at, now, &mut self.guests, calendar);
+        self.life.work(now, &self.guests, calendar);
+        turn
+    }
+
+    /// Whether jobs may wait for a host, where nothing else happens.
+    pub(super) fn is_awaited(&self, last_event: SimTime, quiet: SimDuration, now: SimTime) -> bool {
+        self.life.is_awaited(last_event, quiet, now)
+    }
+
+    /// An attempt starts.
+    pub(super) fn begin(
+        &mut self,
+        job: JobIx,
+        starting: Starting<'_>,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        let id = JobId::new(starting.spec);
+        let mut asked = ByPool::new();
+        for grant in starting.grants {
+            let pool = self.run.pools[grant.node.index()];
+            let slack = slack(starting.ask, starting.grants.len(), grant);
+            let at_work = grant.amounts().saturating_minus(&slack);
+            match asked.iter_mut().find(|(known, _)| *known == pool) {
+                Some((_, sum)) => *sum = sum.plus(&at_work),
+                None => asked.push((pool, at_work)),
+            }
+        }
+        let row = &self.run.recorded.jobs[id];
+        let arrival = Arrival {
+            job: id,
+            run: row.run,
+            bare: self.run.speeds.map_or(Speed::ONE, |speeds| speeds.on(id, asked[0].0)),
+            is_session: row.flags.has(JobFlags::SESSION),
+            asked,
+            util_milli: self.run.recorded.recorded.gpu_util_milli(id),
+            launch: starting.overhead,
+            // The controller kills it.
+            limit: None,
+            resumes: self.left.remove(&job),
+        };
+        self.guests.begin(timer_of(job), &arrival, starting.grants, now, calendar);
+    }
+
+    /// An attempt has ended, or was killed.
+    pub(super) fn end(&mut self, job: JobIx, state: State, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let slot = timer_of(job);
+        if !is_in_vain(state) {
+            self.guests.facts.timeouts += u64::from(state == State::Timeout);
+            self.guests.end(slot, now, &mut self.meter, calendar);
+        } else {
+            self.guests.facts.lost_attempts += u64::from(state == State::NodeFail);
+            let departure = self.guests.fail(slot, now, &mut self.meter, calendar);
+            self.left.extend(departure.kept.map(|left| (job, left)));
+        }
+        self.life.work(now, &self.guests, calendar);
+    }
+
+    /// What was looked ahead for an attempt has come.
+    pub(super) fn look_on(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
+        self.guests.look_on(slot, calendar);
+    }
+
+    /// The run ends while `running` attempts go on.
+    pub(super) fn close(mut self, running: impl Iterator<Item = JobIx>, until: SimTime) -> Losses {
+        for job in running {
+            self.guests.close(timer_of(job), until, &mut self.meter);
+        }
+        let facts = TenancyFacts { failures: self.life.failures, ..self.guests.facts };
+        Losses { meter: self.meter, facts, spells: self.life.spells }
+    }
+}
+
+/// Whether the work of an attempt that ended so is done again, or never.
+pub(super) fn is_in_vain(state: State) -> bool {
+    matches!(state, State::Preempted | State::NodeFail)
+}
+
+/// What one of `nodes` grants of an exclusive job holds beyond what was asked of a node.
+pub(super) fn slack(ask: &Ask, nodes: usize, grant: &Grant) -> Amounts {
+    if !ask.exclusive {
+        return Amounts::ZERO;
+    }
+    let nodes = u32::try_from(nodes).expect("few nodes");
+    let asked = Amounts {
+        cpus: ask.cpus.div_ceil(nodes),
+        gpus: ask.gres.iter().map(|gres| gres.count).sum(),
+        mem_mb: ask.mem_mb_per_node,
+    };
+    grant.amounts().saturating_minus(&asked)
+}
