@@ -12,6 +12,7 @@
 
 pub mod amounts;
 pub mod cards;
+mod dedication;
 pub mod ledger;
 pub mod mig;
 pub mod referee;

@@ -34,6 +34,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
+pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
 pub use translation::{Move, TranslationFacts, translate};
 pub use trust::{BACKTEST_FORMAT, BacktestInput, Trust, load_trust};

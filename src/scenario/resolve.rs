@@ -3,6 +3,7 @@
 //! Each part notes its problems and goes on, so that all come together. Defaults are written back into
 //! the tables on the way; what is left at the end is the resolved scenario.
 
+mod dedicated;
 mod design;
 mod finance;
 mod life;
@@ -115,6 +116,7 @@ pub(super) fn resolve(
     let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
     let is_slurm = matches!(policy, Some(PolicyChoice::Slurm));
     tenancy::check_policy(&mut notes, &designs, is_classic, is_slurm);
+    dedicated::check(&mut notes, &designs, is_classic);
     profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);

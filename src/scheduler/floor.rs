@@ -3,8 +3,10 @@
 //! Expected ends are start + requested limit. An expectation in the past is overdue; each policy says
 //! what it assumes then.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Ledger};
-use crate::ids::{IdVec, NodeId};
+use crate::ids::{IdVec, NodeId, TenantId};
 use crate::scheduler::blocks::{Blocks, SortKey, Summary};
 use crate::time::SimTime;
 
@@ -48,6 +50,8 @@ impl Release {
 pub struct Floor {
     ledger: Ledger,
     releases: IdVec<NodeId, Releases>,
+    /// Expected ends of the jobs on each host of dedicated pools.
+    stays: Vec<BTreeSet<Release>>,
 }
 
 impl Floor {
@@ -56,7 +60,8 @@ impl Floor {
     pub fn new(spec: &ClusterSpec) -> Self {
         let ledger = Ledger::new(spec);
         let releases = IdVec::filled(ledger.nodes().len(), Releases::default());
-        Self { ledger, releases }
+        let stays = vec![BTreeSet::new(); ledger.dedicated_hosts()];
+        Self { ledger, releases, stays }
     }
 
     /// The ledger, for reading.
@@ -83,12 +88,64 @@ impl Floor {
         Ok(())
     }
 
+    /// As [`Floor::start`], for a job of `tenant`: dedicated hosts become its own.
+    ///
+    /// # Errors
+    /// The ledger's [`Conflict`]: the policy is at fault.
+    pub fn start_for(
+        &mut self,
+        tenant: TenantId,
+        slot: u32,
+        allocation: &Allocation,
+        expected_end: SimTime,
+    ) -> Result<(), Conflict> {
+        self.ledger.claim(allocation, tenant)?;
+        self.start(slot, allocation, expected_end)?;
+        for host in allocation.iter().filter_map(|grant| self.ledger.host_of(grant.node)) {
+            self.stays[host].insert(Release::new(expected_end, slot));
+        }
+        Ok(())
+    }
+
+    /// A holder leaves dedicated hosts, if it had some.
+    fn leave(&mut self, release: Release, allocation: &Allocation) {
+        let mut was_there = false;
+        for host in allocation.iter().filter_map(|grant| self.ledger.host_of(grant.node)) {
+            was_there |= self.stays[host].remove(&release);
+        }
+        if was_there {
+            self.ledger.disclaim(allocation);
+        }
+    }
+
+    /// The first expected end after which `tenant` may use `node` as far as other tenants go
+    /// ([`SimTime::from_micros`]`(i64::MIN)` if it may now).
+    #[must_use]
+    pub fn open_at(&self, node: NodeId, tenant: TenantId) -> SimTime {
+        if self.ledger.is_open(node, tenant) {
+            return SimTime::from_micros(i64::MIN);
+        }
+        let host = self.ledger.host_of(node).expect("a tenant has it");
+        self.ends_on(host).expect("a tenant's jobs are on it").1
+    }
+
+    /// When the first and the last of the jobs on a host of a dedicated pool are expected to end; `None` on an
+    /// empty one.
+    #[must_use]
+    pub fn ends_on(&self, host: usize) -> Option<(SimTime, SimTime)> {
+        let stays = &self.stays[host];
+        stays.first().zip(stays.last()).map(|(first, last)| (first.end(), last.end()))
+    }
+
     /// Gives back what `start` took.
     ///
     /// # Errors
     /// The ledger's [`Conflict`] if it was not taken.
     pub fn end(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) -> Result<(), Conflict> {
         self.ledger.give_back(allocation)?;
+        if !self.stays.is_empty() {
+            self.leave(Release::new(expected_end, slot), allocation);
+        }
         for grant in allocation {
             self.releases[grant.node].remove(&Release::new(expected_end, slot));
         }

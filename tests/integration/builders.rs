@@ -244,7 +244,7 @@ pub struct ClusterBuilder {
 
 impl ClusterBuilder {
     pub fn pool(mut self, name: &str, count: u32, node: NodeSpec) -> Self {
-        self.spec.pools.push(PoolSpec { name: name.to_owned(), node, count });
+        self.spec.pools.push(PoolSpec { name: name.to_owned(), node, count, dedicated: None });
         self
     }
 

@@ -3,6 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Whether hosts are dedicated to a tenant as jobs come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dedicated {
+    /// Jobs of all tenants share hosts.
+    None,
+    /// An empty host takes anybody's jobs; one with jobs takes only those of the same tenant.
+    Host,
+}
+
 /// Containers on hosts that jobs share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
