@@ -11,6 +11,7 @@ mod integration {
     mod cli_output;
     mod cli_repeat;
     mod costs_and_verdicts;
+    mod dedicated_hosts;
     mod differential;
     mod exports;
     mod generator;

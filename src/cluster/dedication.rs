@@ -14,8 +14,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host {
     /// First node on it, and how many.
-    pub(super) first: u32,
-    pub(super) nodes: u32,
+    first: u32,
+    nodes: u32,
     /// Whose jobs are on it, and how many grants they have.
     tenant: Option<TenantId>,
     grants: u32,
@@ -59,40 +59,39 @@ impl Dedication {
         (host != NONE).then_some(host as usize)
     }
 
+    /// The nodes on a host, by index.
+    pub(super) fn nodes_on(&self, host: usize) -> std::ops::Range<u32> {
+        let row = &self.hosts[host];
+        row.first..row.first + row.nodes
+    }
+
     pub(super) fn tenant(&self, node: NodeId) -> Option<TenantId> {
         self.host(node).and_then(|host| self.hosts[host].tenant)
     }
 
     /// The hosts of `grants` become `tenant`'s. The first node on a host of somebody else is the error, and
-    /// then nothing changes. Tells the hosts that were empty.
-    pub(super) fn claim(&mut self, grants: &[Grant], tenant: TenantId) -> Result<Vec<usize>, NodeId> {
+    /// then nothing changes.
+    pub(super) fn claim(&mut self, grants: &[Grant], tenant: TenantId) -> Result<(), NodeId> {
         let taken = |grant: &&Grant| self.tenant(grant.node).is_some_and(|other| other != tenant);
         if let Some(grant) = grants.iter().find(taken) {
             return Err(grant.node);
         }
-        let mut begun = Vec::new();
         for host in grants.iter().map(|grant| self.host_of[grant.node]).filter(|host| *host != NONE) {
             let row = &mut self.hosts[host as usize];
-            if row.grants == 0 {
-                row.tenant = Some(tenant);
-                begun.push(host as usize);
-            }
+            row.tenant = Some(tenant);
             row.grants += 1;
         }
-        Ok(begun)
+        Ok(())
     }
 
-    /// Ends what `claim` began; tells the hosts that are empty now.
-    pub(super) fn disclaim(&mut self, grants: &[Grant]) -> Vec<usize> {
-        let mut ended = Vec::new();
+    /// Ends what `claim` began.
+    pub(super) fn disclaim(&mut self, grants: &[Grant]) {
         for host in grants.iter().map(|grant| self.host_of[grant.node]).filter(|host| *host != NONE) {
             let row = &mut self.hosts[host as usize];
             row.grants -= 1;
             if row.grants == 0 {
                 row.tenant = None;
-                ended.push(host as usize);
             }
         }
-        ended
     }
 }

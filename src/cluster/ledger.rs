@@ -289,26 +289,24 @@ impl Ledger {
     /// [`Conflict::OtherTenant`] where one has jobs of another tenant; nothing changes then.
     pub fn claim(&mut self, allocation: &[Grant], tenant: TenantId) -> Result<(), Conflict> {
         let Some(dedication) = &mut self.dedication else { return Ok(()) };
-        let begun = dedication
-            .claim(allocation, tenant)
-            .map_err(|node| Conflict::OtherTenant { node: node.0 })?;
-        self.note_hosts(&begun);
+        dedication.claim(allocation, tenant).map_err(|node| Conflict::OtherTenant { node: node.0 })?;
+        self.note_hosts(allocation);
         Ok(())
     }
 
     /// Ends what [`Ledger::claim`] began.
     pub fn disclaim(&mut self, allocation: &[Grant]) {
         let Some(dedication) = &mut self.dedication else { return };
-        let ended = dedication.disclaim(allocation);
-        self.note_hosts(&ended);
+        dedication.disclaim(allocation);
+        self.note_hosts(allocation);
     }
 
-    /// All nodes of a host change with its tenant.
-    fn note_hosts(&mut self, hosts: &[usize]) {
-        for host in hosts {
-            let dedication = self.dedication.as_ref().expect("it has hosts");
-            let (first, nodes) = (dedication.hosts[*host].first, dedication.hosts[*host].nodes);
-            (first..first + nodes).for_each(|node| self.note_change(NodeId(node)));
+    /// What one node of a host has, and until when, decides who may use the others.
+    fn note_hosts(&mut self, allocation: &[Grant]) {
+        for grant in allocation {
+            let dedication = self.dedication.as_ref().expect("it was asked for");
+            let nodes = dedication.host(grant.node).map(|host| dedication.nodes_on(host));
+            nodes.into_iter().flatten().for_each(|node| self.note_change(NodeId(node)));
         }
     }
 
@@ -385,7 +383,9 @@ mod tests {
         let capacity = Amounts { cpus: 16, gpus: 4, mem_mb: 1000 };
         let node =
             NodeSpec { name: "n".into(), capacity, gpu_type: None, gpu_mem_mib: None, features: vec![] };
-        Ledger::new(&ClusterSpec { pools: vec![PoolSpec { name: "p".into(), node, count: 2, dedicated: None }] })
+        Ledger::new(&ClusterSpec {
+            pools: vec![PoolSpec { name: "p".into(), node, count: 2, dedicated: None }],
+        })
     }
 
     fn grant(node: u32, cpus: u32, gpus: u64) -> Grant {

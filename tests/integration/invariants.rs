@@ -56,7 +56,7 @@ fn with_holds(mut case: Case, holds: &[(u8, i64)]) -> Case {
 fn held(run: &Run<'_>) -> Vec<Held> {
     let row = |(at, (job, allocation)): (usize, &(JobId, Allocation))| {
         let JobRecord { start, end, .. } = run.records()[*job];
-        let tenant = TenantId::default();
+        let tenant = TenantId::named(run.workload.tenants()[*job]);
         Held { row: at, start, end, tenant, grants: allocation.to_vec() }
     };
     run.outcome.allocations.iter().enumerate().map(row).collect()

@@ -67,7 +67,8 @@ impl Classic<'_> {
             let row = shapes.parts.get(*part);
             let ask = row.amounts;
             let usable = |node| {
-                !is_blocked(node, row, avoid, floor.ledger()) && !chosen.iter().any(|(taken, _)| *taken == node)
+                !is_blocked(node, row, avoid, floor.ledger())
+                    && !chosen.iter().any(|(taken, _)| *taken == node)
             };
             let nodes = fits.choose(*part, *count as usize, placement.as_ref(), floor.ledger(), usable);
             let nodes = nodes.expect("has_room counted enough nodes");
