@@ -225,6 +225,7 @@ fn share_horizon(designs: &[Design], outcomes: &mut [Outcome]) {
     for (design, outcome) in designs.iter().zip(outcomes) {
         let more = last.since(outcome.last_instant);
         outcome.hours.extend(more, |pool: PoolId| tenancy::installed_at_rest(design, pool));
+        tenancy::extend_vgpus(design, outcome, more);
         outcome.last_instant = last;
         tenancy::book_left_over(design, outcome);
     }

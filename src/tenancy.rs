@@ -68,8 +68,19 @@ pub struct Packing {
     pub cpus: u32,
     /// GPUs of a host.
     pub gpus: u32,
-    /// GPUs of a host that no VM of the shape can have.
-    pub gpus_left: u32,
+    /// What of a host's GPUs no VM of the shape can have, in units of 1/21,000 GPU.
+    pub units_left: u32,
+    /// vGPUs of each VM; `None` = its GPUs are whole.
+    pub vgpus: Option<VgpuShape>,
+}
+
+/// The vGPUs of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VgpuShape {
+    /// How many.
+    pub per_vm: u32,
+    /// What each is of a GPU, in units of 1/21,000 GPU.
+    pub units: u32,
 }
 
 impl Packing {
@@ -202,8 +213,6 @@ impl PoolTenancy {
     /// what the engine for shared GPUs knows.
     #[must_use]
     pub fn is_simple(&self) -> bool {
-        let alone =
-            |packing: Packing| packing.per_host == 1 && packing.gpus_left == 0 && !packing.overcommits();
         let rest = Self {
             overhead: Overhead::NONE,
             noise: None,
@@ -211,7 +220,7 @@ impl PoolTenancy {
             start: Start::Standing,
             ..self.clone()
         };
-        rest.is_plain() && self.packing.is_none_or(alone)
+        rest.is_plain()
     }
 
     /// Whether jobs run here as on bare metal, alone.

@@ -50,5 +50,6 @@ mod integration {
     mod trace_files;
     mod trace_round_trip;
     mod trace_sacct;
+    mod vgpu_shapes;
     mod worked_examples;
 }

@@ -15,6 +15,7 @@ mod sharing;
 mod slurm;
 mod speedup;
 mod tenancy;
+mod vm_shape;
 mod workload;
 
 use std::fmt::Display;

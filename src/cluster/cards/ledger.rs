@@ -36,7 +36,7 @@ impl CardLedger {
             }
             pools.push(first..first + pool.count);
             let count = u64::from(pool.count);
-            let units = u64::from(capacity.gpus) * u64::from(super::CARD_UNITS);
+            let units = u64::from(capacity.gpus) * u64::from(cards.card_units());
             free.push((count * u64::from(capacity.cpus), count * capacity.mem_mb, count * units));
         }
         let specs = cards.iter().cloned().collect();

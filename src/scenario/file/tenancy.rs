@@ -209,10 +209,17 @@ pub struct VmShapeTable {
     /// Memory in MiB.
     #[schemars(range(min = 1))]
     pub mem_mb: u64,
-    /// GPUs; default 0.
+    /// Whole GPUs; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 64))]
     pub gpus: Option<u32>,
+    /// vGPUs, at most as many as the host has GPUs: with time slices each is a `vgpus-per-gpu`-th of a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub vgpus: Option<u32>,
+    /// Profile of the instances that MIG-backed vGPUs are; each GPU is cut into as many as it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_profile: Option<String>,
 }
 
 /// How much jobs on one host do to each other.

@@ -4,7 +4,8 @@ use smallvec::SmallVec;
 
 use super::fit::{CardPart, DeviceAsk, Look, choose, occupy};
 use crate::cluster::cards::{
-    CARD_MILLI, CardAllocation, CardGrant, CardMode, CardNode, CardPool, Device, InstanceState, Reshape,
+    CARD_MILLI, CARD_UNITS, CardAllocation, CardGrant, CardMode, CardNode, CardPool, Device, InstanceState,
+    Reshape,
 };
 use crate::cluster::{CardLedger, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, NodeId};
@@ -43,7 +44,13 @@ impl CardFloor {
             for node in ledger.nodes().iter() {
                 let memory = u32::try_from(node.capacity.mem_mb).unwrap_or(u32::MAX);
                 let model = node.pool.index().min(63) as u8;
-                views.push(SharedNode::new(node.capacity.cpus * 1000, memory, model, node.cards.len()));
+                let mut view = SharedNode::new(node.capacity.cpus * 1000, memory, model, node.cards.len());
+                // Of the GPU that a vGPU is on, the rest is not the VM's.
+                if let Some(vgpus) = ledger.spec(node.pool).vgpus {
+                    let has = vgpus.units * u32::from(CARD_MILLI) / CARD_UNITS;
+                    view.cards.iter_mut().for_each(|free| *free = has as u16);
+                }
+                views.push(view);
             }
         }
         Self { ledger, releases, holdings: Vec::new(), views }
