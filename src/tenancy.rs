@@ -218,6 +218,7 @@ impl PoolTenancy {
             noise: None,
             contention: None,
             start: Start::Standing,
+            packing: None,
             ..self.clone()
         };
         rest.is_plain()
@@ -235,6 +236,7 @@ impl PoolTenancy {
             && self.failures.is_none()
             && self.snapshots.is_none()
             && !self.kills_at_limit
+            && !self.packing.is_some_and(|packing| packing.overcommits())
     }
 }
 

@@ -140,7 +140,7 @@ fn none_refused(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(),
 
 fn check(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(), Failure> {
     for result in results {
-        if let Some(held) = report::cards_held(&result.outcome) {
+        if let Some(held) = report::cards_held(&loaded.workload, &result.outcome) {
             let design = &result.design;
             crate::cluster::cards::referee::check(&design.cluster, &design.sharing.cards, &held).map_err(
                 |violation| {

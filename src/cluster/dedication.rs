@@ -4,7 +4,7 @@
 //! anybody; a host with a tenant's jobs takes only that tenant's. What keeps nodes from jobs (maintenance, nodes
 //! down) is nobody's and takes no host.
 
-use super::{ClusterSpec, Grant};
+use super::ClusterSpec;
 use crate::ids::{IdVec, NodeId, TenantId};
 
 /// No host: the node's pool is not dedicated.
@@ -12,7 +12,7 @@ const NONE: u32 = u32::MAX;
 
 /// A host of a dedicated pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Host {
+struct Host {
     /// First node on it, and how many.
     first: u32,
     nodes: u32,
@@ -23,9 +23,9 @@ pub(super) struct Host {
 
 /// All hosts of the dedicated pools.
 #[derive(Clone, Debug)]
-pub(super) struct Dedication {
+pub struct Dedication {
     host_of: IdVec<NodeId, u32>,
-    pub(super) hosts: Vec<Host>,
+    hosts: Vec<Host>,
 }
 
 impl Dedication {
@@ -54,29 +54,48 @@ impl Dedication {
         Some(Box::new(Self { host_of, hosts }))
     }
 
-    pub(super) fn host(&self, node: NodeId) -> Option<usize> {
+    /// Number of hosts.
+    #[must_use]
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// The host of a node of a dedicated pool.
+    #[must_use]
+    pub fn host(&self, node: NodeId) -> Option<usize> {
         let host = self.host_of[node];
         (host != NONE).then_some(host as usize)
     }
 
-    /// The nodes on a host, by index.
-    pub(super) fn nodes_on(&self, host: usize) -> std::ops::Range<u32> {
-        let row = &self.hosts[host];
-        row.first..row.first + row.nodes
+    /// The nodes on the host of a node, itself included.
+    pub(super) fn beside(&self, node: NodeId) -> Option<std::ops::Range<u32>> {
+        let row = &self.hosts[self.host(node)?];
+        Some(row.first..row.first + row.nodes)
     }
 
-    pub(super) fn tenant(&self, node: NodeId) -> Option<TenantId> {
+    /// Whose jobs are on the host of a node now.
+    #[must_use]
+    pub fn tenant(&self, node: NodeId) -> Option<TenantId> {
         self.host(node).and_then(|host| self.hosts[host].tenant)
     }
 
-    /// The hosts of `grants` become `tenant`'s. The first node on a host of somebody else is the error, and
+    /// Whether `tenant` may use a node now as far as other tenants go.
+    #[must_use]
+    pub fn is_open(&self, node: NodeId, tenant: TenantId) -> bool {
+        self.tenant(node).is_none_or(|other| other == tenant)
+    }
+
+    /// The hosts of `nodes` become `tenant`'s. The first node on a host of somebody else is the error, and
     /// then nothing changes.
-    pub(super) fn claim(&mut self, grants: &[Grant], tenant: TenantId) -> Result<(), NodeId> {
-        let taken = |grant: &&Grant| self.tenant(grant.node).is_some_and(|other| other != tenant);
-        if let Some(grant) = grants.iter().find(taken) {
-            return Err(grant.node);
+    pub(super) fn claim(
+        &mut self,
+        nodes: impl Iterator<Item = NodeId> + Clone,
+        tenant: TenantId,
+    ) -> Result<(), NodeId> {
+        if let Some(node) = nodes.clone().find(|node| !self.is_open(*node, tenant)) {
+            return Err(node);
         }
-        for host in grants.iter().map(|grant| self.host_of[grant.node]).filter(|host| *host != NONE) {
+        for host in nodes.map(|node| self.host_of[node]).filter(|host| *host != NONE) {
             let row = &mut self.hosts[host as usize];
             row.tenant = Some(tenant);
             row.grants += 1;
@@ -85,8 +104,8 @@ impl Dedication {
     }
 
     /// Ends what `claim` began.
-    pub(super) fn disclaim(&mut self, grants: &[Grant]) {
-        for host in grants.iter().map(|grant| self.host_of[grant.node]).filter(|host| *host != NONE) {
+    pub(super) fn disclaim(&mut self, nodes: impl Iterator<Item = NodeId>) {
+        for host in nodes.map(|node| self.host_of[node]).filter(|host| *host != NONE) {
             let row = &mut self.hosts[host as usize];
             row.grants -= 1;
             if row.grants == 0 {

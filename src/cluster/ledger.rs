@@ -289,7 +289,9 @@ impl Ledger {
     /// [`Conflict::OtherTenant`] where one has jobs of another tenant; nothing changes then.
     pub fn claim(&mut self, allocation: &[Grant], tenant: TenantId) -> Result<(), Conflict> {
         let Some(dedication) = &mut self.dedication else { return Ok(()) };
-        dedication.claim(allocation, tenant).map_err(|node| Conflict::OtherTenant { node: node.0 })?;
+        dedication
+            .claim(allocation.iter().map(|grant| grant.node), tenant)
+            .map_err(|node| Conflict::OtherTenant { node: node.0 })?;
         self.note_hosts(allocation);
         Ok(())
     }
@@ -297,7 +299,7 @@ impl Ledger {
     /// Ends what [`Ledger::claim`] began.
     pub fn disclaim(&mut self, allocation: &[Grant]) {
         let Some(dedication) = &mut self.dedication else { return };
-        dedication.disclaim(allocation);
+        dedication.disclaim(allocation.iter().map(|grant| grant.node));
         self.note_hosts(allocation);
     }
 
@@ -305,7 +307,7 @@ impl Ledger {
     fn note_hosts(&mut self, allocation: &[Grant]) {
         for grant in allocation {
             let dedication = self.dedication.as_ref().expect("it was asked for");
-            let nodes = dedication.host(grant.node).map(|host| dedication.nodes_on(host));
+            let nodes = dedication.beside(grant.node);
             nodes.into_iter().flatten().for_each(|node| self.note_change(NodeId(node)));
         }
     }
@@ -317,10 +319,10 @@ impl Ledger {
         self.dedication.is_some()
     }
 
-    /// Number of hosts of dedicated pools.
+    /// Who has which host, where some pool is dedicated.
     #[must_use]
-    pub fn dedicated_hosts(&self) -> usize {
-        self.dedication.as_ref().map_or(0, |dedication| dedication.hosts.len())
+    pub fn dedication(&self) -> Option<&Dedication> {
+        self.dedication.as_deref()
     }
 
     /// The host of a node of a dedicated pool.
@@ -338,7 +340,7 @@ impl Ledger {
     /// Whether `tenant` may use a node now as far as other tenants go.
     #[must_use]
     pub fn is_open(&self, node: NodeId, tenant: TenantId) -> bool {
-        self.tenant_on(node).is_none_or(|other| other == tenant)
+        self.dedication.as_ref().is_none_or(|dedication| dedication.is_open(node, tenant))
     }
 
     /// Number of pools.

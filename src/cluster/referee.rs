@@ -153,14 +153,14 @@ impl Referee {
 }
 
 /// Grants on each host of dedicated pools, by tenant.
-struct Hosts {
+pub(super) struct Hosts {
     /// First node of each node's host; `None` where hosts are shared.
     host_of: Vec<Option<usize>>,
     tenants: BTreeMap<usize, BTreeMap<TenantId, u32>>,
 }
 
 impl Hosts {
-    fn new(spec: &ClusterSpec) -> Self {
+    pub(super) fn new(spec: &ClusterSpec) -> Self {
         let mut host_of = Vec::new();
         for pool in &spec.pools {
             let first = host_of.len();
@@ -171,7 +171,7 @@ impl Hosts {
     }
 
     /// A grant on `node` begins or ends; whether its host has jobs of one tenant at most.
-    fn step(&mut self, node: usize, tenant: TenantId, begins: bool) -> bool {
+    pub(super) fn step(&mut self, node: usize, tenant: TenantId, begins: bool) -> bool {
         let Some(host) = self.host_of[node] else { return true };
         let tenants = self.tenants.entry(host).or_default();
         let grants = tenants.entry(tenant).or_default();

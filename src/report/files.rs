@@ -242,12 +242,14 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 17] {
 
 /// The holdings of a run on shared GPUs, as their referee reads them.
 #[must_use]
-pub fn cards_held(outcome: &Outcome) -> Option<Vec<CardsHeld>> {
+pub fn cards_held(workload: &Workload, outcome: &Outcome) -> Option<Vec<CardsHeld>> {
     let facts = outcome.shared.as_deref()?;
+    let tenants = workload.tenants();
     let row = |held: &crate::simulation::shared::CardHolding| CardsHeld {
         row: held.job.index(),
         start: held.from,
         end: if held.until == SimTime::NEVER { outcome.last_instant } else { held.until },
+        tenant: TenantId::named(tenants[held.job]),
         grants: held.allocation.to_vec(),
     };
     Some(facts.holdings.iter().map(row).collect())

@@ -173,7 +173,8 @@ impl Fit {
     #[inline]
     fn ready_at(&self, node: NodeId, floor: &Floor) -> SimTime {
         let ready = floor.ready_at(node, &self.amounts);
-        self.tenant.map_or(ready, |tenant| ready.max(floor.open_at(node, tenant)))
+        let open = |tenant| floor.stays().open_at(floor.ledger().dedication(), node, tenant);
+        self.tenant.map_or(ready, |tenant| ready.max(open(tenant)))
     }
 
     fn follow(&mut self, ledger: &Ledger) {

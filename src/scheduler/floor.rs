@@ -3,11 +3,10 @@
 //! Expected ends are start + requested limit. An expectation in the past is overdue; each policy says
 //! what it assumes then.
 
-use std::collections::BTreeSet;
-
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Ledger};
 use crate::ids::{IdVec, NodeId, TenantId};
 use crate::scheduler::blocks::{Blocks, SortKey, Summary};
+use crate::scheduler::stays::Stays;
 use crate::time::SimTime;
 
 /// Sum of the amounts of a block.
@@ -50,8 +49,7 @@ impl Release {
 pub struct Floor {
     ledger: Ledger,
     releases: IdVec<NodeId, Releases>,
-    /// Expected ends of the jobs on each host of dedicated pools.
-    stays: Vec<BTreeSet<Release>>,
+    stays: Stays,
 }
 
 impl Floor {
@@ -60,7 +58,7 @@ impl Floor {
     pub fn new(spec: &ClusterSpec) -> Self {
         let ledger = Ledger::new(spec);
         let releases = IdVec::filled(ledger.nodes().len(), Releases::default());
-        let stays = vec![BTreeSet::new(); ledger.dedicated_hosts()];
+        let stays = Stays::new(ledger.dedication());
         Self { ledger, releases, stays }
     }
 
@@ -101,40 +99,23 @@ impl Floor {
     ) -> Result<(), Conflict> {
         self.ledger.claim(allocation, tenant)?;
         self.start(slot, allocation, expected_end)?;
-        for host in allocation.iter().filter_map(|grant| self.ledger.host_of(grant.node)) {
-            self.stays[host].insert(Release::new(expected_end, slot));
-        }
+        let nodes = allocation.iter().map(|grant| grant.node);
+        self.stays.enter(self.ledger.dedication(), nodes, (expected_end, slot));
         Ok(())
     }
 
     /// A holder leaves dedicated hosts, if it had some.
-    fn leave(&mut self, release: Release, allocation: &Allocation) {
-        let mut was_there = false;
-        for host in allocation.iter().filter_map(|grant| self.ledger.host_of(grant.node)) {
-            was_there |= self.stays[host].remove(&release);
-        }
-        if was_there {
+    fn leave(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) {
+        let nodes = allocation.iter().map(|grant| grant.node);
+        if self.stays.leave(self.ledger.dedication(), nodes, (expected_end, slot)) {
             self.ledger.disclaim(allocation);
         }
     }
 
-    /// The first expected end after which `tenant` may use `node` as far as other tenants go
-    /// ([`SimTime::from_micros`]`(i64::MIN)` if it may now).
+    /// How long tenants are expected on dedicated hosts.
     #[must_use]
-    pub fn open_at(&self, node: NodeId, tenant: TenantId) -> SimTime {
-        if self.ledger.is_open(node, tenant) {
-            return SimTime::from_micros(i64::MIN);
-        }
-        let host = self.ledger.host_of(node).expect("a tenant has it");
-        self.ends_on(host).expect("a tenant's jobs are on it").1
-    }
-
-    /// When the first and the last of the jobs on a host of a dedicated pool are expected to end; `None` on an
-    /// empty one.
-    #[must_use]
-    pub fn ends_on(&self, host: usize) -> Option<(SimTime, SimTime)> {
-        let stays = &self.stays[host];
-        stays.first().zip(stays.last()).map(|(first, last)| (first.end(), last.end()))
+    pub fn stays(&self) -> &Stays {
+        &self.stays
     }
 
     /// Gives back what `start` took.
@@ -144,7 +125,7 @@ impl Floor {
     pub fn end(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) -> Result<(), Conflict> {
         self.ledger.give_back(allocation)?;
         if !self.stays.is_empty() {
-            self.leave(Release::new(expected_end, slot), allocation);
+            self.leave(slot, allocation, expected_end);
         }
         for grant in allocation {
             self.releases[grant.node].remove(&Release::new(expected_end, slot));

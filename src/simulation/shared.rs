@@ -103,9 +103,6 @@ pub fn simulate_shared(
     if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
         return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
     }
-    if cluster.pools.iter().any(|pool| pool.dedicated.is_some()) {
-        return Err(RunError::Unsupported("dedicated hosts for jobs that ask for parts of GPUs"));
-    }
     let floor = CardFloor::new(cluster, &setup.cards, true);
     let shapes = CardShapes::new(workload, cluster, &setup.cards);
     let slowest = options.speeds.map(|speeds| {

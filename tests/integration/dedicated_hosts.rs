@@ -202,9 +202,6 @@ fn what_cannot_keep_the_rule_is_refused() {
     let refused = |pools: &str| try_scenario(pools).unwrap_err();
     let elastic = format!("{}elastic = {{}}\n", vms("dedicated = 'host'\n"));
     assert!(refused(&elastic).contains("W0219"), "{}", refused(&elastic));
-    let parts = "[design.d.pool.p]\nnode = 'n'\ncount = 2\ndedicated = 'host'\n\
-                 [design.d.pool.p.tenancy.bare-metal]\nmig = 'dynamic'\n";
-    assert!(refused(parts).contains("W0219"));
     for policy in ["slurm", "tiresias"] {
         let text = format!(
             "[workload]\ntrace = '{}'\n[policy.{policy}]\n[design.d.pool.p]\nnode = 'dgx-h100'\ncount = 2\n\

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use windtunnel::cluster::cards::referee::{self, CardsHeld};
 use windtunnel::experiment::run_designs;
-use windtunnel::ids::Id;
+use windtunnel::ids::{Id, TenantId};
 use windtunnel::scenario::{Design, Scenario, load_text};
 use windtunnel::simulation::{JobState, Outcome, RunOptions};
 use windtunnel::time::SimTime;
@@ -22,17 +22,20 @@ fn pool(vm: &str) -> String {
 /// Time-sliced vGPUs, no overhead.
 fn sliced(slices: &str, shape: &str, more: &str) -> String {
     let none = "compute = 1\ngpu-memory = 1\nhost = 1\nintra-node = 1\ninter-node = 1\nstorage = 1\n";
-    pool(&format!(
+    let law = "[slice-law.default]\nhost = 0.0\ncompute = 1.0\nbandwidth = 1.0\n";
+    let vm = format!(
         "access = 'vgpu-time-sliced'\nslices = '{slices}'\nvgpus-per-gpu = 4\nshape = {shape}\n{more}\
          [design.d.pool.p.tenancy.vm.overhead]\n{none}"
-    ))
+    );
+    format!("{law}{}", pool(&vm))
 }
 
 fn instances(shape: &str) -> String {
     pool(&format!("access = 'vgpu-mig'\nshape = {shape}\n"))
 }
 
-fn check(design: &Design, outcome: &Outcome) {
+fn check(workload: &Workload, design: &Design, outcome: &Outcome) {
+    let tenants = workload.tenants();
     let facts = outcome.shared.as_ref().expect("GPUs are given out in parts");
     let held: Vec<CardsHeld> = facts
         .holdings
@@ -41,6 +44,7 @@ fn check(design: &Design, outcome: &Outcome) {
             row: held.job.index(),
             start: held.from,
             end: if held.until == SimTime::NEVER { outcome.last_instant } else { held.until },
+            tenant: TenantId::named(tenants[held.job]),
             grants: held.allocation.to_vec(),
         })
         .collect();
@@ -88,7 +92,7 @@ fn vms_on_one_gpu_take_turns_and_others_do_not() {
     let workload = trace().jobs(rows).build();
     let design = design(&sliced("equal-share", shape, ""));
     let outcome = run(&workload, &design);
-    check(&design, &outcome);
+    check(&workload, &design, &outcome);
     let times = run_times(&outcome);
     let alone = times[1];
     assert!((times[0] / alone - 2.0).abs() < 1e-6 && (times[8] / alone - 2.0).abs() < 1e-6, "{times:?}");
@@ -113,7 +117,7 @@ fn a_job_runs_in_one_vm_unless_it_asks_for_more() {
     ];
     let workload = trace().jobs(rows).build();
     let outcome = run(&workload, &design);
-    check(&design, &outcome);
+    check(&workload, &design, &outcome);
     let states: Vec<JobState> = outcome.records.iter().map(|record| record.state).collect();
     use JobState::{Completed, Refused};
     assert_eq!(states, [Completed, Refused, Refused, Completed, Completed, Refused]);
@@ -135,8 +139,9 @@ fn cpus_that_are_promised_twice_stretch_the_host_share() {
         design(&sliced("fixed-share", "{ cpus = 8, mem-mb = 1000, vgpus = 1 }", "cpu-overcommit = 2\n"));
     let times = |jobs: usize| {
         let rows = (0..jobs).map(|_| job().run_s(1_000).gpus(1).gpu_milli(250).cpus(8));
-        let outcome = run(&trace().jobs(rows).build(), &design);
-        check(&design, &outcome);
+        let workload = trace().jobs(rows).build();
+        let outcome = run(&workload, &design);
+        check(&workload, &design, &outcome);
         run_times(&outcome)
     };
     let host_share = design.profiles[0].1.shares.at(1, 1)[2];
@@ -174,7 +179,7 @@ fn instances_of_a_vm_are_its_own_and_the_rest_of_the_gpu_is_stranded() {
     let workload = trace().jobs(rows).build();
     let scenario = scenario(&text);
     let outcome = all_hours_exact(&scenario, &workload).remove(0);
-    check(&scenario.designs[0], &outcome);
+    check(&workload, &scenario.designs[0], &outcome);
     let states: Vec<JobState> = outcome.records.iter().map(|record| record.state).collect();
     use JobState::{Completed, Refused};
     assert_eq!(states, [Completed, Completed, Refused, Refused, Completed]);
@@ -191,7 +196,7 @@ fn instances_of_a_vm_are_its_own_and_the_rest_of_the_gpu_is_stranded() {
 fn whole_gpus_in_vms_of_a_shape_stand_beside_vgpus() {
     let text = format!(
         "{}[design.w.pool.p]\nnode = 'n'\ncount = 2\n[design.w.pool.p.tenancy.vm]\n\
-         shape = {{ cpus = 16, mem-mb = 100000, gpus = 3 }}\ncpu-overcommit = 1.0\n",
+         shape = {{ cpus = 16, mem-mb = 100000, gpus = 2 }}\ncpu-overcommit = 1.0\n",
         sliced("best-effort", "{ cpus = 8, mem-mb = 1000, vgpus = 1 }", "")
     );
     let rows = (0..40).map(|at| job().at_s(at * 10).run_s(500).gpus(1).gpu_milli(250).cpus(2));
@@ -246,6 +251,31 @@ fn shapes_that_cannot_be_are_refused() {
 proptest! {
     #![proptest_config(config(100))]
 
+    /// VMs of different tenants never share a dedicated host, be it with parts of GPUs; every vGPU lies on a GPU.
+    #[test]
+    fn vms_of_a_dedicated_host_are_one_tenants(
+        rows in prop::collection::vec((0i64..40, 1i64..4_000, 1u32..=3, 0usize..4), 1..100), is_mig in prop::bool::ANY,
+    ) {
+        let mut now = 0;
+        let rows: Vec<_> = rows.into_iter().map(|(gap, run, gpus, tenant)| {
+            now += gap;
+            let mut row = job().at_s(now).run_s(run).gpus(gpus).gpu_milli(125).cpus(gpus).nodes(1 + gpus / 3);
+            row.tenant = [None, Some("a"), Some("b"), Some("c")][tenant].map(str::to_owned);
+            row
+        }).collect();
+        let workload = trace().jobs(rows).build();
+        let text = if is_mig {
+            instances("{ cpus = 4, mem-mb = 1000, vgpus = 2, mig-profile = '1g.10gb' }")
+        } else {
+            sliced("equal-share", "{ cpus = 4, mem-mb = 1000, vgpus = 2 }", "")
+        };
+        let design = design(&text.replace("count = 2\n", "count = 2\ndedicated = 'host'\n"));
+        prop_assert_eq!(design.cluster.pools[0].dedicated, Some(16));
+        let outcome = run(&workload, &design);
+        prop_assert!(outcome.refused.is_empty());
+        check(&workload, &design, &outcome);
+    }
+
     /// With a VM for each vGPU and CPUs for all, cutting a host into VMs changes nothing: jobs of one vGPU start and
     /// end as where the host is not cut.
     #[test]
@@ -261,7 +291,7 @@ proptest! {
         let cut = design(&sliced("fixed-share", "{ cpus = 2, mem-mb = 1000, vgpus = 1 }", ""));
         let whole = sliced("fixed-share", "SHAPE", "").replace("shape = SHAPE\n", "");
         let (cut_run, whole_run) = (run(&workload, &cut), run(&workload, &design(&whole)));
-        check(&cut, &cut_run);
+        check(&workload, &cut, &cut_run);
         prop_assert_eq!(cut_run.records, whole_run.records);
     }
 }
@@ -274,7 +304,7 @@ fn the_shipped_scenario_runs() {
     let loaded = windtunnel::experiment::load_workload(&scenario.workload, false).unwrap();
     let outcomes = all_hours_exact(&scenario, &loaded.workload);
     for (design, outcome) in scenario.designs.iter().zip(&outcomes) {
-        check(design, outcome);
+        check(&loaded.workload, design, outcome);
         assert!(outcome.refused.is_empty(), "{}: {:?}", design.name, outcome.refused.first());
     }
 }

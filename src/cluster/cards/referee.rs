@@ -10,6 +10,8 @@ use smallvec::SmallVec;
 
 use super::{CARD_UNITS, CardGrant, CardMode, CardPool, Device};
 use crate::cluster::ClusterSpec;
+use crate::cluster::referee::Hosts;
+use crate::ids::TenantId;
 use crate::time::SimTime;
 
 /// One allocation as it was.
@@ -21,6 +23,8 @@ pub struct CardsHeld {
     pub start: SimTime,
     /// Given back at.
     pub end: SimTime,
+    /// Whose it was.
+    pub tenant: TenantId,
     /// What was held.
     pub grants: Vec<CardGrant>,
 }
@@ -85,10 +89,14 @@ pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> R
         }
     }
     steps.sort_unstable();
+    let mut hosts = Hosts::new(spec);
     for (now, take, at) in steps {
         for grant in &history[at].grants {
             let violation = |what| CardViolation { node: grant.node.0, at: now, row: history[at].row, what };
             let node = nodes.get_mut(grant.node.0 as usize).ok_or(violation("there is no such node"))?;
+            if !hosts.step(grant.node.0 as usize, history[at].tenant, take) {
+                return Err(violation("two tenants on a dedicated host"));
+            }
             let has = spec.pools[node.pool].node.capacity;
             let apply = |sum: &mut u64, by: u64| *sum = if take { *sum + by } else { *sum - by };
             apply(&mut node.cpus, u64::from(grant.cpus));

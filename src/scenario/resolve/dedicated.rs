@@ -11,7 +11,7 @@ pub(super) fn nodes_per_host(table: &PoolTable, tenancy: &PoolTenancy) -> Option
     is_dedicated.then(|| tenancy.packing.map_or(1, |packing| packing.per_host))
 }
 
-/// Tells of dedicated hosts that the policy, the pool or the engine for shared GPUs cannot keep.
+/// Tells of dedicated hosts that the policy or the pool cannot keep.
 pub(super) fn check(notes: &mut Notes<'_>, designs: &[Design], is_classic: bool) {
     for design in designs {
         for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
@@ -24,11 +24,6 @@ pub(super) fn check(notes: &mut Notes<'_>, designs: &[Design], is_classic: bool)
                     "this policy knows no dedicated hosts in this version",
                     "policies for them: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression; or keep a \
                      whole pool for a tenant with `tenants = [...]` (not under Slurm's policy)",
-                )
-            } else if design.shares_gpus {
-                (
-                    "in a scenario about parts of GPUs no host is dedicated in this version",
-                    "keep a whole pool for a tenant with `tenants = [...]`, or leave parts of GPUs out",
                 )
             } else if terms.tenancy.elastic.is_some() {
                 (

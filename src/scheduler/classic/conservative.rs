@@ -12,7 +12,7 @@
 use smallvec::SmallVec;
 
 use super::{Chosen, Classic, Start};
-use crate::cluster::{Amounts, Conflict};
+use crate::cluster::{Amounts, Conflict, Dedication};
 use crate::ids::{IdVec, NodeId, ShapeId, TenantId};
 use crate::scheduler::floor::Floor;
 use crate::scheduler::placement::{NodeView, best_of};
@@ -172,12 +172,12 @@ impl Plan {
     /// The tenants whose jobs run, until the last is expected to have ended.
     fn rebuild_stays(&mut self, now: SimTime, floor: &Floor) {
         let ledger = floor.ledger();
-        self.stays.resize_with(ledger.dedicated_hosts(), Vec::new);
+        self.stays.resize_with(ledger.dedication().map_or(0, Dedication::hosts), Vec::new);
         self.stays.iter_mut().for_each(Vec::clear);
         for node in ledger.nodes().ids() {
             let Some((host, tenant)) = ledger.host_of(node).zip(ledger.tenant_on(node)) else { continue };
             if self.stays[host].is_empty() {
-                let (first, last) = floor.ends_on(host).expect("a tenant's jobs are on it");
+                let (first, last) = floor.stays().ends_on(host).expect("a tenant's jobs are on it");
                 let to = if first <= now { last.max(now + OVERDUE) } else { last };
                 self.stays[host].push((now, to, tenant));
             }

@@ -15,7 +15,7 @@ use super::fit::{CardPart, CardRule, DeviceAsk, Look, choose};
 use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, slice_units};
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
-use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId};
+use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
 use crate::scheduler::shapes::{Infeasible, Totals, check_types, node_count, split, totals};
 use crate::workload::{Interner, Request, Workload};
 
@@ -194,7 +194,8 @@ fn on_pool(
     };
     for (amounts, count) in rows {
         let ask = if request.exclusive { all_of(view, amounts.gpus) } else { ask_of(&kind, amounts.gpus) };
-        let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask };
+        let tenant = view.pool.dedicated.map(|_| TenantId::named(request.tenant));
+        let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask, tenant };
         check_empty_node(&part, view)?;
         let least = least_units(&part.ask, view.cards);
         shape.least.0 += u64::from(amounts.cpus) * u64::from(count);
