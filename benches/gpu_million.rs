@@ -38,7 +38,9 @@ fn run(workload: &Workload) -> Outcome {
         gpu_mem_mib: None,
         features: Vec::new(),
     };
-    let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES }] };
+    let cluster = ClusterSpec {
+        pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES, dedicated: None }],
+    };
     let policy = Policy {
         ordering: ordering::ordering(&OrderSpec::Submit).expect("no expression"),
         placement: placement::placement(PlacementSpec::BestFit),

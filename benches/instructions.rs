@@ -47,7 +47,9 @@ fn gpus(policy: &str, jobs: u64) -> Setting {
         gpu_mem_mib: None,
         features: Vec::new(),
     };
-    let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES }] };
+    let cluster = ClusterSpec {
+        pools: vec![PoolSpec { name: "main".to_owned(), node, count: NODES, dedicated: None }],
+    };
     let policy = PolicySpec::classic(policy).expect("a classic policy");
     (workload, cluster, PolicySpec { placement: PlacementSpec::BestFit, ..policy })
 }

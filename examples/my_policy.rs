@@ -45,7 +45,8 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         gpu_mem_mib: None,
         features: Vec::new(),
     };
-    let cluster = ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 2 }] };
+    let cluster =
+        ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 2, dedicated: None }] };
     let policy = Policy {
         ordering: Box::new(Impatience),
         placement: Box::new(KeepPairs),

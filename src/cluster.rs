@@ -12,6 +12,7 @@
 
 pub mod amounts;
 pub mod cards;
+mod dedication;
 pub mod ledger;
 pub mod mig;
 pub mod referee;
@@ -19,6 +20,7 @@ pub mod spec;
 
 pub use amounts::Amounts;
 pub use cards::{CardAllocation, CardGrant, CardLedger, CardMode, CardPool, Device};
+pub use dedication::Dedication;
 pub use ledger::{Allocation, Conflict, Grant, Ledger, Node};
 pub use referee::Referee;
 pub use spec::{ClusterSpec, NodeSpec, PoolSpec};

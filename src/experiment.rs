@@ -34,6 +34,7 @@ use crate::time::SimTime;
 use crate::workload::Workload;
 
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
+pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
 pub use translation::{Move, TranslationFacts, translate};
 pub use trust::{BACKTEST_FORMAT, BacktestInput, Trust, load_trust};
@@ -224,6 +225,7 @@ fn share_horizon(designs: &[Design], outcomes: &mut [Outcome]) {
     for (design, outcome) in designs.iter().zip(outcomes) {
         let more = last.since(outcome.last_instant);
         outcome.hours.extend(more, |pool: PoolId| tenancy::installed_at_rest(design, pool));
+        tenancy::extend_vgpus(design, outcome, more);
         outcome.last_instant = last;
         tenancy::book_left_over(design, outcome);
     }

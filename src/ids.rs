@@ -64,9 +64,21 @@ id!(
     LabelId
 );
 id!(
+    /// Whose jobs may share a dedicated host: a name of the trace, or nobody in particular.
+    TenantId
+);
+id!(
     /// An interned text.
     TextId
 );
+
+impl TenantId {
+    /// The tenant of that name; jobs without one are together one tenant.
+    #[must_use]
+    pub fn named(name: Option<TextId>) -> Self {
+        Self(name.map_or(0, |name| name.0 + 1))
+    }
+}
 
 /// A vector indexed by one kind of id.
 #[derive(Clone, Debug, PartialEq, Eq)]

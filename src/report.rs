@@ -70,14 +70,16 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
-    /// GPUs are shared; tenants and deadlines count where a design routes jobs by them.
+    /// GPUs are shared; tenants and deadlines count where a design routes jobs by them, or dedicates hosts.
     fn columns_without_effect(&self) -> Vec<&'a str> {
         let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
         let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
         let routes = || self.results.iter().flat_map(|result| &result.design.routes);
         let kept = || self.results.iter().flat_map(|result| &result.design.pools);
-        let tenants =
-            routes().any(|route| route.tenant.is_some()) || kept().any(|pool| pool.tenants.is_some());
+        let mut pools = self.results.iter().flat_map(|result| &result.design.cluster.pools);
+        let tenants = routes().any(|route| route.tenant.is_some())
+            || kept().any(|pool| pool.tenants.is_some())
+            || pools.any(|pool| pool.dedicated.is_some());
         let deadlines = routes().any(|route| route.deadline_within.is_some());
         unused
             .filter(|column| match *column {

@@ -30,6 +30,7 @@ pub mod shapes;
 pub mod shared;
 pub mod sharing;
 pub mod slurm;
+pub mod stays;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;

@@ -68,8 +68,19 @@ pub struct Packing {
     pub cpus: u32,
     /// GPUs of a host.
     pub gpus: u32,
-    /// GPUs of a host that no VM of the shape can have.
-    pub gpus_left: u32,
+    /// What of a host's GPUs no VM of the shape can have, in units of 1/21,000 GPU.
+    pub units_left: u32,
+    /// vGPUs of each VM; `None` = its GPUs are whole.
+    pub vgpus: Option<VgpuShape>,
+}
+
+/// The vGPUs of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VgpuShape {
+    /// How many.
+    pub per_vm: u32,
+    /// What each is of a GPU, in units of 1/21,000 GPU.
+    pub units: u32,
 }
 
 impl Packing {
@@ -202,16 +213,15 @@ impl PoolTenancy {
     /// what the engine for shared GPUs knows.
     #[must_use]
     pub fn is_simple(&self) -> bool {
-        let alone =
-            |packing: Packing| packing.per_host == 1 && packing.gpus_left == 0 && !packing.overcommits();
         let rest = Self {
             overhead: Overhead::NONE,
             noise: None,
             contention: None,
             start: Start::Standing,
+            packing: None,
             ..self.clone()
         };
-        rest.is_plain() && self.packing.is_none_or(alone)
+        rest.is_plain()
     }
 
     /// Whether nothing but the constant factor of the access method stands between a job and its node: all that
@@ -234,6 +244,7 @@ impl PoolTenancy {
             && self.failures.is_none()
             && self.snapshots.is_none()
             && !self.kills_at_limit
+            && !self.packing.is_some_and(|packing| packing.overcommits())
     }
 }
 

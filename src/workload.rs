@@ -23,6 +23,7 @@ pub mod resample;
 pub mod scale;
 pub mod select;
 pub mod stats;
+mod tenants;
 pub mod write;
 pub mod write_swf;
 
@@ -130,6 +131,8 @@ pub struct Request {
     pub features: SmallVec<[TextId; 1]>,
     /// Whole nodes, nobody else on them.
     pub exclusive: bool,
+    /// Whose jobs it may share a dedicated host with; not read from traces, set where a design has such hosts.
+    pub tenant: Option<TextId>,
 }
 
 impl Request {

@@ -11,6 +11,7 @@ mod integration {
     mod cli_output;
     mod cli_repeat;
     mod costs_and_verdicts;
+    mod dedicated_hosts;
     mod differential;
     mod exports;
     mod generator;
@@ -51,5 +52,6 @@ mod integration {
     mod trace_round_trip;
     mod trace_sacct;
     mod usage;
+    mod vgpu_shapes;
     mod worked_examples;
 }

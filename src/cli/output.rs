@@ -47,6 +47,9 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     if !common.quiet {
         tell(&scenario.warnings, Severity::Warning);
         tell(&loaded.workload.warnings, Severity::Warning);
+        let mut list = crate::diagnostic::Diagnostics::default();
+        list.extend(experiment::check_tenants(&loaded.workload, &scenario.designs));
+        tell(&list, Severity::Warning);
     }
     let orderly = Orderly::begin();
     let keep = wish.out.is_some() || wish.referee || wish.exports.any();
@@ -68,7 +71,7 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         none_refused(&loaded, &results)?;
     }
     if wish.referee {
-        check(&results)?;
+        check(&loaded, &results)?;
     }
     watch.expect(u64::from(scenario.compare.replicas));
     add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
@@ -135,9 +138,9 @@ fn none_refused(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(),
     if told.errors() > 0 { Err(told.into()) } else { Ok(()) }
 }
 
-fn check(results: &[DesignResult]) -> Result<(), Failure> {
+fn check(loaded: &LoadedWorkload, results: &[DesignResult]) -> Result<(), Failure> {
     for result in results {
-        if let Some(held) = report::cards_held(&result.outcome) {
+        if let Some(held) = report::cards_held(&loaded.workload, &result.outcome) {
             let design = &result.design;
             crate::cluster::cards::referee::check(&design.cluster, &design.sharing.cards, &held).map_err(
                 |violation| {
@@ -147,7 +150,7 @@ fn check(results: &[DesignResult]) -> Result<(), Failure> {
             )?;
             continue;
         }
-        let held = report::held(&result.outcome);
+        let held = report::held(&loaded.workload, &result.outcome);
         crate::cluster::Referee::check(&result.design.cluster, &held).map_err(|violation| {
             let message = format!("design '{}': the referee objects: {violation}", result.design.name);
             Failure::Inside(Diagnostic::error("W0413", message))

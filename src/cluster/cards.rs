@@ -79,13 +79,39 @@ pub struct CardPool {
     pub memory_mib: Option<u64>,
     /// Into how many equal parts each is cut, where it is shared so; `None` = parts as jobs ask for them.
     pub equal_parts: Option<u16>,
+    /// Where nodes are VMs with vGPUs: a card of a node is a vGPU then, and what is said above is of the GPU of the
+    /// host that it is a part of.
+    pub vgpus: Option<VgpuCards>,
+}
+
+/// How the vGPUs of the VMs on a host lie on its GPUs: one after the other, GPU by GPU and round again, so that the
+/// vGPUs of a VM are on different GPUs and all GPUs have as many, but for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VgpuCards {
+    /// VMs on each host.
+    pub vms: u32,
+    /// vGPUs of each VM, at most as many as the host has GPUs.
+    pub per_vm: u32,
+    /// GPUs of a host.
+    pub gpus: u32,
+    /// What of a GPU a vGPU is, in units of the hours.
+    pub units: u32,
+}
+
+impl VgpuCards {
+    /// Host and GPU on it of a card of the VM with this number in its pool.
+    #[must_use]
+    pub fn gpu_of(&self, vm: u32, card: u8) -> (u32, u8) {
+        let number = vm % self.vms.max(1) * self.per_vm + u32::from(card);
+        (vm / self.vms.max(1), (number % self.gpus.max(1)) as u8)
+    }
 }
 
 impl CardPool {
     /// Whole GPUs of unknown memory.
     #[must_use]
     pub fn whole() -> Self {
-        Self { mode: CardMode::Whole, memory_mib: None, equal_parts: None }
+        Self { mode: CardMode::Whole, memory_mib: None, equal_parts: None, vgpus: None }
     }
 
     /// MIG, where it is on.
@@ -94,6 +120,32 @@ impl CardPool {
         match &self.mode {
             CardMode::Mig(mig) => Some(mig),
             CardMode::Whole | CardMode::Shares => None,
+        }
+    }
+
+    /// Units of the hours that a card of a node has.
+    #[must_use]
+    pub fn card_units(&self) -> u32 {
+        self.vgpus.map_or(CARD_UNITS, |vgpus| vgpus.units)
+    }
+
+    /// Thousandths of a GPU that a card of a node has, where cards are given out so.
+    #[must_use]
+    pub fn card_milli(&self) -> u16 {
+        match (&self.mode, self.vgpus, self.equal_parts) {
+            (CardMode::Shares, Some(_), Some(parts)) => CARD_MILLI / parts.max(1),
+            _ => CARD_MILLI,
+        }
+    }
+
+    /// Memory of a card of a node, in MiB.
+    #[must_use]
+    pub fn card_mib(&self) -> Option<u64> {
+        match (&self.mode, self.vgpus, self.equal_parts) {
+            (CardMode::Shares, Some(_), Some(parts)) => {
+                self.memory_mib.map(|all| all / u64::from(parts.max(1)))
+            }
+            _ => self.memory_mib,
         }
     }
 

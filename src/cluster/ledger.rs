@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
+use super::dedication::Dedication;
 use super::{Amounts, ClusterSpec};
-use crate::ids::{Id, IdVec, NodeId, PoolId};
+use crate::ids::{Id, IdVec, NodeId, PoolId, TenantId};
 
 /// What an allocation holds on one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,12 @@ pub enum Conflict {
         /// What is wrong.
         why: &'static str,
     },
+    /// A host that has jobs of another tenant.
+    #[error("node {node} is on a host with jobs of another tenant")]
+    OtherTenant {
+        /// Node index.
+        node: u32,
+    },
     /// Given back more than was taken.
     #[error("node {node} would have more free than it has")]
     Overflow {
@@ -106,6 +113,8 @@ pub enum Conflict {
 pub struct Ledger {
     nodes: IdVec<NodeId, Node>,
     pools: IdVec<PoolId, std::ops::Range<u32>>,
+    /// The node of each pool that has just one.
+    only: IdVec<PoolId, Option<NodeId>>,
     pool_free: IdVec<PoolId, Amounts>,
     pool_capacity: IdVec<PoolId, Amounts>,
     capacity: Amounts,
@@ -114,6 +123,8 @@ pub struct Ledger {
     changes: Vec<NodeId>,
     /// Number of changes forgotten from the front of `changes`.
     forgotten: usize,
+    /// Who has which host of dedicated pools.
+    dedication: Option<Box<Dedication>>,
 }
 
 impl Ledger {
@@ -125,6 +136,7 @@ impl Ledger {
     pub fn new(spec: &ClusterSpec) -> Self {
         let mut nodes = IdVec::new();
         let mut pools: IdVec<PoolId, _> = IdVec::new();
+        let mut only = IdVec::new();
         let pool_capacity: IdVec<PoolId, Amounts> =
             spec.pools.iter().map(|pool| pool.node.capacity.times(pool.count)).collect();
         for pool in &spec.pools {
@@ -137,17 +149,21 @@ impl Ledger {
                 nodes.push(Node { pool: id, capacity, free: capacity, free_gpus, allocations: 0 });
             }
             pools.push(first..first + pool.count);
+            let is_only = pool.count == 1 && pool.dedicated.is_none();
+            only.push(is_only.then_some(NodeId(first)));
         }
         let capacity = spec.capacity();
         Self {
             nodes,
             pools,
+            only,
             pool_free: pool_capacity.clone(),
             pool_capacity,
             capacity,
             free: capacity,
             changes: Vec::new(),
             forgotten: 0,
+            dedication: Dedication::new(spec),
         }
     }
 
@@ -259,12 +275,72 @@ impl Ledger {
         self.pools[pool].clone()
     }
 
-    /// The node of a pool that has just one (a plain processor pool): nothing to search there.
+    /// The node of a pool that has just one (a plain processor pool): nothing to search there. On a dedicated
+    /// one there is: whose it is.
     #[inline]
     #[must_use]
     pub fn only_node(&self, pool: PoolId) -> Option<NodeId> {
-        let range = &self.pools[pool];
-        (range.len() == 1).then_some(NodeId(range.start))
+        self.only[pool]
+    }
+
+    /// The hosts of `allocation` in dedicated pools become `tenant`'s until [`Ledger::disclaim`].
+    ///
+    /// # Errors
+    /// [`Conflict::OtherTenant`] where one has jobs of another tenant; nothing changes then.
+    pub fn claim(&mut self, allocation: &[Grant], tenant: TenantId) -> Result<(), Conflict> {
+        let Some(dedication) = &mut self.dedication else { return Ok(()) };
+        dedication
+            .claim(allocation.iter().map(|grant| grant.node), tenant)
+            .map_err(|node| Conflict::OtherTenant { node: node.0 })?;
+        self.note_hosts(allocation);
+        Ok(())
+    }
+
+    /// Ends what [`Ledger::claim`] began.
+    pub fn disclaim(&mut self, allocation: &[Grant]) {
+        let Some(dedication) = &mut self.dedication else { return };
+        dedication.disclaim(allocation.iter().map(|grant| grant.node));
+        self.note_hosts(allocation);
+    }
+
+    /// What one node of a host has, and until when, decides who may use the others.
+    fn note_hosts(&mut self, allocation: &[Grant]) {
+        for grant in allocation {
+            let dedication = self.dedication.as_ref().expect("it was asked for");
+            let nodes = dedication.beside(grant.node);
+            nodes.into_iter().flatten().for_each(|node| self.note_change(NodeId(node)));
+        }
+    }
+
+    /// Whether some pool is dedicated.
+    #[inline]
+    #[must_use]
+    pub fn is_dedicated(&self) -> bool {
+        self.dedication.is_some()
+    }
+
+    /// Who has which host, where some pool is dedicated.
+    #[must_use]
+    pub fn dedication(&self) -> Option<&Dedication> {
+        self.dedication.as_deref()
+    }
+
+    /// The host of a node of a dedicated pool.
+    #[must_use]
+    pub fn host_of(&self, node: NodeId) -> Option<usize> {
+        self.dedication.as_ref().and_then(|dedication| dedication.host(node))
+    }
+
+    /// Whose jobs are on the host of a node of a dedicated pool now.
+    #[must_use]
+    pub fn tenant_on(&self, node: NodeId) -> Option<TenantId> {
+        self.dedication.as_ref().and_then(|dedication| dedication.tenant(node))
+    }
+
+    /// Whether `tenant` may use a node now as far as other tenants go.
+    #[must_use]
+    pub fn is_open(&self, node: NodeId, tenant: TenantId) -> bool {
+        self.dedication.as_ref().is_none_or(|dedication| dedication.is_open(node, tenant))
     }
 
     /// Number of pools.
@@ -309,7 +385,9 @@ mod tests {
         let capacity = Amounts { cpus: 16, gpus: 4, mem_mb: 1000 };
         let node =
             NodeSpec { name: "n".into(), capacity, gpu_type: None, gpu_mem_mib: None, features: vec![] };
-        Ledger::new(&ClusterSpec { pools: vec![PoolSpec { name: "p".into(), node, count: 2 }] })
+        Ledger::new(&ClusterSpec {
+            pools: vec![PoolSpec { name: "p".into(), node, count: 2, dedicated: None }],
+        })
     }
 
     fn grant(node: u32, cpus: u32, gpus: u64) -> Grant {

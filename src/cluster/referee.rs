@@ -1,10 +1,13 @@
 //! An independent check of what was granted, from the record alone.
 //!
 //! The referee shares no code with the ledger: it re-adds every grant over time and looks for
-//! over-capacity, a GPU held twice, an end before its start. Tests run it on every schedule; release
+//! over-capacity, a GPU held twice, an end before its start, two tenants on a dedicated host. Tests run it on every schedule; release
 //! runs with `--referee`.
 
+use std::collections::BTreeMap;
+
 use super::{ClusterSpec, Grant};
+use crate::ids::TenantId;
 use crate::time::SimTime;
 
 /// One allocation as it was: from, to, what.
@@ -16,6 +19,8 @@ pub struct Held {
     pub start: SimTime,
     /// Given back at.
     pub end: SimTime,
+    /// Whose it was.
+    pub tenant: TenantId,
     /// What was held.
     pub grants: Vec<Grant>,
 }
@@ -57,6 +62,16 @@ pub enum Violation {
         /// Second holder.
         row: usize,
     },
+    /// Two tenants on a host of a dedicated pool.
+    #[error("node {node} is on a dedicated host with jobs of two tenants at {at} s, row {row}")]
+    TwoTenants {
+        /// Node index.
+        node: u32,
+        /// When.
+        at: SimTime,
+        /// Second holder.
+        row: usize,
+    },
     /// A grant on a node that does not exist.
     #[error("row {row} names node {node}, which does not exist")]
     NoSuchNode {
@@ -83,6 +98,7 @@ impl Referee {
             .collect();
         let mut used: Vec<(u64, u64)> = vec![(0, 0); limits.len()];
         let mut holder: Vec<Vec<Option<usize>>> = limits.iter().map(|l| vec![None; l.2 as usize]).collect();
+        let mut hosts = Hosts::new(spec);
         let mut steps: Vec<(SimTime, bool, usize)> = Vec::with_capacity(history.len() * 2);
         for (at, held) in history.iter().enumerate() {
             if held.end < held.start {
@@ -102,6 +118,9 @@ impl Referee {
                     return Err(Violation::NoSuchNode { node: grant.node.0, row: held.row });
                 };
                 let over = |what| Violation::Capacity { node: grant.node.0, at: now, what, row: held.row };
+                if !hosts.step(n, held.tenant, take) {
+                    return Err(Violation::TwoTenants { node: grant.node.0, at: now, row: held.row });
+                }
                 if !take {
                     used[n].0 -= u64::from(grant.cpus);
                     used[n].1 -= grant.mem_mb;
@@ -130,5 +149,34 @@ impl Referee {
             }
         }
         Ok(())
+    }
+}
+
+/// Grants on each host of dedicated pools, by tenant.
+pub(super) struct Hosts {
+    /// First node of each node's host; `None` where hosts are shared.
+    host_of: Vec<Option<usize>>,
+    tenants: BTreeMap<usize, BTreeMap<TenantId, u32>>,
+}
+
+impl Hosts {
+    pub(super) fn new(spec: &ClusterSpec) -> Self {
+        let mut host_of = Vec::new();
+        for pool in &spec.pools {
+            let first = host_of.len();
+            let host = |node: usize| pool.dedicated.map(|nodes| first + node - node % nodes.max(1) as usize);
+            host_of.extend((0..pool.count as usize).map(host));
+        }
+        Self { host_of, tenants: BTreeMap::new() }
+    }
+
+    /// A grant on `node` begins or ends; whether its host has jobs of one tenant at most.
+    pub(super) fn step(&mut self, node: usize, tenant: TenantId, begins: bool) -> bool {
+        let Some(host) = self.host_of[node] else { return true };
+        let tenants = self.tenants.entry(host).or_default();
+        let grants = tenants.entry(tenant).or_default();
+        *grants = if begins { *grants + 1 } else { *grants - 1 };
+        tenants.retain(|_, grants| *grants > 0);
+        tenants.len() <= 1
     }
 }

@@ -26,6 +26,9 @@ pub struct PoolSpec {
     pub node: NodeSpec,
     /// How many.
     pub count: u32,
+    /// Nodes on each host, where a host takes jobs of one tenant at a time only; `None` = jobs of all tenants
+    /// share hosts.
+    pub dedicated: Option<u32>,
 }
 
 /// All pools of a design, in declared order.
@@ -46,7 +49,7 @@ impl ClusterSpec {
             gpu_mem_mib: None,
             features: Vec::new(),
         };
-        Self { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 1 }] }
+        Self { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 1, dedicated: None }] }
     }
 
     /// Capacity of all pools together.

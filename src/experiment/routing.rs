@@ -1,16 +1,18 @@
 //! Which jobs may run in which pools of a design.
 //!
 //! A set of pools becomes a feature that its nodes have, and a job that is bound to the set asks for it; so
-//! every policy keeps the rule, and a job that no pool of its set can hold is refused with the rule's name.
+//! every policy keeps the rule, and a job that no pool of its set can hold is refused with the rule's name. Where
+//! hosts are dedicated, jobs of different tenants are different requests.
 
 use rustc_hash::FxHashMap;
 
 use crate::cluster::ClusterSpec;
-use crate::ids::{JobId, RequestId};
+use crate::diagnostic::Diagnostic;
+use crate::ids::{JobId, RequestId, TextId};
 use crate::scenario::{Design, RouteSpec};
 use crate::simulation::{Spill, Spills};
 use crate::time::{MICROS_PER_S, SimDuration};
-use crate::workload::{Job, Workload};
+use crate::workload::{Job, Request, Workload};
 
 /// A workload bound to the pools of a design.
 pub(super) struct Routed {
@@ -19,11 +21,14 @@ pub(super) struct Routed {
     pub(super) spills: Option<Spills>,
 }
 
-/// Binds jobs to pools; `None` where every job may run in every pool.
+/// Binds jobs to pools, and to their tenant where hosts are dedicated; `None` where every job may run on every
+/// node.
 pub(super) fn route(workload: &Workload, design: &Design) -> Option<Routed> {
-    if design.routes.is_empty() && design.pools.iter().all(|pool| pool.tenants.is_none()) {
+    let is_dedicated = design.cluster.pools.iter().any(|pool| pool.dedicated.is_some());
+    if design.routes.is_empty() && design.pools.iter().all(|pool| pool.tenants.is_none()) && !is_dedicated {
         return None;
     }
+    let tenants = is_dedicated.then(|| workload.tenants());
     let mut routing = Routing {
         design,
         routed: Routed { workload: workload.clone(), cluster: design.cluster.clone(), spills: None },
@@ -37,20 +42,36 @@ pub(super) fn route(workload: &Workload, design: &Design) -> Option<Routed> {
         let tenant = workload.labels.get(job.labels).tenant.map(|tenant| workload.texts.get(tenant));
         let first = routing.open_to(rule.map_or_else(all, |rule| rule.pools.clone()), tenant);
         let name = rule.map_or("for their tenant", |rule| rule.name.as_str());
-        routing.routed.workload.jobs[id].request = routing.bound(job.request, &first, name);
+        let own = tenants.as_ref().map_or(job.request, |tenants| routing.owned(job.request, tenants[id]));
+        routing.routed.workload.jobs[id].request = routing.bound(own, &first, name);
         if let Some((more, after)) = rule.and_then(|rule| rule.spill.as_ref()) {
             let mut wider = first.clone();
             wider.extend(routing.open_to(more.clone(), tenant));
             wider.sort_unstable();
             wider.dedup();
             if wider != first {
-                let request = routing.bound(job.request, &wider, name);
+                let request = routing.bound(own, &wider, name);
                 spills.jobs.insert(id, Spill { request, after: *after });
             }
         }
     }
     routing.routed.spills = (!spills.jobs.is_empty()).then_some(spills);
     Some(routing.routed)
+}
+
+/// What to tell where a design dedicates hosts and no job says whose it is.
+pub fn check_tenants(workload: &Workload, designs: &[Design]) -> Option<Diagnostic> {
+    let dedicated = |design: &&Design| design.cluster.pools.iter().any(|pool| pool.dedicated.is_some());
+    let design = designs.iter().find(dedicated)?;
+    if workload.tenants().iter().any(Option::is_some) {
+        return None;
+    }
+    let message = format!("the design `{}` dedicates hosts, and the trace names no tenants", design.name);
+    Some(
+        Diagnostic::warning("W0415", message)
+            .because("it has neither `tenant` nor `account`, so all jobs are one tenant's and share hosts")
+            .help("fill the column `tenant` of the trace, or leave out `dedicated`"),
+    )
 }
 
 struct Routing<'a> {
@@ -71,6 +92,15 @@ impl Routing<'_> {
         pools.sort_unstable();
         pools.dedup();
         pools
+    }
+
+    /// The request as one of a tenant.
+    fn owned(&mut self, request: RequestId, tenant: Option<TextId>) -> RequestId {
+        if tenant.is_none() {
+            return request;
+        }
+        let asked = Request { tenant, ..self.routed.workload.requests.get(request).clone() };
+        self.routed.workload.requests.intern(&asked)
     }
 
     /// The request bound to a set of pools.

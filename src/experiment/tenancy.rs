@@ -6,8 +6,8 @@ use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId, TextId};
 use crate::scenario::Design;
 use crate::simulation::Outcome;
-use crate::simulation::meter::UNITS_PER_DEVICE;
 use crate::tenancy::{Elastic, Packing, RunTenancy};
+use crate::time::SimDuration;
 use crate::workload::Workload;
 
 /// The tenancies of a design over a workload; `None` where all is bare metal, alone.
@@ -37,7 +37,23 @@ pub(super) fn of(workload: &Workload, design: &Design) -> Option<RunTenancy> {
 pub(super) fn installed_at_rest(design: &Design, pool: PoolId) -> Amounts {
     let spec = &design.cluster.pools[pool.index()];
     let elastic: Option<&Elastic> = design.pools[pool.index()].tenancy.elastic.as_ref();
-    spec.node.capacity.times(elastic.map_or(spec.count, |elastic| elastic.min))
+    let mut each = spec.node.capacity;
+    if design.sharing.cards[pool.index()].vgpus.is_some() {
+        // Parts of GPUs: `extend_vgpus` knows how large they are.
+        each.gpus = 0;
+    }
+    each.times(elastic.map_or(spec.count, |elastic| elastic.min))
+}
+
+/// Adds time after the last event for vGPUs, idle without demand.
+pub(super) fn extend_vgpus(design: &Design, outcome: &mut Outcome, span: SimDuration) {
+    for (at, (pool, cards)) in design.cluster.pools.iter().zip(&design.sharing.cards).enumerate() {
+        let Some(vgpus) = cards.vgpus else { continue };
+        let units = i128::from(pool.count) * i128::from(pool.node.capacity.gpus) * i128::from(vgpus.units);
+        let row = &mut outcome.hours.pools[PoolId::new(at)].gpu;
+        row.installed += units * i128::from(span.micros());
+        row.idle += units * i128::from(span.micros());
+    }
 }
 
 /// Hosts of a pool, and GPUs of each.
@@ -49,17 +65,17 @@ pub(super) fn hosts(design: &Design, pool: usize) -> (u32, u32) {
     }
 }
 
-/// Books GPUs of hosts that no VM can have: installed, and stranded all the time.
+/// Books what of the GPUs of hosts no VM can have: installed, and stranded all the time.
 pub(super) fn book_left_over(design: &Design, outcome: &mut Outcome) {
     let span = outcome.last_instant.saturating_since(outcome.first_submit);
     for at in 0..design.pools.len() {
         let tenancy = &design.pools[at].tenancy;
-        let Some(Packing { gpus_left: 1.., .. }) = tenancy.packing.filter(|_| tenancy.elastic.is_none())
+        let Some(Packing { units_left: 1.., .. }) = tenancy.packing.filter(|_| tenancy.elastic.is_none())
         else {
             continue;
         };
-        let left = tenancy.packing.map_or(0, |packing| packing.gpus_left) * hosts(design, at).0;
-        let units = i128::from(left) * i128::from(span.micros()) * UNITS_PER_DEVICE;
+        let left = tenancy.packing.map_or(0, |packing| i128::from(packing.units_left));
+        let units = left * i128::from(hosts(design, at).0) * i128::from(span.micros());
         let row = &mut outcome.hours.pools[PoolId::new(at)].gpu;
         row.installed += units;
         row.stranded += units;

@@ -10,11 +10,12 @@ use super::{Context, Manifest, designs_json, page, usage};
 use crate::cluster::cards::referee::CardsHeld;
 use crate::cluster::referee::Held;
 use crate::experiment::pricing::{priced_ledger, showback};
-use crate::ids::{Id, PoolId};
+use crate::ids::{Id, PoolId, TenantId};
 use crate::metrics::timeline;
 use crate::simulation::Outcome;
 use crate::simulation::meter::DeviceHours;
 use crate::time::SimTime;
+use crate::workload::Workload;
 
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -241,12 +242,14 @@ fn categories(hours: &DeviceHours) -> [(&'static str, i128); 17] {
 
 /// The holdings of a run on shared GPUs, as their referee reads them.
 #[must_use]
-pub fn cards_held(outcome: &Outcome) -> Option<Vec<CardsHeld>> {
+pub fn cards_held(workload: &Workload, outcome: &Outcome) -> Option<Vec<CardsHeld>> {
     let facts = outcome.shared.as_deref()?;
+    let tenants = workload.tenants();
     let row = |held: &crate::simulation::shared::CardHolding| CardsHeld {
         row: held.job.index(),
         start: held.from,
         end: if held.until == SimTime::NEVER { outcome.last_instant } else { held.until },
+        tenant: TenantId::named(tenants[held.job]),
         grants: held.allocation.to_vec(),
     };
     Some(facts.holdings.iter().map(row).collect())
@@ -254,13 +257,15 @@ pub fn cards_held(outcome: &Outcome) -> Option<Vec<CardsHeld>> {
 
 /// The allocations of a run, as the referee reads them.
 #[must_use]
-pub fn held(outcome: &Outcome) -> Vec<Held> {
+pub fn held(workload: &Workload, outcome: &Outcome) -> Vec<Held> {
+    let tenants = workload.tenants();
     outcome
         .holdings()
         .map(|(job, start, end, allocation)| Held {
             row: job.index(),
             start,
             end,
+            tenant: TenantId::named(tenants[job]),
             grants: allocation.to_vec(),
         })
         .collect()

@@ -29,7 +29,7 @@ pub use sharing::{
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 pub use tenancy::{
-    AtLimit, BootTable, ContainersTable, ContentionLevel, ElasticTable, FailuresTable, Hypervisor,
+    AtLimit, BootTable, ContainersTable, ContentionLevel, Dedicated, ElasticTable, FailuresTable, Hypervisor,
     JobSharesTable, MaintenanceTable, NoiseTable, OverheadLevel, OverheadTable, SliceScheduler,
     SnapshotsTable, VmAccess, VmNic, VmShapeTable, VmTable,
 };
@@ -442,6 +442,10 @@ pub struct PoolTable {
     /// Only jobs of these tenants run here; default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Vec<String>>,
+    /// Whether a host takes jobs of one tenant at a time only; default none. Tenants are those of the trace, its
+    /// accounts where it has none; jobs without are together one tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedicated: Option<Dedicated>,
     /// How jobs get at the hardware; default bare-metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancy: Option<TenancyTable>,

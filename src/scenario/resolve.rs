@@ -3,6 +3,7 @@
 //! Each part notes its problems and goes on, so that all come together. Defaults are written back into
 //! the tables on the way; what is left at the end is the resolved scenario.
 
+mod dedicated;
 mod design;
 mod finance;
 mod life;
@@ -14,6 +15,7 @@ mod sharing;
 mod slurm;
 mod speedup;
 mod tenancy;
+mod vm_shape;
 mod workload;
 
 use std::fmt::Display;
@@ -117,6 +119,7 @@ pub(super) fn resolve(
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
     tenancy::check_policy(&mut notes, &designs, is_classic);
+    dedicated::check(&mut notes, &designs, is_classic);
     profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);

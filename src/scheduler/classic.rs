@@ -28,7 +28,7 @@ use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
 use super::shapes::Shapes;
 use crate::cluster::{Allocation, Amounts, Conflict};
-use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
+use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId, TenantId};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -74,6 +74,8 @@ pub struct Reservation {
     pub job: JobId,
     /// When it is expected to start.
     pub shadow: SimTime,
+    /// Whose it is, where the reserved hosts are dedicated: others keep off them beyond the shadow time.
+    pub tenant: Option<TenantId>,
     /// Reserved nodes and what others may use there beyond the shadow time.
     pub spare: SmallVec<[(NodeId, Amounts); 2]>,
 }
@@ -389,7 +391,13 @@ impl<'w> Classic<'w> {
             self.slots += 1;
             self.slots - 1
         });
-        floor.start(slot, &allocation, now + self.workload.jobs[job].limit)?;
+        let row = &self.workload.jobs[job];
+        if floor.ledger().is_dedicated() {
+            let tenant = TenantId::named(self.workload.requests.get(row.request).tenant);
+            floor.start_for(tenant, slot, &allocation, now + row.limit)?;
+        } else {
+            floor.start(slot, &allocation, now + row.limit)?;
+        }
         starts.push(Start { job, allocation, slot });
         Ok(())
     }

@@ -13,13 +13,15 @@ use super::floor::Floor;
 use super::placement::{NodeView, Placement, Score};
 use super::shapes::Part;
 use crate::cluster::{Amounts, Ledger};
-use crate::ids::{Id, IdVec, NodeId, PartId, PoolId};
+use crate::ids::{Id, IdVec, NodeId, PartId, PoolId, TenantId};
 use crate::time::SimTime;
 use crate::workload::Interner;
 
 #[derive(Debug)]
 struct Fit {
     amounts: Amounts,
+    /// Whose, on hosts that are dedicated.
+    tenant: Option<TenantId>,
     first: u32,
     nodes: u32,
     seen: Option<usize>,
@@ -61,6 +63,7 @@ impl Fits {
             .iter()
             .map(|(_, part)| Fit {
                 amounts: part.amounts,
+                tenant: part.tenant,
                 first: ranges[part.pool].start,
                 nodes: ranges[part.pool].len() as u32,
                 seen: None,
@@ -99,6 +102,9 @@ impl Fits {
         ledger: &Ledger,
         usable: impl Fn(NodeId) -> bool,
     ) -> Option<SmallVec<[NodeId; 1]>> {
+        if let Some(tenant) = self.rows[part].tenant {
+            return self.choose_for(tenant, part, count, (placement, ledger), usable);
+        }
         if placement.lowest_id_wins() {
             self.count(part, ledger);
             let nodes: SmallVec<[NodeId; 1]> =
@@ -124,6 +130,29 @@ impl Fits {
         (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, node)| *node).collect())
     }
 
+    /// As [`Fits::choose`] on dedicated hosts: those that are the tenant's already come before empty ones.
+    fn choose_for(
+        &mut self,
+        tenant: TenantId,
+        part: PartId,
+        count: usize,
+        (placement, ledger): (&dyn Placement, &Ledger),
+        usable: impl Fn(NodeId) -> bool,
+    ) -> Option<SmallVec<[NodeId; 1]>> {
+        let fit = &mut self.rows[part];
+        let first = fit.first;
+        let scores = fit.follow_scores(placement, ledger);
+        let mut ranked: Vec<(bool, Score, NodeId)> = Vec::new();
+        for (at, score) in scores.iter().enumerate().filter(|(_, score)| **score < NO_ROOM) {
+            let node = NodeId(first + at as u32);
+            if usable(node) {
+                ranked.push((ledger.tenant_on(node) != Some(tenant), *score, node));
+            }
+        }
+        ranked.sort_unstable();
+        (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, _, node)| *node).collect())
+    }
+
     /// When each node of the part's pool is expected to have `part` free: (first node id, times).
     pub fn ready(&mut self, part: PartId, floor: &Floor) -> (NodeId, &[SimTime]) {
         let fit = &mut self.rows[part];
@@ -133,6 +162,21 @@ impl Fits {
 }
 
 impl Fit {
+    /// Whether a node can give the part now.
+    #[inline]
+    fn fits(&self, node: NodeId, ledger: &Ledger) -> bool {
+        ledger.node(node).free.holds(&self.amounts)
+            && self.tenant.is_none_or(|tenant| ledger.is_open(node, tenant))
+    }
+
+    /// When a node is expected to be able to.
+    #[inline]
+    fn ready_at(&self, node: NodeId, floor: &Floor) -> SimTime {
+        let ready = floor.ready_at(node, &self.amounts);
+        let open = |tenant| floor.stays().open_at(floor.ledger().dedication(), node, tenant);
+        self.tenant.map_or(ready, |tenant| ready.max(open(tenant)))
+    }
+
     fn follow(&mut self, ledger: &Ledger) {
         let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
         match changed {
@@ -140,7 +184,7 @@ impl Fit {
                 for node in nodes {
                     let at = node.0.wrapping_sub(self.first);
                     if at < self.nodes {
-                        let fits = ledger.node(*node).free.holds(&self.amounts);
+                        let fits = self.fits(*node, ledger);
                         let at = at as usize;
                         if fits != self.feasible.contains(at) {
                             self.feasible.set(at, fits);
@@ -154,7 +198,7 @@ impl Fit {
                 self.feasible.grow(self.nodes as usize);
                 self.count = 0;
                 for at in 0..self.nodes {
-                    if ledger.node(NodeId(self.first + at)).free.holds(&self.amounts) {
+                    if self.fits(NodeId(self.first + at), ledger) {
                         self.feasible.insert(at as usize);
                         self.count += 1;
                     }
@@ -166,10 +210,10 @@ impl Fit {
 
     /// Scores that follow the ledger: a score depends on nothing but the part and the node.
     fn follow_scores(&mut self, placement: &dyn Placement, ledger: &Ledger) -> &[Score] {
-        let (first, nodes, ask) = (self.first, self.nodes, self.amounts);
+        let (first, nodes, ask, tenant) = (self.first, self.nodes, self.amounts, self.tenant);
         let score = |id: NodeId| {
             let node = ledger.node(id);
-            if !node.free.holds(&ask) {
+            if !node.free.holds(&ask) || tenant.is_some_and(|tenant| !ledger.is_open(id, tenant)) {
                 return NO_ROOM;
             }
             let view = NodeView { id, capacity: node.capacity, free: node.free };
@@ -200,8 +244,9 @@ impl Fit {
     fn follow_ready(&mut self, floor: &Floor) {
         let ledger = floor.ledger();
         let version = ledger.version();
-        let ready = self.ready.get_or_insert_with(|| Ready { seen: usize::MAX, at: Vec::new() });
+        let mut ready = self.ready.take().unwrap_or(Ready { seen: usize::MAX, at: Vec::new() });
         if ready.seen == version {
+            self.ready = Some(ready);
             return;
         }
         let changed = if ready.seen == usize::MAX { None } else { ledger.changed_since(ready.seen) };
@@ -210,16 +255,17 @@ impl Fit {
                 for node in nodes {
                     let at = node.0.wrapping_sub(self.first);
                     if at < self.nodes {
-                        ready.at[at as usize] = floor.ready_at(*node, &self.amounts);
+                        ready.at[at as usize] = self.ready_at(*node, floor);
                     }
                 }
             }
             _ => {
                 ready.at.clear();
                 let nodes = (self.first..self.first + self.nodes).map(NodeId);
-                ready.at.extend(nodes.map(|node| floor.ready_at(node, &self.amounts)));
+                ready.at.extend(nodes.map(|node| self.ready_at(node, floor)));
             }
         }
         ready.seen = version;
+        self.ready = Some(ready);
     }
 }

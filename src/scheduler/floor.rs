@@ -4,8 +4,9 @@
 //! what it assumes then.
 
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Ledger};
-use crate::ids::{IdVec, NodeId};
+use crate::ids::{IdVec, NodeId, TenantId};
 use crate::scheduler::blocks::{Blocks, SortKey, Summary};
+use crate::scheduler::stays::Stays;
 use crate::time::SimTime;
 
 /// Sum of the amounts of a block.
@@ -48,6 +49,7 @@ impl Release {
 pub struct Floor {
     ledger: Ledger,
     releases: IdVec<NodeId, Releases>,
+    stays: Stays,
 }
 
 impl Floor {
@@ -56,7 +58,8 @@ impl Floor {
     pub fn new(spec: &ClusterSpec) -> Self {
         let ledger = Ledger::new(spec);
         let releases = IdVec::filled(ledger.nodes().len(), Releases::default());
-        Self { ledger, releases }
+        let stays = Stays::new(ledger.dedication());
+        Self { ledger, releases, stays }
     }
 
     /// The ledger, for reading.
@@ -83,12 +86,47 @@ impl Floor {
         Ok(())
     }
 
+    /// As [`Floor::start`], for a job of `tenant`: dedicated hosts become its own.
+    ///
+    /// # Errors
+    /// The ledger's [`Conflict`]: the policy is at fault.
+    pub fn start_for(
+        &mut self,
+        tenant: TenantId,
+        slot: u32,
+        allocation: &Allocation,
+        expected_end: SimTime,
+    ) -> Result<(), Conflict> {
+        self.ledger.claim(allocation, tenant)?;
+        self.start(slot, allocation, expected_end)?;
+        let nodes = allocation.iter().map(|grant| grant.node);
+        self.stays.enter(self.ledger.dedication(), nodes, (expected_end, slot));
+        Ok(())
+    }
+
+    /// A holder leaves dedicated hosts, if it had some.
+    fn leave(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) {
+        let nodes = allocation.iter().map(|grant| grant.node);
+        if self.stays.leave(self.ledger.dedication(), nodes, (expected_end, slot)) {
+            self.ledger.disclaim(allocation);
+        }
+    }
+
+    /// How long tenants are expected on dedicated hosts.
+    #[must_use]
+    pub fn stays(&self) -> &Stays {
+        &self.stays
+    }
+
     /// Gives back what `start` took.
     ///
     /// # Errors
     /// The ledger's [`Conflict`] if it was not taken.
     pub fn end(&mut self, slot: u32, allocation: &Allocation, expected_end: SimTime) -> Result<(), Conflict> {
         self.ledger.give_back(allocation)?;
+        if !self.stays.is_empty() {
+            self.leave(slot, allocation, expected_end);
+        }
         for grant in allocation {
             self.releases[grant.node].remove(&Release::new(expected_end, slot));
         }

@@ -86,6 +86,22 @@ pub fn placement(spec: PlacementSpec) -> Box<dyn Placement> {
     }
 }
 
+/// As [`best`]; where hosts are dedicated, those of which `is_own` tells that they are the tenant's already come
+/// before all others.
+pub fn best_of(
+    placement: &dyn Placement,
+    ask: &Amounts,
+    nodes: impl Iterator<Item = NodeView>,
+    count: usize,
+    is_own: Option<impl Fn(NodeId) -> bool>,
+) -> Option<SmallVec<[NodeView; 1]>> {
+    let Some(is_own) = is_own else { return best(placement, ask, nodes, count) };
+    let rank = |node: NodeView| (!is_own(node.id), placement.score(ask, &node), node);
+    let mut ranked: Vec<(bool, Score, NodeView)> = nodes.map(rank).collect();
+    ranked.sort_unstable_by_key(|(other, score, node)| (*other, *score, node.id));
+    (ranked.len() >= count).then(|| ranked.into_iter().take(count).map(|(_, _, node)| node).collect())
+}
+
 /// The `count` best of `nodes`, which all have room for `ask`; `None` if there are fewer.
 pub fn best(
     placement: &dyn Placement,

@@ -10,8 +10,8 @@
 
 use smallvec::SmallVec;
 
-use crate::cluster::{Amounts, ClusterSpec, NodeSpec};
-use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId};
+use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
+use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
 use crate::workload::{Interner, Request, Workload};
 
 /// What one node of one pool must give.
@@ -21,6 +21,8 @@ pub struct Part {
     pub pool: PoolId,
     /// The amounts.
     pub amounts: Amounts,
+    /// Whose jobs may be on the host, where hosts are dedicated.
+    pub tenant: Option<TenantId>,
 }
 
 /// A request on one pool.
@@ -142,7 +144,7 @@ impl Shapes {
             let mut shape = Shape::default();
             let mut reasons: Vec<String> = Vec::new();
             for (at, pool) in spec.pools.iter().enumerate() {
-                match on_pool(request, workload, PoolId::new(at), &pool.node, pool.count, &mut parts) {
+                match on_pool(request, workload, PoolId::new(at), pool, &mut parts) {
                     Ok(fit) => shape.pools.push(fit),
                     Err(reason) if spec.pools.len() == 1 => reasons.push(reason.to_string()),
                     Err(reason) => reasons.push(format!("pool '{}': {reason}", pool.name)),
@@ -239,10 +241,10 @@ fn on_pool(
     request: &Request,
     workload: &Workload,
     pool: PoolId,
-    node: &NodeSpec,
-    count: u32,
+    spec: &PoolSpec,
     parts: &mut Interner<PartId, Part>,
 ) -> Result<PoolShape, Infeasible> {
+    let (node, count) = (&spec.node, spec.count);
     let asked = totals(request).ok_or(Infeasible::Overflow)?;
     check_kind(request, workload, node, asked.gpus)?;
     let nodes = node_count(request, &asked, &node.capacity);
@@ -265,7 +267,9 @@ fn on_pool(
         return Err(Infeasible::NodeTooSmall { ask: largest, node: node.name.clone(), has: node.capacity });
     }
     let total = rows.iter().fold(Amounts::ZERO, |sum, (part, n)| sum.plus(&part.times(*n)));
-    let groups = rows.into_iter().map(|(amounts, n)| (parts.intern(&Part { pool, amounts }), n)).collect();
+    let tenant = spec.dedicated.map(|_| TenantId::named(request.tenant));
+    let mut intern = |amounts| parts.intern(&Part { pool, amounts, tenant });
+    let groups = rows.into_iter().map(|(amounts, n)| (intern(amounts), n)).collect();
     Ok(PoolShape { pool, groups, total, asked: asked_total, nodes })
 }
 

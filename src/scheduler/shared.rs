@@ -43,7 +43,7 @@ use super::sharing::TypicalMix;
 use crate::cluster::Amounts;
 use crate::cluster::cards::{CardAllocation, CardNode, CardPool};
 use crate::cluster::mig::Stranding;
-use crate::ids::{JobId, NodeId, PoolId, ShapeId};
+use crate::ids::{JobId, NodeId, PoolId, ShapeId, TenantId};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -92,6 +92,8 @@ pub struct CardStart {
 pub(super) struct CardReservation {
     pub(super) job: JobId,
     pub(super) shadow: SimTime,
+    /// Whose it is, where the reserved hosts are dedicated: others keep off them beyond the shadow time.
+    pub(super) tenant: Option<TenantId>,
     /// Reserved nodes as they will be at the shadow time with the head on them.
     pub(super) nodes: SmallVec<[(NodeId, CardNode); 2]>,
 }

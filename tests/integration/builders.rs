@@ -21,6 +21,7 @@ pub struct JobRow {
     pub request: Request,
     pub gpu_types: Vec<String>,
     pub mig_profile: Option<String>,
+    pub tenant: Option<String>,
     after: Vec<(DependencyKind, Vec<String>)>,
     array: Option<(String, u32, u32)>,
     begin_us: Option<i64>,
@@ -91,6 +92,10 @@ impl JobRow {
     }
     pub fn gpu_type(mut self, name: &str) -> Self {
         self.gpu_types.push(name.to_owned());
+        self
+    }
+    pub fn tenant(mut self, name: &str) -> Self {
+        self.tenant = Some(name.to_owned());
         self
     }
     pub fn exclusive(mut self) -> Self {
@@ -165,11 +170,12 @@ impl TraceBuilder {
             .enumerate()
             .map(|(at, row)| row.name.clone().unwrap_or_else(|| format!("job-{at}")))
             .collect();
-        let label = workload.labels.intern(&Labels::default());
         for (at, row) in self.rows.iter().enumerate() {
             let mut request = row.request.clone();
             request.gpu_types = row.gpu_types.iter().map(|t| workload.texts.intern(t)).collect();
             request.mig_profile = row.mig_profile.as_ref().map(|p| workload.texts.intern(p));
+            let tenant = row.tenant.as_ref().map(|tenant| workload.texts.intern(tenant));
+            request.tenant = tenant;
             let mut flags = JobFlags::default();
             flags.set(JobFlags::LIMIT_UNKNOWN, row.limit_us.is_none());
             flags.set(JobFlags::HAS_EXTRAS, row.has_extras());
@@ -180,7 +186,7 @@ impl TraceBuilder {
                 priority: row.priority,
                 name: JobName::Text(workload.texts.intern(&names[at])),
                 request: workload.requests.intern(&request),
-                labels: label,
+                labels: workload.labels.intern(&Labels { tenant, ..Labels::default() }),
                 flags,
             };
             let id = workload.jobs.push(job);
@@ -244,7 +250,14 @@ pub struct ClusterBuilder {
 
 impl ClusterBuilder {
     pub fn pool(mut self, name: &str, count: u32, node: NodeSpec) -> Self {
-        self.spec.pools.push(PoolSpec { name: name.to_owned(), node, count });
+        self.spec.pools.push(PoolSpec { name: name.to_owned(), node, count, dedicated: None });
+        self
+    }
+
+    /// Hosts of so many nodes in the last pool, each with jobs of one tenant at a time.
+    pub fn dedicated(mut self, nodes_per_host: u32) -> Self {
+        let pool = self.spec.pools.last_mut().expect("a pool was added");
+        pool.dedicated = Some(nodes_per_host);
         self
     }
 

@@ -113,6 +113,21 @@ pub fn orders() -> impl Strategy<Value = OrderSpec> {
     ])
 }
 
+/// Some pools with hosts of one to three nodes, each for one tenant at a time; jobs of three tenants and of none.
+pub fn dedicated(limits: Limits, most: usize) -> impl Strategy<Value = Case> {
+    let hosts = prop::collection::vec(prop::option::weighted(0.8, 1u32..=3), 3);
+    let tenants = prop::collection::vec(0usize..4, most);
+    (case(limits, most), hosts, tenants).prop_map(|(mut case, hosts, tenants)| {
+        for (pool, host) in case.cluster.pools.iter_mut().zip(hosts) {
+            pool.dedicated = host;
+        }
+        for (row, tenant) in case.rows.iter_mut().zip(tenants) {
+            row.tenant = [None, Some("a"), Some("b"), Some("c")][tenant].map(str::to_owned);
+        }
+        case
+    })
+}
+
 /// The engine's schedule in the reference's terms.
 pub fn schedule(case: &Case, spec: &PolicySpec) -> Vec<Option<Started>> {
     let workload = trace().jobs(case.rows.iter().cloned()).build();
@@ -171,6 +186,29 @@ proptest! {
     #[test]
     fn conservative_equals_the_reference(
         case in case(Limits::Any, 30), order in orders(), place in placements(),
+        depth in prop_oneof![2 => Just(None), 1 => (1u32..6).prop_map(Some)],
+    ) {
+        same(&case, &policy(order, place, BackfillSpec::Conservative { depth }))?;
+    }
+
+    #[test]
+    fn dedicated_hosts_equal_the_reference(
+        case in dedicated(Limits::Any, 40), order in orders(), place in placements(),
+        backfill in prop::sample::select(vec![BackfillSpec::None, BackfillSpec::Greedy]),
+    ) {
+        same(&case, &policy(order, place, backfill))?;
+    }
+
+    #[test]
+    fn easy_on_dedicated_hosts_equals_the_reference(
+        case in dedicated(Limits::Any, 40), order in orders(), place in placements(),
+    ) {
+        same(&case, &policy(order, place, BackfillSpec::Easy))?;
+    }
+
+    #[test]
+    fn conservative_on_dedicated_hosts_equals_the_reference(
+        case in dedicated(Limits::Any, 25), order in orders(), place in placements(),
         depth in prop_oneof![2 => Just(None), 1 => (1u32..6).prop_map(Some)],
     ) {
         same(&case, &policy(order, place, BackfillSpec::Conservative { depth }))?;

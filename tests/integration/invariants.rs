@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 use windtunnel::cluster::referee::Held;
 use windtunnel::cluster::{Allocation, Referee};
-use windtunnel::ids::{Id, JobId};
+use windtunnel::ids::{Id, JobId, TenantId};
 use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
 use windtunnel::simulation::meter::UNITS_PER_DEVICE;
 use windtunnel::simulation::{JobRecord, JobState, Outcome};
@@ -56,7 +56,8 @@ fn with_holds(mut case: Case, holds: &[(u8, i64)]) -> Case {
 fn held(run: &Run<'_>) -> Vec<Held> {
     let row = |(at, (job, allocation)): (usize, &(JobId, Allocation))| {
         let JobRecord { start, end, .. } = run.records()[*job];
-        Held { row: at, start, end, grants: allocation.to_vec() }
+        let tenant = TenantId::named(run.workload.tenants()[*job]);
+        Held { row: at, start, end, tenant, grants: allocation.to_vec() }
     };
     run.outcome.allocations.iter().enumerate().map(row).collect()
 }

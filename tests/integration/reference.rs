@@ -25,6 +25,8 @@ struct Node {
     pool: usize,
     capacity: Amounts,
     gpu_used: Vec<bool>,
+    /// First node of its host, where hosts take jobs of one tenant at a time.
+    host: Option<usize>,
 }
 
 struct Running {
@@ -40,6 +42,7 @@ struct Hold {
     from_us: i64,
     to_us: i64,
     amounts: Amounts,
+    job: usize,
 }
 
 pub struct Reference<'a> {
@@ -68,9 +71,12 @@ impl<'a> Reference<'a> {
     fn new(rows: &'a [JobRow], cluster: &ClusterSpec, policy: &'a PolicySpec) -> Self {
         let mut nodes = Vec::new();
         for (pool, spec) in cluster.pools.iter().enumerate() {
-            for _ in 0..spec.count {
+            let first = nodes.len();
+            for at in 0..spec.count as usize {
                 let capacity = spec.node.capacity;
-                nodes.push(Node { pool, capacity, gpu_used: vec![false; capacity.gpus as usize] });
+                let gpu_used = vec![false; capacity.gpus as usize];
+                let host = spec.dedicated.map(|nodes| first + at - at % nodes as usize);
+                nodes.push(Node { pool, capacity, gpu_used, host });
             }
         }
         let on_pools = |row| {
@@ -182,8 +188,13 @@ impl<'a> Reference<'a> {
                 }
                 continue;
             }
+            let is_others = self.rows[job].tenant != self.rows[head].tenant;
             let beside = |node: usize, ask: &Amounts| {
-                spare.iter().all(|(reserved, left)| *reserved != node || left.holds(ask))
+                spare.iter().all(|(reserved, left)| {
+                    let host = self.nodes[*reserved].host;
+                    let same_host = host.is_some() && host == self.nodes[node].host;
+                    (*reserved != node || left.holds(ask)) && !(same_host && is_others)
+                })
             };
             if let Some(picked) = self.place_now(job, beside) {
                 self.start(job, &picked, now);
@@ -207,8 +218,15 @@ impl<'a> Reference<'a> {
                 let still = self.running.iter().filter(|r| r.expected_end_us.max(now) > at);
                 self.free_beside(node, still)
             };
+            let hosts = |node: usize| {
+                let still = self.running.iter().filter(|r| r.expected_end_us.max(now) > at);
+                (
+                    self.tenants_on(node, still).all(|other| self.same_tenant(head, other)),
+                    self.is_own(head, node),
+                )
+            };
             for pool in 0..self.demands[head].len() {
-                if let Some(picked) = self.pick(head, pool, free, |_, _| true) {
+                if let Some(picked) = self.pick(head, pool, free, hosts, |_, _| true) {
                     let left = |(node, ask): &(usize, Amounts)| (*node, free(*node).minus(ask));
                     return (at, picked.iter().map(left).collect());
                 }
@@ -224,7 +242,8 @@ impl<'a> Reference<'a> {
             let (at, picked) = self.plan(job, now, &holds);
             self.first_plan_us[job].get_or_insert(at);
             for (node, amounts) in &picked {
-                let hold = Hold { node: *node, from_us: at, to_us: at + self.limit(job), amounts: *amounts };
+                let hold =
+                    Hold { node: *node, from_us: at, to_us: at + self.limit(job), amounts: *amounts, job };
                 holds.push(hold);
             }
             if at == now {
@@ -245,6 +264,7 @@ impl<'a> Reference<'a> {
                 from_us: now,
                 to_us,
                 amounts: *amounts,
+                job: running.job,
             }));
         }
         holds
@@ -257,8 +277,16 @@ impl<'a> Reference<'a> {
         instants.dedup();
         for at in instants {
             let free = |node: usize| self.least_free(node, at, at + self.limit(job), holds);
+            let hosts = |node: usize| {
+                let host = self.nodes[node].host;
+                let to = at + self.limit(job);
+                let there = holds.iter().filter(|h| host.is_some() && self.nodes[h.node].host == host);
+                let there = there.filter(|h| h.from_us < to && at < h.to_us);
+                let own: Vec<bool> = there.map(|h| self.same_tenant(job, h.job)).collect();
+                (own.iter().all(|own| *own), own.iter().any(|own| *own))
+            };
             for pool in 0..self.demands[job].len() {
-                if let Some(picked) = self.pick(job, pool, free, |_, _| true) {
+                if let Some(picked) = self.pick(job, pool, free, hosts, |_, _| true) {
                     return (at, picked);
                 }
             }
@@ -282,7 +310,33 @@ impl<'a> Reference<'a> {
     /// The job's nodes if it can start now on nodes that `allowed` accepts: first pool that has room.
     fn place_now(&self, job: usize, allowed: impl Fn(usize, &Amounts) -> bool + Copy) -> Option<Picked> {
         let free = |node| self.free_beside(node, self.running.iter());
-        (0..self.demands[job].len()).find_map(|pool| self.pick(job, pool, free, allowed))
+        let hosts = |node: usize| {
+            let mut on_host = self.tenants_on(node, self.running.iter());
+            (on_host.all(|other| self.same_tenant(job, other)), self.is_own(job, node))
+        };
+        (0..self.demands[job].len()).find_map(|pool| self.pick(job, pool, free, hosts, allowed))
+    }
+
+    fn same_tenant(&self, job: usize, other: usize) -> bool {
+        self.rows[job].tenant == self.rows[other].tenant
+    }
+
+    /// Those of `running` that are on the host of a node, if hosts take one tenant at a time there.
+    fn tenants_on<'r>(
+        &'r self,
+        node: usize,
+        running: impl Iterator<Item = &'r Running> + 'r,
+    ) -> impl Iterator<Item = usize> + 'r {
+        let host = self.nodes[node].host;
+        let there = move |r: &&Running| {
+            host.is_some() && r.grants.iter().any(|(node, _, _)| self.nodes[*node].host == host)
+        };
+        running.filter(there).map(|r| r.job)
+    }
+
+    /// Whether a node is on a host that the job's tenant has now.
+    fn is_own(&self, job: usize, node: usize) -> bool {
+        self.tenants_on(node, self.running.iter()).any(|other| self.same_tenant(job, other))
     }
 
     fn free_beside<'r>(&self, node: usize, running: impl Iterator<Item = &'r Running>) -> Amounts {
@@ -296,6 +350,7 @@ impl<'a> Reference<'a> {
         job: usize,
         pool: usize,
         free: impl Fn(usize) -> Amounts,
+        hosts: impl Fn(usize) -> (bool, bool),
         allowed: impl Fn(usize, &Amounts) -> bool,
     ) -> Option<Picked> {
         let mut picked: Picked = Vec::new();
@@ -304,6 +359,7 @@ impl<'a> Reference<'a> {
                 self.nodes[*node].pool == pool
                     && !picked.iter().any(|(taken, _)| taken == node)
                     && free(*node).holds(ask)
+                    && hosts(*node).0
                     && allowed(*node, ask)
             });
             let left = |node: usize| {
@@ -311,9 +367,11 @@ impl<'a> Reference<'a> {
                 (left.gpus, left.cpus, left.mem_mb)
             };
             let best = match self.policy.placement {
-                PlacementSpec::FirstFit => room.min(),
-                PlacementSpec::BestFit => room.min_by_key(|node| (left(*node), *node)),
-                PlacementSpec::Spread => room.min_by_key(|node| (std::cmp::Reverse(left(*node)), *node)),
+                PlacementSpec::FirstFit => room.min_by_key(|node| (!hosts(*node).1, *node)),
+                PlacementSpec::BestFit => room.min_by_key(|node| (!hosts(*node).1, left(*node), *node)),
+                PlacementSpec::Spread => {
+                    room.min_by_key(|node| (!hosts(*node).1, std::cmp::Reverse(left(*node)), *node))
+                }
                 other => panic!("{other:?} is for shared GPUs"),
             };
             picked.push((best?, *ask));

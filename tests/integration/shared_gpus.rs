@@ -18,7 +18,15 @@ pub fn whole(spec: &ClusterSpec) -> SharedSetup {
     let pools = spec.pools.len();
     let law = ClassLaw { slice: SliceLaw::new(0.0, 0.6, 0.5).unwrap(), family: None };
     SharedSetup {
-        cards: vec![CardPool { mode: CardMode::Whole, memory_mib: Some(80_000), equal_parts: None }; pools],
+        cards: vec![
+            CardPool {
+                mode: CardMode::Whole,
+                memory_mib: Some(80_000),
+                equal_parts: None,
+                vgpus: None
+            };
+            pools
+        ],
         times: vec![LayoutTimes::default(); pools],
         speeds: SpeedRules {
             classes: Vec::new(),

@@ -11,7 +11,7 @@ use windtunnel::simulation::JobState;
 use windtunnel::time::SimTime;
 
 use super::builders::{JobRow, cluster, gpu_node, job, play, policy, trace};
-use super::differential::{Limits, case, config, orders, placements};
+use super::differential::{Limits, case, config, dedicated, orders, placements};
 use super::shared_gpus::{mig, shares, try_share, whole};
 
 fn backfills() -> impl Strategy<Value = BackfillSpec> {
@@ -107,8 +107,13 @@ proptest! {
     #[test]
     fn shared_gpus_are_never_given_twice(
         rows in rows(40), (spec, setup) in hardware(), place in all_placements(), backfill in backfills(),
-        order in orders(),
+        order in orders(), host in prop::option::weighted(0.4, 1u32..=2), tenants in prop::collection::vec(0usize..3, 40),
     ) {
+        let (mut spec, mut rows) = (spec, rows);
+        spec.pools[0].dedicated = host;
+        for (row, tenant) in rows.iter_mut().zip(tenants) {
+            row.tenant = [None, Some("a"), Some("b")][tenant].map(str::to_owned);
+        }
         let workload = trace().jobs(rows).build();
         let run = match try_share(&workload, &spec, &setup, &policy(order, place, backfill)) {
             Ok(run) => run,
@@ -123,7 +128,7 @@ proptest! {
                 other => prop_assert!(false, "job {} is {:?}", job.0, other),
             }
         }
-        let held = report::cards_held(outcome).unwrap();
+        let held = report::cards_held(&workload, outcome).unwrap();
         referee::check(&spec, &setup.cards, &held).map_err(|v| TestCaseError::fail(v.to_string()))?;
         let hours = outcome.hours.pools[PoolId(0)];
         prop_assert!(hours.check(), "{:?}", hours);
@@ -147,7 +152,8 @@ proptest! {
     /// Where GPUs are whole, the engine for shared GPUs makes the classic schedule.
     #[test]
     fn whole_gpus_get_the_classic_schedule(
-        case in case(Limits::Any, 50), order in orders(), place in placements(), backfill in backfills(),
+        case in prop_oneof![case(Limits::Any, 50), dedicated(Limits::Any, 50)], order in orders(),
+        place in placements(), backfill in backfills(),
     ) {
         let workload = trace().jobs(case.rows.iter().cloned()).build();
         let spec = policy(order, place, backfill);

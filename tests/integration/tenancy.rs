@@ -454,5 +454,5 @@ fn vms_are_packed_and_what_is_left_of_a_host_is_stranded() {
     let design = design(text);
     assert_eq!((design.cluster.pools[0].count, design.cluster.pools[0].node.capacity.gpus), (4, 3));
     let packing = design.pools[0].tenancy.packing.unwrap();
-    assert_eq!((packing.per_host, packing.gpus_left), (2, 2));
+    assert_eq!((packing.per_host, packing.units_left), (2, 2 * 21_000));
 }

@@ -2,8 +2,8 @@
 
 use super::{CardGrant, CardNode, CardPool, InstanceState, Reshape};
 use crate::cluster::mig::Placement;
-use crate::cluster::{ClusterSpec, Conflict};
-use crate::ids::{Id, IdVec, NodeId, PoolId};
+use crate::cluster::{ClusterSpec, Conflict, Dedication};
+use crate::ids::{Id, IdVec, NodeId, PoolId, TenantId};
 
 /// Nodes with what is free on them.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct CardLedger {
     forgotten: usize,
     /// How often each node changed.
     stamps: IdVec<NodeId, u32>,
+    /// Who has which host of dedicated pools.
+    dedication: Option<Box<Dedication>>,
 }
 
 impl CardLedger {
@@ -36,12 +38,21 @@ impl CardLedger {
             }
             pools.push(first..first + pool.count);
             let count = u64::from(pool.count);
-            let units = u64::from(capacity.gpus) * u64::from(super::CARD_UNITS);
+            let units = u64::from(capacity.gpus) * u64::from(cards.card_units());
             free.push((count * u64::from(capacity.cpus), count * capacity.mem_mb, count * units));
         }
         let specs = cards.iter().cloned().collect();
         let stamps = IdVec::filled(nodes.len(), 0);
-        Self { nodes, pools, specs, free, changes: Vec::new(), forgotten: 0, stamps }
+        Self {
+            nodes,
+            pools,
+            specs,
+            free,
+            changes: Vec::new(),
+            forgotten: 0,
+            stamps,
+            dedication: Dedication::new(spec),
+        }
     }
 
     /// Takes what `allocation` names.
@@ -121,6 +132,41 @@ impl CardLedger {
         }
         self.note_change(node);
         Ok(())
+    }
+
+    /// The hosts of `allocation` in dedicated pools become `tenant`'s until [`CardLedger::disclaim`].
+    ///
+    /// # Errors
+    /// [`Conflict::OtherTenant`] where one has jobs of another tenant; nothing changes then.
+    pub fn claim(&mut self, allocation: &[CardGrant], tenant: TenantId) -> Result<(), Conflict> {
+        let Some(dedication) = &mut self.dedication else { return Ok(()) };
+        dedication
+            .claim(allocation.iter().map(|grant| grant.node), tenant)
+            .map_err(|node| Conflict::OtherTenant { node: node.0 })?;
+        self.note_hosts(allocation);
+        Ok(())
+    }
+
+    /// Ends what [`CardLedger::claim`] began.
+    pub fn disclaim(&mut self, allocation: &[CardGrant]) {
+        let Some(dedication) = &mut self.dedication else { return };
+        dedication.disclaim(allocation.iter().map(|grant| grant.node));
+        self.note_hosts(allocation);
+    }
+
+    /// What one node of a host has, and until when, decides who may use the others.
+    fn note_hosts(&mut self, allocation: &[CardGrant]) {
+        for grant in allocation {
+            let dedication = self.dedication.as_ref().expect("it was asked for");
+            let nodes = dedication.beside(grant.node);
+            nodes.into_iter().flatten().for_each(|node| self.note_change(NodeId(node)));
+        }
+    }
+
+    /// Who has which host, where some pool is dedicated.
+    #[must_use]
+    pub fn dedication(&self) -> Option<&Dedication> {
+        self.dedication.as_deref()
     }
 
     /// Remembers the change; of a long history only the tail is kept (followers then look at all nodes).

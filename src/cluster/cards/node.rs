@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{CARD_MILLI, CardGrant, CardMode, CardPool, Device, MigPool};
+use super::{CARD_MILLI, CARD_UNITS, CardGrant, CardMode, CardPool, Device, MigPool};
 use crate::cluster::Amounts;
 use crate::cluster::mig::{GpuModel, Layout, Placement, ProfileId, Variant};
 use crate::ids::PoolId;
@@ -149,13 +149,13 @@ impl CardNode {
     /// An empty node.
     #[must_use]
     pub fn new(pool: PoolId, capacity: Amounts, spec: &CardPool) -> Self {
-        let memory = spec.memory_mib.unwrap_or(u64::MAX);
+        let memory = spec.card_mib().unwrap_or(u64::MAX);
         let card = |at: u32| {
             let layout = spec.mig().and_then(|mig| mig.start.get(at as usize)).and_then(Option::as_ref);
             let instance =
                 |placement: &Placement| Instance { placement: *placement, state: InstanceState::Idle };
             Card {
-                free_milli: CARD_MILLI,
+                free_milli: spec.card_milli(),
                 free_mib: memory,
                 is_cut: layout.is_some(),
                 instances: layout
@@ -206,7 +206,7 @@ impl CardNode {
         {
             return Err("more is given back than was taken");
         }
-        let memory = spec.memory_mib.unwrap_or(u64::MAX);
+        let memory = spec.card_mib().unwrap_or(u64::MAX);
         grant.devices.iter().try_for_each(|device| self.give_back_device(device, memory))?;
         self.cpus += grant.cpus;
         self.mem_mb += grant.mem_mb;
@@ -353,7 +353,8 @@ impl CardNode {
         let free = |card: &Card| match &spec.mode {
             CardMode::Mig(mig) if card.is_cut => {
                 let slices = u32::from(mig.model.compute_slices);
-                1000 * (slices - u32::from(card.busy_slices(mig.model))) / slices
+                let has = spec.vgpus.map_or(slices, |vgpus| slices * vgpus.units / CARD_UNITS);
+                1000 * (has - u32::from(card.busy_slices(mig.model))) / slices
             }
             _ => u32::from(card.free_milli),
         };

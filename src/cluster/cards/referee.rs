@@ -1,12 +1,17 @@
 //! An independent check of shared GPUs, from the record alone.
 //!
 //! It shares no code with the ledger: it re-adds every holding over time, card by card, and looks for
-//! over-capacity, memory units held twice, and instances that the hardware does not allow.
+//! over-capacity, memory units held twice, and instances that the hardware does not allow. Where cards are vGPUs of VMs it
+//! adds them up on the GPUs of the hosts as well.
+
+use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::{CardGrant, CardMode, CardPool, Device};
+use super::{CARD_UNITS, CardGrant, CardMode, CardPool, Device};
 use crate::cluster::ClusterSpec;
+use crate::cluster::referee::Hosts;
+use crate::ids::TenantId;
 use crate::time::SimTime;
 
 /// One allocation as it was.
@@ -18,6 +23,8 @@ pub struct CardsHeld {
     pub start: SimTime,
     /// Given back at.
     pub end: SimTime,
+    /// Whose it was.
+    pub tenant: TenantId,
     /// What was held.
     pub grants: Vec<CardGrant>,
 }
@@ -58,7 +65,10 @@ struct NodeUse {
 /// The first [`CardViolation`].
 pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> Result<(), CardViolation> {
     let mut nodes: Vec<NodeUse> = Vec::new();
+    let mut first_of: Vec<u32> = Vec::new();
+    let mut on_gpu: BTreeMap<(usize, u32, u8), u64> = BTreeMap::new();
     for (at, pool) in spec.pools.iter().enumerate() {
+        first_of.push(nodes.len() as u32);
         let cards = vec![CardUse::default(); pool.node.capacity.gpus as usize];
         let node = |_| NodeUse { pool: at, cpus: 0, mem_mb: 0, cards: cards.clone() };
         nodes.extend((0..pool.count).map(node));
@@ -79,10 +89,14 @@ pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> R
         }
     }
     steps.sort_unstable();
+    let mut hosts = Hosts::new(spec);
     for (now, take, at) in steps {
         for grant in &history[at].grants {
             let violation = |what| CardViolation { node: grant.node.0, at: now, row: history[at].row, what };
             let node = nodes.get_mut(grant.node.0 as usize).ok_or(violation("there is no such node"))?;
+            if !hosts.step(grant.node.0 as usize, history[at].tenant, take) {
+                return Err(violation("two tenants on a dedicated host"));
+            }
             let has = spec.pools[node.pool].node.capacity;
             let apply = |sum: &mut u64, by: u64| *sum = if take { *sum + by } else { *sum - by };
             apply(&mut node.cpus, u64::from(grant.cpus));
@@ -97,6 +111,18 @@ pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> R
                     .get_mut(usize::from(device.card()))
                     .ok_or(violation("there is no such GPU"))?;
                 hold(card, device, take, &pools[node.pool]).map_err(violation)?;
+            }
+            let (pool, at) = (&pools[nodes[grant.node.0 as usize].pool], grant.node.0);
+            if let Some(vgpus) = pool.vgpus {
+                let vm = at - first_of[nodes[at as usize].pool];
+                for device in &grant.devices {
+                    let (host, gpu) = vgpus.gpu_of(vm, device.card());
+                    let row = on_gpu.entry((nodes[at as usize].pool, host, gpu)).or_default();
+                    apply(row, u64::from(pool.units(device)));
+                    if *row > u64::from(CARD_UNITS) {
+                        return Err(violation("more vGPUs on a GPU than it holds"));
+                    }
+                }
             }
         }
     }
@@ -139,10 +165,10 @@ fn hold(card: &mut CardUse, device: &Device, take: bool, pool: &CardPool) -> Res
             return Err("more compute slices than the GPU has");
         }
     }
-    if card.milli > 1000 {
-        return Err("more than 1000 thousandths of a GPU");
+    if card.milli > u64::from(pool.card_milli()) {
+        return Err("more than 1000 thousandths of a GPU, or than a vGPU has");
     }
-    if pool.memory_mib.is_some_and(|has| card.mib > has) {
+    if pool.card_mib().is_some_and(|has| card.mib > has) {
         return Err("more GPU memory than there is");
     }
     if card.instances > 0 && card.milli > 0 {

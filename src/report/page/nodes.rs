@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{CardGrant, Grant};
 use crate::experiment::DesignResult;
 use crate::time::SimTime;
@@ -29,7 +28,7 @@ struct Rows {
     names: Vec<String>,
     /// Row of each node.
     of_node: Vec<usize>,
-    /// Devices in each row.
+    /// Devices in each row; where GPUs are shared, in units of the hours.
     capacity: Vec<i64>,
 }
 
@@ -62,12 +61,11 @@ pub(super) fn heat_map(result: &DesignResult, window: Window) -> Value {
             allocation.iter().for_each(|grant| add(grant.node.0, start, end, devices(grant)));
         }
     }
-    let per_device = if shared.is_some() { i128::from(CARD_UNITS) } else { 1 };
     let levels: Vec<String> = cells
         .chunks(window.steps)
         .zip(&rows.capacity)
         .map(|(line, capacity)| {
-            let full = i128::from(*capacity) * i128::from(window.step) * per_device;
+            let full = i128::from(*capacity) * i128::from(window.step);
             line.iter().map(|cell| char::from(LEVELS[level(*cell, full)])).collect()
         })
         .collect();
@@ -109,8 +107,13 @@ fn rows(result: &DesignResult, gpus: bool) -> Rows {
     let cluster = &result.design.cluster;
     let mut rows = Rows { names: Vec::new(), of_node: Vec::new(), capacity: Vec::new() };
     let band = cluster.nodes().div_ceil(ROWS).max(1);
-    for pool in &cluster.pools {
-        let devices = if gpus { pool.node.capacity.gpus } else { pool.node.capacity.cpus };
+    let is_shared = result.outcome.shared.is_some();
+    for (pool, cards) in cluster.pools.iter().zip(&result.design.sharing.cards) {
+        let devices = match gpus {
+            true if is_shared => pool.node.capacity.gpus * cards.card_units(),
+            true => pool.node.capacity.gpus,
+            false => pool.node.capacity.cpus,
+        };
         for first in (0..pool.count).step_by(band as usize) {
             let last = (first + band).min(pool.count) - 1;
             let span = if last > first { format!("{first}-{last}") } else { first.to_string() };

@@ -48,16 +48,28 @@ pub(super) fn series(context: &Context<'_>) -> Value {
 }
 
 fn design(context: &Context<'_>, result: &DesignResult, gpus: bool) -> Value {
-    let capacity = result.design.cluster.capacity();
     let hours = ledger::hours(result);
     json!({
         "label": result.design.label,
         "baseline": context.results.len() > 1 && result.design.name == context.scenario.compare.baseline,
-        "devices": if gpus { capacity.gpus } else { capacity.cpus },
+        "devices": devices(&result.design, gpus),
         "hours": hours.into_iter().map(short).collect::<Vec<_>>(),
         "cost": bill::by_kind(result).map(|kinds| kinds.into_iter().map(short).collect::<Vec<_>>()),
         "currency": result.cost.as_ref().map(|cost| cost.currency.code().to_owned()),
     })
+}
+
+/// GPUs or CPUs of a design; of VMs with vGPUs, the GPUs of their hosts.
+fn devices(design: &crate::scenario::Design, gpus: bool) -> u32 {
+    if !gpus {
+        return design.cluster.capacity().cpus;
+    }
+    let pools = design.cluster.pools.iter().zip(&design.sharing.cards);
+    let of_pool = |(pool, cards): (&crate::cluster::PoolSpec, &crate::cluster::CardPool)| match cards.vgpus {
+        Some(vgpus) => pool.count.div_ceil(vgpus.vms.max(1)) * vgpus.gpus,
+        None => pool.count * pool.node.capacity.gpus,
+    };
+    pools.map(of_pool).sum()
 }
 
 fn timeline_json(timelines: &[Timeline], gpus: bool) -> Value {

@@ -3,6 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Whether hosts are dedicated to a tenant as jobs come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dedicated {
+    /// Jobs of all tenants share hosts.
+    None,
+    /// An empty host takes anybody's jobs; one with jobs takes only those of the same tenant.
+    Host,
+}
+
 /// Containers on hosts that jobs share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -199,10 +209,17 @@ pub struct VmShapeTable {
     /// Memory in MiB.
     #[schemars(range(min = 1))]
     pub mem_mb: u64,
-    /// GPUs; default 0.
+    /// Whole GPUs; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 64))]
     pub gpus: Option<u32>,
+    /// vGPUs, at most as many as the host has GPUs: with time slices each is a `vgpus-per-gpu`-th of a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub vgpus: Option<u32>,
+    /// Profile of the instances that MIG-backed vGPUs are; each GPU is cut into as many as it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_profile: Option<String>,
 }
 
 /// How much jobs on one host do to each other.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::finance::{Plan, QuoteOf, cost_of_quote};
 use super::price::Paid;
 use super::slurm::SlurmSite;
-use super::{Notes, price, route, sharing, slurm, tenancy};
+use super::{Notes, dedicated, price, route, sharing, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -135,7 +135,8 @@ fn pool(
     let mut count = table.count;
     let seen = tenancy::Seen { node: &mut node.spec, count: &mut count };
     let tenancy = tenancy::resolve(notes, table, seen, path);
-    let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count };
+    let dedicated = dedicated::nodes_per_host(table, &tenancy);
+    let spec = PoolSpec { name: path[3].to_owned(), node: node.spec, count, dedicated };
     Some((
         spec,
         PoolTerms { cost, tenancy, tenants: table.tenants.clone(), gpu_memory_gb: node.gpu_memory_gb },

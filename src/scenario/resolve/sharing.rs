@@ -2,7 +2,7 @@
 
 use super::{Notes, tenancy};
 use crate::cluster::ClusterSpec;
-use crate::cluster::cards::{CardMode, CardPool, LayoutChange, MigPool};
+use crate::cluster::cards::{CardMode, CardPool, LayoutChange, MigPool, VgpuCards};
 use crate::cluster::mig::{Asked, GpuModel, Layout, SliceLaw, find_model};
 use crate::diagnostic::nearest;
 use crate::scenario::catalogue::{self, SliceLawRow};
@@ -13,6 +13,7 @@ use crate::scenario::file::{
 use crate::scenario::{Design, PolicyChoice};
 use crate::scheduler::BackfillSpec;
 use crate::scheduler::shared::{self, ClassLaw, LayoutTimes, PairTable, SharedSetup, SpeedRules};
+use crate::tenancy::{Packing, VgpuShape};
 use crate::time::SimDuration;
 
 /// The GPU that the measured pairs of the catalogue are about.
@@ -77,6 +78,7 @@ pub(super) fn complete(
             shares |= mode != CardMode::Whole;
             design.sharing.cards[at].mode = mode;
             design.sharing.cards[at].equal_parts = vgpus;
+            design.sharing.cards[at].vgpus = vgpu_cards(terms.tenancy.packing);
             design.sharing.times[at] = times;
             design.sharing.speeds.pools[at] = co_location;
         }
@@ -88,6 +90,13 @@ pub(super) fn complete(
     }
     laws(notes, file, &mut designs, shares);
     designs
+}
+
+/// How the vGPUs of VMs lie on the GPUs of their hosts.
+fn vgpu_cards(packing: Option<Packing>) -> Option<VgpuCards> {
+    let packing = packing?;
+    let VgpuShape { per_vm, units } = packing.vgpus?;
+    Some(VgpuCards { vms: packing.per_host, per_vm, gpus: packing.gpus, units })
 }
 
 /// Memory of a GPU that programs can use: as the driver reports it of the whole-GPU instance, else the marketed

@@ -170,7 +170,7 @@ fn pools_of(config: &SlurmConfig) -> Vec<PoolSpec> {
             {
                 pool.count += 1;
             }
-            _ => pools.push((PoolSpec { name: String::new(), node: spec, count: 1 }, at)),
+            _ => pools.push((PoolSpec { name: String::new(), node: spec, count: 1, dedicated: None }, at)),
         }
     }
     let name = |(mut pool, first): (PoolSpec, usize)| {

@@ -10,11 +10,11 @@ use crate::diagnostic::Diagnostic;
 use crate::scenario::catalogue::{self, virtualization};
 use crate::scenario::file::{
     BareMetalTable, BootTable, CoLocation, ContainersTable, ContentionLevel, ElasticTable, Hypervisor, Mig,
-    NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler, TenancyTable, VmAccess,
-    VmNic, VmTable,
+    MigLayoutTable, NoiseTable, OverheadLevel, OverheadTable, PoolTable, Sharing, SliceScheduler,
+    TenancyTable, VmAccess, VmNic, VmTable,
 };
 use crate::tenancy::{
-    Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Packing, Pick, PoolTenancy, Range, Share,
+    Contention, Elastic, Kind, Level, Noise, NoiseSpec, Overhead, Pick, PoolTenancy, Range, Share,
     SliceOrder, Slices, SpanLaw, Start,
 };
 use crate::time::SimDuration;
@@ -174,19 +174,19 @@ pub(super) fn boot_law(notes: &mut Notes<'_>, table: &mut BootTable, event: &str
 }
 
 /// A pool of virtual machines while it is worked out.
-struct Vm<'a, 'd> {
-    notes: &'a mut Notes<'d>,
+pub(super) struct Vm<'a, 'd> {
+    pub(super) notes: &'a mut Notes<'d>,
     path: [&'a str; 6],
     hosts: u32,
 }
 
 impl<'a> Vm<'a, '_> {
-    fn at(&self, key: &'a str) -> Vec<&'a str> {
+    pub(super) fn at(&self, key: &'a str) -> Vec<&'a str> {
         join(&self.path, key)
     }
 
     /// Refuses a combination that a row of the catalogue excludes.
-    fn refuse(&mut self, constraint: &str, key: &'a str, help: &str) {
+    pub(super) fn refuse(&mut self, constraint: &str, key: &'a str, help: &str) {
         let row = virtualization::constraint(constraint);
         let message = format!("{}: {}", row.applies_to, row.effect);
         let help =
@@ -203,8 +203,9 @@ impl<'a> Vm<'a, '_> {
         let path = self.at("nic");
         let nic = self.notes.or_convention(&mut table.nic, VmNic::SrIov, "sr-iov", &path);
         let host = seen.node.clone();
-        let packing = self.packing(table, access, &mut Seen { node: seen.node, count: seen.count });
-        let gpus_in_vm = packing.map_or(0, |packing| (packing.gpus - packing.gpus_left) / packing.per_host);
+        let packing =
+            self.packing(table, access, hypervisor, &mut Seen { node: seen.node, count: seen.count });
+        let gpus_in_vm = packing.map_or(0, |_| seen.node.capacity.gpus);
         self.check_gpus(access, hypervisor, &host, gpus_in_vm);
         let board = host.gpu_type.as_deref().and_then(catalogue::gpu);
         let path = self.at("nvlink");
@@ -339,46 +340,7 @@ impl<'a> Vm<'a, '_> {
         Some(Slices { order, slice: span(slice), burst: span(burst) })
     }
 
-    /// Packs VMs on the hosts; the nodes of the pool are then the VMs.
-    fn packing(&mut self, table: &mut VmTable, access: VmAccess, seen: &mut Seen<'_>) -> Option<Packing> {
-        let cpu = self.overcommit(&mut table.cpu_overcommit, "cpu-overcommit");
-        let mem = self.overcommit(&mut table.mem_overcommit, "mem-overcommit");
-        let host = seen.node.capacity;
-        if mem > 1.0 && access == VmAccess::Passthrough && host.gpus > 0 {
-            self.refuse("passthrough-memory", "mem-overcommit", "leave `mem-overcommit` at 1");
-        }
-        let (vcpus, memory) =
-            ((f64::from(host.cpus) * cpu).floor() as u64, (host.mem_mb as f64 * mem).floor() as u64);
-        let Some(shape) = &table.shape else {
-            seen.node.capacity.cpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
-            seen.node.capacity.mem_mb = memory;
-            let vcpus = seen.node.capacity.cpus;
-            return Some(Packing { per_host: 1, vcpus, cpus: host.cpus, gpus: host.gpus, gpus_left: 0 });
-        };
-        let gpus = shape.gpus.unwrap_or(0);
-        let by_gpus = host.gpus.checked_div(gpus).map_or(u64::MAX, u64::from);
-        let by_cpus = vcpus / u64::from(shape.cpus.max(1));
-        let by_memory = memory / shape.mem_mb.max(1);
-        let per_host = by_gpus.min(by_cpus).min(by_memory);
-        if per_host == 0 || per_host.saturating_mul(u64::from(*seen.count)) > u64::from(u32::MAX / 2) {
-            let message = format!(
-                "no VM of {} CPUs, {} MiB and {gpus} GPUs fits on a host with {host}",
-                shape.cpus, shape.mem_mb
-            );
-            let path = self.at("shape");
-            self.notes.error_help("W0209", &path, message, "make the VM smaller, or raise cpu-overcommit");
-            return None;
-        }
-        let per_host = per_host as u32;
-        seen.node.capacity.cpus = shape.cpus;
-        seen.node.capacity.mem_mb = shape.mem_mb;
-        seen.node.capacity.gpus = gpus;
-        *seen.count *= per_host;
-        let gpus_left = host.gpus - per_host * gpus;
-        Some(Packing { per_host, vcpus: shape.cpus, cpus: host.cpus, gpus: host.gpus, gpus_left })
-    }
-
-    fn overcommit(&mut self, slot: &mut Option<f64>, key: &'a str) -> f64 {
+    pub(super) fn overcommit(&mut self, slot: &mut Option<f64>, key: &'a str) -> f64 {
         let path = self.at(key);
         let ratio = self.notes.or_convention(slot, 1.0, 1, &path);
         if !(1.0..=64.0).contains(&ratio) {
@@ -520,6 +482,9 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
         Some(VmAccess::VgpuMig) => {
             options.mig = Some(Mig::Static);
             options.mig_layouts.clone_from(&vm.mig_layouts);
+            if let Some(profile) = vm.shape.as_ref().and_then(|shape| shape.mig_profile.clone()) {
+                options.mig_layouts = Some(vec![MigLayoutTable { gpus: None, instances: vec![profile] }]);
+            }
         }
         Some(VmAccess::VgpuTimeSliced) => {
             options.sharing = Some(Sharing::TimeSlices);
@@ -560,7 +525,7 @@ pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::De
                 let differ = design.pools.iter().any(|pool| pool.tenancy.overhead != terms.tenancy.overhead);
                 check_preemptive(notes, &path, &terms.tenancy, differ);
             } else if design.shares_gpus && !terms.tenancy.is_simple() {
-                let message = "in a scenario about parts of GPUs a pool has no shape, overcommit, elastic, maintenance, \
+                let message = "in a scenario about parts of GPUs a pool has no elastic, maintenance, \
                                failures, snapshots or kill at the limit in this version";
                 let help = "leave them out, or put the pool into a scenario without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);

@@ -6,15 +6,16 @@
 //! present.
 //!
 //! A node's timeline is a list of steps (from, free), the last step lasts for ever. Cost of a pass:
-//! jobs planned x steps; `depth` bounds the jobs.
+//! jobs planned x steps; `depth` bounds the jobs. A host of a dedicated pool has a list of the tenants that are
+//! expected on it, from when to when: a node is closed to others meanwhile.
 
 use smallvec::SmallVec;
 
 use super::{Chosen, Classic, Start};
-use crate::cluster::{Amounts, Conflict};
-use crate::ids::{IdVec, NodeId, ShapeId};
+use crate::cluster::{Amounts, Conflict, Dedication};
+use crate::ids::{IdVec, NodeId, ShapeId, TenantId};
 use crate::scheduler::floor::Floor;
-use crate::scheduler::placement::{NodeView, best};
+use crate::scheduler::placement::{NodeView, best_of};
 use crate::scheduler::shapes::PoolShape;
 use crate::time::{SimDuration, SimTime};
 
@@ -30,6 +31,22 @@ type Steps = Vec<(SimTime, Amounts)>;
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     nodes: IdVec<NodeId, Steps>,
+    /// Tenants on each host of dedicated pools: from, to, whose.
+    stays: Vec<Vec<(SimTime, SimTime, TenantId)>>,
+}
+
+/// Whose job is planned, and where the hosts of dedicated pools are.
+#[derive(Clone, Copy)]
+struct Whose<'a> {
+    tenant: Option<TenantId>,
+    floor: &'a Floor,
+}
+
+impl Whose<'_> {
+    /// The host of a node, and the tenant, where hosts are dedicated.
+    fn on(self, node: NodeId) -> Option<(usize, TenantId)> {
+        self.tenant.and_then(|tenant| self.floor.ledger().host_of(node).map(|host| (host, tenant)))
+    }
 }
 
 impl Classic<'_> {
@@ -44,10 +61,16 @@ impl Classic<'_> {
         let planned: Vec<_> = self.queue.iter().take(depth).collect();
         let mut plan = std::mem::take(&mut self.plan);
         plan.rebuild(now, floor);
+        if floor.ledger().is_dedicated() {
+            plan.rebuild_stays(now, floor);
+        }
         for (position, shape) in planned {
             let limit = self.workload.jobs[position.job()].limit.max(INSTANT);
-            let (start, nodes) = self.earliest(shape, limit, &plan, floor);
+            let (start, nodes, tenant) = self.earliest(shape, limit, &plan, floor);
             for (node, part) in &nodes {
+                if let Some((host, tenant)) = (Whose { tenant, floor: &*floor }).on(*node) {
+                    plan.stays[host].push((start, start + limit, tenant));
+                }
                 plan.take(*node, start, start + limit, part);
             }
             if start == now {
@@ -58,8 +81,15 @@ impl Classic<'_> {
         Ok(())
     }
 
-    /// The earliest planned start of a shape over all its pools, and its nodes.
-    fn earliest(&self, shape: ShapeId, limit: SimDuration, plan: &Plan, floor: &Floor) -> (SimTime, Chosen) {
+    /// The earliest planned start of a shape over all its pools, its nodes, and whose they are where hosts are
+    /// dedicated.
+    fn earliest(
+        &self,
+        shape: ShapeId,
+        limit: SimDuration,
+        plan: &Plan,
+        floor: &Floor,
+    ) -> (SimTime, Chosen, Option<TenantId>) {
         let pools = &self.shapes.get(shape).pools;
         let (start, pool) = pools
             .iter()
@@ -67,6 +97,8 @@ impl Classic<'_> {
             .min_by_key(|(start, _)| *start)
             .expect("jobs that no pool holds are refused at submission");
         let range = floor.ledger().pool_range(pool.pool);
+        let whose = Whose { tenant: self.shapes.parts.get(pool.groups[0].0).tenant, floor };
+        let during = (start, start + limit);
         let mut chosen = Chosen::new();
         for (part, count) in &pool.groups {
             let ask = self.shapes.parts.get(*part).amounts;
@@ -79,12 +111,13 @@ impl Classic<'_> {
                     capacity: floor.ledger().node(id).capacity,
                     free: plan.least_free(id, start, start + limit),
                 })
-                .filter(|node| node.free.holds(&ask));
-            let nodes = best(self.placement.as_ref(), &ask, nodes, *count as usize);
+                .filter(|node| node.free.holds(&ask) && plan.is_open(whose.on(node.id), during));
+            let is_own = whose.tenant.map(|_| |node| plan.has(whose.on(node), during));
+            let nodes = best_of(self.placement.as_ref(), &ask, nodes, *count as usize, is_own);
             let nodes = nodes.expect("the planned start is when enough nodes are free");
             chosen.extend(nodes.iter().map(|node| (node.id, ask)));
         }
-        (start, chosen)
+        (start, chosen, whose.tenant)
     }
 
     /// The earliest instant from which every group finds its nodes for `limit`.
@@ -99,10 +132,11 @@ impl Classic<'_> {
                 (self.shapes.parts.get(*part).amounts, needed)
             })
             .collect();
-        if range.len() == 1 {
-            return earliest_fit(&plan.nodes[NodeId(range.start)], &groups[0].0, limit);
+        if let Some(node) = floor.ledger().only_node(pool.pool) {
+            return earliest_fit(&plan.nodes[node], &groups[0].0, limit);
         }
-        plan.first_common(range, &groups, limit)
+        let whose = Whose { tenant: self.shapes.parts.get(pool.groups[0].0).tenant, floor };
+        plan.first_common(range, &groups, limit, whose)
     }
 }
 
@@ -135,6 +169,48 @@ impl Plan {
         }
     }
 
+    /// The tenants whose jobs run, until the last is expected to have ended.
+    fn rebuild_stays(&mut self, now: SimTime, floor: &Floor) {
+        let ledger = floor.ledger();
+        self.stays.resize_with(ledger.dedication().map_or(0, Dedication::hosts), Vec::new);
+        self.stays.iter_mut().for_each(Vec::clear);
+        for node in ledger.nodes().ids() {
+            let Some((host, tenant)) = ledger.host_of(node).zip(ledger.tenant_on(node)) else { continue };
+            if self.stays[host].is_empty() {
+                let (first, last) = floor.stays().ends_on(host).expect("a tenant's jobs are on it");
+                let to = if first <= now { last.max(now + OVERDUE) } else { last };
+                self.stays[host].push((now, to, tenant));
+            }
+        }
+    }
+
+    /// Whether a host has nobody but the tenant during [from, to).
+    fn is_open(&self, host: Option<(usize, TenantId)>, (from, to): (SimTime, SimTime)) -> bool {
+        let overlaps = |stay: &(SimTime, SimTime, TenantId)| stay.0 < to && from < stay.1;
+        host.is_none_or(|(host, tenant)| {
+            !self.stays[host].iter().any(|stay| stay.2 != tenant && overlaps(stay))
+        })
+    }
+
+    /// Whether a host has the tenant at some time in [from, to).
+    fn has(&self, host: Option<(usize, TenantId)>, (from, to): (SimTime, SimTime)) -> bool {
+        let overlaps = |stay: &(SimTime, SimTime, TenantId)| stay.0 < to && from < stay.1;
+        host.is_some_and(|(host, tenant)| {
+            self.stays[host].iter().any(|stay| stay.2 == tenant && overlaps(stay))
+        })
+    }
+
+    /// The timeline of a node with the times at which its host is open to a tenant.
+    fn open_steps(&self, node: NodeId, (host, tenant): (usize, TenantId)) -> Vec<(SimTime, (Amounts, bool))> {
+        let mut steps: Vec<_> = self.nodes[node].iter().map(|(at, free)| (*at, (*free, true))).collect();
+        for (from, to, _) in self.stays[host].iter().filter(|stay| stay.2 != tenant) {
+            let first = cut(&mut steps, *from);
+            let last = cut(&mut steps, *to);
+            steps[first..last].iter_mut().for_each(|(_, (_, is_open))| *is_open = false);
+        }
+        steps
+    }
+
     /// Takes `part` from `node` during [from, to).
     fn take(&mut self, node: NodeId, from: SimTime, to: SimTime, part: &Amounts) {
         let steps = &mut self.nodes[node];
@@ -160,13 +236,21 @@ impl Plan {
         range: std::ops::Range<u32>,
         groups: &[(Amounts, usize)],
         limit: SimDuration,
+        whose: Whose<'_>,
     ) -> SimTime {
         let mut answer: Option<SimTime> = None;
         let mut windows: Vec<Vec<(SimTime, SimTime)>> = Vec::with_capacity(groups.len());
         for (part, _) in groups {
             let mut rows = Vec::new();
             for node in range.clone().map(NodeId) {
-                start_windows(&self.nodes[node], part, limit, &mut rows);
+                match whose.on(node) {
+                    None => start_windows(&self.nodes[node], |free| free.holds(part), limit, &mut rows),
+                    Some(host) => {
+                        let steps = self.open_steps(node, host);
+                        let fits = |(free, is_open): &(Amounts, bool)| *is_open && free.holds(part);
+                        start_windows(&steps, fits, limit, &mut rows);
+                    }
+                }
             }
             windows.push(rows);
         }
@@ -214,7 +298,7 @@ fn raise(steps: &mut Steps, at: SimTime, free: &mut Amounts, amounts: &Amounts) 
 }
 
 /// Index of the step that starts at `at`, made if there is none.
-fn cut(steps: &mut Steps, at: SimTime) -> usize {
+fn cut<T: Copy>(steps: &mut Vec<(SimTime, T)>, at: SimTime) -> usize {
     let place = steps.partition_point(|(from, _)| *from < at);
     if steps.get(place).is_none_or(|(from, _)| *from != at) {
         let free = steps[place - 1].1;
@@ -242,17 +326,22 @@ fn earliest_fit(steps: &Steps, part: &Amounts, limit: SimDuration) -> SimTime {
     }
 }
 
-/// All maximal ranges [first, last] of starts at which `part` is free for `limit`; last is
+/// All maximal ranges [first, last] of starts at which a part `fits` for `limit`; last is
 /// [`SimTime::NEVER`] for the open end.
-fn start_windows(steps: &Steps, part: &Amounts, limit: SimDuration, out: &mut Vec<(SimTime, SimTime)>) {
+fn start_windows<T>(
+    steps: &[(SimTime, T)],
+    fits: impl Fn(&T) -> bool,
+    limit: SimDuration,
+    out: &mut Vec<(SimTime, SimTime)>,
+) {
     let mut at = 0;
     while at < steps.len() {
-        if !steps[at].1.holds(part) {
+        if !fits(&steps[at].1) {
             at += 1;
             continue;
         }
         let open = steps[at].0;
-        let end = steps[at..].iter().position(|(_, free)| !free.holds(part)).map(|n| at + n);
+        let end = steps[at..].iter().position(|(_, free)| !fits(free)).map(|n| at + n);
         match end {
             None => {
                 out.push((open, SimTime::NEVER));
@@ -284,7 +373,7 @@ mod tests {
         assert_eq!(earliest_fit(&line, &ask, SimDuration::from_s(10)), SimTime::from_s(0));
         assert_eq!(earliest_fit(&line, &ask, SimDuration::from_s(11)), SimTime::from_s(20));
         let mut windows = Vec::new();
-        start_windows(&line, &ask, SimDuration::from_s(8), &mut windows);
+        start_windows(&line, |free| free.holds(&ask), SimDuration::from_s(8), &mut windows);
         assert_eq!(
             windows,
             [(SimTime::from_s(0), SimTime::from_s(2)), (SimTime::from_s(20), SimTime::NEVER)]
@@ -293,7 +382,7 @@ mod tests {
 
     #[test]
     fn taking_cuts_the_timeline() {
-        let mut plan = Plan { nodes: IdVec::from_vec(vec![steps(&[(0, 4)])]) };
+        let mut plan = Plan { nodes: IdVec::from_vec(vec![steps(&[(0, 4)])]), stays: Vec::new() };
         let part = Amounts { cpus: 3, ..Amounts::ZERO };
         plan.take(NodeId(0), SimTime::from_s(5), SimTime::from_s(9), &part);
         assert_eq!(plan.nodes[NodeId(0)], steps(&[(0, 4), (5, 1), (9, 4)]));

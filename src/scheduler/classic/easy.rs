@@ -6,7 +6,7 @@ use crate::cluster::Conflict;
 use crate::ids::{JobId, NodeId, ShapeId};
 use crate::scheduler::fits::Fits;
 use crate::scheduler::floor::Floor;
-use crate::scheduler::placement::{NodeView, best};
+use crate::scheduler::placement::{NodeView, best_of};
 use crate::scheduler::shapes::PoolShape;
 use crate::time::SimTime;
 
@@ -39,10 +39,12 @@ impl Classic<'_> {
         let mut spare = Chosen::new();
         if let Some(node) = floor.ledger().only_node(pool.pool) {
             spare.push((node, floor.expected_free(node, shadow).minus(&pool.total)));
-            return Reservation { job, shadow, spare };
+            return Reservation { job, shadow, tenant: None, spare };
         }
+        let mut tenant = None;
         for (part, count) in &pool.groups {
             let ask = shapes.parts.get(*part).amounts;
+            tenant = shapes.parts.get(*part).tenant;
             let (first, ready) = fits.ready(*part, floor);
             let nodes = ready
                 .iter()
@@ -55,11 +57,12 @@ impl Classic<'_> {
                     capacity: floor.ledger().node(id).capacity,
                     free: floor.expected_free(id, shadow),
                 });
-            let chosen = best(placement.as_ref(), &ask, nodes, *count as usize);
+            let is_own = tenant.map(|_| |node| floor.ledger().tenant_on(node) == tenant);
+            let chosen = best_of(placement.as_ref(), &ask, nodes, *count as usize, is_own);
             let chosen = chosen.expect("the shadow time is when enough nodes are ready");
             spare.extend(chosen.iter().map(|node| (node.id, node.free.minus(&ask))));
         }
-        Reservation { job, shadow, spare }
+        Reservation { job, shadow, tenant, spare }
     }
 }
 

@@ -3,11 +3,11 @@
 use smallvec::SmallVec;
 
 use super::{Classic, Reservation};
-use crate::cluster::{Allocation, Amounts, Grant};
+use crate::cluster::{Allocation, Amounts, Grant, Ledger};
 use crate::ids::{NodeId, PartId, PoolId, ShapeId};
 use crate::scheduler::fits::Fits;
 use crate::scheduler::floor::Floor;
-use crate::scheduler::shapes::{PoolShape, Shapes};
+use crate::scheduler::shapes::{Part, PoolShape, Shapes};
 
 /// Where a shape fits now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +36,7 @@ impl Classic<'_> {
                 continue;
             }
             let beside = match floor.ledger().only_node(pool.pool) {
-                Some(node) => !is_blocked(node, &pool.total, reservation),
+                Some(node) => !is_reserved(node, &pool.total, reservation),
                 None if !has_nodes(fits, shapes, pool, None, floor) => continue,
                 None => reservation.is_none() || has_nodes(fits, shapes, pool, reservation, floor),
             };
@@ -64,9 +64,12 @@ impl Classic<'_> {
         }
         let mut chosen = Chosen::new();
         for (part, count) in &pool.groups {
-            let ask = shapes.parts.get(*part).amounts;
-            let usable =
-                |node| !is_blocked(node, &ask, avoid) && !chosen.iter().any(|(taken, _)| *taken == node);
+            let row = shapes.parts.get(*part);
+            let ask = row.amounts;
+            let usable = |node| {
+                !is_blocked(node, row, avoid, floor.ledger())
+                    && !chosen.iter().any(|(taken, _)| *taken == node)
+            };
             let nodes = fits.choose(*part, *count as usize, placement.as_ref(), floor.ledger(), usable);
             let nodes = nodes.expect("has_room counted enough nodes");
             chosen.extend(nodes.into_iter().map(|node| (node, ask)));
@@ -75,9 +78,24 @@ impl Classic<'_> {
     }
 }
 
+/// Whether `part` on `node` would use what is reserved there, or keep its tenant from a dedicated host.
+#[inline]
+fn is_blocked(node: NodeId, part: &Part, avoid: Option<&Reservation>, ledger: &Ledger) -> bool {
+    avoid.is_some_and(|r| {
+        is_reserved(node, &part.amounts, avoid)
+            || (r.tenant.is_some() && is_meant_for_another(node, part, r, ledger))
+    })
+}
+
+/// Whether the host of `node` is reserved for another tenant.
+fn is_meant_for_another(node: NodeId, part: &Part, reservation: &Reservation, ledger: &Ledger) -> bool {
+    let Some(host) = ledger.host_of(node).filter(|_| part.tenant != reservation.tenant) else { return false };
+    reservation.spare.iter().any(|(reserved, _)| ledger.host_of(*reserved) == Some(host))
+}
+
 /// Whether `part` on `node` would use what is reserved there.
 #[inline]
-fn is_blocked(node: NodeId, part: &Amounts, avoid: Option<&Reservation>) -> bool {
+fn is_reserved(node: NodeId, part: &Amounts, avoid: Option<&Reservation>) -> bool {
     avoid.is_some_and(|r| r.spare.iter().any(|(reserved, spare)| *reserved == node && !spare.holds(part)))
 }
 
@@ -98,7 +116,12 @@ fn has_nodes(
             return false;
         }
         if let Some(reservation) = avoid {
-            let part = shapes.parts.get(*part);
+            let id = *part;
+            let part = shapes.parts.get(id);
+            if part.tenant.is_some() {
+                let blocked = |node: &NodeId| is_blocked(*node, part, avoid, floor.ledger());
+                return feasible - fits.feasible(id).filter(blocked).count() as u32 >= needed;
+            }
             let range = floor.ledger().pool_range(part.pool);
             let blocked = reservation.spare.iter().filter(|(node, spare)| {
                 range.contains(&node.0)

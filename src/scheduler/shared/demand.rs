@@ -15,7 +15,7 @@ use super::fit::{CardPart, CardRule, DeviceAsk, Look, choose};
 use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, slice_units};
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
-use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId};
+use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
 use crate::scheduler::shapes::{Infeasible, Totals, check_types, node_count, split, totals};
 use crate::workload::{Interner, Request, Workload};
 
@@ -151,6 +151,8 @@ fn on_pool(
     // As many devices as an empty node can hold of that kind.
     let per_card = match &kind {
         Kind::Whole => 1,
+        // A card of a VM is one vGPU.
+        _ if view.cards.vgpus.is_some() => 1,
         Kind::Share { milli, .. } => u32::from(1000 / *milli),
         Kind::Slice(profiles) => {
             let mig = view.cards.mig().expect("slices are of MIG");
@@ -161,6 +163,11 @@ fn on_pool(
     let nodes = node_count(request, &asked, &capacity);
     if nodes > view.pool.count {
         return Err(Infeasible::TooFewNodes { ask: nodes, has: view.pool.count });
+    }
+    if view.cards.vgpus.is_some() && request.nodes.is_none() && nodes > 1 {
+        // What runs in one VM does not run in two unless it says so.
+        let what = format!("{} CPUs and {} vGPUs", asked.cpus, asked.gpus);
+        return Err(Infeasible::NotOnOneNode { what, node: format!("a VM on {}", node.name) });
     }
     let mem_mb = request.mem_mb_per_node.unwrap_or(0);
     let rows = if request.exclusive {
@@ -186,9 +193,9 @@ fn on_pool(
         nodes,
     };
     for (amounts, count) in rows {
-        let ask =
-            if request.exclusive { DeviceAsk::Whole(amounts.gpus) } else { ask_of(&kind, amounts.gpus) };
-        let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask };
+        let ask = if request.exclusive { all_of(view, amounts.gpus) } else { ask_of(&kind, amounts.gpus) };
+        let tenant = view.pool.dedicated.map(|_| TenantId::named(request.tenant));
+        let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask, tenant };
         check_empty_node(&part, view)?;
         let least = least_units(&part.ask, view.cards);
         shape.least.0 += u64::from(amounts.cpus) * u64::from(count);
@@ -197,6 +204,20 @@ fn on_pool(
         shape.groups.push((parts.intern(&part), count));
     }
     Ok(shape)
+}
+
+/// All GPUs of a node; all vGPUs of a VM.
+fn all_of(view: &PoolView<'_>, cards: u32) -> DeviceAsk {
+    match (&view.cards.mode, view.cards.vgpus) {
+        (_, None) | (CardMode::Whole, _) => DeviceAsk::Whole(cards),
+        (_, Some(_)) if cards == 0 => DeviceAsk::None,
+        (CardMode::Shares, Some(_)) => DeviceAsk::Share { cards, milli: view.cards.card_milli(), mib: 0 },
+        (CardMode::Mig(mig), Some(_)) => {
+            let profiles =
+                mig.start.iter().flatten().flat_map(|layout| layout.placements()).map(|p| p.profile);
+            DeviceAsk::Slice { profiles: profiles.take(1).collect(), count: cards }
+        }
+    }
 }
 
 fn ask_of(kind: &Kind, devices: u32) -> DeviceAsk {

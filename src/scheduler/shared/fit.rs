@@ -6,7 +6,7 @@ use crate::cluster::cards::{
     CARD_MILLI, Card, CardMode, CardNode, CardPool, Device, InstanceState, LayoutChange, MigPool, Reshape,
 };
 use crate::cluster::mig::{Layout, Left, Placement, ProfileId, Stranding};
-use crate::ids::PoolId;
+use crate::ids::{PoolId, TenantId};
 
 /// What one node of one pool must give.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub struct CardPart {
     pub mem_mb: u64,
     /// Of its GPUs.
     pub ask: DeviceAsk,
+    /// Whose jobs may be on the host, where hosts are dedicated.
+    pub tenant: Option<TenantId>,
 }
 
 /// What is asked of the GPUs of a node.

@@ -4,11 +4,13 @@ use smallvec::SmallVec;
 
 use super::fit::{CardPart, DeviceAsk, Look, choose, occupy};
 use crate::cluster::cards::{
-    CARD_MILLI, CardAllocation, CardGrant, CardMode, CardNode, CardPool, Device, InstanceState, Reshape,
+    CARD_MILLI, CARD_UNITS, CardAllocation, CardGrant, CardMode, CardNode, CardPool, Device, InstanceState,
+    Reshape,
 };
 use crate::cluster::{CardLedger, ClusterSpec, Conflict};
-use crate::ids::{Id, IdVec, NodeId};
+use crate::ids::{Id, IdVec, NodeId, TenantId};
 use crate::scheduler::sharing::{CardShare, ModelSet, SharedDemand, SharedNode};
+use crate::scheduler::stays::Stays;
 use crate::time::SimTime;
 
 /// A change of layouts that a start needs.
@@ -30,6 +32,7 @@ pub struct CardFloor {
     holdings: Vec<Option<Holding>>,
     /// The nodes as placements by score see them; empty where none of those is in use.
     views: IdVec<NodeId, SharedNode>,
+    stays: Stays,
 }
 
 impl CardFloor {
@@ -43,10 +46,17 @@ impl CardFloor {
             for node in ledger.nodes().iter() {
                 let memory = u32::try_from(node.capacity.mem_mb).unwrap_or(u32::MAX);
                 let model = node.pool.index().min(63) as u8;
-                views.push(SharedNode::new(node.capacity.cpus * 1000, memory, model, node.cards.len()));
+                let mut view = SharedNode::new(node.capacity.cpus * 1000, memory, model, node.cards.len());
+                // Of the GPU that a vGPU is on, the rest is not the VM's.
+                if let Some(vgpus) = ledger.spec(node.pool).vgpus {
+                    let has = vgpus.units * u32::from(CARD_MILLI) / CARD_UNITS;
+                    view.cards.iter_mut().for_each(|free| *free = has as u16);
+                }
+                views.push(view);
             }
         }
-        Self { ledger, releases, holdings: Vec::new(), views }
+        let stays = Stays::new(ledger.dedication());
+        Self { ledger, releases, holdings: Vec::new(), views, stays }
     }
 
     /// The ledger, for reading.
@@ -98,6 +108,30 @@ impl CardFloor {
         Ok(())
     }
 
+    /// As [`CardFloor::start`], for a job of `tenant`: dedicated hosts become its own.
+    ///
+    /// # Errors
+    /// The ledger's [`Conflict`]: the policy is at fault.
+    pub fn start_for(
+        &mut self,
+        tenant: TenantId,
+        slot: u32,
+        allocation: &CardAllocation,
+        reshapes: &[NodeReshape],
+        expected_end: SimTime,
+    ) -> Result<(), Conflict> {
+        self.ledger.claim(allocation, tenant)?;
+        let nodes = allocation.iter().map(|grant| grant.node);
+        self.stays.enter(self.ledger.dedication(), nodes, (expected_end, slot));
+        self.start(slot, allocation, reshapes, expected_end)
+    }
+
+    /// When `tenant` may use a node as far as other tenants on its host go.
+    #[must_use]
+    pub fn open_at(&self, node: NodeId, tenant: TenantId) -> SimTime {
+        self.stays.open_at(self.ledger.dedication(), node, tenant)
+    }
+
     /// Gives back what `slot` holds.
     ///
     /// # Errors
@@ -108,6 +142,10 @@ impl CardFloor {
     pub fn end(&mut self, slot: u32) -> Result<CardAllocation, Conflict> {
         let held = self.holdings[slot as usize].take().expect("a running job holds its slot");
         self.ledger.give_back(&held.allocation)?;
+        let nodes = held.allocation.iter().map(|grant| grant.node);
+        if self.stays.leave(self.ledger.dedication(), nodes, (held.expected_end, slot)) {
+            self.ledger.disclaim(&held.allocation);
+        }
         for grant in &held.allocation {
             let rows = &mut self.releases[grant.node];
             let at = rows.partition_point(|(end, other, _)| (*end, *other) < (held.expected_end, slot));

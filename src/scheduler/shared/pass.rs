@@ -9,7 +9,7 @@ use super::floor::{CardFloor, NodeReshape};
 use super::{CardReservation, CardStart, SharedScheduler};
 use crate::cluster::Conflict;
 use crate::cluster::cards::{CardAllocation, CardGrant};
-use crate::ids::{JobId, NodeId, PartId, PoolId, ShapeId};
+use crate::ids::{JobId, NodeId, PartId, PoolId, ShapeId, TenantId};
 use crate::scheduler::policy::BackfillSpec;
 use crate::scheduler::queue::Position;
 use crate::time::{SimDuration, SimTime};
@@ -272,7 +272,13 @@ impl SharedScheduler<'_> {
             self.slots += 1;
             self.slots - 1
         });
-        floor.start(slot, &allocation, &reshapes, end)?;
+        if floor.ledger().dedication().is_some() {
+            let request = self.workload.jobs[job].request;
+            let tenant = TenantId::named(self.workload.requests.get(request).tenant);
+            floor.start_for(tenant, slot, &allocation, &reshapes, end)?;
+        } else {
+            floor.start(slot, &allocation, &reshapes, end)?;
+        }
         starts.push(CardStart { job, allocation, reshapes, slot });
         Ok(())
     }
@@ -316,6 +322,17 @@ impl SharedScheduler<'_> {
                 return false;
             }
             if let Some(reservation) = avoid {
+                if let Some(tenant) = rooms.part(*part).tenant {
+                    let range = floor.ledger().pool_range(rooms.part(*part).pool);
+                    let free = range.map(NodeId).filter(|node| {
+                        let then = reservation.nodes.iter().find(|(id, _)| id == node);
+                        rooms.has_room(*part, *node)
+                            && !is_meant_for_another(*node, tenant, reservation, floor)
+                            && then
+                                .is_none_or(|(_, then)| fits_beside(rooms, judge, *part, *node, then, floor))
+                    });
+                    return free.count() as u32 >= needed;
+                }
                 let blocked = reservation.nodes.iter().filter(|(node, then)| {
                     rooms.has_room(*part, *node) && !fits_beside(rooms, judge, *part, *node, then, floor)
                 });
@@ -348,8 +365,13 @@ impl SharedScheduler<'_> {
                 .filter(|(node, then)| fits_beside(rooms, judge, *part, *node, then, floor))
                 .map(|(node, _)| *node)
                 .collect();
+            let tenant = rooms.part(*part).tenant;
             let free = |node: NodeId| {
-                !picked.iter().any(|(taken, ..)| *taken == node)
+                let is_barred = avoid.zip(tenant).is_some_and(|(reservation, tenant)| {
+                    is_meant_for_another(node, tenant, reservation, floor)
+                });
+                !is_barred
+                    && !picked.iter().any(|(taken, ..)| *taken == node)
                     && (reserved(node).is_none() || usable.contains(&node))
             };
             let nodes = rooms.best(*part, *count as usize, judge, floor, free)?;
@@ -366,6 +388,18 @@ impl SharedScheduler<'_> {
         }
         Some(picked)
     }
+}
+
+/// Whether the host of `node` is reserved for another tenant.
+fn is_meant_for_another(
+    node: NodeId,
+    tenant: TenantId,
+    reservation: &CardReservation,
+    floor: &CardFloor,
+) -> bool {
+    let Some(dedication) = floor.ledger().dedication() else { return false };
+    let host = dedication.host(node).filter(|_| reservation.tenant.is_some_and(|other| other != tenant));
+    host.is_some() && reservation.nodes.iter().any(|(reserved, _)| dedication.host(*reserved) == host)
 }
 
 /// Whether a part fits on a reserved node beside what is reserved there.

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::fit::{Look, choose};
 use super::floor::{CardFloor, with_taken};
-use super::rooms::{Judge, NO_ROOM, Rooms};
+use super::rooms::{Judge, NO_ROOM, Rooms, is_own};
 use super::{CardReservation, SharedScheduler};
 use crate::ids::{JobId, NodeId, ShapeId};
 use crate::scheduler::shared::demand::CardPoolShape;
@@ -27,13 +27,14 @@ impl SharedScheduler<'_> {
             .map(|pool| (shadow_time(rooms, judge, pool, floor).max(now), pool))
             .min_by_key(|(at, _)| *at)
             .expect("jobs that no pool holds are refused at submission");
-        let mut reserved = CardReservation { job, shadow, nodes: SmallVec::new() };
+        let mut reserved = CardReservation { job, shadow, tenant: None, nodes: SmallVec::new() };
         if shadow == SimTime::NEVER {
             return reserved;
         }
         let spec = floor.ledger().spec(pool.pool);
         for (part_id, count) in &pool.groups {
             let part = rooms.part(*part_id).clone();
+            reserved.tenant = part.tenant;
             let (first, ready) = rooms.ready(*part_id, judge, floor);
             let ready: SmallVec<[NodeId; 8]> = ready
                 .iter()
@@ -50,7 +51,9 @@ impl SharedScheduler<'_> {
                 })
                 .filter(|(score, ..)| *score < NO_ROOM)
                 .collect();
-            scored.sort_by_key(|(score, id, _)| (*score, *id));
+            scored.sort_by_key(|(score, id, _)| {
+                (part.tenant.is_some() && !is_own(*id, &part, floor), *score, *id)
+            });
             for (_, id, mut then) in scored.into_iter().take(*count as usize) {
                 let now = floor.ledger().node(id);
                 let look = Look { is_later: true, first_not_free: Some(now), ..judge.look(pool.pool, spec) };

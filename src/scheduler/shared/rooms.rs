@@ -72,7 +72,7 @@ impl Judge {
     fn score_now(&mut self, id: NodeId, part: &CardPart, ask: usize, floor: &CardFloor) -> i128 {
         let ledger = floor.ledger();
         let (node, spec) = (ledger.node(id), ledger.spec(part.pool));
-        if node.cpus < part.cpus || node.mem_mb < part.mem_mb {
+        if node.cpus < part.cpus || node.mem_mb < part.mem_mb || !is_open(id, part, floor) {
             return NO_ROOM;
         }
         if self.seen.len() <= ask {
@@ -288,6 +288,9 @@ impl Rooms {
         self.count(part, judge, floor);
         let row = &self.rows[part];
         let id = |at: usize| NodeId(row.first + at as u32);
+        if row.part.tenant.is_some() {
+            return row.best_of_tenant(count, floor, usable);
+        }
         if count == 1 {
             let mut best = (NO_ROOM, None);
             for (at, score) in row.scores.iter().enumerate() {
@@ -311,7 +314,39 @@ impl Rooms {
     }
 }
 
+/// Whether no other tenant keeps a part from a node now.
+fn is_open(node: NodeId, part: &CardPart, floor: &CardFloor) -> bool {
+    let tenant = part.tenant.zip(floor.ledger().dedication());
+    tenant.is_none_or(|(tenant, dedication)| dedication.is_open(node, tenant))
+}
+
+/// Whether a node is on a dedicated host that is the part's tenant's already.
+pub(super) fn is_own(node: NodeId, part: &CardPart, floor: &CardFloor) -> bool {
+    part.tenant.is_some() && floor.ledger().dedication().and_then(|all| all.tenant(node)) == part.tenant
+}
+
 impl Row {
+    /// The best nodes on dedicated hosts: those that are the tenant's already come before empty ones.
+    fn best_of_tenant(
+        &self,
+        count: usize,
+        floor: &CardFloor,
+        mut usable: impl FnMut(NodeId) -> bool,
+    ) -> Option<SmallVec<[NodeId; 1]>> {
+        let id = |at: usize| NodeId(self.first + at as u32);
+        let room = self.scores.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(id(*at)));
+        let rank = |(at, score): (usize, &i128)| (!is_own(id(at), &self.part, floor), *score, id(at));
+        let mut ranked: Vec<(bool, i128, NodeId)> = room.map(rank).collect();
+        ranked.sort_unstable();
+        (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, _, node)| *node).collect())
+    }
+
+    /// When a node is expected to have room, and to be open to the part's tenant.
+    fn ready_at(part: &CardPart, node: NodeId, look: Look<'_>, floor: &CardFloor) -> SimTime {
+        let ready = floor.ready_at(node, part, look);
+        part.tenant.map_or(ready, |tenant| ready.max(floor.open_at(node, tenant)))
+    }
+
     fn follow(&mut self, judge: &mut Judge, floor: &CardFloor) {
         let ledger = floor.ledger();
         let (part, ask) = (&self.part, self.ask);
@@ -352,13 +387,13 @@ impl Row {
                 for node in rows {
                     let place = node.0.wrapping_sub(first);
                     if place < nodes {
-                        at[place as usize] = floor.ready_at(*node, part, look);
+                        at[place as usize] = Self::ready_at(part, *node, look, floor);
                     }
                 }
             }
             _ => {
                 at.clear();
-                at.extend((first..first + nodes).map(|node| floor.ready_at(NodeId(node), part, look)));
+                at.extend((first..first + nodes).map(|node| Self::ready_at(part, NodeId(node), look, floor)));
             }
         }
         *seen = version;

@@ -501,6 +501,7 @@ fn cluster_of(config: &SlurmConfig) -> ClusterSpec {
                 features: node.features.clone(),
             },
             count: 1,
+            dedicated: None,
         })
         .collect();
     ClusterSpec { pools }

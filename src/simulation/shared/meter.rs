@@ -226,6 +226,10 @@ fn stranded_slices(ledger: &CardLedger, id: NodeId, scheduler: &SharedScheduler<
     let node = ledger.node(id);
     let Some(mig) = ledger.spec(node.pool).mig() else { return 0 };
     let Some(table) = scheduler.stranding(node.pool) else { return 0 };
+    if ledger.spec(node.pool).vgpus.is_some() {
+        // What of a GPU no VM has is no part of a node.
+        return 0;
+    }
     let compute =
         |placement: crate::cluster::mig::Placement| mig.model.profile(placement.profile).compute_slices;
     node.cards

@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use super::hosts::Hosts;
 use super::layouts::Layouts;
 use super::meter::SharedMeter;
-use super::work::{Ask, Work};
+use super::work::{Ask, Site, Work};
 use super::{CardHolding, SharedFacts};
 use crate::cluster::cards::CardAllocation;
 use crate::cluster::{Allocation, Amounts, Conflict, Grant};
-use crate::ids::{Id, IdVec, JobId, PoolId};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::random::Stream;
 use crate::scheduler::Pending;
@@ -249,13 +249,14 @@ impl<'w> SharedBatch<'w> {
             },
             reference: self.scheduler.speeds().reference(row, fit.reference),
             delivered: self.delivered(job, pool, &fit.asked, allocation.len() as u32),
+            host_share: self.host_share(job, &fit.asked, allocation.len() as u32),
             util_milli: self.workload.recorded.get(job).gpu_util_milli,
         };
         let spec = self.floor.ledger().spec(pool);
         let with = (self.workload, spec, &self.scheduler);
         let uses = self.tenancy.map_or_else(Default::default, |tenancy| tenancy.profile(job).uses);
-        let host = self.floor.ledger().node(allocation[0].node).capacity;
-        self.work.place(slot, job, pool, &allocation, (ask, uses), now, with, host, &mut self.meter);
+        let site = self.site(pool, allocation[0].node);
+        self.work.place(slot, job, pool, &allocation, (ask, uses), now, with, &site, &mut self.meter);
         let placed = self.work.slots[slot as usize].as_ref().expect("it was placed just now");
         self.facts.units[job] = placed.units;
         self.running += 1;
@@ -265,6 +266,19 @@ impl<'w> SharedBatch<'w> {
         } else {
             self.run(slot, now, calendar);
         }
+    }
+
+    /// The hosts of a pool: those of its VMs, else its nodes.
+    fn site(&self, pool: PoolId, node: NodeId) -> Site {
+        let has = self.floor.ledger().node(node).capacity;
+        let packing = self.tenancy.and_then(|tenancy| tenancy.pools[pool].packing);
+        let (cpus, gpus) = packing.map_or((has.cpus, has.gpus), |packing| (packing.cpus, packing.gpus));
+        Site { cpus, gpus, first: self.floor.ledger().pool_range(pool).start }
+    }
+
+    /// Share of a job's time on the CPUs of its host, as where GPUs are whole.
+    fn host_share(&self, job: JobId, asked: &Amounts, nodes: u32) -> f64 {
+        self.tenancy.map_or(0.0, |tenancy| tenancy.profile(job).shares.at(asked.gpus, nodes)[2])
     }
 
     /// What a job waits for on its nodes before it runs.

@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 
 use super::hosts::{Hosts, OnHosts};
 use super::meter::{JobLevels, SharedMeter};
-use crate::cluster::Amounts;
 use crate::cluster::cards::{CARD_UNITS, CardAllocation, CardPool, Device};
 use crate::ids::{Id, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
@@ -28,7 +27,9 @@ pub(super) struct Slot {
     pub(super) placed: SimTime,
     /// Whether its instances are there.
     pub(super) is_running: bool,
-    devices: SmallVec<[(NodeId, Device); 1]>,
+    devices: SmallVec<[Device; 1]>,
+    /// The GPU that each of them is on: host and index there.
+    gpus: SmallVec<[(u32, u8); 1]>,
     /// Work left at `since`, in microseconds x 10^-9.
     left: i128,
     speed: u64,
@@ -59,15 +60,41 @@ pub(super) struct Ask {
     pub(super) reference: u64,
     /// Speed under the access method of the pool, in parts of 10^9 of that on bare metal.
     pub(super) delivered: u64,
+    /// Share of its time on the CPUs of its host.
+    pub(super) host_share: f64,
     /// Thousandths of its GPUs that it used where it was measured.
     pub(super) util_milli: Option<u16>,
+}
+
+/// Where a job was placed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site {
+    /// CPUs of a host of the pool.
+    pub(super) cpus: u32,
+    /// GPUs of a host.
+    pub(super) gpus: u32,
+    /// First node of the pool.
+    pub(super) first: u32,
+}
+
+impl Site {
+    /// The GPU that a device is on: host (by its first node) and index there.
+    fn gpu_of(&self, node: NodeId, device: &Device, spec: &CardPool) -> (u32, u8) {
+        match spec.vgpus {
+            None => (node.0, device.card()),
+            Some(vgpus) => {
+                let (host, gpu) = vgpus.gpu_of(node.0 - self.first, device.card());
+                (self.first + host * vgpus.vms, gpu)
+            }
+        }
+    }
 }
 
 /// All slots, and who is on which GPU where that matters.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) slots: Vec<Option<Slot>>,
-    /// By node and card.
+    /// By host and GPU.
     residents: FxHashMap<(u32, u8), SmallVec<[u32; 4]>>,
     pub(super) hosts: Hosts,
     /// Time slices by pool; empty where no GPU has them.
@@ -95,38 +122,39 @@ impl Work {
         (ask, uses): (Ask, Uses),
         now: SimTime,
         (workload, spec, scheduler): (&Workload, &CardPool, &SharedScheduler<'_>),
-        host: Amounts,
+        site: &Site,
         meter: &mut SharedMeter,
     ) {
         let row = &workload.jobs[job];
         let speeds = scheduler.speeds();
-        let devices: SmallVec<[(NodeId, Device); 1]> = allocation
-            .iter()
-            .flat_map(|grant| grant.devices.iter().map(|device| (grant.node, *device)))
-            .collect();
+        let held =
+            || allocation.iter().flat_map(|grant| grant.devices.iter().map(|device| (grant.node, device)));
+        let devices: SmallVec<[Device; 1]> = held().map(|(_, device)| *device).collect();
+        let gpus = held().map(|(node, device)| site.gpu_of(node, device, spec)).collect();
         let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
         let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
-        let mut parts: SmallVec<[(u32, f64); 1]> = SmallVec::new();
+        let mut on_hosts = OnHosts { parts: SmallVec::new(), uses, host_share: ask.host_share };
         if self.hosts.matter(pool) {
             for grant in allocation {
                 let units: u32 = grant.devices.iter().map(|device| spec.units(device)).sum();
-                let part = match host.gpus {
-                    0 => f64::from(grant.cpus) / f64::from(host.cpus.max(1)),
+                let part = match site.gpus {
+                    0 => f64::from(grant.cpus) / f64::from(site.cpus.max(1)),
                     gpus => f64::from(units) / f64::from(gpus * CARD_UNITS),
                 };
-                parts.push((grant.node.0, part));
+                on_hosts.add(self.hosts.host_of(grant.node), part, grant.cpus);
             }
         }
         let mut placed = Slot {
-            on_hosts: OnHosts { parts, uses },
+            on_hosts,
             job,
             pool,
             placed: now,
             is_running: false,
-            units: devices.iter().map(|(_, device)| spec.units(device)).sum(),
+            units: devices.iter().map(|device| spec.units(device)).sum(),
             devices,
+            gpus,
             left: i128::from(ask.run.micros()) * i128::from(ask.reference),
             speed: 0,
             alone,
@@ -253,13 +281,13 @@ impl Work {
         let row = self.slots[slot as usize].as_ref().expect("a running job has a slot");
         let Some(Some(slices)) = self.slices.get(row.pool.index()) else { return };
         let (mut vgpus, mut busy) = (1, 0.0);
-        for (node, device) in &row.devices {
+        for (device, gpu) in row.devices.iter().zip(&row.gpus) {
             if slices.order == SliceOrder::FixedShare {
                 let milli = if let Device::Share { milli, .. } = device { *milli } else { 1000 };
                 vgpus = vgpus.max(1000 / milli.max(1));
                 continue;
             }
-            let on = self.residents.get(&(node.0, device.card()));
+            let on = self.residents.get(gpu);
             let others: SmallVec<[f64; 8]> = on
                 .into_iter()
                 .flatten()
@@ -311,8 +339,7 @@ fn under(speed: u64, delivered: u64) -> u64 {
 
 impl Slot {
     fn cards(&self) -> SmallVec<[(u32, u8); 4]> {
-        let mut cards: SmallVec<[(u32, u8); 4]> =
-            self.devices.iter().map(|(node, device)| (node.0, device.card())).collect();
+        let mut cards: SmallVec<[(u32, u8); 4]> = self.gpus.iter().copied().collect();
         cards.sort_unstable();
         cards.dedup();
         cards
