@@ -14,7 +14,7 @@ use crate::experiment::replicas::{Figures, figures};
 use crate::experiment::verdict::{meets, shown};
 use crate::money::Money;
 use crate::scenario::catalogue::virtualization;
-use crate::scenario::{Design, Scenario};
+use crate::scenario::{Design, PolicyChoice, Scenario};
 use crate::tenancy::Kind;
 
 /// Most assumptions of cost that are told.
@@ -244,7 +244,8 @@ fn neighbours(asked: &Asked<'_>) -> Simulated {
     let written: Option<toml::Table> = asked.scenario.resolved_toml.parse().ok();
     let mut sets = [Vec::new(), Vec::new()];
     let mut values = ["-", "none", "-"].map(str::to_owned);
-    for design in asked.results.iter().map(|result| &result.design) {
+    let knows_noise = !matches!(asked.scenario.policy, PolicyChoice::Preemptive(_));
+    for design in asked.results.iter().map(|result| &result.design).filter(|_| knows_noise) {
         for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
             if terms.tenancy.kind == Kind::BareMetal {
                 continue;
@@ -272,6 +273,8 @@ fn neighbours(asked: &Asked<'_>) -> Simulated {
             "coefficient of variation of run times on a host, from none to twice the value; {}",
             default.source
         )
+    } else if !knows_noise {
+        "preemptive policies know no noise".to_owned()
     } else {
         "every pool is bare metal, alone: nothing hangs on it".to_owned()
     };

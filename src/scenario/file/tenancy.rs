@@ -35,7 +35,7 @@ pub struct ContainersTable {
     /// Snapshots of running jobs, from which they go on after a failure; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsTable>,
-    /// What happens to a job that has run for its limit; default run-on, and kill with `cut-at-limit`.
+    /// What happens to a job that has run for its limit; default run-on; kill with `cut-at-limit` and under Slurm's policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_limit: Option<AtLimit>,
 }
@@ -110,7 +110,7 @@ pub struct VmTable {
     /// Snapshots of running jobs, from which they go on after a failure; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsTable>,
-    /// What happens to a job that has run for its limit; default run-on, and kill with `cut-at-limit`.
+    /// What happens to a job that has run for its limit; default run-on; kill with `cut-at-limit` and under Slurm's policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_limit: Option<AtLimit>,
 }

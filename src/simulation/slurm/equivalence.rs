@@ -1,4 +1,7 @@
-//! The engine against itself without caches: the same records on random small sites.
+//! The engine against itself without caches: the same records on random small sites, on bare metal and on hosts that
+//! are noisy, fail and are worked on.
+
+mod on_hosts;
 
 use smallvec::smallvec;
 
@@ -22,17 +25,21 @@ struct Site {
 impl Site {
     fn run(&self, uncached: bool, seed: u64) -> SlurmOutcome {
         let hardware = hardware_of(&self.config);
+        let run = self.inputs(&hardware, seed);
+        if uncached { run_slurm_uncached(run, &|| false) } else { run_slurm(run, &|| false) }
+    }
+
+    fn inputs<'a>(&'a self, hardware: &'a [Hardware], seed: u64) -> SlurmRun<'a> {
         let second = SimTime::from_s;
-        let run = SlurmRun {
+        SlurmRun {
             config: &self.config,
-            hardware: &hardware,
+            hardware,
             specs: &self.specs,
             jobs: &self.jobs,
             commands: &self.commands,
             chance: Chance { seed, phases: Phases { started_from: second(-7), started_to: second(-5) } },
             translated: None,
-        };
-        if uncached { run_slurm_uncached(run, &|| false) } else { run_slurm(run, &|| false) }
+        }
     }
 }
 
@@ -239,7 +246,10 @@ fn random_commands(draw: &mut Stream, config: &SlurmConfig) -> Vec<(SimTime, Com
 
 fn assert_alike(seed: u64) {
     let site = random_site(seed);
-    let (fast, slow) = (site.run(false, seed), site.run(true, seed));
+    assert_same(seed, &site.run(false, seed), &site.run(true, seed));
+}
+
+fn assert_same(seed: u64, fast: &SlurmOutcome, slow: &SlurmOutcome) {
     let first = fast.attempts.iter().zip(&slow.attempts).position(|(a, b)| a != b);
     if let Some(at) = first {
         panic!("seed {seed}: attempt {at}: {:?}\nuncached: {:?}", fast.attempts[at], slow.attempts[at]);
