@@ -325,3 +325,21 @@ fn a_job_much_longer_than_hosts_last_is_given_up_under_slurm() {
     assert_eq!(outcome.tenancy.as_deref().unwrap().lost_attempts, 1_000);
     assert_eq!(outcome.records.iter().next().unwrap().state, JobState::Cancelled);
 }
+
+#[test]
+fn a_job_stands_still_while_its_vms_are_moved() {
+    let moved = format!(
+        "vm]\naccess = 'vgpu-full'\ncontention = 'off'\n\
+         maintenance = {{ every-days = 1, hours = 2, live-migration = true, stun-s = 30 }}\n\
+         [design.d.pool.p.tenancy.vm.overhead]\n{}",
+        EVERY_SHARE.replace('F', "1").trim_end()
+    );
+    // Two hosts, due at 12 h, 24 h, 36 h, ...; the job of 100,000 s on both meets two moves.
+    let (scenario, workload) =
+        alone("[policy.slurm]\nbackfill = 'easy'", &moved, "a,0,100000,200000,16,16\n");
+    let outcome = run(&scenario, &workload, "d", 1);
+    let record = outcome.records.iter().next().unwrap();
+    assert_eq!(record.end.since(record.start).as_s(), 100_060.0);
+    let gpu = outcome.hours.total().gpu;
+    assert_eq!(gpu.virtualization, 16 * 60 * 1_000_000 * 21_000);
+}
