@@ -209,8 +209,8 @@ impl PoolTenancy {
         }
     }
 
-    /// Whether nothing but the access method, its start, strangers and neighbours stands between a job and its node:
-    /// what the engine for shared GPUs knows.
+    /// Whether nothing but the access method, shapes, starts, strangers, neighbours and limits stands between a job and
+    /// its node: what the engine for shared GPUs knows.
     #[must_use]
     pub fn is_simple(&self) -> bool {
         let rest = Self {
@@ -219,6 +219,7 @@ impl PoolTenancy {
             contention: None,
             start: Start::Standing,
             packing: None,
+            kills_at_limit: false,
             ..self.clone()
         };
         rest.is_plain()

@@ -103,6 +103,11 @@ pub fn simulate_shared(
     if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
         return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
     }
+    if options.tenancy.is_some_and(|spec| spec.pools.iter().any(|pool| !pool.is_simple())) {
+        return Err(RunError::Unsupported(
+            "elastic pools, maintenance, failures and snapshots for jobs that ask for parts of GPUs",
+        ));
+    }
     let floor = CardFloor::new(cluster, &setup.cards, true);
     let shapes = CardShapes::new(workload, cluster, &setup.cards);
     let slowest = options.speeds.map(|speeds| {

@@ -9,7 +9,7 @@ use windtunnel::simulation::{JobState, Outcome, RunOptions};
 use windtunnel::time::SimTime;
 use windtunnel::workload::Workload;
 
-use super::builders::{job, named, trace};
+use super::builders::{JobRow, job, named, trace};
 use super::differential::config;
 use super::tenancy::{design, run, run_times, scenario, try_scenario};
 use super::terminal::shipped;
@@ -307,4 +307,32 @@ fn the_shipped_scenario_runs() {
         check(&loaded.workload, design, outcome);
         assert!(outcome.refused.is_empty(), "{}: {:?}", design.name, outcome.refused.first());
     }
+}
+
+#[test]
+fn jobs_are_killed_at_the_limit_that_their_part_needs() {
+    let shape = "{ cpus = 2, mem-mb = 1000, vgpus = 1 }";
+    let row = || job().run_s(1_000).gpus(1).gpu_milli(250).cpus(2);
+    let boot = "boot = { low-s = 30.0, typical-s = 30.0, high-s = 30.0 }\n";
+    let play = |slices: &str, more: &str, rows: Vec<JobRow>| {
+        let design = design(&sliced(slices, shape, &format!("{more}{boot}")));
+        let workload = trace().jobs(rows).build();
+        let outcome = run(&workload, &design);
+        check(&workload, &design, &outcome);
+        outcome
+    };
+    let kill = "at-limit = 'kill'\n";
+    let rows = || vec![row().limit_s(600), row().limit_s(1_000), row().limit_s(999)];
+    let killed = play("fixed-share", kill, rows());
+    let states = |outcome: &Outcome| outcome.records.iter().map(|record| record.state).collect::<Vec<_>>();
+    assert_eq!(states(&killed), [JobState::Timeout, JobState::Completed, JobState::Timeout]);
+    // The limit begins when the VM is up.
+    assert_eq!(run_times(&killed), [600.0, 1_000.0, 999.0]);
+    let left = play("fixed-share", "", rows());
+    assert_eq!(states(&left), [JobState::Completed; 3]);
+    // Where a whole GPU is lent, the job is four times as fast and so is its limit; four on a GPU are killed.
+    let alone = play("equal-share", kill, vec![row().limit_s(1_100)]);
+    assert_eq!(states(&alone), [JobState::Completed]);
+    let together = play("equal-share", kill, (0..32).map(|_| row().limit_s(1_100)).collect());
+    assert!(states(&together).iter().all(|state| *state == JobState::Timeout), "{:?}", run_times(&together));
 }

@@ -526,7 +526,7 @@ pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::De
                 check_preemptive(notes, &path, &terms.tenancy, differ);
             } else if design.shares_gpus && !terms.tenancy.is_simple() {
                 let message = "in a scenario about parts of GPUs a pool has no elastic, maintenance, \
-                               failures, snapshots or kill at the limit in this version";
+                               failures or snapshots in this version";
                 let help = "leave them out, or put the pool into a scenario without parts of GPUs";
                 notes.error_help("W0219", &path, message, help);
             }

@@ -158,6 +158,12 @@ impl CardFloor {
         Ok(held.allocation)
     }
 
+    /// When `slot` is expected to end.
+    #[must_use]
+    pub fn expected_end(&self, slot: u32) -> SimTime {
+        self.holdings[slot as usize].as_ref().expect("a running job holds its slot").expected_end
+    }
+
     /// What `slot` holds.
     #[must_use]
     pub fn allocation(&self, slot: u32) -> &CardAllocation {

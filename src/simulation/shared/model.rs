@@ -239,6 +239,7 @@ impl<'w> SharedBatch<'w> {
         let shape = self.scheduler.shapes().get(self.scheduler.shapes().of(row.request));
         let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
         let cpus: u32 = allocation.iter().map(|grant| grant.cpus).sum();
+        let kills = self.tenancy.is_some_and(|tenancy| tenancy.pools[pool].kills_at_limit);
         let ask = Ask {
             gpu_units: fit.asked_units,
             cpu_slack: cpus.saturating_sub(fit.asked.cpus),
@@ -249,6 +250,7 @@ impl<'w> SharedBatch<'w> {
             },
             reference: self.scheduler.speeds().reference(row, fit.reference),
             delivered: self.delivered(job, pool, &fit.asked, allocation.len() as u32),
+            limit: kills.then(|| self.floor.expected_end(slot).saturating_since(now)),
             host_share: self.host_share(job, &fit.asked, allocation.len() as u32),
             util_milli: self.workload.recorded.get(job).gpu_util_milli,
         };
@@ -327,7 +329,8 @@ impl<'w> SharedBatch<'w> {
         self.running -= 1;
         self.dirty = true;
         self.records[job].end = now;
-        self.records[job].state = state;
+        let is_killed = row.is_unfinished && state.ran_to_an_end();
+        self.records[job].state = if is_killed { JobState::Timeout } else { state };
         if self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS) {
             calendar.cancel(Timer::Cancel(job));
         }

@@ -36,6 +36,10 @@ pub(super) struct Slot {
     /// Speed if nobody else were on its GPUs.
     alone: u64,
     since: SimTime,
+    /// When it is killed, whatever is left.
+    kill_at: SimTime,
+    /// Whether it left before its work was done.
+    pub(super) is_unfinished: bool,
     resident: Resident,
     pub(super) units: u32,
     levels: JobLevels,
@@ -60,6 +64,8 @@ pub(super) struct Ask {
     pub(super) reference: u64,
     /// Speed under the access method of the pool, in parts of 10^9 of that on bare metal.
     pub(super) delivered: u64,
+    /// How long it may run, as asked for what it was given, where it is killed then.
+    pub(super) limit: Option<SimDuration>,
     /// Share of its time on the CPUs of its host.
     pub(super) host_share: f64,
     /// Thousandths of its GPUs that it used where it was measured.
@@ -159,6 +165,8 @@ impl Work {
             speed: 0,
             alone,
             since: now,
+            kill_at: SimTime::NEVER,
+            is_unfinished: false,
             resident: Resident { law, use_alone },
             levels: JobLevels::default(),
             ask,
@@ -185,6 +193,7 @@ impl Work {
         let row = self.slots[slot as usize].as_mut().expect("a placed job has a slot");
         row.is_running = true;
         row.since = now;
+        row.kill_at = row.ask.limit.map_or(SimTime::NEVER, |limit| now + limit);
         let feels_host = !row.on_hosts.parts.is_empty();
         let shares_card =
             !row.devices.is_empty() && scheduler.speeds().neighbours_matter(row.pool.index(), spec);
@@ -217,6 +226,8 @@ impl Work {
         calendar: &mut Calendar<Timer>,
     ) -> Slot {
         let mut row = self.slots[slot as usize].take().expect("a placed job has a slot");
+        let done = i128::from(now.since(row.since).micros()) * i128::from(row.speed);
+        row.is_unfinished = row.left > done;
         row.part_company(now, &mut self.met);
         meter.change(row.pool, &row.levels, &JobLevels::default());
         let mut cards = row.cards();
@@ -370,7 +381,8 @@ impl Slot {
         let per = i128::from(speed);
         let us = (self.left.max(0) + per - 1) / per;
         let us = i64::try_from(us).unwrap_or(i64::MAX).min(SimDuration::MAX.micros());
-        calendar.set(Timer::End(slot), now + SimDuration::from_micros(us), Phase::Release);
+        let end = (now + SimDuration::from_micros(us)).min(self.kill_at);
+        calendar.set(Timer::End(slot), end, Phase::Release);
         self.relevel(meter);
     }
 
