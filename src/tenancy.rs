@@ -229,8 +229,7 @@ impl PoolTenancy {
     /// preemptive policies know.
     #[must_use]
     pub fn is_constant(&self) -> bool {
-        let alone = self.noise.is_none() && self.contention.is_none() && self.start == Start::Standing;
-        alone && self.is_simple()
+        Self { overhead: Overhead::NONE, ..self.clone() }.is_plain()
     }
 
     /// Whether jobs run here as on bare metal, alone.

@@ -199,6 +199,8 @@ fn in_vms_work_takes_longer_by_a_constant_factor() {
         for key in ["wait_s", "turnaround_s", "gpu_hours", "preemption", "makespan_s"] {
             assert_eq!(metal[key], one[key], "{policy} {key}");
         }
+        let packed = "contention = 'off'\nshape = { cpus = 16, mem-mb = 400, gpus = 4 }";
+        assert_eq!(metal["jobs"], run(policy, &vm(1.25, packed))["jobs"], "VMs are nodes");
         let slow = run(policy, &vm(1.25, "contention = 'off'"));
         let hours = |design: &Value, what: &str| design["gpu_hours"][what].as_f64().unwrap();
         let work = hours(&slow, "productive") + hours(&slow, "held_idle");
@@ -206,9 +208,13 @@ fn in_vms_work_takes_longer_by_a_constant_factor() {
         assert!((share - 0.2).abs() < 1e-6, "{policy} {share}");
         assert!((work - hours(&metal, "productive") - hours(&metal, "held_idle")).abs() < 1e-5, "{policy}");
     }
-    for (more, key) in
-        [("", "contention"), ("noise = {}", "noise"), ("boot = {}", "boot"), ("failures = {}", "failures")]
-    {
+    for (more, key) in [
+        ("", "contention"),
+        ("noise = {}", "noise"),
+        ("boot = {}", "boot"),
+        ("failures = {}", "failures"),
+        ("cpu-overcommit = 2", "cpu-overcommit"),
+    ] {
         desk.put("s.toml", scenario("srtf", &vm(1.25, more)));
         let told = desk.run(&["run", "s.toml", "--quiet"]).told();
         let words = format!("`{key}` does not run under preemptive policies");

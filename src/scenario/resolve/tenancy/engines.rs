@@ -27,7 +27,6 @@ pub(super) fn check_preemptive(
     tenancy: &PoolTenancy,
     overheads_differ: bool,
 ) {
-    let packing = tenancy.packing;
     let keys = [
         (tenancy.contention.is_some(), "contention"),
         (tenancy.noise.is_some(), "noise"),
@@ -37,8 +36,7 @@ pub(super) fn check_preemptive(
         (tenancy.failures.is_some(), "failures"),
         (tenancy.snapshots.is_some(), "snapshots"),
         (tenancy.kills_at_limit, "at-limit"),
-        (packing.is_some_and(|packing| packing.per_host > 1 || packing.units_left > 0), "shape"),
-        (packing.is_some_and(|packing| packing.overcommits()), "cpu-overcommit"),
+        (tenancy.packing.is_some_and(|packing| packing.overcommits()), "cpu-overcommit"),
     ];
     for (_, key) in keys.into_iter().filter(|(is_there, _)| *is_there) {
         let path: Vec<&str> = path.iter().copied().chain([tenancy.kind.word(), key]).collect();

@@ -77,7 +77,7 @@ impl Site {
             gpu_mem_mib: None,
             features: Vec::new(),
         };
-        let pool = PoolSpec { name: "n".to_owned(), node, count: count as u32 };
+        let pool = PoolSpec { name: "n".to_owned(), node, count: count as u32, dedicated: None };
         let cluster = ClusterSpec { pools: vec![pool] };
         let (pools, tenancy) = (vec![PoolId::new(0); count], tenancy(self.jobs.len()));
         let hosted = Hosted {
