@@ -124,9 +124,3 @@ fn the_engine_decides_as_without_caches_on_restless_hosts() {
     let seen = assert_alike(0..60);
     assert!(seen[0] > 100 && seen[1] > 1_000 && seen[2] > 20, "{seen:?}");
 }
-
-#[test]
-#[ignore = "long: a wider search than the one above"]
-fn the_engine_decides_as_without_caches_on_thousands_of_sites_with_restless_hosts() {
-    assert_alike(1_000..3_000);
-}
