@@ -169,14 +169,6 @@ impl Fit {
             && self.tenant.is_none_or(|tenant| ledger.is_open(node, tenant))
     }
 
-    /// When a node is expected to be able to.
-    #[inline]
-    fn ready_at(&self, node: NodeId, floor: &Floor) -> SimTime {
-        let ready = floor.ready_at(node, &self.amounts);
-        let open = |tenant| floor.stays().open_at(floor.ledger().dedication(), node, tenant);
-        self.tenant.map_or(ready, |tenant| ready.max(open(tenant)))
-    }
-
     fn follow(&mut self, ledger: &Ledger) {
         let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
         match changed {
@@ -242,11 +234,15 @@ impl Fit {
     }
 
     fn follow_ready(&mut self, floor: &Floor) {
-        let ledger = floor.ledger();
+        let (ledger, ask, tenant) = (floor.ledger(), self.amounts, self.tenant);
+        let ready_at = |node: NodeId| {
+            let ready = floor.ready_at(node, &ask);
+            let open = |tenant| floor.stays().open_at(ledger.dedication(), node, tenant);
+            tenant.map_or(ready, |tenant| ready.max(open(tenant)))
+        };
         let version = ledger.version();
-        let mut ready = self.ready.take().unwrap_or(Ready { seen: usize::MAX, at: Vec::new() });
+        let ready = self.ready.get_or_insert_with(|| Ready { seen: usize::MAX, at: Vec::new() });
         if ready.seen == version {
-            self.ready = Some(ready);
             return;
         }
         let changed = if ready.seen == usize::MAX { None } else { ledger.changed_since(ready.seen) };
@@ -255,17 +251,15 @@ impl Fit {
                 for node in nodes {
                     let at = node.0.wrapping_sub(self.first);
                     if at < self.nodes {
-                        ready.at[at as usize] = self.ready_at(*node, floor);
+                        ready.at[at as usize] = ready_at(*node);
                     }
                 }
             }
             _ => {
                 ready.at.clear();
-                let nodes = (self.first..self.first + self.nodes).map(NodeId);
-                ready.at.extend(nodes.map(|node| self.ready_at(node, floor)));
+                ready.at.extend((self.first..self.first + self.nodes).map(NodeId).map(ready_at));
             }
         }
         ready.seen = version;
-        self.ready = Some(ready);
     }
 }
