@@ -102,10 +102,8 @@ impl Fits {
         ledger: &Ledger,
         usable: impl Fn(NodeId) -> bool,
     ) -> Option<SmallVec<[NodeId; 1]>> {
-        if let Some(tenant) = self.rows[part].tenant {
-            return self.choose_for(tenant, part, count, (placement, ledger), usable);
-        }
-        if placement.lowest_id_wins() {
+        let tenant = self.rows[part].tenant;
+        if tenant.is_none() && placement.lowest_id_wins() {
             self.count(part, ledger);
             let nodes: SmallVec<[NodeId; 1]> =
                 self.feasible(part).filter(|node| usable(*node)).take(count).collect();
@@ -115,6 +113,10 @@ impl Fits {
         let first = fit.first;
         let scores = fit.follow_scores(placement, ledger);
         let id = |at: usize| NodeId(first + at as u32);
+        if let Some(tenant) = tenant {
+            let is_other = |node| ledger.tenant_on(node) != Some(tenant);
+            return best_on_dedicated(scores, first, count, is_other, usable);
+        }
         if count == 1 {
             let mut best = (NO_ROOM, None);
             for (at, score) in scores.iter().enumerate() {
@@ -130,35 +132,28 @@ impl Fits {
         (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, node)| *node).collect())
     }
 
-    /// As [`Fits::choose`] on dedicated hosts: those that are the tenant's already come before empty ones.
-    fn choose_for(
-        &mut self,
-        tenant: TenantId,
-        part: PartId,
-        count: usize,
-        (placement, ledger): (&dyn Placement, &Ledger),
-        usable: impl Fn(NodeId) -> bool,
-    ) -> Option<SmallVec<[NodeId; 1]>> {
-        let fit = &mut self.rows[part];
-        let first = fit.first;
-        let scores = fit.follow_scores(placement, ledger);
-        let mut ranked: Vec<(bool, Score, NodeId)> = Vec::new();
-        for (at, score) in scores.iter().enumerate().filter(|(_, score)| **score < NO_ROOM) {
-            let node = NodeId(first + at as u32);
-            if usable(node) {
-                ranked.push((ledger.tenant_on(node) != Some(tenant), *score, node));
-            }
-        }
-        ranked.sort_unstable();
-        (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, _, node)| *node).collect())
-    }
-
     /// When each node of the part's pool is expected to have `part` free: (first node id, times).
     pub fn ready(&mut self, part: PartId, floor: &Floor) -> (NodeId, &[SimTime]) {
         let fit = &mut self.rows[part];
         fit.follow_ready(floor);
         (NodeId(fit.first), fit.ready.as_ref().map_or(&[], |r| r.at.as_slice()))
     }
+}
+
+/// The `count` best usable nodes on dedicated hosts: those that are the tenant's already come before empty ones.
+fn best_on_dedicated(
+    scores: &[Score],
+    first: u32,
+    count: usize,
+    is_other: impl Fn(NodeId) -> bool,
+    usable: impl Fn(NodeId) -> bool,
+) -> Option<SmallVec<[NodeId; 1]>> {
+    let nodes = scores.iter().zip(first..).filter(|(score, _)| **score < NO_ROOM);
+    let nodes = nodes.map(|(score, node)| (score, NodeId(node))).filter(|(_, node)| usable(*node));
+    let mut ranked: Vec<(bool, Score, NodeId)> =
+        nodes.map(|(score, node)| (is_other(node), *score, node)).collect();
+    ranked.sort_unstable();
+    (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, _, node)| *node).collect())
 }
 
 impl Fit {

@@ -280,11 +280,14 @@ impl<'w> Batch<'w> {
         self.records[job].end = now;
         self.records[job].state = state;
         self.note_allocation(held, now);
-        if self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS) {
+        let has_extras = self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS);
+        if has_extras {
             calendar.cancel(Timer::Cancel(job));
         }
         self.after_change(job, now, calendar);
-        self.after_leaving(job, now);
+        if has_extras {
+            self.after_leaving(job, now);
+        }
     }
 
     /// Books what a job that ran until `now` did not use of its GPUs, where the trace recorded its use.
@@ -476,7 +479,9 @@ impl Model for Batch<'_> {
             self.next += 1;
             self.submit(job, now, calendar);
         }
-        self.flush_released(now, calendar);
+        if !self.released.is_empty() {
+            self.flush_released(now, calendar);
+        }
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
