@@ -89,6 +89,8 @@ impl Controller<'_> {
         let (version, update_s) = (self.version, self.last_update_s);
         self.last_update_s = i64::MIN;
         let queue = self.build_queue(now_s, true);
+        // What becomes eligible does so once: a repeated cycle notes only what its walk notes.
+        let update_s = update_s.max(std::mem::replace(&mut self.last_update_s, i64::MIN));
         self.first_waiting = None;
         if !queue.is_empty() {
             self.cycles.backfill += 1;

@@ -122,5 +122,12 @@ fn assert_alike(seeds: std::ops::Range<u64>) -> [u64; 3] {
 #[test]
 fn the_engine_decides_as_without_caches_on_restless_hosts() {
     let seen = assert_alike(0..60);
+    assert_alike(1_681..1_682);
     assert!(seen[0] > 100 && seen[1] > 1_000 && seen[2] > 20, "{seen:?}");
+}
+
+#[test]
+#[ignore = "long: a wider search than the one above"]
+fn the_engine_decides_as_without_caches_on_thousands_of_sites_with_restless_hosts() {
+    assert_alike(1_000..3_000);
 }
