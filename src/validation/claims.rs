@@ -121,24 +121,8 @@ pub fn validate() -> Vec<Claim> {
     claims.extend(metal::claims());
     claims.extend(waiting::claims());
     claims.extend(capacity::claims());
-    claims.extend(pending());
     claims.sort_by_key(|claim| claim.each().first().copied().unwrap_or(u32::MAX));
     claims
-}
-
-/// What this version cannot say.
-fn pending() -> Vec<Claim> {
-    [("27", "S1", "bare metal answers within a millisecond", "needs requests (services)")]
-        .into_iter()
-        .map(|(numbers, article, says, why)| Claim {
-            numbers,
-            article,
-            says,
-            run: "none",
-            figures: Vec::new(),
-            verdict: Verdict::Pending(why.to_owned()),
-        })
-        .collect()
 }
 
 /// The table as text.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::stage::{self, Jobs, slowdown, vm};
-use super::{Claim, Verdict};
+use super::{Claim, Verdict, claim, named};
 use crate::experiment::{DesignResult, run_design, run_designs};
 use crate::random::Stream;
 use crate::scenario::catalogue;
@@ -236,6 +236,70 @@ fn slices() -> Vec<Claim> {
     ]
 }
 
+/// Milliseconds from the submission of the last of `count` requests to its answer, each with `kernels_us` of work on
+/// all GPUs of a node, one after the other.
+fn answered_ms(tenancy: &str, count: usize, kernels_us: i64) -> f64 {
+    let mut workload = Workload::default();
+    stage::push(&mut workload, &Request { gpus: Some(8), ..Request::default() }, count, 1);
+    for job in workload.jobs.as_mut_slice() {
+        job.run = SimDuration::from_micros(kernels_us);
+        job.limit = job.run;
+    }
+    let outcome = stage::alike(&stage::design(1, tenancy), &workload);
+    let ends = outcome.records.iter().map(|record| record.end.as_s());
+    ends.fold(0.0, f64::max) * 1e3
+}
+
+/// A request on a GPU of its own.
+fn requests() -> Claim {
+    const MANY: usize = 1_000;
+    let virtual_one = vm("", "typical");
+    let (short, long) = (answered_ms(METAL, 1, 500), answered_ms(METAL, 1, 5_000));
+    let throughput = MANY as f64 * 0.5 / answered_ms(METAL, MANY, 500);
+    let whole = throughput > 0.999;
+    claim(
+        "27",
+        "S1",
+        "bare metal has all of the throughput, and answers within a millisecond",
+        "requests with 0.5 and 5 ms of kernels, alone; 1,000 of 0.5 ms one after the other",
+        vec![
+            named("metal, 0.5 ms of kernels, ms", short),
+            named("metal, 5 ms of kernels, ms", long),
+            named("VM, 0.5 ms of kernels, ms", answered_ms(&virtual_one, 1, 500)),
+            named("metal, throughput", throughput),
+        ],
+        match (whole, short < 1.0, long < 1.0) {
+            (true, true, true) => Verdict::Reproduced,
+            (true, true, false) => Verdict::OnlyIf(
+                "its kernels take less than that and nothing waits before it: metal adds nothing to them, and takes \
+                 nothing off"
+                    .into(),
+            ),
+            _ => Verdict::Refuted("metal adds to a request".into()),
+        },
+    )
+}
+
+/// A job that stands still for its checkpoints.
+fn checkpoints() -> Claim {
+    let metal = |every_s: u32, takes_s: u32| {
+        let table = format!("{METAL}\nsnapshots = {{ every-s = {every_s}, takes-s = {takes_s} }}");
+        let job = Jobs { run_s: 7 * 86_400, ..Jobs::one("training", 8, 1) };
+        let gpu = stage::play(&stage::design(1, &table), &[job], 1).hours.total().gpu;
+        gpu.storage as f64 / gpu.allocated() as f64
+    };
+    // Ten minutes in every hour, and after every hour.
+    let (within, after) = (metal(3_000, 600), metal(3_600, 600));
+    claim(
+        "56",
+        "S2",
+        "10 minutes of checkpointing an hour lose 16 %",
+        "a week of training on 8 GPUs, snapshots of 10 minutes within each hour, and after each hour of work",
+        vec![named("within the hour, share lost", within), named("after an hour of work, share lost", after)],
+        Verdict::of((within - 0.16).abs() < 0.01, "the share is another"),
+    )
+}
+
 /// Small jobs on MIG instances of bare metal, on time-sliced vGPUs, and on whole GPUs.
 fn small_jobs() -> Claim {
     let layout = "[POOL.tenancy.bare-metal]\nmig = \"static\"\nmig-layouts = [{ instances = [\"1g.10gb\", \"1g.10gb\", \
@@ -318,6 +382,7 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.extend(failing());
     claims.extend(use_of_pools());
     claims.extend(slices());
+    claims.extend([requests(), checkpoints()]);
     claims
 }
 

@@ -5,7 +5,7 @@ use super::{Claim, Verdict};
 /// Numbers, article, what it says, what is missing or why it cannot be told.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-const PENDING: [Row; 21] = [
+const PENDING: [Row; 20] = [
     ("5", "S0", "CPU-to-GPU latency rises under virtualization", "services: latencies of requests"),
     ("15", "S0", "modern work is limited by data movement", "fabric and storage as shared links"),
     (
@@ -29,7 +29,6 @@ const PENDING: [Row; 21] = [
         "a measurement of irregular access in VMs",
     ),
     ("55", "S2", "a checkpoint of 70B parameters has 140 GB or more", "storage: checkpoints"),
-    ("56", "S2", "10 minutes of checkpointing an hour lose 16 %", "storage: checkpoints"),
     ("57", "S2", "local NVMe writes 140 GB in under 5 s", "storage: checkpoints"),
     ("58", "S2", "faster storage saves dozens of GPU-hours in a week", "storage: checkpoints"),
     ("59", "S2", "falling back to PCIe costs 10-14 times", "fabric: collectives"),
