@@ -37,7 +37,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::money::Money;
 use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::{PolicySpec, PreemptiveSpec};
+use crate::scheduler::{OverheadRule, PolicySpec, PreemptiveSpec};
 use crate::tenancy::{ClassProfile, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
@@ -306,6 +306,12 @@ impl PolicyChoice {
             Self::Classic(spec) => Some(spec),
             Self::Preemptive(_) | Self::Slurm => None,
         }
+    }
+
+    /// Whether it is a preemptive policy whose jobs pay when they run again: one that runs on whatever a classic one does.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        matches!(self, Self::Preemptive(spec) if spec.rule == OverheadRule::Restart)
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) fn resolve(
     let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
-    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
+    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some() || policy.restarts());
     tenancy::check_policy(&mut notes, &designs, is_classic);
     dedicated::check(&mut notes, &designs, is_classic);
     profiles::complete(&mut notes, &mut file, &mut designs);

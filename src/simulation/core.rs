@@ -271,6 +271,8 @@ impl<'w, D: Decider> Core<'w, D> {
             tenancy,
         };
         outcome.shared = self.side.finish(&mut outcome, span_us);
+        let mut decider = self.decider;
+        decider.tell(&mut outcome);
         outcome
     }
 

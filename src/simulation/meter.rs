@@ -431,13 +431,7 @@ impl Tax {
 
     /// For `span`, `virtual_parts` of 10^9 of what was held were lost to virtualization and
     /// `neighbour_parts` to neighbours; rounded down.
-    pub(super) fn slow(
-        &mut self,
-        held: &Held,
-        span: SimDuration,
-        virtual_parts: u64,
-        neighbour_parts: u64,
-    ) {
+    pub(super) fn slow(&mut self, held: &Held, span: SimDuration, virtual_parts: u64, neighbour_parts: u64) {
         self.each(held, |tax, units| {
             let whole = Self::whole(units, span);
             tax.virtualization += parts(whole, virtual_parts);

@@ -4,17 +4,18 @@
 //! `core::cards` and `core::layouts`. Work is counted in microseconds x 10^-9 and speed in parts per 10^9. A job's
 //! reference is what it asks for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
-use crate::cluster::cards::CardAllocation;
 use super::core::cards::CardSide;
 use super::core::{Core, Parts};
 use super::guests::Guests;
+use super::preemptive::decider::Preempting;
 use super::run_core;
+use crate::cluster::cards::CardAllocation;
 use crate::cluster::{Amounts, CardMode, ClusterSpec};
 use crate::ids::{IdVec, JobId};
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{SharedScheduler, SharedSetup, Speeds, typical_mix};
-use crate::scheduler::{BackfillSpec, Ordering, PlacementSpec};
+use crate::scheduler::{BackfillSpec, Ordering, PlacementSpec, PreemptiveSpec};
 use crate::simulation::{Outcome, RunError, RunOptions};
 use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
@@ -83,6 +84,18 @@ pub fn simulate_shared(
     policy: SharedPolicy,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
+    run_on_cards(workload, cluster, setup, policy, None, options)
+}
+
+/// A classic policy on parts of GPUs, or a preemptive one over its placement.
+pub(super) fn run_on_cards(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    setup: &SharedSetup,
+    policy: SharedPolicy,
+    preemptive: Option<&PreemptiveSpec>,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
     if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
         return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
     }
@@ -100,13 +113,23 @@ pub fn simulate_shared(
     let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
     let side = CardSide::new(&floor, setup, &decider, mix, (workload.jobs.len(), options.keep_allocations));
     // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
-    let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
+    let follows = preemptive.is_some() || setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
-    let tenancy = options.tenancy.or(has_parts.then_some(&bare_metal));
+    let tenancy = options.tenancy.or(follows.then_some(&bare_metal));
     let guests = tenancy.map(|spec| {
         let laws = Speeds::new(setup.speeds.clone(), workload);
         Guests::new(spec, cluster, options.seed, recorded.first_submit()).with_laws(laws)
     });
-    let parts = Parts { workload, recorded, cluster, ground: floor, decider, side, guests };
-    run_core(Core::new(parts, options), options)
+    let ground = floor;
+    match preemptive {
+        None => {
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+        Some(spec) => {
+            let decider = Preempting::new(decider, workload, spec, options);
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+    }
 }

@@ -63,7 +63,12 @@ impl<G: Ground> Withheld<G> {
     }
 
     /// Gives all of it back.
-    pub(super) fn release(&mut self, pool: PoolId, ground: &mut G, meter: &mut Meter) -> Result<(), Conflict> {
+    pub(super) fn release(
+        &mut self,
+        pool: PoolId,
+        ground: &mut G,
+        meter: &mut Meter,
+    ) -> Result<(), Conflict> {
         for (slot, rest, expected) in self.held.drain(..) {
             meter.drop_down(pool, &ground.load(&rest));
             ground.give_back(slot, &rest, expected)?;

@@ -96,7 +96,38 @@ fn a_licence_bought_once_leaves_no_residual_to_pay_interest_on() {
     let found = compared(&desk, text);
     // Nodes, ports, storage and a spare: 1,000,000, of which (1 + 0.2) / 2 is outstanding; licences: 30,000, half of it.
     let years = 720_002.0 / 31_557_600.0;
-    let expected = (1_000_000.0 * 0.6 + 30_000.0 * 0.5) * 0.06 * years;
+    let expected: f64 = (1_000_000.0 * 0.6 + 30_000.0 * 0.5) * 0.06 * years;
     assert!((expected - 841.89).abs() < 0.01, "{expected}");
     near("interest", &found["designs"]["own"]["cost"]["parts"]["financing"], expected, 0.001);
+}
+
+#[test]
+fn nothing_is_switched_for_a_time_sliced_vgpu_that_has_its_gpu_alone() {
+    let run = |jobs: &str, level: &str| {
+        let desk = Desk::new();
+        desk.put("t.csv", format!("job_id,submit_s,run_s,gpus,gpu_milli,cpus,class\n{jobs}"));
+        let text = format!(
+            "[workload]\ntrace = \"t.csv\"\n[policy.fcfs]\n[design.d.pool.p]\nnode = \"dgx-h100\"\ncount = 1\n\
+             [design.d.pool.p.tenancy.vm]\naccess = \"vgpu-time-sliced\"\ncontention = \"off\"\n\
+             [design.d.pool.p.tenancy.vm.overhead]\nlevel = \"{level}\"\n"
+        );
+        desk.put("s.toml", text);
+        desk.run(&["run", "s.toml", "--json", "--quiet", "--out", "out", "--referee"]).ok();
+        let mut rows = csv::Reader::from_path(desk.path("out/jobs.csv")).unwrap();
+        let titles = rows.headers().unwrap().clone();
+        let at = |name: &str| titles.iter().position(|title| title == name).unwrap();
+        let (start, end) = (at("start_s"), at("end_s"));
+        let rows = rows.records().map(Result::unwrap);
+        rows.map(|row| row[end].parse::<f64>().unwrap() - row[start].parse::<f64>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    // Training: 5 % host at 1.02, 5 % storage at 1.03, and nothing for what is not switched.
+    let alone = run("1,0,10000,1,500,1,training\n", "typical");
+    assert!((alone[0] - 10_025.0).abs() < 0.01, "{alone:?}");
+    // With another from 4,010 s on: before that at the low factor, then at the typical one, or slower beside it.
+    let pair = run("1,0,10000,1,500,1,training\n2,4010,100000,1,500,1,training\n", "typical");
+    let fewest = 4_010.0 + (10_000.0 - 4_000.0) * 1.0485;
+    assert!(pair[0] >= fewest - 0.01, "{pair:?}");
+    // At the low level it makes no difference.
+    assert!((run("1,0,10000,1,500,1,training\n", "low")[0] - 10_025.0).abs() < 0.01);
 }

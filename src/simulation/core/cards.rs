@@ -12,12 +12,12 @@ use crate::cluster::cards::{CardAllocation, CardPool, Device, InstanceState};
 use crate::cluster::{Allocation, CardGrant, CardLedger, Conflict, Grant};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::kernel::Calendar;
+use crate::scheduler::Pending;
 use crate::scheduler::shared::demand::{CardShapes, Reference};
 use crate::scheduler::shared::floor::{CardFloor, NodeReshape};
 use crate::scheduler::shared::speed::Resident;
 use crate::scheduler::shared::{CardStart, SharedScheduler, SharedSetup};
 use crate::scheduler::sharing::TypicalMix;
-use crate::scheduler::Pending;
 use crate::simulation::guests::{Gpu, OnCards, OnNode, OnNodes};
 use crate::simulation::meter::{Held, Load, Meter};
 use crate::simulation::shared::CardHolding;
@@ -65,9 +65,10 @@ impl Ground for CardFloor {
         let row = self.ledger().node(node);
         let mut devices: SmallVec<[Device; 1]> = SmallVec::new();
         for (card, state) in (0u8..).zip(&row.cards) {
-            let idle = state.instances.iter().filter(|i| {
-                i.state == InstanceState::Idle || i.state == InstanceState::Kept
-            });
+            let idle = state
+                .instances
+                .iter()
+                .filter(|i| i.state == InstanceState::Idle || i.state == InstanceState::Kept);
             if state.is_cut {
                 devices.extend(idle.map(|i| Device::Instance { card, placement: i.placement }));
             } else if let Some(device) = row.rest_of(card, self.ledger().spec_of(node)) {
@@ -130,7 +131,7 @@ impl Decider for SharedScheduler<'_> {
         SharedScheduler::withdraw(self, job, now)
     }
 
-    fn free_slot(&mut self, slot: u32) {
+    fn free_slot(&mut self, slot: u32, _: SimTime) {
         SharedScheduler::free_slot(self, slot);
     }
 
@@ -211,7 +212,8 @@ impl Decider for SharedScheduler<'_> {
             let law = speeds.law(row);
             let util = self.util_milli(job).map(|milli| f64::from(milli) / 1000.0);
             let resident = Resident { law, use_alone: util.unwrap_or(law.use_alone()) };
-            let held = grants.iter().flat_map(|grant| grant.devices.iter().map(|device| (grant.node, device)));
+            let held =
+                grants.iter().flat_map(|grant| grant.devices.iter().map(|device| (grant.node, device)));
             let devices = held.map(|(node, device)| (gpu_of(node, first, device, spec), milli(device)));
             Box::new(OnCards { pool, devices: devices.collect(), resident, feels_others })
         });
@@ -366,4 +368,3 @@ impl Side<CardFloor> for CardSide {
         Some(Box::new(self.facts))
     }
 }
-

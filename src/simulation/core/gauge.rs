@@ -113,8 +113,7 @@ fn stranded_slices(ledger: &CardLedger, id: NodeId, table: Option<&Stranding>) -
         // What of a GPU no VM has is no part of a node.
         return 0;
     }
-    let compute =
-        |placement: Placement| mig.model.profile(placement.profile).compute_slices;
+    let compute = |placement: Placement| mig.model.profile(placement.profile).compute_slices;
     node.cards
         .iter()
         .filter(|card| card.instances.iter().any(|i| i.state == InstanceState::Busy))

@@ -17,7 +17,7 @@ use crate::time::{SimDuration, SimTime};
 /// A floor.
 pub(in crate::simulation) trait Ground: Sized {
     /// What a job holds: a grant per node.
-    type Grants: Clone + std::fmt::Debug;
+    type Grants: Clone + std::fmt::Debug + PartialEq;
     /// What is cut anew for a job that starts.
     type Cuts;
     type Gauge: Gauge;
@@ -106,7 +106,7 @@ pub(in crate::simulation) trait Decider {
     /// Takes a waiting job out; tells whether it was there.
     fn withdraw(&mut self, job: JobId, now: SimTime) -> bool;
     /// A job has left its slot; the floor has its devices back.
-    fn free_slot(&mut self, slot: u32);
+    fn free_slot(&mut self, slot: u32, now: SimTime);
     /// Decides, and changes the floor accordingly.
     fn pass(
         &mut self,
@@ -132,7 +132,12 @@ pub(in crate::simulation) trait Decider {
     /// What a job on one pool holds beyond what it asked for.
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load;
     /// How fast a job is on what it was given.
-    fn on_devices(&self, job: JobId, grants: &<Self::Ground as Ground>::Grants, ground: &Self::Ground) -> OnDevices;
+    fn on_devices(
+        &self,
+        job: JobId,
+        grants: &<Self::Ground as Ground>::Grants,
+        ground: &Self::Ground,
+    ) -> OnDevices;
     /// From now on `job`, which is not queued, stands for `request`.
     fn reroute(&mut self, job: JobId, request: RequestId);
     fn is_rerouted(&self, job: JobId, request: RequestId) -> bool;
@@ -142,6 +147,8 @@ pub(in crate::simulation) trait Decider {
     }
     /// What a job asks for there.
     fn card_shape_of(&self, job: JobId) -> ShapeId;
+    /// Adds what only it can tell of the run.
+    fn tell(&mut self, _: &mut Outcome) {}
 }
 
 /// What belongs to one kind of devices only; does nothing where GPUs are whole.
@@ -292,7 +299,7 @@ impl Decider for Classic<'_> {
         Classic::withdraw(self, job, now)
     }
 
-    fn free_slot(&mut self, slot: u32) {
+    fn free_slot(&mut self, slot: u32, _: SimTime) {
         Classic::free_slot(self, slot);
     }
 

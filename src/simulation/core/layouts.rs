@@ -255,7 +255,11 @@ impl Layouts {
 }
 
 /// What must be cut for the first waiting job where nothing else is going on.
-fn for_head<D: Decider<Ground = CardFloor>>(pool: PoolId, floor: &CardFloor, decider: &D) -> Vec<NodeReshape> {
+fn for_head<D: Decider<Ground = CardFloor>>(
+    pool: PoolId,
+    floor: &CardFloor,
+    decider: &D,
+) -> Vec<NodeReshape> {
     let ledger = floor.ledger();
     let Some((job, shapes)) = decider.queued().next().zip(decider.card_shapes()) else { return Vec::new() };
     let shape = shapes.get(decider.card_shape_of(job));

@@ -169,7 +169,8 @@ impl<D: Decider> Core<'_, D> {
             None => (self.workload.jobs[job].run, Speed::ONE),
         };
         let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
-        let on = if is_session { OnDevices::WHOLE } else { self.decider.on_devices(job, grants, &self.ground) };
+        let on =
+            if is_session { OnDevices::WHOLE } else { self.decider.on_devices(job, grants, &self.ground) };
         let gpu_units = i128::from(asked.gpus) * <D::Ground as Ground>::Gauge::GPU_UNITS;
         let held = Held { gpu_units: gpu_units as u64, cpus: asked.cpus as u32 };
         let fit = self.decider.fits(job).find(|fit| fit.pool == pool);
@@ -223,10 +224,11 @@ impl<D: Decider> Core<'_, D> {
             if let Err(conflict) = self.ground.give_back(slot, &held.grants, held.expected) {
                 self.conflict = Some(conflict);
             }
-            self.decider.free_slot(slot);
-        }
-        if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
-            self.conflict = Some(conflict);
+            self.decider.free_slot(slot, now);
+            // What a decider has taken away may be somebody else's already.
+            if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
+                self.conflict = Some(conflict);
+            }
         }
         let pool = self.ground.pool_of(D::Ground::first(&held.grants));
         if let Some(spill) = &mut self.spill {

@@ -49,7 +49,12 @@ impl<D: Decider> Core<'_, D> {
     }
 
     /// The timer of a VM of an elastic pool has come due.
-    fn fire_vm(&mut self, node: NodeId, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
+    fn fire_vm(
+        &mut self,
+        node: NodeId,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
         let is_wanted = self.decider.waiting() > 0;
         let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
         let tools = (&mut self.ground, &mut self.meter, &mut guests.facts);
@@ -88,7 +93,11 @@ impl<D: Decider> Core<'_, D> {
     }
 
     /// Takes what is free on nodes that are out of order; before every pass.
-    pub(super) fn absorb_nodes(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
+    pub(super) fn absorb_nodes(
+        &mut self,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
         self.outages.absorb(&mut self.ground, &mut self.meter)?;
         if let Some(failures) = &mut self.failures {
             failures.absorb(&mut self.ground, &mut self.meter)?;

@@ -70,7 +70,13 @@ impl CardPlaces {
     }
 
     /// A job leaves its GPUs; tells who is left there.
-    pub(super) fn leave(&mut self, slot: u32, cards: &OnCards, now: SimTime, touched: &mut SmallVec<[u32; 8]>) {
+    pub(super) fn leave(
+        &mut self,
+        slot: u32,
+        cards: &OnCards,
+        now: SimTime,
+        touched: &mut SmallVec<[u32; 8]>,
+    ) {
         if let Some((company, since)) = self.company.remove(&slot) {
             *self.met.entry((cards.pool, company)).or_default() += i128::from(now.since(since).micros());
         }
@@ -99,6 +105,13 @@ impl Guests<'_> {
             laws.beside(&cards.resident, &others, cards.pool.0 as usize)
         };
         cards.gpus().iter().map(on).min().unwrap_or(ONE)
+    }
+
+    /// Whether others are on its GPUs.
+    pub(super) fn has_company(&self, slot: u32, cards: &OnCards) -> bool {
+        let others =
+            |gpu: &Gpu| self.cards.residents.get(gpu).into_iter().flatten().any(|other| *other != slot);
+        cards.gpus().iter().any(others)
     }
 
     fn resident(&self, slot: u32) -> Option<Resident> {
