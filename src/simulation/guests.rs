@@ -27,7 +27,7 @@ use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
 use self::division::divide;
 pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
 pub(super) use self::roster::HostRow;
-use super::meter::{Meter, Tax};
+use super::meter::{Meter, Tax, UNITS_PER_DEVICE};
 use super::translation::Speed;
 use crate::cluster::{Allocation, Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
@@ -64,6 +64,8 @@ pub(super) struct Arrival {
     pub(super) is_session: bool,
     /// Devices at work for it: held, less what it did not ask for.
     pub(super) asked: ByPool,
+    /// What of each GPU it asked for, in units of the hours; the rest is slack.
+    pub(super) units_of_each: u32,
     /// Thousandths of its GPUs that it used, where they were recorded.
     pub(super) util_milli: Option<u16>,
     /// Wall time between its boot and its work that is the same on every hardware.
@@ -237,6 +239,7 @@ impl<'w> Guests<'w> {
             bare: arrival.bare.parts(),
             by_pool: arrival.asked.clone(),
             asked,
+            units_of_each: arrival.units_of_each,
             util_milli: arrival.util_milli,
             placed: now,
             booted,
@@ -452,9 +455,14 @@ impl<'w> Guests<'w> {
         course.tax.start_up(&job.asked, boot);
         let held = now.saturating_since(job.placed);
         course.tax.cap(&job.asked, held);
+        let each = i128::from(job.units_of_each);
+        if each < UNITS_PER_DEVICE {
+            course.tax.of_part(job.units_of_each);
+        }
         if let Some(util_milli) = job.util_milli {
-            let at_work = Tax::whole(job.asked.gpus, held) - course.tax.gpu.sum();
-            course.tax.gpu.held_idle = at_work * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
+            let asked = Tax::whole(job.asked.gpus, held) * each / UNITS_PER_DEVICE;
+            let used = (i128::from(util_milli) * UNITS_PER_DEVICE / 1000).min(each);
+            course.tax.gpu.held_idle = (asked - course.tax.gpu.sum()) * (each - used) / each;
         }
         match job.by_pool.as_slice() {
             [(pool, _)] => meter.tax(*pool, &course.tax),

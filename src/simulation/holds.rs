@@ -161,6 +161,11 @@ impl Holds {
         self.begin.remove(&job).is_some()
     }
 
+    /// Whether some job waits for an instant that will come by itself.
+    pub(super) fn await_an_instant(&self) -> bool {
+        !self.begin.is_empty()
+    }
+
     /// Whether a task of a limited array may enter the queue; if not it is held.
     pub(super) fn admit(&mut self, job: JobId, extras: &Extras) -> bool {
         let (Some((array, _)), Some(limit)) = (extras.array, extras.array_limit) else { return true };
@@ -201,15 +206,10 @@ impl Holds {
     }
 }
 
-/// Whether a job is over, however it ended.
-fn is_over(record: &JobRecord) -> bool {
-    matches!(record.state, JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Refused)
-}
-
 /// Slurm's rules (sbatch manual, `--dependency`), on what is known of the other job now.
 fn is_met(kind: DependencyKind, on: &JobRecord) -> Met {
     let started = on.start != SimTime::NEVER;
-    let ended = is_over(on);
+    let ended = on.state.is_over();
     let succeeded = on.state == JobState::Completed;
     let if_ended = |good: bool| match (ended, good) {
         (false, _) => Met::NotYet,

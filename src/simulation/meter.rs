@@ -223,6 +223,9 @@ pub struct Meter {
 struct Levels {
     /// Held beyond what was asked for.
     slack: Amounts,
+    /// Of GPUs held by jobs that asked for parts of them: what they did not ask for, in units, and over time.
+    part_slack: u64,
+    part_slack_us: i128,
     /// VMs of elastic pools that are not there, and those that boot.
     absent: Amounts,
     booting: Amounts,
@@ -347,6 +350,22 @@ impl Tax {
         self.each(held, |tax, devices| tax.startup += Self::whole(devices, span));
     }
 
+    /// Of each GPU only a part was asked for, in units; the rest of it is slack, whatever it was lost to.
+    pub(super) fn of_part(&mut self, each: u32) {
+        let gpu = &mut self.gpu;
+        let amounts = [
+            &mut gpu.virtualization,
+            &mut gpu.neighbours,
+            &mut gpu.startup,
+            &mut gpu.held_idle,
+            &mut gpu.storage,
+            &mut gpu.lost,
+        ];
+        for amount in amounts {
+            *amount = *amount * i128::from(each) / UNITS_PER_DEVICE;
+        }
+    }
+
     /// No more can be lost than was held for `span`.
     pub(super) fn cap(&mut self, held: &Amounts, span: SimDuration) {
         self.each(held, |tax, devices| {
@@ -380,6 +399,16 @@ impl Meter {
         *level = level.minus(slack);
     }
 
+    /// A job holds whole GPUs and asked for parts of them: so many units are beyond.
+    pub fn add_part_slack(&mut self, pool: PoolId, units: u64) {
+        self.pools[pool].part_slack += units;
+    }
+
+    /// Such a job has ended.
+    pub fn drop_part_slack(&mut self, pool: PoolId, units: u64) {
+        self.pools[pool].part_slack -= units;
+    }
+
     /// Books the time since the last call under the levels that held during it.
     pub fn advance(&mut self, now: SimTime, ledger: &Ledger, waiting: usize, cause: IdleCause) {
         let Some(since) = self.since.replace(now) else { return };
@@ -400,6 +429,7 @@ impl Meter {
             if has.gpus > 0 {
                 book(&mut row.gpu, span, has.gpus - free.gpus - off.gpus, free.gpus, slack.gpus, cause);
             }
+            level.part_slack_us += i128::from(span) * i128::from(level.part_slack);
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             if off != Amounts::ZERO {
                 level.book_off(row, span);
@@ -452,6 +482,19 @@ impl Meter {
         self.pools[pool].held_idle_milli += i128::from(span.micros()) * i128::from(gpus) * unused;
     }
 
+    /// The same of GPUs of which a job asked for parts, in units: what it used counts against the part.
+    pub(super) fn hold_part_idle(
+        &mut self,
+        pool: PoolId,
+        (gpus, each): (u32, u32),
+        span: SimDuration,
+        util_milli: u16,
+    ) {
+        let used = (i128::from(util_milli) * UNITS_PER_DEVICE / 1000).min(i128::from(each));
+        let unused = (i128::from(each) - used) * i128::from(gpus) * i128::from(span.micros());
+        self.pools[pool].tax.gpu.held_idle += unused;
+    }
+
     /// Moves what restarting jobs held from productive to start-up: GPUs x microseconds.
     pub fn restart(&mut self, pool: PoolId, gpu_us: i128) {
         let row = &mut self.hours.pools[pool].gpu;
@@ -475,7 +518,8 @@ impl Meter {
     pub fn finish(mut self, ledger: &Ledger) -> Hours {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let has = ledger.pool_capacity(PoolId::new(pool));
-            let Levels { tax, absent_us: absent, held_idle_milli, .. } = &self.pools[PoolId::new(pool)];
+            let Levels { tax, absent_us: absent, held_idle_milli, part_slack_us, .. } =
+                &self.pools[PoolId::new(pool)];
             let devices =
                 [(&mut row.gpu, has.gpus, &tax.gpu, absent.0), (&mut row.cpu, has.cpus, &tax.cpu, absent.1)];
             for (device, count, tax, absent_us) in devices {
@@ -490,7 +534,8 @@ impl Meter {
                 device.lost += tax.lost;
             }
             let held_idle = held_idle_milli * (UNITS_PER_DEVICE / 1000);
-            row.gpu.productive -= held_idle;
+            row.gpu.slack += part_slack_us;
+            row.gpu.productive -= held_idle + part_slack_us;
             row.gpu.held_idle += held_idle;
         }
         self.hours

@@ -19,9 +19,11 @@ use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
 use super::upkeep::Upkeep;
 use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, Stretch, WatchRow};
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
+use crate::scheduler::shapes::PoolShape;
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
@@ -72,6 +74,8 @@ pub(super) struct Batch<'w> {
     restarted: BTreeMap<JobId, Restarted>,
     /// Jobs that may go elsewhere if their wait is long.
     spill: Option<Box<SpillWatch<'w>>>,
+    /// Failures, repairs and works of hosts since a job last started, ended or came.
+    host_turns: u64,
 }
 
 /// A job that was lost with a host.
@@ -104,6 +108,7 @@ impl<'w> Batch<'w> {
             elastic: elastic.map(Box::new),
             upkeep: upkeep.map(Box::new),
             spill: options.spills.map(|spills| Box::new(SpillWatch::new(spills, &floor))),
+            host_turns: 0,
             guests,
             workload,
             translated: options.speeds.map(|speeds| (recorded, speeds)),
@@ -163,6 +168,7 @@ impl<'w> Batch<'w> {
 
     fn submit(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.records[job].state = JobState::Pending;
+        self.host_turns = 0;
         self.holds.submitted(job);
         let row = &self.workload.jobs[job];
         if let Some(reason) = self.refusal(job, row.request) {
@@ -257,9 +263,11 @@ impl<'w> Batch<'w> {
             spill.end(&held.allocation, expected_end, &self.floor);
         }
         self.running -= 1;
+        self.host_turns = 0;
         self.dirty = true;
-        if let Some((pool, slack)) = self.slack_of(job, &held.allocation) {
+        if let Some((pool, slack, units)) = self.slack_of(job, &held.allocation) {
             self.meter.drop_slack(pool, &slack);
+            self.meter.drop_part_slack(pool, units);
         }
         let Some(guests) = &mut self.guests else {
             self.book_held_idle(&held, now);
@@ -293,10 +301,14 @@ impl<'w> Batch<'w> {
     /// Books what a job that ran until `now` did not use of its GPUs, where the trace recorded its use.
     fn book_held_idle(&mut self, slot: &Slot, now: SimTime) {
         let Some(util_milli) = self.workload.recorded.gpu_util_milli(slot.job) else { return };
-        let slack = self.slack_of(slot.job, &slot.allocation).map_or(0, |(_, slack)| slack.gpus);
+        let slack = self.slack_of(slot.job, &slot.allocation).map_or(0, |(_, slack, _)| slack.gpus);
         let held: u32 = slot.allocation.iter().map(|grant| grant.gpus.count_ones()).sum();
         let pool = self.floor.ledger().node(slot.allocation[0].node).pool;
-        self.meter.hold_idle(pool, held - slack, now.since(slot.start), util_milli);
+        let span = now.since(slot.start);
+        match self.units_of_each(slot.job, pool) {
+            CARD_UNITS => self.meter.hold_idle(pool, held - slack, span, util_milli),
+            each => self.meter.hold_part_idle(pool, (held - slack, each), span, util_milli),
+        }
     }
 
     /// A job leaves without having run.
@@ -361,8 +373,18 @@ impl<'w> Batch<'w> {
         }
     }
 
-    /// What an allocation holds beyond what its job asked for, and in which pool.
-    fn slack_of(&self, job: JobId, allocation: &Allocation) -> Option<(PoolId, Amounts)> {
+    /// What of each GPU a job asked for in a pool, in units of the hours.
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        let shapes = self.scheduler.shapes();
+        if !shapes.have_slack() {
+            return CARD_UNITS;
+        }
+        let shape = shapes.get(self.scheduler.shape_of(job));
+        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
+    }
+
+    /// What an allocation holds beyond what its job asked for: pool, whole devices, and parts of GPUs in units.
+    fn slack_of(&self, job: JobId, allocation: &Allocation) -> Option<(PoolId, Amounts, u64)> {
         if !self.scheduler.shapes().have_slack() {
             return None;
         }
@@ -370,12 +392,13 @@ impl<'w> Batch<'w> {
         let shape = self.scheduler.shape_of(job);
         let shape = self.scheduler.shapes().get(shape);
         let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
-        Some((pool, fit.total.saturating_minus(&fit.asked)))
+        Some((pool, fit.total.saturating_minus(&fit.asked), fit.units_beyond()))
     }
 
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {
-        if let Some((pool, slack)) = self.slack_of(start.job, &start.allocation) {
+        if let Some((pool, slack, units)) = self.slack_of(start.job, &start.allocation) {
             self.meter.add_slack(pool, &slack);
+            self.meter.add_part_slack(pool, units);
         }
         if let Some(spill) = &mut self.spill {
             spill.start(&start.allocation, now + self.workload.jobs[start.job].limit, &self.floor);
@@ -503,9 +526,15 @@ impl Model for Batch<'_> {
             Timer::Vm(node) => self.fire_vm(node, now, calendar),
             // The next settling decides.
             Timer::Order(_) => {}
-            Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
+            Timer::Upkeep(at) => {
+                self.host_turns += 1;
+                self.fire_upkeep(at, now, calendar);
+            }
             Timer::Spill(job) => self.fire_spill(job, now),
-            Timer::Host(at) => self.fire_host(at, now, calendar),
+            Timer::Host(at) => {
+                self.host_turns += 1;
+                self.fire_host(at, now, calendar);
+            }
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
                 self.dirty = true;

@@ -43,6 +43,8 @@ pub(super) struct Fixed {
     /// Devices at work for it, in all and by pool.
     pub(super) asked: Amounts,
     pub(super) by_pool: ByPool,
+    /// What of each GPU it asked for, in units of the hours.
+    pub(super) units_of_each: u32,
     pub(super) util_milli: Option<u16>,
     pub(super) placed: SimTime,
     /// When its boot, or its restore, is over.

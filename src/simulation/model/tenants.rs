@@ -13,13 +13,17 @@ use crate::workload::JobFlags;
 /// A job that was lost so often is given up: it is longer than its hosts last, and would be queued for ever.
 const MOST_ATTEMPTS: usize = 1_000;
 
+/// So many failures, repairs and works of each host one after another, while no job starts, ends or comes, and none
+/// waits for an instant: nothing more will happen, and what still waits can never start.
+const PATIENCE: u64 = 1_000;
+
 impl Batch<'_> {
     /// What the hosts should know of a job that starts; `None` where all is bare metal, alone.
     pub(super) fn arrival(&self, job: JobId, allocation: &Allocation) -> Option<Arrival> {
         let guests = self.guests.as_ref()?;
         let pool = self.floor.ledger().node(allocation[0].node).pool;
         let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
-        let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack)| slack);
+        let slack = self.slack_of(job, allocation).map_or(Amounts::ZERO, |(_, slack, _)| slack);
         let (run, bare) = match self.translated {
             Some((recorded, speeds)) => (recorded.jobs[job].run, speeds.on(job, pool)),
             None => (self.workload.jobs[job].run, Speed::ONE),
@@ -31,7 +35,8 @@ impl Batch<'_> {
         let asked = std::iter::once((pool, asked)).collect();
         let util_milli = self.workload.recorded.gpu_util_milli(job);
         let launch = SimDuration::ZERO;
-        Some(Arrival { job, run, bare, is_session, asked, util_milli, launch, limit, resumes })
+        let units_of_each = self.units_of_each(job, pool);
+        Some(Arrival { job, run, bare, is_session, asked, units_of_each, util_milli, launch, limit, resumes })
     }
 
     /// The timer of a VM of an elastic pool has come due.
@@ -79,7 +84,8 @@ impl Batch<'_> {
         if self.failures.is_none() && self.upkeep.is_none() {
             return;
         }
-        let is_over = self.running == 0 && self.waiting() == 0 && self.next >= self.workload.jobs.len();
+        let nothing_runs = self.running == 0 && self.next >= self.workload.jobs.len();
+        let is_over = nothing_runs && (self.waiting() == 0 || self.is_out_of_patience());
         if let Some(failures) = &mut self.failures {
             if is_over {
                 failures.stop(calendar);
@@ -93,6 +99,12 @@ impl Batch<'_> {
         }
         let done = upkeep.absorb(now, (&mut self.floor, &mut self.meter), calendar);
         self.conflict = done.err().or(self.conflict.take());
+    }
+
+    /// Whether hosts have come and gone so often, and nothing else has happened, that nothing else will.
+    fn is_out_of_patience(&self) -> bool {
+        self.host_turns > PATIENCE * self.floor.ledger().nodes().len() as u64
+            && !self.holds.await_an_instant()
     }
 
     /// A host fails with all jobs on it, or is repaired.
@@ -129,6 +141,7 @@ impl Batch<'_> {
         let row = self.restarted.entry(job).or_default();
         row.left = departure.and_then(|departure| departure.kept);
         self.note_allocation(held, now);
+        self.after_change(job, now, calendar);
         self.enqueue(job, now);
     }
 

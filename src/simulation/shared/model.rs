@@ -14,7 +14,6 @@ use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::random::Stream;
 use crate::scheduler::Pending;
-use crate::scheduler::shared::demand::Reference;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{CardStart, LayoutTimes, SPEED_ONE, SharedScheduler, SharedSetup};
 use crate::scheduler::sharing::TypicalMix;
@@ -76,6 +75,7 @@ pub(super) struct SharedBatch<'w> {
     pub(super) conflict: Option<Conflict>,
     last: SimTime,
     tenancy: Option<&'w RunTenancy>,
+    as_recorded: bool,
     seed: u64,
 }
 
@@ -128,6 +128,7 @@ impl<'w> SharedBatch<'w> {
             conflict: None,
             last: workload.first_submit(),
             tenancy: options.tenancy,
+            as_recorded: options.as_recorded,
             seed: options.seed,
         }
     }
@@ -248,7 +249,12 @@ impl<'w> SharedBatch<'w> {
                 None => row.run,
                 Some((recorded, speeds)) => speeds.on(job, pool).time_of(recorded.jobs[job].run),
             },
-            reference: self.scheduler.speeds().reference(row, fit.reference),
+            reference: if self.as_recorded {
+                SPEED_ONE
+            } else {
+                self.scheduler.speeds().reference(row, fit.reference)
+            },
+            as_recorded: self.as_recorded,
             delivered: self.delivered(job, pool, &fit.asked, allocation.len() as u32),
             limit: kills.then(|| self.floor.expected_end(slot).saturating_since(now)),
             host_share: self.host_share(job, &fit.asked, allocation.len() as u32),
@@ -263,7 +269,7 @@ impl<'w> SharedBatch<'w> {
         self.facts.units[job] = placed.units;
         self.running += 1;
         let delay = self.layouts.for_job(&reshapes, pool, &mut self.facts) + self.boot(job, pool);
-        if delay.micros() > 0 {
+        if delay.micros() > 0 && !self.as_recorded {
             calendar.set(Timer::Ready(slot), now + delay, Phase::Release);
         } else {
             self.run(slot, now, calendar);
@@ -501,14 +507,7 @@ fn reference_milli(scheduler: &SharedScheduler<'_>) -> Vec<u64> {
     let shapes = scheduler.shapes();
     let of = |at: usize| {
         let shape = shapes.get(crate::ids::ShapeId::new(at));
-        shape.pools.first().map_or(0, |pool| {
-            let each = match pool.reference {
-                Reference::Whole => 1000,
-                Reference::Milli(milli) => u64::from(milli),
-                Reference::Instance(share) => (share.sm * 1000.0) as u64,
-            };
-            u64::from(pool.asked.gpus) * each
-        })
+        shape.pools.first().map_or(0, |pool| u64::from(pool.asked.gpus) * pool.reference.milli())
     };
     (0..shapes.len()).map(of).collect()
 }

@@ -62,6 +62,8 @@ pub(super) struct Ask {
     pub(super) run: SimDuration,
     /// Speed on what the run time was measured on.
     pub(super) reference: u64,
+    /// Whether the run time is that of this very design.
+    pub(super) as_recorded: bool,
     /// Speed under the access method of the pool, in parts of 10^9 of that on bare metal.
     pub(super) delivered: u64,
     /// How long it may run, as asked for what it was given, where it is killed then.
@@ -138,7 +140,10 @@ impl Work {
         let devices: SmallVec<[Device; 1]> = held().map(|(_, device)| *device).collect();
         let gpus = held().map(|(node, device)| site.gpu_of(node, device, spec)).collect();
         let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
-        let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
+        let alone = match ask.as_recorded {
+            true => SPEED_ONE,
+            false => under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered),
+        };
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
         let mut on_hosts = OnHosts { parts: SmallVec::new(), uses, host_share: ask.host_share };
@@ -195,8 +200,9 @@ impl Work {
         row.since = now;
         row.kill_at = row.ask.limit.map_or(SimTime::NEVER, |limit| now + limit);
         let feels_host = !row.on_hosts.parts.is_empty();
-        let shares_card =
-            !row.devices.is_empty() && scheduler.speeds().neighbours_matter(row.pool.index(), spec);
+        let shares_card = !row.ask.as_recorded
+            && !row.devices.is_empty()
+            && scheduler.speeds().neighbours_matter(row.pool.index(), spec);
         if !feels_host && !shares_card {
             let speed = row.alone;
             row.set_speed(speed, now, slot, meter, calendar);

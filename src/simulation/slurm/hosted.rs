@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::life::{HostLife, Spell, Turn};
 use super::threads::Timer;
 use super::timer_of;
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant};
 use crate::ids::{Id, JobId, PoolId};
 use crate::kernel::Calendar;
@@ -135,6 +136,7 @@ impl<'a> Hosts<'a> {
             bare: self.run.speeds.map_or(Speed::ONE, |speeds| speeds.on(id, asked[0].0)),
             is_session: row.flags.has(JobFlags::SESSION),
             asked,
+            units_of_each: CARD_UNITS,
             util_milli: self.run.recorded.recorded.gpu_util_milli(id),
             launch: starting.overhead,
             // The controller kills it.
