@@ -173,8 +173,7 @@ fn run_translated(
         _ => (workload, design),
     };
     let (speeds, facts) = translate(workload, design);
-    let speeds =
-        if gives_parts(design, policy) { speeds } else { parts::on_whole_gpus(workload, design, speeds) };
+    let speeds = if gives_parts(design) { speeds } else { parts::on_whole_gpus(workload, design, speeds) };
     let as_recorded = design.speedup.as_recorded;
     // Limits follow the speeds; run times are as long as recorded whatever they are.
     let before =
@@ -194,7 +193,7 @@ fn run_at_speeds(
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     match policy {
-        PolicyChoice::Classic(spec) if gives_parts(design, policy) => {
+        PolicyChoice::Classic(spec) if gives_parts(design) => {
             let policy = classic_policy(spec).expect("the scenario compiled the expression");
             let policy = SharedPolicy {
                 ordering: policy.ordering,
@@ -219,8 +218,8 @@ fn run_at_speeds(
 
 /// Whether the run's floor gives parts of GPUs: a design or the placement is about them. A job that asks for a part
 /// does not need it: pools of whole GPUs round it up.
-fn gives_parts(design: &Design, policy: &PolicyChoice) -> bool {
-    design.shares_gpus && matches!(policy, PolicyChoice::Classic(_))
+fn gives_parts(design: &Design) -> bool {
+    design.shares_gpus
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

@@ -155,7 +155,7 @@ pub fn prepare(mut workload: Workload, spec: &BacktestSpec<'_>) -> Result<Prepar
 fn holds(workload: &Workload, spec: &BacktestSpec<'_>) -> IdVec<RequestId, bool> {
     let cluster = &spec.design.cluster;
     let requests = workload.requests.iter().map(|(id, _)| id);
-    if gives_parts(spec.design, spec.policy) {
+    if gives_parts(spec.design) {
         let shapes = CardShapes::new(workload, cluster, &spec.design.sharing.cards);
         return requests.map(|request| shapes.refusal(request).is_none()).collect();
     }
@@ -436,13 +436,16 @@ pub fn run(
     spec: &BacktestSpec<'_>,
     options: &RunOptions<'_>,
 ) -> Result<Backtest, RunError> {
-    let Prepared { workload, standings, left_out, window, outages, mut told } = prepared;
+    let Prepared { mut workload, standings, left_out, window, outages, mut told } = prepared;
     let usage = usage(spec, window.0, &mut told);
     let options = RunOptions { outages: &outages, usage: usage.as_ref(), ..*options };
     // The jobs ran on this very machine, and as it is unless the workload says otherwise.
     let mut design = spec.design.clone();
     design.speedup.translate = false;
     design.speedup.as_recorded = matches!(spec.recorded_on, None | Some(RecordedOn::Design));
+    if design.speedup.as_recorded {
+        keep_limits_of_runs(&mut workload);
+    }
     let outcome = run_design(&workload, &design, spec.policy, &options)?;
     let running: Vec<bool> = standings
         .iter_ids()
@@ -471,6 +474,17 @@ pub fn run(
         not_known: not_known(&workload, spec),
         told,
     })
+}
+
+/// Where the run time stands for a limit, the limit is of the design itself, as the run time is: nothing stretches it.
+fn keep_limits_of_runs(workload: &mut Workload) {
+    let ids: Vec<JobId> = workload.jobs.ids().collect();
+    for id in ids {
+        let job = &mut workload.jobs[id];
+        if job.limit <= job.run {
+            job.flags.set(JobFlags::SESSION, true);
+        }
+    }
 }
 
 /// The fair-share usage of the site, where the policy is Slurm's and knows the associations.

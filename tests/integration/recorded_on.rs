@@ -41,8 +41,13 @@ fn trace(cell: Cell) -> String {
         let run = [900, 2_400, 300, 5_400, 1_200][at % 5];
         let milli = if cell.feature == "parts" && gpus == 1 { "250" } else { "" };
         let class = ["training", "debug"][at % 2];
-        text +=
-            &format!("{at},{},{run},{},u{},{},{gpus},{milli},{class}\n", at * 200, run * 3, at % 3, 4 * gpus);
+        text += &format!(
+            "{at},{},{run},{},u{},{},{gpus},{milli},{class}\n",
+            at * 200,
+            run * 12,
+            at % 3,
+            4 * gpus
+        );
     }
     text
 }

@@ -140,9 +140,10 @@ impl Work {
         let devices: SmallVec<[Device; 1]> = held().map(|(_, device)| *device).collect();
         let gpus = held().map(|(node, device)| site.gpu_of(node, device, spec)).collect();
         let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
-        let alone = match ask.as_recorded {
-            true => SPEED_ONE,
-            false => under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered),
+        let alone = if ask.as_recorded {
+            SPEED_ONE
+        } else {
+            under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered)
         };
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
