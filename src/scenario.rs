@@ -32,13 +32,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterSpec;
+use crate::cluster::mig::SliceShare;
 use crate::cost::{CostTerms, Line, Share, WaitPrice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::money::Money;
-use crate::scheduler::shared::SharedSetup;
+use crate::scheduler::shared::{SharedSetup, SpeedRules};
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::{OverheadRule, PolicySpec, PreemptiveSpec};
-use crate::tenancy::{ClassProfile, PoolTenancy};
+use crate::tenancy::{ClassProfile, Overhead, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
@@ -103,6 +104,33 @@ pub struct WorkloadSpec {
     pub node_list: Option<PathBuf>,
     /// Whether the recorded peak of GPU memory stands for a need that is not declared.
     pub memory_from_peak: bool,
+    /// Where run times were recorded; `None` = not said.
+    pub recorded_on: Option<RecordedOn>,
+}
+
+/// Where run times were recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordedOn {
+    /// On bare metal, alone.
+    BareMetal,
+    /// On the design itself.
+    Design,
+    /// Where everything took these factors longer, after a start.
+    Slower {
+        /// The factors.
+        overhead: Overhead,
+        /// What of each run time was start-up.
+        start: SimDuration,
+        /// What classes of jobs are made of.
+        profiles: Arc<Vec<(String, ClassProfile)>>,
+    },
+    /// On such a part of a GPU.
+    Slice {
+        /// The part.
+        share: SliceShare,
+        /// How classes of jobs respond to it.
+        speeds: Box<SpeedRules>,
+    },
 }
 
 impl WorkloadSpec {
@@ -333,6 +361,8 @@ pub struct PoolTerms {
 pub struct SpeedupSpec {
     /// Whether run times follow the GPU at all.
     pub translate: bool,
+    /// Whether run times are those of this very design, start-up included.
+    pub as_recorded: bool,
     /// GPU that jobs ran on where the trace does not say.
     pub reference: Option<String>,
     /// The level that the scenario asks for; `None` = typical, and low and high beside it in a comparison.
@@ -351,6 +381,7 @@ impl Default for SpeedupSpec {
     fn default() -> Self {
         Self {
             translate: true,
+            as_recorded: false,
             reference: None,
             level: None,
             memory_from_peak: false,

@@ -84,6 +84,21 @@ impl JobState {
         matches!(self, Self::Completed | Self::Failed | Self::Timeout)
     }
 
+    /// Whether the job is over, however it ended. Closed: a new state does not compile before it is put here.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Future | Self::Pending | Self::Running => false,
+            Self::Completed
+            | Self::Failed
+            | Self::Cancelled
+            | Self::Refused
+            | Self::Timeout
+            | Self::Preempted
+            | Self::NodeFail => true,
+        }
+    }
+
     /// Whether somebody else ended it.
     #[must_use]
     pub fn is_cut_short(self) -> bool {
@@ -133,6 +148,9 @@ pub struct RunOptions<'a> {
     pub speeds: Option<&'a Speeds>,
     /// What allocations deliver, where not all is bare metal without neighbours.
     pub tenancy: Option<&'a RunTenancy>,
+    /// Whether run times are those of this very design, all that made jobs slower and their start-up included: a job
+    /// holds its devices for so long, whatever they are.
+    pub as_recorded: bool,
     /// Jobs that may go to other pools if their wait is long.
     pub spills: Option<&'a Spills>,
     /// Limits.
@@ -152,6 +170,7 @@ impl Default for RunOptions<'_> {
             usage: None,
             speeds: None,
             tenancy: None,
+            as_recorded: false,
             spills: None,
             budget: Budget::default(),
             seed: 1,

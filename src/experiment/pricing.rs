@@ -291,8 +291,8 @@ pub struct Showback {
     pub rest: [Money; 2],
 }
 
-/// The total by user and by account: each is charged for the device time that its jobs asked for and ran, at the
-/// cost of an installed hour; the rest is nobody's. Each list and its rest sum to the total. `None` without costs.
+/// The total by user and by account: each is charged for the device time that its jobs asked for and ran, instances
+/// and shares by their part of the board, at the cost of an installed hour; the rest is nobody's. Each list and its rest sum to the total. `None` without costs.
 #[must_use]
 pub fn showback(workload: &Workload, result: &DesignResult) -> Option<Showback> {
     let total = result.cost.as_ref()?.total;

@@ -185,6 +185,16 @@ fn remarks(context: &Context<'_>) -> String {
             lines.push(format!("{label} {verb} {n} jobs, e.g. {name}: {reason}."));
         }
     }
+    for result in context.results {
+        let n = result.summary.jobs.rounded_up;
+        if n > 0 {
+            let label = &result.design.label;
+            lines.push(format!(
+                "{label} gives whole GPUs to {} jobs that ask for parts; what they do not ask for is slack.",
+                count(n)
+            ));
+        }
+    }
     lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));

@@ -10,6 +10,7 @@ mod life;
 mod policy;
 mod price;
 mod profiles;
+mod recorded_on;
 mod route;
 mod sharing;
 mod slurm;
@@ -23,9 +24,9 @@ use std::path::Path;
 
 use super::catalogue::Confidence;
 use super::document::Document;
-use super::file::{CompareTable, PolicyTable, ScenarioFile, WarmUpTable};
+use super::file::{CompareTable, PolicyTable, RecordedOnTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, Scenario, SweepSpec};
+use super::{CompareSpec, DefaultUsed, Scenario, SpeedupSpec, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::time::{MICROS_PER_S, SimDuration};
 
@@ -125,7 +126,10 @@ pub(super) fn resolve(
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {
         workload.memory_from_peak = speedup.memory_from_peak;
+        workload.recorded_on = recorded_on::resolve(&mut notes, &file.workload, &designs);
     }
+    let as_recorded = matches!(file.workload.recorded_on, Some(RecordedOnTable::Design));
+    let speedup = SpeedupSpec { as_recorded, ..speedup };
     designs.iter_mut().for_each(|design| design.speedup = speedup.clone());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
     designs.iter_mut().for_each(|design| design.warm_up = compare.warm_up);

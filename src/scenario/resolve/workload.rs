@@ -44,6 +44,7 @@ pub(super) fn resolve(
         time_zone: table.time_zone.clone(),
         node_list,
         memory_from_peak: false,
+        recorded_on: None,
     })
 }
 

@@ -4,9 +4,11 @@
 //! who starts, where, and who must go. [`Side`] is what only one kind of devices has: layouts that change.
 
 use super::Timer;
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, Conflict, Grant, Ledger};
 use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::kernel::Calendar;
+use crate::scheduler::shapes::PoolShape;
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::simulation::guests::{OnCards, OnNode, OnNodes};
@@ -98,9 +100,6 @@ impl OnDevices {
 /// Who decides: who starts, where, and who must go. It sees limits, never true run times.
 pub(in crate::simulation) trait Decider {
     type Ground: Ground;
-    /// Whether it stops running jobs.
-    const PREEMPTS: bool = false;
-
     /// Takes a job in.
     fn enqueue(&mut self, job: JobId);
     /// Takes a waiting job out; tells whether it was there.
@@ -131,6 +130,8 @@ pub(in crate::simulation) trait Decider {
     fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_;
     /// What a job on one pool holds beyond what it asked for.
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load;
+    /// What of each GPU that it holds a job on one pool asked for, in units of the hours; the rest is slack.
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32;
     /// How fast a job is on what it was given.
     fn on_devices(
         &self,
@@ -352,6 +353,14 @@ impl Decider for Classic<'_> {
         }
         let fit = self.fits(job).find(|fit| fit.pool == pool).expect("it was placed there");
         fit.total.saturating_minus(&fit.asked)
+    }
+
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        if !self.shapes().have_slack() {
+            return CARD_UNITS;
+        }
+        let shape = self.shapes().get(self.shape_of(job));
+        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
     }
 
     fn on_devices(&self, _: JobId, _: &Allocation, _: &Floor) -> OnDevices {

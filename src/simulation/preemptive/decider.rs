@@ -406,6 +406,10 @@ impl<P: Placer> Decider for Preempting<P> {
         self.placer.slack(job, pool, held)
     }
 
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        self.placer.units_of_each(job, pool)
+    }
+
     fn on_devices(
         &self,
         job: JobId,
