@@ -22,6 +22,7 @@ mod nodes;
 mod overrides;
 mod parameters;
 mod partitions;
+mod removal;
 mod sacctmgr;
 mod topology;
 mod unused;

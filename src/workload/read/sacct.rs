@@ -318,8 +318,11 @@ impl Rows {
 fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>, Option<&'a str>), Problem> {
     let separator = layout.separator;
     let quoted = separator.len() == 1 && separator != "|" && line.contains('"');
-    let mut texts: Vec<&str> =
-        if quoted { columns::cut_quoted(line, separator) } else { columns::cut(line, separator).collect() };
+    let mut texts: Vec<&str> = match (quoted, layout.has_trailing) {
+        (true, _) => columns::cut_quoted(line, separator),
+        (false, Some(false)) => line.split(separator).collect(),
+        (false, _) => columns::cut(line, separator).collect(),
+    };
     let width = layout.fields.len();
     // The last column may be empty, and then `--parsable` and `--parsable2` look the same.
     if texts.len() + 1 == width && line.ends_with(separator) {

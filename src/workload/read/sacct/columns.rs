@@ -128,6 +128,8 @@ pub(super) struct Layout {
     pub fields: Vec<Option<Field>>,
     /// Names of the columns as written.
     pub names: Vec<String>,
+    /// Whether every line ends with a separator (`--parsable`); without a header that is not known.
+    pub has_trailing: Option<bool>,
     /// Whether the first line is a header (otherwise it is the first row).
     pub has_header: bool,
 }
@@ -149,7 +151,10 @@ impl Layout {
                 (has(F::JobId) || has(F::JobIdRaw)) && known >= 3 && (has(F::State) || has(F::Submit));
             let names =
                 || cut(first, separator).map(|name| name.trim().trim_matches('"').to_owned()).collect();
-            is_one.then(|| Self { separator, names: names(), fields, has_header: true })
+            is_one.then(|| {
+                let has_trailing = Some(first.ends_with(separator));
+                Self { separator, names: names(), fields, has_trailing, has_header: true }
+            })
         })
     }
 
@@ -163,7 +168,7 @@ impl Layout {
                 && cells[0].starts_with(|c: char| c.is_ascii_digit())
                 && super::clock::looks_like_a_timestamp(cells[submit]);
             let names = names.split('|').map(str::to_owned).collect();
-            fits.then_some(Self { separator, names, fields, has_header: false })
+            fits.then_some(Self { separator, names, fields, has_trailing: None, has_header: false })
         })
     }
 
