@@ -43,6 +43,7 @@ use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
 use crate::workload::generate::Model;
+use crate::workload::read::ColumnMap;
 use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
@@ -101,6 +102,10 @@ pub struct WorkloadSpec {
     pub time_zone: Option<String>,
     /// Which GPUs the nodes of the trace have.
     pub node_list: Option<PathBuf>,
+    /// What the columns of the trace mean, where they are not called as here.
+    pub columns: Option<Box<ColumnMap>>,
+    /// Types of GPUs that are plain names, whatever they look like: those of slurm.conf.
+    pub plain_types: Vec<String>,
     /// Whether the recorded peak of GPU memory stands for a need that is not declared.
     pub memory_from_peak: bool,
 }
@@ -113,6 +118,8 @@ impl WorkloadSpec {
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
             node_list: self.node_list.clone(),
+            columns: self.columns.clone(),
+            plain_types: self.plain_types.clone(),
             ..ReadOptions::default()
         }
     }

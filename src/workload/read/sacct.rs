@@ -11,10 +11,11 @@
 mod clock;
 mod columns;
 mod job;
+mod json;
 mod steps;
 mod tres;
 
-pub(super) use self::clock::CivilClock;
+pub(super) use self::clock::{CivilClock, clock_span, looks_like_a_timestamp};
 pub(super) use self::tres::Tres;
 
 use std::rc::Rc;
@@ -55,17 +56,7 @@ pub(super) fn read<R: std::io::Read>(
 ) -> Result<(), Fatal> {
     let place = RowPlace { line: lines.number(), text: first };
     super::csv::check_utf8(place, assembly)?;
-    let layout = layout(place, assembly)?;
-    let mut rows = Rows {
-        clock: CivilClock::new(assembly.options.time_zone.as_deref())?,
-        nodes: node_list::of_options(assembly.options.node_list.as_deref())?,
-        layout: Rc::new(layout),
-        intake: Intake::default(),
-        open: None,
-        attempts: FxHashMap::default(),
-        array_limits: Vec::new(),
-        refused: String::new(),
-    };
+    let mut rows = Rows::new(layout(place, assembly)?, assembly)?;
     if !rows.layout.has_header {
         rows.take(place, assembly);
     }
@@ -84,6 +75,35 @@ pub(super) fn read<R: std::io::Read>(
                 rows.take(super::foreign::as_utf8(row, &mut store, assembly), assembly);
             }
         }
+    }
+    rows.finish(assembly);
+    Ok(())
+}
+
+/// Reads `sacct --json`. A job's place is its number in the list, because JSON has no lines.
+pub(super) fn read_json(
+    reader: impl std::io::Read,
+    assembly: &mut Assembly<'_>,
+    _: &dyn Fn(std::io::Error, u64) -> Fatal,
+) -> Result<(), Fatal> {
+    let made = json::rows(reader).map_err(|why| {
+        let told = Diagnostic::error(code::SACCT_LAYOUT, format!("the file begins like JSON, but {why}"));
+        let help = format!("give what `sacct -a -D --json` prints, or export again:\n{COMMAND}");
+        Box::new(told.at(Place::File(assembly.file.clone())).help(help))
+    })?;
+    let rows = made.into_iter().enumerate().map(|(at, row)| (at as u64 + 1, row)).collect();
+    read_made(rows, assembly)
+}
+
+/// Reads `scontrol show job`.
+pub(super) fn read_shown(text: &str, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
+    read_made(json::shown_jobs(text), assembly)
+}
+
+fn read_made(made: Vec<(u64, String)>, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
+    let mut rows = Rows::new(json::layout(), assembly)?;
+    for (line, row) in &made {
+        rows.take(RowPlace { line: *line, text: row.as_bytes() }, assembly);
     }
     rows.finish(assembly);
     Ok(())
@@ -149,6 +169,19 @@ struct Rows {
 }
 
 impl Rows {
+    fn new(layout: Layout, assembly: &Assembly<'_>) -> Result<Self, Fatal> {
+        Ok(Self {
+            clock: CivilClock::new(assembly.options.time_zone.as_deref())?,
+            nodes: node_list::of_options(assembly.options.node_list.as_deref())?,
+            layout: Rc::new(layout),
+            intake: Intake::default(),
+            open: None,
+            attempts: FxHashMap::default(),
+            array_limits: Vec::new(),
+            refused: String::new(),
+        })
+    }
+
     /// A line below the header.
     fn take(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) {
         assembly.workload.repairs.rows_read += 1;
