@@ -433,6 +433,7 @@ pub fn load_what_if(
     sets: &[(String, String)],
     options: &[(String, String)],
 ) -> Result<Scenario, Diagnostics> {
+    set::refuse_repeated(options).map_err(only)?;
     let name = path.display().to_string();
     let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));

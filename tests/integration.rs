@@ -18,6 +18,7 @@ mod integration {
     mod goodness_of_fit;
     mod held_jobs;
     mod invariants;
+    mod mutants;
     mod my_policy;
     mod oracles;
     mod other_gpus;
@@ -37,6 +38,7 @@ mod integration {
     mod shared_gpus_scenarios;
     mod shared_hosts;
     mod shipped_traces;
+    mod slurm_files;
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;

@@ -27,6 +27,7 @@ mod sacctmgr;
 mod topology;
 mod unused;
 mod values;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;

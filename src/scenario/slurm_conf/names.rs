@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::hostlist::expand_hosts;
 use super::lines::Line;
@@ -14,7 +15,10 @@ use crate::scheduler::slurm::config::SlurmConfig;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeNames {
     /// `None`: a node of `State=FUTURE`, which does not exist yet.
-    places: BTreeMap<String, Option<usize>>,
+    places: BTreeMap<Arc<str>, Option<usize>>,
+    /// Names by place. Ranges name nodes in the order of the file, so the next one is looked at first.
+    in_order: Vec<Arc<str>>,
+    next: Cell<usize>,
     suggested: Cell<u32>,
 }
 
@@ -24,12 +28,26 @@ const SUGGESTIONS: u32 = 8;
 impl NodeNames {
     /// Adds a node; false if the name was there.
     pub(super) fn add(&mut self, name: &str, at: Option<usize>) -> bool {
-        self.places.insert(name.to_owned(), at).is_none()
+        let name: Arc<str> = name.into();
+        let is_new = self.places.insert(Arc::clone(&name), at).is_none();
+        if at == Some(self.in_order.len()) {
+            self.in_order.push(name);
+        }
+        is_new
     }
 
     /// The node of that name; `Some(None)` where it is of the future.
     pub(super) fn find(&self, name: &str) -> Option<Option<usize>> {
-        self.places.get(name).copied()
+        let next = self.next.get();
+        if self.in_order.get(next).is_some_and(|known| **known == *name) {
+            self.next.set(next + 1);
+            return Some(Some(next));
+        }
+        let found = self.places.get(name).copied()?;
+        if let Some(at) = found {
+            self.next.set(at + 1);
+        }
+        Some(found)
     }
 
     /// Adds the cure for an unknown node to what is told about it.
@@ -38,7 +56,7 @@ impl NodeNames {
             return told.help("define it in a NodeName line, or leave it out");
         }
         self.suggested.set(self.suggested.get() + 1);
-        match nearest(name, self.places.keys().map(String::as_str)) {
+        match nearest(name, self.places.keys().map(|name| &**name)) {
             Some(near) => told.help(format!("did you mean {near}?")),
             None => told.help("define it in a NodeName line, or leave it out"),
         }
@@ -48,6 +66,8 @@ impl NodeNames {
 /// `NodeSet` lines: by names, by feature, or both together.
 pub(super) struct NodeSets {
     sets: BTreeMap<String, NodeSet>,
+    /// What expressions of partitions stand for: many partitions of a site name the same nodes.
+    read: BTreeMap<String, NodeSet>,
 }
 
 impl NodeSets {
@@ -91,7 +111,17 @@ impl NodeSets {
                 sets.entry(name).or_insert_with(|| config.no_nodes()).union_with(&members);
             }
         }
-        Self { sets }
+        Self { sets, read: BTreeMap::new() }
+    }
+
+    /// The nodes that an expression was found to stand for.
+    pub(super) fn known(&self, expression: &str) -> Option<&NodeSet> {
+        self.read.get(expression)
+    }
+
+    /// Remembers what an expression stands for.
+    pub(super) fn remember(&mut self, expression: &str, nodes: &NodeSet) {
+        self.read.insert(expression.to_owned(), nodes.clone());
     }
 
     /// The nodes of a set.

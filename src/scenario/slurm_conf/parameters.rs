@@ -7,7 +7,7 @@ use crate::scheduler::slurm::config::{PreemptMode, PreemptType, SchedulerKind, S
 
 use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
-use super::{unused, values};
+use super::{unused, values, words};
 
 /// Options that may stand in several lines, each with a meaning of its own: the first controller and its
 /// backups.
@@ -80,6 +80,7 @@ fn bad(pair: &Pair, message: &str, diagnostics: &mut Diagnostics) {
 
 pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
     let key = pair.key.to_ascii_lowercase();
+    words::check(&key, pair, diagnostics);
     if let Some(treatment) = priority_option(&key, pair, config, diagnostics) {
         return treatment;
     }

@@ -7,7 +7,7 @@ use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
 use super::names::{NodeNames, NodeSets};
 use super::nodes::{hosts_of, number, tell_repeated, words_of};
-use super::{parameters, values};
+use super::{parameters, values, words};
 
 /// Reads all `PartitionName` lines in order.
 pub(super) fn apply_partitions(
@@ -17,7 +17,7 @@ pub(super) fn apply_partitions(
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
 ) {
-    let sets = NodeSets::read(lines, names, config, diagnostics);
+    let mut sets = NodeSets::read(lines, names, config, diagnostics);
     let mut defaults: Vec<Pair> = Vec::new();
     for line in lines.iter().filter(|l| l.pairs[0].is("PartitionName")) {
         tell_repeated(line, diagnostics);
@@ -38,7 +38,7 @@ pub(super) fn apply_partitions(
         }
         let nodes = line.get("Nodes").or_else(|| defaults.iter().rfind(|pair| pair.is("Nodes")));
         if let Some(pair) = nodes {
-            set_partition_nodes(&mut partition, pair, &sets, names, diagnostics);
+            set_partition_nodes(&mut partition, pair, &mut sets, names, diagnostics);
         }
         if config.partition(&name.value).is_some() {
             let message = format!("partition {} is defined twice", name.value);
@@ -109,6 +109,7 @@ fn set_partition_rules(
     config: &SlurmConfig,
     diagnostics: &mut Diagnostics,
 ) {
+    words::check(&pair.key.to_ascii_lowercase(), pair, diagnostics);
     let list = || Some(words_of(&pair.value));
     let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
     match pair.key.to_ascii_lowercase().as_str() {
@@ -153,7 +154,7 @@ fn yes(pair: &Pair, diagnostics: &mut Diagnostics) -> bool {
 fn set_partition_nodes(
     partition: &mut PartitionConf,
     pair: &Pair,
-    sets: &NodeSets,
+    sets: &mut NodeSets,
     names: &NodeNames,
     diagnostics: &mut Diagnostics,
 ) {
@@ -162,7 +163,12 @@ fn set_partition_nodes(
         partition.nodes.insert_range(..);
         return;
     }
+    if let Some(nodes) = sets.known(&pair.value) {
+        partition.nodes.clone_from(nodes);
+        return;
+    }
     let Some(hosts) = hosts_of(pair, diagnostics) else { return };
+    let mut is_whole = true;
     for host in &hosts {
         // a set comes before a node of the same name
         if let Some(members) = sets.find(host) {
@@ -173,11 +179,15 @@ fn set_partition_nodes(
             Some(Some(at)) => partition.nodes.insert(at),
             Some(None) => {}
             None => {
+                is_whole = false;
                 let message =
                     format!("partition {} names node {host}, which no NodeName line defines", partition.name);
                 diagnostics.push(names.suggest(Diagnostic::error("W0511", message).at(pair.place()), host));
             }
         }
+    }
+    if is_whole {
+        sets.remember(&pair.value, &partition.nodes);
     }
 }
 
