@@ -44,6 +44,7 @@ use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
 use crate::workload::generate::Model;
+use crate::workload::read::ColumnMap;
 use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
@@ -102,6 +103,10 @@ pub struct WorkloadSpec {
     pub time_zone: Option<String>,
     /// Which GPUs the nodes of the trace have.
     pub node_list: Option<PathBuf>,
+    /// What the columns of the trace mean, where they are not called as here.
+    pub columns: Option<Box<ColumnMap>>,
+    /// Types of GPUs that are plain names, whatever they look like: those of slurm.conf.
+    pub plain_types: Vec<String>,
     /// Whether the recorded peak of GPU memory stands for a need that is not declared.
     pub memory_from_peak: bool,
     /// Where run times were recorded; `None` = not said.
@@ -141,6 +146,8 @@ impl WorkloadSpec {
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
             node_list: self.node_list.clone(),
+            columns: self.columns.clone(),
+            plain_types: self.plain_types.clone(),
             ..ReadOptions::default()
         }
     }
@@ -463,6 +470,7 @@ pub fn load_what_if(
     sets: &[(String, String)],
     options: &[(String, String)],
 ) -> Result<Scenario, Diagnostics> {
+    set::refuse_repeated(options).map_err(only)?;
     let name = path.display().to_string();
     let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));

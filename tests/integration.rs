@@ -23,6 +23,7 @@ mod integration {
     mod invariants;
     mod matrix;
     mod metamorphic;
+    mod mutants;
     mod my_policy;
     mod oracles;
     mod other_gpus;
@@ -44,6 +45,7 @@ mod integration {
     mod shared_gpus_scenarios;
     mod shared_hosts;
     mod shipped_traces;
+    mod slurm_files;
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;

@@ -11,11 +11,14 @@ mod slurm;
 mod speedup;
 mod tenancy;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
+use crate::workload::read::ColumnSetting;
 
 pub use cost::{
     Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
@@ -97,6 +100,10 @@ pub struct WorkloadTable {
     /// Which GPUs the nodes have (`scontrol show node`), for traces that name nodes and no GPU type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<String>,
+    /// What the columns of the trace mean, where they are not called as in the native CSV:
+    /// `job_id = "JobID"`, `run_s = { from = "Elapsed", format = "d-hh:mm:ss" }`, `delimiter`, `decimal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeMap<String, ColumnSetting>>,
     /// A generator instead of a trace: one table, named after the model, with its parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Model>,

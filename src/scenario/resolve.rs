@@ -125,6 +125,7 @@ pub(super) fn resolve(
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {
+        workload.plain_types = site.as_ref().map(slurm::SlurmSite::device_types).unwrap_or_default();
         workload.memory_from_peak = speedup.memory_from_peak;
         workload.recorded_on = recorded_on::resolve(&mut notes, &file.workload, &designs);
     }
