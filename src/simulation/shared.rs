@@ -107,13 +107,14 @@ pub(super) fn run_on_cards(
     });
     let recorded = workload;
     let workload = slowest.as_ref().unwrap_or(recorded);
+    // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
+    let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole) || shapes.ask_for_parts();
+    let follows = preemptive.is_some() || has_parts;
     let mix = typical_mix(workload, &shapes, &floor);
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
     let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
     let side = CardSide::new(&floor, setup, &decider, mix, (workload.jobs.len(), options.keep_allocations));
-    // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
-    let follows = preemptive.is_some() || setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
     let tenancy = options.tenancy.or(follows.then_some(&bare_metal));
     let guests = tenancy.map(|spec| {

@@ -131,6 +131,13 @@ impl CardShapes {
         self.refusals[request].as_deref()
     }
 
+    /// Whether some request is for less than whole GPUs.
+    #[must_use]
+    pub fn ask_for_parts(&self) -> bool {
+        let pools = || self.shapes.iter().flat_map(|shape| &shape.pools);
+        pools().any(|pool| pool.reference != Reference::Whole)
+    }
+
     /// Amounts asked for by each request on the first pool that can hold it.
     pub fn asked(&self) -> impl Iterator<Item = Amounts> + '_ {
         self.shapes.iter().map(|shape| shape.pools.first().map_or(Amounts::ZERO, |pool| pool.asked))
