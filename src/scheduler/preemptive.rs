@@ -134,6 +134,12 @@ impl Order {
         self.queues[0].push_back(job);
     }
 
+    /// A job that ran before and can run again from now on: it comes to the end of the queue of its service.
+    pub fn come_back(&mut self, job: JobId, jobs: &IdVec<JobId, TrainingJob>) {
+        let left = (0..self.queues.len() - 1).take_while(|at| self.is_due(&jobs[job], *at)).count();
+        self.queues[left].push_back(job);
+    }
+
     /// A job that is done.
     pub fn finish(&mut self, job: JobId) {
         self.queues.iter_mut().for_each(|queue| queue.retain(|other| *other != job));
@@ -142,6 +148,12 @@ impl Order {
     /// The jobs that are not done, waiting or running.
     pub fn runnable(&self) -> impl Iterator<Item = JobId> {
         self.queues.iter().flatten().copied()
+    }
+
+    /// Whether a job has the service at which it leaves a queue.
+    fn is_due(&self, job: &TrainingJob, queue: usize) -> bool {
+        let service = i128::from(job.attained.micros()) * i128::from(job.gpus);
+        self.limit(queue).is_some_and(|limit| service >= i128::from(limit) * i128::from(MICROS_PER_S))
     }
 
     /// Service at which a job leaves a queue, in seconds x parts of GPUs.
@@ -158,7 +170,8 @@ impl Order {
         }
         let due = |job: &TrainingJob, limit: i64| {
             let whole_s = limit.unsigned_abs().div_ceil(u64::from(job.gpus.max(1))) as i64;
-            now + SimDuration::from_micros(SimDuration::from_s(whole_s).micros() - job.attained.micros())
+            let left = SimDuration::from_s(whole_s).micros() - job.attained.micros();
+            now + SimDuration::from_micros(left.max(0))
         };
         let limited = self.queues.iter().enumerate().filter_map(|(at, queue)| Some((queue, self.limit(at)?)));
         let running = limited.flat_map(|(queue, limit)| queue.iter().map(move |id| (jobs[*id], limit)));
@@ -195,10 +208,7 @@ impl Order {
             .flat_map(|(at, queue)| queue.iter().map(move |id| (at, *id)))
             .collect();
         for (at, id) in standing {
-            let job = &jobs[id];
-            let service = i128::from(job.attained.micros()) * i128::from(job.gpus);
-            let limit = self.limit(at);
-            if limit.is_some_and(|limit| service >= i128::from(limit) * i128::from(MICROS_PER_S)) {
+            if self.is_due(&jobs[id], at) {
                 self.queues[at].retain(|other| *other != id);
                 self.queues[at + 1].push_back(id);
             }

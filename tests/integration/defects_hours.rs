@@ -103,13 +103,13 @@ fn a_licence_bought_once_leaves_no_residual_to_pay_interest_on() {
 
 #[test]
 fn nothing_is_switched_for_a_time_sliced_vgpu_that_has_its_gpu_alone() {
-    let run = |jobs: &str, level: &str| {
+    let run = |jobs: &str, overhead: &str| {
         let desk = Desk::new();
         desk.put("t.csv", format!("job_id,submit_s,run_s,gpus,gpu_milli,cpus,class\n{jobs}"));
         let text = format!(
             "[workload]\ntrace = \"t.csv\"\n[policy.fcfs]\n[design.d.pool.p]\nnode = \"dgx-h100\"\ncount = 1\n\
              [design.d.pool.p.tenancy.vm]\naccess = \"vgpu-time-sliced\"\ncontention = \"off\"\n\
-             [design.d.pool.p.tenancy.vm.overhead]\nlevel = \"{level}\"\n"
+             [design.d.pool.p.tenancy.vm.overhead]\n{overhead}\n"
         );
         desk.put("s.toml", text);
         desk.run(&["run", "s.toml", "--json", "--quiet", "--out", "out", "--referee"]).ok();
@@ -121,13 +121,17 @@ fn nothing_is_switched_for_a_time_sliced_vgpu_that_has_its_gpu_alone() {
         rows.map(|row| row[end].parse::<f64>().unwrap() - row[start].parse::<f64>().unwrap())
             .collect::<Vec<_>>()
     };
+    let one = "1,0,10000,1,500,1,training\n";
+    let two = "1,0,10000,1,500,1,training\n2,1000,100000,1,500,1,training\n";
+    let (typical, low) = ("level = \"typical\"", "level = \"low\"");
+    let none = super::tenancy::EVERY_SHARE.replace('F', "1");
     // Training: 5 % host at 1.02, 5 % storage at 1.03, and nothing for what is not switched.
-    let alone = run("1,0,10000,1,500,1,training\n", "typical");
-    assert!((alone[0] - 10_025.0).abs() < 0.01, "{alone:?}");
-    // With another from 4,010 s on: before that at the low factor, then at the typical one, or slower beside it.
-    let pair = run("1,0,10000,1,500,1,training\n2,4010,100000,1,500,1,training\n", "typical");
-    let fewest = 4_010.0 + (10_000.0 - 4_000.0) * 1.0485;
-    assert!(pair[0] >= fewest - 0.01, "{pair:?}");
-    // At the low level it makes no difference.
-    assert!((run("1,0,10000,1,500,1,training\n", "low")[0] - 10_025.0).abs() < 0.01);
+    let (alone, bare) = (run(one, typical), run(one, &none));
+    assert!((alone[0] / bare[0] - 1.0025).abs() < 1e-6, "{alone:?} {bare:?}");
+    assert_eq!(alone, run(one, low));
+    // Both are alike until another comes; from then on turns are switched, which costs 1.0485 at the typical level.
+    let left = |found: &[f64], factor: f64| (found[0] - 1_000.0) / factor;
+    let (pair, low_pair) = (run(two, typical), run(two, low));
+    assert!((left(&pair, 1.0485) - left(&low_pair, 1.0025)).abs() < 0.01, "{pair:?} {low_pair:?}");
+    assert!(left(&pair, 1.0) > left(&low_pair, 1.0) + 100.0, "{pair:?} {low_pair:?}");
 }

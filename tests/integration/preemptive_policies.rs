@@ -341,7 +341,7 @@ fn with_restarts_every_job_starts_and_ends_as_in_a_slow_reference() {
             for job in 0..40 {
                 submit += next(400);
                 let (gpus, run) = (1 + next(sizes), 20 + next(3000));
-                trace += &format!("{job},{submit},{run},{gpus},1\n");
+                trace += &format!("{job},{submit},{run},{gpus},{gpus}\n");
                 rows.push(Row {
                     submit: submit * 1_000_000,
                     gpus,

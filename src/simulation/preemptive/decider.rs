@@ -1,9 +1,10 @@
 //! SRTF, SRSF and Tiresias as a decider: who runs is decided anew at every change, over whatever floor there is.
 //!
-//! A pass takes all running jobs off the floor and puts the runnable ones back in the policy's order, as long as they fit.
-//! SRTF and SRSF forget where a job was; under Tiresias, and on parts of GPUs, a job keeps its place while that is free, so
-//! that no GPU is cut anew without need. Who no longer fits is stopped: it keeps its work, waits, and pays the restart time
-//! when it starts again. Who is put elsewhere moves without a break, as published. Placement is that of the policy beneath
+//! A pass takes all running jobs off the floor and puts the runnable ones back in the policy's order, as long as they fit:
+//! that is who runs. SRTF and SRSF forget where a job was for that, as published; under Tiresias, and where GPUs are cut on
+//! demand, a job keeps its place while that is free. Then those who ran stay where they are, if the others fit beside them;
+//! else all are placed as they were found to fit, and who is elsewhere than before moves without a break. Who no longer fits
+//! is stopped: it keeps its work, waits, and pays the restart time when it starts again. Placement is that of the policy beneath
 //! ([`Placer`]), so a request means what it means under every policy: nodes, CPUs, memory, parts of GPUs, tenants.
 //!
 //! The order is an oracle's on bare metal: remaining work is the job's run time, under the constant factor of the first
@@ -12,9 +13,9 @@
 use std::collections::BTreeSet;
 
 use super::PreemptiveFacts;
-use crate::cluster::cards::{CardAllocation, CardMode};
+use crate::cluster::cards::{CardAllocation, LayoutChange};
 use crate::cluster::{Allocation, Conflict};
-use crate::ids::{IdVec, JobId, PoolId, RequestId, ShapeId};
+use crate::ids::{Id, IdVec, JobId, PoolId, RequestId, ShapeId};
 use crate::scheduler::preemptive::{Order, PreemptivePolicy, PreemptiveSpec, TrainingJob};
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::shared::floor::CardFloor;
@@ -43,8 +44,8 @@ pub(in crate::simulation) trait Placer: Decider {
         held: (&<Self::Ground as Ground>::Grants, SimTime),
         ground: &mut Self::Ground,
     ) -> bool;
-    /// Whether a job that holds this should keep it: it would be cut anew elsewhere.
-    fn is_cut(grants: &<Self::Ground as Ground>::Grants, ground: &Self::Ground) -> bool;
+    /// Whether a start leaves traces when it is taken back: GPUs are cut for it.
+    fn cuts(ground: &Self::Ground) -> bool;
 }
 
 impl Placer for Classic<'_> {
@@ -79,7 +80,7 @@ impl Placer for Classic<'_> {
         ground.start_for(self.tenant_of(job), slot, grants, expected).is_ok()
     }
 
-    fn is_cut(_: &Allocation, _: &Floor) -> bool {
+    fn cuts(_: &Floor) -> bool {
         false
     }
 }
@@ -114,8 +115,12 @@ impl Placer for SharedScheduler<'_> {
         ground.start_for(self.tenant_of(job), slot, grants, &[], expected).is_ok()
     }
 
-    fn is_cut(grants: &CardAllocation, ground: &CardFloor) -> bool {
-        grants.iter().any(|grant| ground.ledger().spec_of(grant.node).mode != CardMode::Whole)
+    fn cuts(ground: &CardFloor) -> bool {
+        let mut pools = (0..ground.ledger().pools()).map(PoolId::new);
+        pools.any(|pool| {
+            let mig = ground.ledger().spec(pool).mig();
+            mig.is_some_and(|mig| mig.change == LayoutChange::OnDemand)
+        })
     }
 }
 
@@ -129,6 +134,14 @@ struct Running<G: Ground> {
     started: SimTime,
     /// Restart time that must pass before its work goes on.
     owed: SimDuration,
+}
+
+/// Where a job that ran is now.
+enum Placed<G: Ground> {
+    /// Where it was.
+    Stays,
+    /// Placed anew, maybe where it was.
+    New(Begin<G>),
 }
 
 /// A preemptive policy over the placement of another.
@@ -213,45 +226,133 @@ impl<P: Placer> Preempting<P> {
     }
 
     /// Whether a job keeps its place while that is free.
-    fn keeps_place(&self, row: &Running<P::Ground>, ground: &P::Ground) -> bool {
-        self.order.policy() == PreemptivePolicy::Tiresias || P::is_cut(&row.grants, ground)
+    fn keeps_places(&self, ground: &P::Ground) -> bool {
+        self.order.policy() == PreemptivePolicy::Tiresias || P::cuts(ground)
     }
 
-    /// Puts a job that ran until now on the floor again.
-    fn go_on(
+    /// Puts a job that ran until now on the floor again, where there is room; `None` = nowhere. The slot stays its own.
+    fn again(
         &mut self,
-        job: JobId,
         slot: u32,
+        keeps_place: bool,
         ground: &mut P::Ground,
-        (stops, starts): (&mut Vec<u32>, &mut Vec<Begin<P::Ground>>),
-    ) -> Result<(), Conflict> {
-        let mut row = self.running[slot as usize].take().expect("it runs in this slot");
-        if self.keeps_place(&row, ground)
-            && self.placer.put_back(job, slot, (&row.grants, row.expected), ground)
-        {
-            self.running[slot as usize] = Some(row);
-            return Ok(());
+    ) -> Result<Option<Placed<P::Ground>>, Conflict> {
+        let row = self.running[slot as usize].as_ref().expect("it runs in this slot");
+        if keeps_place && self.placer.put_back(row.job, slot, (&row.grants, row.expected), ground) {
+            return Ok(Some(Placed::Stays));
         }
+        let (job, started) = (row.job, row.started);
         // The next slot that is given out is the last that came back.
         self.placer.free_slot(slot, self.now);
-        let Some(begin) = self.placer.start_now(job, row.started, ground)? else {
-            self.facts.preemptions += 1;
-            stops.push(slot);
-            self.slot_of[job] = None;
-            self.jobs[job].running = false;
-            self.waiting += 1;
-            return Ok(());
-        };
-        if begin.grants != row.grants {
-            self.facts.moves += 1;
-            self.moved.insert((job, self.now));
-            stops.push(slot);
-            row.grants = begin.grants.clone();
-            row.expected = begin.expected;
-            starts.push(Begin { lead: row.owed, ..begin });
+        Ok(self.placer.start_now(job, started, ground)?.map(Placed::New))
+    }
+
+    /// Who runs from now on, and where: the runnable jobs in order, as long as they fit. Those who ran come first.
+    fn place_all(
+        &mut self,
+        ground: &mut P::Ground,
+    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>, Vec<u32>), Conflict> {
+        let keeps = self.keeps_places(ground);
+        let (mut again, mut fresh, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for job in self.order.runnable().collect::<Vec<JobId>>() {
+            match self.slot_of[job] {
+                None => fresh.extend(self.placer.start_now(job, self.now, ground)?),
+                Some(slot) => match self.again(slot, keeps, ground)? {
+                    Some(placed) => again.push((slot, placed)),
+                    None => gone.push(slot),
+                },
+            }
         }
-        self.running[slot as usize] = Some(row);
+        Ok((again, fresh, gone))
+    }
+
+    /// Takes these off the floor again.
+    fn take_off(
+        &mut self,
+        again: &[(u32, Placed<P::Ground>)],
+        fresh: &[Begin<P::Ground>],
+        ground: &mut P::Ground,
+    ) -> Result<(), Conflict> {
+        for (slot, placed) in again {
+            let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
+            match placed {
+                Placed::Stays => ground.give_back(*slot, &row.grants, row.expected)?,
+                Placed::New(begin) => ground.give_back(*slot, &begin.grants, begin.expected)?,
+            }
+        }
+        for begin in fresh.iter().rev() {
+            ground.give_back(begin.slot, &begin.grants, begin.expected)?;
+            self.placer.free_slot(begin.slot, self.now);
+        }
         Ok(())
+    }
+
+    /// The same jobs with those who ran where they are, if the others fit beside them; else as before.
+    fn leave_in_place(
+        &mut self,
+        (again, fresh): (Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>),
+        ground: &mut P::Ground,
+    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>), Conflict> {
+        let moves = |(_, placed): &(u32, Placed<P::Ground>)| matches!(placed, Placed::New(_));
+        if P::cuts(ground) || !again.iter().any(moves) {
+            return Ok((again, fresh));
+        }
+        self.take_off(&again, &fresh, ground)?;
+        for (slot, _) in &again {
+            let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
+            let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
+            debug_assert!(is_back, "they were there side by side");
+        }
+        let mut beside = Vec::new();
+        for begin in &fresh {
+            beside.extend(self.placer.start_now(begin.job, self.now, ground)?);
+        }
+        let stays: Vec<_> = again.iter().map(|(slot, _)| (*slot, Placed::Stays)).collect();
+        if beside.len() == fresh.len() {
+            return Ok((stays, beside));
+        }
+        self.take_off(&stays, &beside, ground)?;
+        // Once more as it was found to fit, in the policy's order.
+        let (again, fresh, gone) = self.place_all(ground)?;
+        debug_assert!(gone.is_empty(), "they fitted just now");
+        Ok((again, fresh))
+    }
+
+    /// A job that ran is elsewhere now.
+    fn relocate(&mut self, slot: u32, begin: Begin<P::Ground>) -> Option<Begin<P::Ground>> {
+        let row = self.running[slot as usize].as_mut().expect("it runs in this slot");
+        if begin.grants == row.grants {
+            return None;
+        }
+        self.facts.moves += 1;
+        self.moved.insert((row.job, self.now));
+        (row.grants, row.expected) = (begin.grants.clone(), begin.expected);
+        Some(Begin { lead: row.owed, ..begin })
+    }
+
+    /// A job that ran is stopped.
+    fn stop(&mut self, slot: u32) {
+        let row = self.running[slot as usize].take().expect("it runs in this slot");
+        self.facts.preemptions += 1;
+        self.slot_of[row.job] = None;
+        self.jobs[row.job].running = false;
+        self.waiting += 1;
+    }
+
+    /// A job that waited has been put on the floor.
+    fn begin(&mut self, begin: Begin<P::Ground>) -> Begin<P::Ground> {
+        let (job, slot, at) = (begin.job, begin.slot, begin.slot as usize);
+        let ran = self.jobs[job].attained > SimDuration::ZERO;
+        let lead = if ran { self.overheads[job] } else { SimDuration::ZERO };
+        if at >= self.running.len() {
+            self.running.resize_with(at + 1, || None);
+        }
+        let (grants, expected) = (begin.grants.clone(), begin.expected);
+        self.running[at] = Some(Running { job, grants, expected, started: self.now, owed: lead });
+        self.slot_of[job] = Some(slot);
+        self.jobs[job].running = true;
+        self.waiting -= 1;
+        Begin { lead, ..begin }
     }
 
     /// Attempts of a job as stretches between preemptions: one that goes on elsewhere is the same stretch.
@@ -266,29 +367,6 @@ impl<P: Placer> Preempting<P> {
             }
         }
         stretches
-    }
-
-    /// Starts a waiting job, if it fits.
-    fn start(
-        &mut self,
-        job: JobId,
-        ground: &mut P::Ground,
-        starts: &mut Vec<Begin<P::Ground>>,
-    ) -> Result<(), Conflict> {
-        let Some(begin) = self.placer.start_now(job, self.now, ground)? else { return Ok(()) };
-        let ran = self.jobs[job].attained > SimDuration::ZERO;
-        let lead = if ran { self.overheads[job] } else { SimDuration::ZERO };
-        let (slot, at) = (begin.slot, begin.slot as usize);
-        if at >= self.running.len() {
-            self.running.resize_with(at + 1, || None);
-        }
-        let (grants, expected) = (begin.grants.clone(), begin.expected);
-        self.running[at] = Some(Running { job, grants, expected, started: self.now, owed: lead });
-        self.slot_of[job] = Some(slot);
-        self.jobs[job].running = true;
-        self.waiting -= 1;
-        starts.push(Begin { lead, ..begin });
-        Ok(())
     }
 }
 
@@ -316,7 +394,7 @@ impl<P: Placer> Decider for Preempting<P> {
     fn enqueue(&mut self, job: JobId) {
         // One that comes back was lost with its host.
         self.jobs[job].remaining = self.work[job];
-        self.order.arrive(job);
+        self.order.come_back(job, &self.jobs);
         self.waiting += 1;
     }
 
@@ -353,16 +431,24 @@ impl<P: Placer> Decider for Preempting<P> {
                     ground.give_back(slot, &row.grants, row.expected)?;
                 }
             }
-            let (mut stops, mut starts) = (Vec::new(), Vec::new());
-            let runnable: Vec<JobId> = self.order.runnable().collect();
-            for job in runnable {
-                match self.slot_of[job] {
-                    Some(slot) => self.go_on(job, slot, ground, (&mut stops, &mut starts))?,
-                    None => self.start(job, ground, &mut starts)?,
+            let (again, fresh, gone) = self.place_all(ground)?;
+            for slot in &gone {
+                self.stop(*slot);
+            }
+            let (again, fresh) = self.leave_in_place((again, fresh), ground)?;
+            let mut starts = Vec::new();
+            acts.extend(gone.into_iter().map(Act::Stop));
+            for (slot, placed) in again {
+                let Placed::New(begin) = placed else { continue };
+                if let Some(begin) = self.relocate(slot, begin) {
+                    acts.push(Act::Stop(slot));
+                    starts.push(Act::Start(begin));
                 }
             }
-            acts.extend(stops.into_iter().map(Act::Stop));
-            acts.extend(starts.into_iter().map(Act::Start));
+            acts.extend(starts);
+            for begin in fresh {
+                acts.push(Act::Start(self.begin(begin)));
+            }
         }
         self.order.running_first(&self.jobs);
         Ok(())
