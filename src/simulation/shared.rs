@@ -100,16 +100,13 @@ pub fn simulate_shared(
     if !options.outages.is_empty() {
         return Err(RunError::Unsupported("nodes down and reservations on pools that share GPUs"));
     }
-    if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
-        return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
-    }
     if options.tenancy.is_some_and(|spec| spec.pools.iter().any(|pool| !pool.is_simple())) {
         return Err(RunError::Unsupported(
             "elastic pools, maintenance, failures and snapshots for jobs that ask for parts of GPUs",
         ));
     }
-    let floor = CardFloor::new(cluster, &setup.cards, true);
-    let shapes = CardShapes::new(workload, cluster, &setup.cards);
+    let floor = CardFloor::of_cards(cluster, &setup.cards, true);
+    let shapes = CardShapes::of_cards(workload, cluster, &setup.cards);
     let slowest = options.speeds.map(|speeds| {
         speeds
             .slowest_of(workload, |request| shapes.get(shapes.of(request)).pools.iter().map(|pool| pool.pool))
@@ -119,7 +116,7 @@ pub fn simulate_shared(
     let mix = typical_mix(workload, &shapes, &floor);
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
-    let scheduler = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
+    let scheduler = SharedScheduler::of_cards(workload, shapes, speeds, &floor, &mix, rules);
     let mut model = model::SharedBatch::new(workload, recorded, floor, scheduler, mix, setup, options);
     let mut calendar = Calendar::new();
     let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);

@@ -15,7 +15,13 @@ use super::differential::{Limits, case, config, dedicated, orders, placements};
 use super::shared_gpus::{mig, shares, try_share, whole};
 
 fn backfills() -> impl Strategy<Value = BackfillSpec> {
-    prop::sample::select(vec![BackfillSpec::None, BackfillSpec::Greedy, BackfillSpec::Easy])
+    prop::sample::select(vec![
+        BackfillSpec::None,
+        BackfillSpec::Greedy,
+        BackfillSpec::Easy,
+        BackfillSpec::Conservative { depth: None },
+        BackfillSpec::Conservative { depth: Some(3) },
+    ])
 }
 
 fn all_placements() -> impl Strategy<Value = PlacementSpec> {

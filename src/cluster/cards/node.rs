@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{CARD_MILLI, CARD_UNITS, CardGrant, CardMode, CardPool, Device, MigPool};
+use super::{CARD_MILLI, CARD_UNITS, CardGrant, CardMode, CardPool, Device, MigPool, Units, slice_units};
 use crate::cluster::Amounts;
 use crate::cluster::mig::{GpuModel, Layout, Placement, ProfileId, Variant};
 use crate::ids::PoolId;
@@ -345,6 +345,19 @@ impl CardNode {
             }
         }
         both
+    }
+
+    /// What is free for the sums: nothing less is left when a holder takes what it is worth.
+    #[must_use]
+    pub fn free_units(&self, spec: &CardPool) -> Units {
+        let free = |card: &Card| match &spec.mode {
+            CardMode::Mig(mig) if card.is_cut => {
+                spec.card_units() - slice_units(mig.model, card.busy_slices(mig.model))
+            }
+            _ => CARD_UNITS / u32::from(CARD_MILLI) * u32::from(card.free_milli),
+        };
+        let gpus = self.cards.iter().map(|card| u64::from(free(card))).sum();
+        Units { cpus: u64::from(self.cpus), mem_mb: self.mem_mb, gpus }
     }
 
     /// Free thousandths of all cards; of a cut card, those of the compute slices that no job has.

@@ -69,6 +69,8 @@ pub(super) struct SharedBatch<'w> {
     held_until: BTreeMap<JobId, SimTime>,
     keep: bool,
     pub(super) facts: SharedFacts,
+    /// What each slot holds on the floor, and until about when.
+    held: Vec<Option<(CardAllocation, SimTime)>>,
     allocations: Vec<(JobId, Allocation)>,
     watch: Option<JobId>,
     watched: Vec<WatchRow>,
@@ -121,6 +123,7 @@ impl<'w> SharedBatch<'w> {
             held_until: BTreeMap::new(),
             keep: options.keep_allocations,
             facts,
+            held: Vec::new(),
             allocations: Vec::new(),
             watch: options.watch,
             watched: Vec::new(),
@@ -233,7 +236,7 @@ impl<'w> SharedBatch<'w> {
 
     /// Takes note of a placed job; it runs at once, or when its instances are there.
     fn place(&mut self, start: CardStart, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let CardStart { job, allocation, reshapes, slot } = start;
+        let CardStart { job, allocation, cuts: reshapes, slot, expected_end } = start;
         let row = &self.workload.jobs[job];
         let pool = self.floor.ledger().node(allocation[0].node).pool;
         let shape = self.scheduler.shapes().get(self.scheduler.shapes().of(row.request));
@@ -241,16 +244,16 @@ impl<'w> SharedBatch<'w> {
         let cpus: u32 = allocation.iter().map(|grant| grant.cpus).sum();
         let kills = self.tenancy.is_some_and(|tenancy| tenancy.pools[pool].kills_at_limit);
         let ask = Ask {
-            gpu_units: fit.asked_units,
+            gpu_units: fit.more.asked_units,
             cpu_slack: cpus.saturating_sub(fit.asked.cpus),
             cpus,
             run: match self.translated {
                 None => row.run,
                 Some((recorded, speeds)) => speeds.on(job, pool).time_of(recorded.jobs[job].run),
             },
-            reference: self.scheduler.speeds().reference(row, fit.reference),
+            reference: self.scheduler.speeds().reference(row, fit.more.reference),
             delivered: self.delivered(job, pool, &fit.asked, allocation.len() as u32),
-            limit: kills.then(|| self.floor.expected_end(slot).saturating_since(now)),
+            limit: kills.then(|| expected_end.saturating_since(now)),
             host_share: self.host_share(job, &fit.asked, allocation.len() as u32),
             util_milli: self.workload.recorded.get(job).gpu_util_milli,
         };
@@ -261,6 +264,11 @@ impl<'w> SharedBatch<'w> {
         self.work.place(slot, job, pool, &allocation, (ask, uses), now, with, &site, &mut self.meter);
         let placed = self.work.slots[slot as usize].as_ref().expect("it was placed just now");
         self.facts.units[job] = placed.units;
+        let at = slot as usize;
+        if at >= self.held.len() {
+            self.held.resize_with(at + 1, || None);
+        }
+        self.held[at] = Some((allocation, expected_end));
         self.running += 1;
         let delay = self.layouts.for_job(&reshapes, pool, &mut self.facts) + self.boot(job, pool);
         if delay.micros() > 0 {
@@ -316,8 +324,10 @@ impl<'w> SharedBatch<'w> {
     fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {
         let row = self.work.leave(slot, now, self.workload, &self.scheduler, &mut self.meter, calendar);
         let job = row.job;
-        match self.floor.end(slot) {
-            Ok(allocation) => {
+        let (allocation, expected_end) =
+            self.held[slot as usize].take().expect("a placed job holds its slot");
+        match self.floor.end(slot, &allocation, expected_end) {
+            Ok(()) => {
                 if let Err(conflict) = self.layouts.keep(&allocation, now, &mut self.floor, calendar) {
                     self.conflict = Some(conflict);
                 }
@@ -450,7 +460,7 @@ impl<'w> SharedBatch<'w> {
             for slot in 0..self.work.slots.len() {
                 if let Some(row) = &self.work.slots[slot] {
                     let (job, placed) = (row.job, row.placed);
-                    let allocation = self.floor.allocation(slot as u32).clone();
+                    let (allocation, _) = self.held[slot].clone().expect("a placed job holds its slot");
                     self.note_holding(job, placed, SimTime::NEVER, allocation);
                 }
             }
@@ -502,7 +512,7 @@ fn reference_milli(scheduler: &SharedScheduler<'_>) -> Vec<u64> {
     let of = |at: usize| {
         let shape = shapes.get(crate::ids::ShapeId::new(at));
         shape.pools.first().map_or(0, |pool| {
-            let each = match pool.reference {
+            let each = match pool.more.reference {
                 Reference::Whole => 1000,
                 Reference::Milli(milli) => u64::from(milli),
                 Reference::Instance(share) => (share.sm * 1000.0) as u64,
