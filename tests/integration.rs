@@ -11,6 +11,7 @@ mod integration {
     mod cli_commands;
     mod cli_output;
     mod cli_repeat;
+    mod conservative_parts;
     mod costs_and_verdicts;
     mod dedicated_hosts;
     mod defects_hours;

@@ -156,7 +156,7 @@ fn holds(workload: &Workload, spec: &BacktestSpec<'_>) -> IdVec<RequestId, bool>
     let cluster = &spec.design.cluster;
     let requests = workload.requests.iter().map(|(id, _)| id);
     if gives_parts(spec.design) {
-        let shapes = CardShapes::new(workload, cluster, &spec.design.sharing.cards);
+        let shapes = CardShapes::of_cards(workload, cluster, &spec.design.sharing.cards);
         return requests.map(|request| shapes.refusal(request).is_none()).collect();
     }
     let shapes = Shapes::new(workload, cluster);

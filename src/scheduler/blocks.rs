@@ -78,7 +78,7 @@ impl<K, V, S> Default for Blocks<K, V, S> {
 /// A block is split when it reaches this size.
 const BLOCK_MAX: usize = 32;
 
-impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
+impl<K: Ord + Copy, V: Clone, S: Summary<V>> Blocks<K, V, S> {
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -104,7 +104,7 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
     /// First row.
     #[must_use]
     pub fn first(&self) -> Option<(K, V)> {
-        self.blocks.first().and_then(|b| b.rows.first().copied())
+        self.blocks.first().and_then(|b| b.rows.first().cloned())
     }
 
     /// Adds a row.
@@ -112,13 +112,15 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
         self.len += 1;
         let at = self.block_for(&key).min(self.blocks.len().saturating_sub(1));
         let Some(block) = self.blocks.get_mut(at) else {
-            self.blocks.push(Block { rows: vec![(key, value)], summary: Self::summary(&[(key, value)]) });
+            let rows = vec![(key, value)];
+            let summary = Self::summary(&rows);
+            self.blocks.push(Block { rows, summary });
             return;
         };
         let place = block.rows.partition_point(|(k, _)| *k < key);
         debug_assert!(block.rows.get(place).is_none_or(|(k, _)| *k != key), "keys are distinct");
-        block.rows.insert(place, (key, value));
         block.summary.add(&value);
+        block.rows.insert(place, (key, value));
         if block.rows.len() >= BLOCK_MAX {
             // Appending is the usual case: keep the left part nearly full then.
             let cut = if place + 1 == BLOCK_MAX { BLOCK_MAX - 8 } else { BLOCK_MAX / 2 };
@@ -152,7 +154,7 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
 
     /// Rows in order.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
-        self.blocks.iter().flat_map(|b| b.rows.iter().copied())
+        self.blocks.iter().flat_map(|b| b.rows.iter().cloned())
     }
 
     /// The first row at or after `from` that `accept`s; blocks whose summary is not `promising` are skipped.
@@ -166,7 +168,7 @@ impl<K: Ord + Copy, V: Copy, S: Summary<V>> Blocks<K, V, S> {
             if promising(&block.summary) {
                 let found = block.rows.iter().find(|(k, v)| k >= from && accept(v));
                 if found.is_some() {
-                    return found.copied();
+                    return found.cloned();
                 }
             }
         }

@@ -10,18 +10,17 @@ use fixedbitset::FixedBitSet;
 use smallvec::{SmallVec, smallvec};
 
 use super::floor::Floor;
-use super::placement::{NodeView, Placement, Score};
-use super::shapes::Part;
-use crate::cluster::{Amounts, Ledger};
-use crate::ids::{Id, IdVec, NodeId, PartId, PoolId, TenantId};
+use super::kind::{Kind, Piece};
+use super::placement::Score;
+use crate::cluster::{Ledger, Whole};
+use crate::ids::{Id, IdVec, NodeId, PartId, PoolId};
 use crate::time::SimTime;
 use crate::workload::Interner;
 
 #[derive(Debug)]
-struct Fit {
-    amounts: Amounts,
-    /// Whose, on hosts that are dedicated.
-    tenant: Option<TenantId>,
+struct Fit<D: Kind> {
+    id: PartId,
+    part: D::Part,
     first: u32,
     nodes: u32,
     seen: Option<usize>,
@@ -49,23 +48,23 @@ const NO_ROOM: Score = Score::MAX;
 
 /// Feasible nodes, scores and ready times of every part.
 #[derive(Debug)]
-pub struct Fits {
-    rows: IdVec<PartId, Fit>,
+pub struct Fits<D: Kind = Whole> {
+    rows: IdVec<PartId, Fit<D>>,
 }
 
-impl Fits {
+impl<D: Kind> Fits<D> {
     /// Nothing known yet; rows are filled when first asked for.
     #[must_use]
-    pub fn new(parts: &Interner<PartId, Part>, ledger: &Ledger) -> Self {
+    pub fn new(parts: &Interner<PartId, D::Part>, ledger: &Ledger<D>) -> Self {
         let ranges: IdVec<PoolId, Range<u32>> =
             (0..ledger.pools()).map(|p| ledger.pool_range(PoolId::new(p))).collect();
         let rows = parts
             .iter()
-            .map(|(_, part)| Fit {
-                amounts: part.amounts,
-                tenant: part.tenant,
-                first: ranges[part.pool].start,
-                nodes: ranges[part.pool].len() as u32,
+            .map(|(id, part)| Fit {
+                id,
+                part: part.clone(),
+                first: ranges[part.pool()].start,
+                nodes: ranges[part.pool()].len() as u32,
                 seen: None,
                 feasible: FixedBitSet::new(),
                 count: 0,
@@ -78,10 +77,10 @@ impl Fits {
 
     /// Number of nodes that can give `part` now.
     #[inline]
-    pub fn count(&mut self, part: PartId, ledger: &Ledger) -> u32 {
+    pub fn count(&mut self, part: PartId, judge: &mut D::Judge, ledger: &Ledger<D>) -> u32 {
         let fit = &mut self.rows[part];
         if fit.seen != Some(ledger.version()) {
-            fit.follow(ledger);
+            fit.follow(judge, ledger);
         }
         fit.count
     }
@@ -92,26 +91,36 @@ impl Fits {
         fit.feasible.ones().map(|at| NodeId(fit.first + at as u32))
     }
 
+    /// Whether `node` can give `part` now. Call [`Fits::count`] before in the same state.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, part: PartId, node: NodeId) -> bool {
+        let fit = &self.rows[part];
+        let at = node.0.wrapping_sub(fit.first);
+        at < fit.nodes && fit.feasible.contains(at as usize)
+    }
+
     /// The `count` best nodes for `part` now among those that are `usable`, by score, then by lowest id;
     /// `None` if there are fewer.
     pub fn choose(
         &mut self,
         part: PartId,
         count: usize,
-        placement: &dyn Placement,
-        ledger: &Ledger,
+        judge: &mut D::Judge,
+        floor: &Floor<D>,
         usable: impl Fn(NodeId) -> bool,
     ) -> Option<SmallVec<[NodeId; 1]>> {
-        let tenant = self.rows[part].tenant;
-        if tenant.is_none() && placement.lowest_id_wins() {
-            self.count(part, ledger);
+        let ledger = floor.ledger();
+        self.count(part, judge, ledger);
+        let tenant = self.rows[part].part.tenant();
+        if tenant.is_none() && D::lowest_id_wins(judge) {
             let nodes: SmallVec<[NodeId; 1]> =
                 self.feasible(part).filter(|node| usable(*node)).take(count).collect();
             return (nodes.len() == count).then_some(nodes);
         }
         let fit = &mut self.rows[part];
         let first = fit.first;
-        let scores = fit.follow_scores(placement, ledger);
+        let scores = fit.follow_scores(judge, floor);
         let id = |at: usize| NodeId(first + at as u32);
         if let Some(tenant) = tenant {
             let is_other = |node| ledger.tenant_on(node) != Some(tenant);
@@ -133,9 +142,9 @@ impl Fits {
     }
 
     /// When each node of the part's pool is expected to have `part` free: (first node id, times).
-    pub fn ready(&mut self, part: PartId, floor: &Floor) -> (NodeId, &[SimTime]) {
+    pub fn ready(&mut self, part: PartId, judge: &mut D::Judge, floor: &Floor<D>) -> (NodeId, &[SimTime]) {
         let fit = &mut self.rows[part];
-        fit.follow_ready(floor);
+        fit.follow_ready(judge, floor);
         (NodeId(fit.first), fit.ready.as_ref().map_or(&[], |r| r.at.as_slice()))
     }
 }
@@ -156,22 +165,22 @@ fn best_on_dedicated(
     (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, _, node)| *node).collect())
 }
 
-impl Fit {
+impl<D: Kind> Fit<D> {
     /// Whether a node can give the part now.
     #[inline]
-    fn fits(&self, node: NodeId, ledger: &Ledger) -> bool {
-        ledger.node(node).free.holds(&self.amounts)
-            && self.tenant.is_none_or(|tenant| ledger.is_open(node, tenant))
+    fn fits(&self, node: NodeId, judge: &mut D::Judge, ledger: &Ledger<D>) -> bool {
+        D::has_room(judge, ledger, node, (self.id, &self.part))
+            && self.part.tenant().is_none_or(|tenant| ledger.is_open(node, tenant))
     }
 
-    fn follow(&mut self, ledger: &Ledger) {
+    fn follow(&mut self, judge: &mut D::Judge, ledger: &Ledger<D>) {
         let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
         match changed {
             Some(nodes) if nodes.len() < self.nodes as usize => {
                 for node in nodes {
                     let at = node.0.wrapping_sub(self.first);
                     if at < self.nodes {
-                        let fits = self.fits(*node, ledger);
+                        let fits = self.fits(*node, judge, ledger);
                         let at = at as usize;
                         if fits != self.feasible.contains(at) {
                             self.feasible.set(at, fits);
@@ -185,7 +194,7 @@ impl Fit {
                 self.feasible.grow(self.nodes as usize);
                 self.count = 0;
                 for at in 0..self.nodes {
-                    if self.fits(NodeId(self.first + at), ledger) {
+                    if self.fits(NodeId(self.first + at), judge, ledger) {
                         self.feasible.insert(at as usize);
                         self.count += 1;
                     }
@@ -195,21 +204,23 @@ impl Fit {
         self.seen = Some(ledger.version());
     }
 
-    /// Scores that follow the ledger: a score depends on nothing but the part and the node.
-    fn follow_scores(&mut self, placement: &dyn Placement, ledger: &Ledger) -> &[Score] {
-        let (first, nodes, ask, tenant) = (self.first, self.nodes, self.amounts, self.tenant);
-        let score = |id: NodeId| {
-            let node = ledger.node(id);
-            if !node.free.holds(&ask) || tenant.is_some_and(|tenant| !ledger.is_open(id, tenant)) {
-                return NO_ROOM;
+    /// Scores that follow the ledger: a score depends on nothing but the part and the node. The set of feasible
+    /// nodes is up to date.
+    fn follow_scores(&mut self, judge: &mut D::Judge, floor: &Floor<D>) -> &[Score] {
+        let (first, nodes) = (self.first, self.nodes);
+        let (feasible, part) = (&self.feasible, (self.id, &self.part));
+        let mut score = |id: NodeId| {
+            if feasible.contains((id.0 - first) as usize) {
+                D::score(judge, floor, id, part).min(NO_ROOM - 1)
+            } else {
+                NO_ROOM
             }
-            let view = NodeView { id, capacity: node.capacity, free: node.free };
-            placement.score(&ask, &view).min(NO_ROOM - 1)
         };
         let all = || (first..first + nodes).map(NodeId);
+        let ledger = floor.ledger();
         let version = ledger.version();
         let scores =
-            self.scores.get_or_insert_with(|| Scores { seen: version, at: all().map(score).collect() });
+            self.scores.get_or_insert_with(|| Scores { seen: version, at: all().map(&mut score).collect() });
         match ledger.changed_since(scores.seen) {
             Some(changed) if changed.len() < nodes as usize => {
                 for id in changed {
@@ -228,12 +239,12 @@ impl Fit {
         &scores.at
     }
 
-    fn follow_ready(&mut self, floor: &Floor) {
-        let (ledger, ask, tenant) = (floor.ledger(), self.amounts, self.tenant);
-        let ready_at = |node: NodeId| {
-            let ready = floor.ready_at(node, &ask);
+    fn follow_ready(&mut self, judge: &mut D::Judge, floor: &Floor<D>) {
+        let (ledger, id, part) = (floor.ledger(), self.id, &self.part);
+        let mut ready_at = |node: NodeId| {
+            let ready = D::ready_at(judge, floor, node, (id, part));
             let open = |tenant| floor.stays().open_at(ledger.dedication(), node, tenant);
-            tenant.map_or(ready, |tenant| ready.max(open(tenant)))
+            part.tenant().map_or(ready, |tenant| ready.max(open(tenant)))
         };
         let version = ledger.version();
         let ready = self.ready.get_or_insert_with(|| Ready { seen: usize::MAX, at: Vec::new() });

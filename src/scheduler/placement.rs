@@ -86,40 +86,36 @@ pub fn placement(spec: PlacementSpec) -> Box<dyn Placement> {
     }
 }
 
-/// As [`best`]; where hosts are dedicated, those of which `is_own` tells that they are the tenant's already come
-/// before all others.
-pub fn best_of(
-    placement: &dyn Placement,
-    ask: &Amounts,
-    nodes: impl Iterator<Item = NodeView>,
+/// The `count` best of `nodes`, which all have room: by `score`, then by lowest id, or simply the first where the
+/// lowest id wins. Where hosts are dedicated, those of which `is_own` tells that they are the tenant's already come
+/// before all others. `None` if there are fewer.
+pub fn best_of<S>(
+    nodes: impl Iterator<Item = (NodeId, S)>,
     count: usize,
+    lowest_id_wins: bool,
+    mut score: impl FnMut(NodeId, &S) -> Score,
     is_own: Option<impl Fn(NodeId) -> bool>,
-) -> Option<SmallVec<[NodeView; 1]>> {
-    let Some(is_own) = is_own else { return best(placement, ask, nodes, count) };
-    let rank = |node: NodeView| (!is_own(node.id), placement.score(ask, &node), node);
-    let mut ranked: Vec<(bool, Score, NodeView)> = nodes.map(rank).collect();
-    ranked.sort_unstable_by_key(|(other, score, node)| (*other, *score, node.id));
-    (ranked.len() >= count).then(|| ranked.into_iter().take(count).map(|(_, _, node)| node).collect())
-}
-
-/// The `count` best of `nodes`, which all have room for `ask`; `None` if there are fewer.
-pub fn best(
-    placement: &dyn Placement,
-    ask: &Amounts,
-    nodes: impl Iterator<Item = NodeView>,
-    count: usize,
-) -> Option<SmallVec<[NodeView; 1]>> {
-    if placement.lowest_id_wins() {
-        let chosen: SmallVec<[NodeView; 1]> = nodes.take(count).collect();
+) -> Option<SmallVec<[(NodeId, S); 1]>> {
+    if let Some(is_own) = is_own {
+        let rank = |(node, state): (NodeId, S)| (!is_own(node), score(node, &state), node, state);
+        let mut ranked: Vec<(bool, Score, NodeId, S)> = nodes.map(rank).collect();
+        ranked.sort_unstable_by_key(|(other, score, node, _)| (*other, *score, *node));
+        let best = ranked.into_iter().take(count).map(|(_, _, node, state)| (node, state));
+        let best: SmallVec<[(NodeId, S); 1]> = best.collect();
+        return (best.len() == count).then_some(best);
+    }
+    if lowest_id_wins {
+        let chosen: SmallVec<[(NodeId, S); 1]> = nodes.take(count).collect();
         return (chosen.len() == count).then_some(chosen);
     }
     if count == 1 {
-        return nodes.min_by_key(|node| (placement.score(ask, node), node.id)).map(|node| smallvec![node]);
+        return nodes.min_by_key(|(node, state)| (score(*node, state), *node)).map(|best| smallvec![best]);
     }
-    let mut scored: Vec<(Score, NodeView)> = nodes.map(|node| (placement.score(ask, &node), node)).collect();
+    let mut scored: Vec<(Score, NodeId, S)> =
+        nodes.map(|(node, state)| (score(node, &state), node, state)).collect();
     if scored.len() < count {
         return None;
     }
-    scored.sort_unstable_by_key(|(score, node)| (*score, node.id));
-    Some(scored.into_iter().take(count).map(|(_, node)| node).collect())
+    scored.sort_unstable_by_key(|(score, node, _)| (*score, *node));
+    Some(scored.into_iter().take(count).map(|(_, node, state)| (node, state)).collect())
 }

@@ -49,39 +49,39 @@ impl Summary<SimDuration> for LeastLimit {
     }
 }
 
-#[derive(Debug, Default)]
-struct Lane {
+#[derive(Debug)]
+struct Lane<T> {
     jobs: Blocks<Position, SimDuration, LeastLimit>,
     /// Place in the list of occupied lanes.
     at: usize,
     /// Least that a job of the lane takes in all.
-    least: Amounts,
+    least: T,
 }
 
 /// A lane with jobs in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Occupied {
+pub struct Occupied<T = Amounts> {
     /// Its shape.
     pub shape: ShapeId,
     /// Least that a job of it takes in all: where that is not free, nothing else need be looked at.
-    pub least: Amounts,
+    pub least: T,
 }
 
 /// All waiting jobs.
 #[derive(Debug)]
-pub struct Queue {
+pub struct Queue<T = Amounts> {
     order: Blocks<Position, ShapeId, ()>,
-    lanes: IdVec<ShapeId, Lane>,
-    occupied: Vec<Occupied>,
+    lanes: IdVec<ShapeId, Lane<T>>,
+    occupied: Vec<Occupied<T>>,
 }
 
-impl Queue {
+impl<T: Copy> Queue<T> {
     /// An empty queue for jobs of shapes that take at least so much in all.
     #[must_use]
-    pub fn new(least: impl Iterator<Item = Amounts>) -> Self {
+    pub fn new(least: impl Iterator<Item = T>) -> Self {
         Self {
             order: Blocks::default(),
-            lanes: least.map(|least| Lane { least, ..Lane::default() }).collect(),
+            lanes: least.map(|least| Lane { jobs: Blocks::default(), at: 0, least }).collect(),
             occupied: Vec::new(),
         }
     }
@@ -147,7 +147,7 @@ impl Queue {
 
     /// Lanes that somebody waits in, in no particular order.
     #[must_use]
-    pub fn occupied(&self) -> &[Occupied] {
+    pub fn occupied(&self) -> &[Occupied<T>] {
         &self.occupied
     }
 

@@ -14,8 +14,9 @@ mod rounded;
 use smallvec::SmallVec;
 
 pub use self::rounded::BoardPart;
+use super::kind::Kind;
 use crate::cluster::cards::CARD_UNITS;
-use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
+use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec, Total, Whole};
 use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
 use crate::workload::{Interner, Request, Workload};
 
@@ -32,19 +33,21 @@ pub struct Part {
 
 /// A request on one pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PoolShape {
+pub struct PoolShape<D: Kind = Whole> {
     /// The pool.
     pub pool: PoolId,
     /// (part, number of nodes), each part holding the next.
     pub groups: SmallVec<[(PartId, u32); 1]>,
-    /// Taken in all.
-    pub total: Amounts,
-    /// Asked for in all; less than `total` for exclusive nodes.
+    /// Taken in all; at least, where what is given may be larger than what was asked for.
+    pub total: D::Total,
+    /// Asked for in all; less than `total` for exclusive nodes. GPUs: devices.
     pub asked: Amounts,
-    /// GPUs asked for in hours units, where the job asks for parts of GPUs and is given whole ones.
+    /// GPUs asked for in hours units, where the job asks for parts of GPUs and what it is given may be more.
     pub asked_units: Option<u64>,
     /// Nodes in all.
     pub nodes: u32,
+    /// What else there is to know where GPUs are not given out whole.
+    pub more: D::More,
 }
 
 impl PoolShape {
@@ -64,10 +67,16 @@ impl PoolShape {
 }
 
 /// A request on every pool that can hold it, in declared order; empty = no pool can.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Shape {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape<D: Kind = Whole> {
     /// Pools that can hold it when empty.
-    pub pools: SmallVec<[PoolShape; 1]>,
+    pub pools: SmallVec<[PoolShape<D>; 1]>,
+}
+
+impl<D: Kind> Default for Shape<D> {
+    fn default() -> Self {
+        Self { pools: SmallVec::new() }
+    }
 }
 
 /// Why a pool can never hold a request.
@@ -146,59 +155,100 @@ pub enum Infeasible {
 
 /// All requests of a workload on the pools of one cluster.
 #[derive(Debug)]
-pub struct Shapes {
+pub struct Shapes<D: Kind = Whole> {
     /// Distinct node parts.
-    pub parts: Interner<PartId, Part>,
-    shapes: Interner<ShapeId, Shape>,
+    pub parts: Interner<PartId, D::Part>,
+    shapes: IdVec<ShapeId, Shape<D>>,
     by_request: IdVec<RequestId, ShapeId>,
     refusals: IdVec<RequestId, Option<String>>,
     have_slack: bool,
 }
 
-impl Shapes {
+impl Shapes<Whole> {
     /// Works out every request of `workload` on the pools of `spec`.
     #[must_use]
     pub fn new(workload: &Workload, spec: &ClusterSpec) -> Self {
+        let mut shapes: Interner<ShapeId, SmallVec<[PoolShape; 1]>> = Interner::default();
+        let mut rows = IdVec::new();
+        let place = |request: &Request, pool: PoolId, parts: &mut Interner<PartId, Part>| {
+            on_pool(request, workload, pool, &spec.pools[pool.index()], parts)
+        };
+        let mut all = Self::on_pools(workload, spec, place, |shape| {
+            let id = shapes.intern(&shape.pools);
+            if id.index() == rows.len() {
+                rows.push(shape);
+            }
+            id
+        });
+        all.shapes = rows;
+        let gives_more = |p: &PoolShape| p.total != p.asked || p.asked_units.is_some();
+        all.have_slack = all.shapes.iter().any(|shape| shape.pools.iter().any(gives_more));
+        all
+    }
+}
+
+impl<D: Kind> Shapes<D> {
+    /// Every request of `workload` on the pools of `spec`, as `place` says; `keep` takes the shapes in and names
+    /// them.
+    pub(super) fn on_pools(
+        workload: &Workload,
+        spec: &ClusterSpec,
+        place: impl Fn(&Request, PoolId, &mut Interner<PartId, D::Part>) -> Result<PoolShape<D>, Infeasible>,
+        mut keep: impl FnMut(Shape<D>) -> ShapeId,
+    ) -> Self {
         let mut parts = Interner::default();
-        let mut shapes = Interner::default();
         let mut by_request = IdVec::new();
         let mut refusals = IdVec::new();
         for (_, request) in workload.requests.iter() {
             let mut shape = Shape::default();
             let mut reasons: Vec<String> = Vec::new();
             for (at, pool) in spec.pools.iter().enumerate() {
-                match on_pool(request, workload, PoolId::new(at), pool, &mut parts) {
+                match place(request, PoolId::new(at), &mut parts) {
                     Ok(fit) => shape.pools.push(fit),
                     Err(reason) if spec.pools.len() == 1 => reasons.push(reason.to_string()),
                     Err(reason) => reasons.push(format!("pool '{}': {reason}", pool.name)),
                 }
             }
             refusals.push(shape.pools.is_empty().then(|| reasons.join("; ")));
-            by_request.push(shapes.intern(&shape));
+            by_request.push(keep(shape));
         }
-        let gives_more = |(_, shape): (ShapeId, &Shape)| {
-            shape.pools.iter().any(|p| p.total != p.asked || p.asked_units.is_some())
-        };
-        let have_slack = shapes.iter().any(gives_more);
-        Self { parts, shapes, by_request, refusals, have_slack }
+        Self { parts, shapes: IdVec::new(), by_request, refusals, have_slack: true }
     }
 
-    /// Whether some request is given more than it asks for (exclusive nodes, whole GPUs for parts of them).
+    /// As made by [`Shapes::on_pools`], with the shapes that were kept.
+    pub(super) fn with(mut self, shapes: IdVec<ShapeId, Shape<D>>) -> Self {
+        self.shapes = shapes;
+        self
+    }
+
+    /// Whether some request is given more than it asks for (exclusive nodes, whole GPUs for parts of them); never denied where it is not known.
     #[must_use]
     pub fn have_slack(&self) -> bool {
         self.have_slack
     }
 
     /// The shape of a request.
+    #[inline]
     #[must_use]
     pub fn of(&self, request: RequestId) -> ShapeId {
         self.by_request[request]
     }
 
     /// A shape.
+    #[inline]
     #[must_use]
-    pub fn get(&self, id: ShapeId) -> &Shape {
-        self.shapes.get(id)
+    pub fn get(&self, id: ShapeId) -> &Shape<D> {
+        &self.shapes[id]
+    }
+
+    /// The shape of each request.
+    pub fn by_request(&self) -> impl Iterator<Item = &Shape<D>> {
+        self.by_request.iter().map(|shape| &self.shapes[*shape])
+    }
+
+    /// All shapes.
+    pub fn iter(&self) -> impl Iterator<Item = &Shape<D>> {
+        self.shapes.iter()
     }
 
     /// Number of distinct shapes.
@@ -207,13 +257,17 @@ impl Shapes {
         self.shapes.len()
     }
 
-    /// Least that each shape takes in all, over its pools; without pools, more than anybody has.
-    pub fn least(&self) -> impl Iterator<Item = Amounts> {
-        const NEVER_FREE: Amounts = Amounts { cpus: u32::MAX, gpus: u32::MAX, mem_mb: u64::MAX };
-        let totals = |(_, shape): (ShapeId, &Shape)| {
-            shape.pools.iter().map(|pool| pool.total).reduce(|a, b| a.min(&b)).unwrap_or(NEVER_FREE)
-        };
-        self.shapes.iter().map(totals)
+    /// Amounts asked for by each request on the first pool that can hold it.
+    pub fn asked(&self) -> impl Iterator<Item = Amounts> + '_ {
+        let first = |shape: &ShapeId| self.shapes[*shape].pools.first();
+        self.by_request.iter().map(move |shape| first(shape).map_or(Amounts::ZERO, |pool| pool.asked))
+    }
+
+    /// Least that each shape takes in all, over its pools.
+    pub fn least(&self) -> impl Iterator<Item = D::Total> + '_ {
+        let least = |shape: &Shape<D>| shape.pools.iter().map(|pool| pool.total).reduce(|a, b| a.min(&b));
+        // A job that no pool holds is refused before it could queue.
+        self.shapes.iter().map(move |shape| least(shape).unwrap_or(D::Total::ZERO))
     }
 
     /// Whether there is no shape.
@@ -297,7 +351,7 @@ fn on_pool(
     let mut intern = |amounts| parts.intern(&Part { pool, amounts, tenant });
     let groups = rows.into_iter().map(|(amounts, n)| (intern(amounts), n)).collect();
     let asked_units = part.map(|part| u64::from(part.units) * u64::from(asked.gpus));
-    Ok(PoolShape { pool, groups, total, asked: asked_total, asked_units, nodes })
+    Ok(PoolShape { pool, groups, total, asked: asked_total, asked_units, nodes, more: () })
 }
 
 /// Refuses other GPU types and missing features.

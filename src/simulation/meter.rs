@@ -7,7 +7,7 @@
 //! Invariant (checked in tests and by [`PoolHours::check`]): the categories of a pool sum to its
 //! installed capacity x horizon.
 
-use crate::cluster::{Amounts, CardLedger, Ledger};
+use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId};
 use crate::scheduler::Pending;
 use crate::time::{SimDuration, SimTime};
@@ -272,42 +272,6 @@ pub trait Gauge {
     fn has(&self, pool: PoolId) -> Load;
     /// What of it nobody holds.
     fn free(&self, pool: PoolId) -> Load;
-}
-
-impl Gauge for Ledger {
-    const GPU_UNITS: i128 = UNITS_PER_DEVICE;
-
-    fn pools(&self) -> usize {
-        Self::pools(self)
-    }
-
-    #[inline]
-    fn has(&self, pool: PoolId) -> Load {
-        Load::from(&self.pool_capacity(pool))
-    }
-
-    #[inline]
-    fn free(&self, pool: PoolId) -> Load {
-        Load::from(&self.pool_free(pool))
-    }
-}
-
-impl Gauge for CardLedger {
-    const GPU_UNITS: i128 = 1;
-
-    fn pools(&self) -> usize {
-        Self::pools(self)
-    }
-
-    fn has(&self, pool: PoolId) -> Load {
-        let (cpus, _, gpus) = self.pool_capacity(pool);
-        Load { gpus, cpus }
-    }
-
-    fn free(&self, pool: PoolId) -> Load {
-        let (cpus, _, gpus) = self.pool_free(pool);
-        Load { gpus, cpus }
-    }
 }
 
 /// Multiplies levels by time.

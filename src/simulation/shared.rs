@@ -96,11 +96,8 @@ pub(super) fn run_on_cards(
     preemptive: Option<&PreemptiveSpec>,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
-    if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
-        return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
-    }
-    let floor = CardFloor::new(cluster, &setup.cards, true);
-    let shapes = CardShapes::new(workload, cluster, &setup.cards);
+    let floor = CardFloor::of_cards(cluster, &setup.cards, true);
+    let shapes = CardShapes::of_cards(workload, cluster, &setup.cards);
     let slowest = options.speeds.map(|speeds| {
         speeds
             .slowest_of(workload, |request| shapes.get(shapes.of(request)).pools.iter().map(|pool| pool.pool))
@@ -113,7 +110,7 @@ pub(super) fn run_on_cards(
     let mix = typical_mix(workload, &shapes, &floor);
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
-    let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
+    let decider = SharedScheduler::of_cards(workload, shapes, speeds, &floor, &mix, rules);
     let side = CardSide::new(&floor, setup, &decider, mix, (workload.jobs.len(), options.keep_allocations));
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
     let tenancy = options.tenancy.or(follows.then_some(&bare_metal));

@@ -153,7 +153,6 @@ snapshots! {
     mig_time_out_of_range: metal("mig = \"dynamic\"\nmig-instance-s = -1"), [];
     co_location_loss_out_of_range: metal("sharing = \"mps\"\nco-location-loss = 1.5"), [];
     mig_on_a_gpu_without: format!("{GOOD}\n[design.cloud.pool.main.tenancy.bare-metal]\nmig = \"dynamic\"\n"), [];
-    conservative_on_shared_gpus: metal("sharing = \"mps\"").replace("[policy.easy]", "[policy.conservative]"), [];
     slice_law_out_of_range: format!("{GOOD}\n[slice-law.training]\nhost = 1.2\n"), [];
     slice_law_of_no_family: format!("{GOOD}\n[slice-law.training]\nfamily = \"ResNet-51\"\n"), [];
     vm_without_passthrough: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"passthrough\"\nhypervisor = \"esxi\""), [];

@@ -15,7 +15,13 @@ use super::differential::{Limits, case, config, dedicated, orders, placements};
 use super::shared_gpus::{mig, shares, try_share, whole};
 
 fn backfills() -> impl Strategy<Value = BackfillSpec> {
-    prop::sample::select(vec![BackfillSpec::None, BackfillSpec::Greedy, BackfillSpec::Easy])
+    prop::sample::select(vec![
+        BackfillSpec::None,
+        BackfillSpec::Greedy,
+        BackfillSpec::Easy,
+        BackfillSpec::Conservative { depth: None },
+        BackfillSpec::Conservative { depth: Some(3) },
+    ])
 }
 
 fn all_placements() -> impl Strategy<Value = PlacementSpec> {
@@ -139,7 +145,7 @@ proptest! {
             prop_assert!(amount >= 0, "{:?}", hours);
         }
         let units = |held: &referee::CardsHeld| -> i128 {
-            let devices = held.grants.iter().flat_map(|grant| &grant.devices);
+            let devices = held.grants.iter().flat_map(|grant| &grant.gpus);
             let sum: u32 = devices.map(|device| setup.cards[0].units(device)).sum();
             i128::from(sum) * i128::from(held.end.since(held.start).micros())
         };

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{CARD_MILLI, CARD_UNITS, CardGrant, CardMode, CardPool, Device, MigPool};
+use super::{CARD_MILLI, CARD_UNITS, CardGrant, CardMode, CardPool, Device, MigPool, Units, slice_units};
 use crate::cluster::Amounts;
 use crate::cluster::mig::{GpuModel, Layout, Placement, ProfileId, Variant};
 use crate::ids::PoolId;
@@ -196,9 +196,9 @@ impl CardNode {
         if self.cpus < grant.cpus || self.mem_mb < grant.mem_mb {
             return Err("CPUs or memory are not free");
         }
-        for (at, device) in grant.devices.iter().enumerate() {
+        for (at, device) in grant.gpus.iter().enumerate() {
             if let Err(why) = self.take_device(device) {
-                for earlier in &grant.devices[..at] {
+                for earlier in &grant.gpus[..at] {
                     self.give_back_device(earlier, u64::MAX).expect("it was taken just now");
                 }
                 return Err(why);
@@ -222,7 +222,7 @@ impl CardNode {
             return Err("more is given back than was taken");
         }
         let memory = spec.card_mib().unwrap_or(u64::MAX);
-        grant.devices.iter().try_for_each(|device| self.give_back_device(device, memory))?;
+        grant.gpus.iter().try_for_each(|device| self.give_back_device(device, memory))?;
         self.cpus += grant.cpus;
         self.mem_mb += grant.mem_mb;
         self.allocations -= 1;
@@ -360,6 +360,19 @@ impl CardNode {
             }
         }
         both
+    }
+
+    /// What is free for the sums: nothing less is left when a holder takes what it is worth.
+    #[must_use]
+    pub fn free_units(&self, spec: &CardPool) -> Units {
+        let free = |card: &Card| match &spec.mode {
+            CardMode::Mig(mig) if card.is_cut => {
+                spec.card_units() - slice_units(mig.model, card.busy_slices(mig.model))
+            }
+            _ => CARD_UNITS / u32::from(CARD_MILLI) * u32::from(card.free_milli),
+        };
+        let gpus = self.cards.iter().map(|card| u64::from(free(card))).sum();
+        Units { cpus: u64::from(self.cpus), mem_mb: self.mem_mb, gpus }
     }
 
     /// Free thousandths of all cards; of a cut card, those of the compute slices that no job has.

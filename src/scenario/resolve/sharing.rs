@@ -11,7 +11,6 @@ use crate::scenario::file::{
     SliceLawTable, TenancyTable,
 };
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::BackfillSpec;
 use crate::scheduler::shared::{self, ClassLaw, LayoutTimes, PairTable, SharedSetup, SpeedRules};
 use crate::tenancy::{Packing, VgpuShape};
 use crate::time::SimDuration;
@@ -107,15 +106,11 @@ fn memory_mib(gpu: Option<&str>, memory_gb: Option<u32>) -> Option<u64> {
 }
 
 fn check_policy(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>) {
-    let help = "policies for shared GPUs: fcfs, greedy, sjf, ljf, priority, easy, expression";
+    let help = "policies for shared GPUs: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
     match policy {
         Some(PolicyChoice::Slurm) => {
             let message = "Slurm's policy on pools that share GPUs is not in this version";
             notes.error_help("W0219", &["policy", "slurm"], message, help);
-        }
-        Some(PolicyChoice::Classic(spec)) if matches!(spec.backfill, BackfillSpec::Conservative { .. }) => {
-            let message = "conservative backfill on pools that share GPUs is not in this version";
-            notes.error_help("W0219", &["policy"], message, help);
         }
         Some(choice @ PolicyChoice::Preemptive(_)) if !choice.restarts() => {
             let message = "overhead at every event is arithmetic of whole GPUs";

@@ -12,31 +12,26 @@
 use smallvec::SmallVec;
 
 use super::fit::{CardPart, CardRule, DeviceAsk, Look, choose};
-use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, slice_units};
+use crate::cluster::cards::{
+    CARD_UNITS, CardMode, CardNode, CardPool, Cards, LayoutChange, MigPool, Units, slice_units,
+};
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
-use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
-use crate::scheduler::shapes::{BoardPart, Infeasible, Totals, check_types, node_count, split, totals};
+use crate::ids::{Id, IdVec, PartId, PoolId, TenantId};
+use crate::scheduler::shapes::{
+    BoardPart, Infeasible, PoolShape, Shapes, Totals, check_types, node_count, split, totals,
+};
 use crate::workload::{Interner, Request, Workload};
 
-/// A request on one pool.
+/// What is known of a request on a pool beside amounts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CardPoolShape {
-    /// The pool.
-    pub pool: PoolId,
-    /// (part, number of nodes), each part holding the next.
-    pub groups: SmallVec<[(PartId, u32); 1]>,
-    /// Taken in all at least: CPUs, memory in MiB, GPUs in hours units.
-    pub least: (u64, u64, u64),
-    /// Asked for in all: CPUs, memory, devices.
-    pub asked: Amounts,
-    /// GPUs asked for in hours units; `None` where what it is given is what it asked for.
-    pub asked_units: Option<u64>,
+pub struct CardMore {
     /// What it was measured on, where that is less than a whole GPU.
     pub reference: Reference,
-    /// Nodes in all.
-    pub nodes: u32,
 }
+
+/// A request on one pool.
+pub type CardPoolShape = PoolShape<Cards>;
 
 /// The part of a GPU that a request names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,86 +56,27 @@ impl Reference {
     }
 }
 
-/// A request on every pool that can hold it, in declared order.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct CardShape {
-    /// Pools that can hold it when empty.
-    pub pools: SmallVec<[CardPoolShape; 1]>,
-}
-
 /// All requests of a workload on the pools of one cluster; a shape for each request.
-#[derive(Debug)]
-pub struct CardShapes {
-    /// Distinct node parts.
-    pub parts: Interner<PartId, CardPart>,
-    shapes: IdVec<ShapeId, CardShape>,
-    refusals: IdVec<RequestId, Option<String>>,
-}
+pub type CardShapes = Shapes<Cards>;
 
 impl CardShapes {
     /// Works out every request of `workload` on the pools of `spec`.
     #[must_use]
-    pub fn new(workload: &Workload, spec: &ClusterSpec, cards: &[CardPool]) -> Self {
-        let mut parts = Interner::default();
+    pub fn of_cards(workload: &Workload, spec: &ClusterSpec, cards: &[CardPool]) -> Self {
         let mut shapes = IdVec::new();
-        let mut refusals = IdVec::new();
-        for (_, request) in workload.requests.iter() {
-            let mut shape = CardShape::default();
-            let mut reasons: Vec<String> = Vec::new();
-            for (at, (pool, cards)) in spec.pools.iter().zip(cards).enumerate() {
-                let view = PoolView { id: PoolId::new(at), pool, cards };
-                match on_pool(request, workload, &view, &mut parts) {
-                    Ok(fit) => shape.pools.push(fit),
-                    Err(reason) if spec.pools.len() == 1 => reasons.push(reason.to_string()),
-                    Err(reason) => reasons.push(format!("pool '{}': {reason}", pool.name)),
-                }
-            }
-            refusals.push(shape.pools.is_empty().then(|| reasons.join("; ")));
-            shapes.push(shape);
-        }
-        Self { parts, shapes, refusals }
-    }
-
-    /// The shape of a request.
-    #[must_use]
-    pub fn of(&self, request: RequestId) -> ShapeId {
-        ShapeId::new(request.index())
-    }
-
-    /// A shape.
-    #[must_use]
-    pub fn get(&self, id: ShapeId) -> &CardShape {
-        &self.shapes[id]
-    }
-
-    /// Number of shapes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shapes.len()
-    }
-
-    /// Whether there is no shape.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.shapes.is_empty()
-    }
-
-    /// Why no pool can ever hold a request; `None` if one can.
-    #[must_use]
-    pub fn refusal(&self, request: RequestId) -> Option<&str> {
-        self.refusals[request].as_deref()
+        let place = |request: &Request, id: PoolId, parts: &mut Interner<PartId, CardPart>| {
+            let view = PoolView { id, pool: &spec.pools[id.index()], cards: &cards[id.index()] };
+            on_pool(request, workload, &view, parts)
+        };
+        let all = Self::on_pools(workload, spec, place, |shape| shapes.push(shape));
+        all.with(shapes)
     }
 
     /// Whether some request is for less than whole GPUs.
     #[must_use]
     pub fn ask_for_parts(&self) -> bool {
-        let pools = || self.shapes.iter().flat_map(|shape| &shape.pools);
-        pools().any(|pool| pool.reference != Reference::Whole)
-    }
-
-    /// Amounts asked for by each request on the first pool that can hold it.
-    pub fn asked(&self) -> impl Iterator<Item = Amounts> + '_ {
-        self.shapes.iter().map(|shape| shape.pools.first().map_or(Amounts::ZERO, |pool| pool.asked))
+        let pools = || self.iter().flat_map(|shape| &shape.pools);
+        pools().any(|pool| pool.more.reference != Reference::Whole)
     }
 }
 
@@ -201,15 +137,15 @@ fn on_pool(
     let mut shape = CardPoolShape {
         pool: view.id,
         groups: SmallVec::new(),
-        least: (0, 0, 0),
+        total: Units::default(),
         asked: Amounts {
             cpus: asked.cpus,
             gpus: asked.gpus,
             mem_mb: mem_mb.checked_mul(u64::from(nodes)).ok_or(Infeasible::Overflow)?,
         },
         asked_units: units.map(|units| u64::from(units) * u64::from(asked.gpus)),
-        reference,
         nodes,
+        more: CardMore { reference },
     };
     for (amounts, count) in rows {
         let ask = if request.exclusive { all_of(view, amounts.gpus) } else { ask_of(&kind, amounts.gpus) };
@@ -217,9 +153,9 @@ fn on_pool(
         let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask, tenant };
         check_empty_node(&part, view)?;
         let least = least_units(&part.ask, view.cards);
-        shape.least.0 += u64::from(amounts.cpus) * u64::from(count);
-        shape.least.1 += amounts.mem_mb * u64::from(count);
-        shape.least.2 += least * u64::from(count);
+        shape.total.cpus += u64::from(amounts.cpus) * u64::from(count);
+        shape.total.mem_mb += amounts.mem_mb * u64::from(count);
+        shape.total.gpus += least * u64::from(count);
         shape.groups.push((parts.intern(&part), count));
     }
     Ok(shape)
@@ -248,7 +184,7 @@ fn ask_of(kind: &Kind, devices: u32) -> DeviceAsk {
     }
 }
 
-fn least_units(ask: &DeviceAsk, cards: &CardPool) -> u64 {
+pub(super) fn least_units(ask: &DeviceAsk, cards: &CardPool) -> u64 {
     match ask {
         DeviceAsk::None => 0,
         DeviceAsk::Whole(count) => u64::from(*count) * u64::from(CARD_UNITS),

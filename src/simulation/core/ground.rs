@@ -5,14 +5,16 @@
 
 use super::Timer;
 use crate::cluster::cards::CARD_UNITS;
-use crate::cluster::{Allocation, Amounts, Conflict, Grant, Ledger};
+use crate::cluster::{Allocation, Amounts, Conflict, Grant, Ledger, Node, Whole};
 use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::kernel::Calendar;
-use crate::scheduler::shapes::PoolShape;
+use crate::scheduler::backfill::Backfill;
+use crate::scheduler::kind::Kind;
+use crate::scheduler::shapes::{PoolShape, Shapes};
 use crate::scheduler::shared::demand::CardShapes;
-use crate::scheduler::{Classic, Floor, Pending, Start};
+use crate::scheduler::{Floor, Pending, Start};
 use crate::simulation::guests::{OnCards, OnNode, OnNodes};
-use crate::simulation::meter::{Gauge, Held, Load, Meter};
+use crate::simulation::meter::{Gauge, Held, Load, Meter, UNITS_PER_DEVICE};
 use crate::simulation::{Outcome, SharedFacts};
 use crate::time::{SimDuration, SimTime};
 
@@ -223,14 +225,120 @@ impl Side<Floor> for NoSide {
     }
 }
 
-impl Ground for Floor {
-    type Grants = Allocation;
-    type Cuts = ();
-    type Gauge = Ledger;
+/// What the core asks of a kind of devices beside what its scheduler asks.
+pub(in crate::simulation) trait Parts: Kind {
+    type Side: Side<Floor<Self>>;
+    /// Hours units of one GPU as the sums count it.
+    const GPU_UNITS: i128;
+
+    /// As the meter counts.
+    fn load(total: &Self::Total) -> Load;
+    /// Memory in MiB.
+    fn mem_mb(total: &Self::Total) -> u64;
+    /// Holders on a node.
+    fn holders(node: &Self::Node) -> u32;
+    /// All that is free on a node; `None` if nothing is.
+    fn rest(ledger: &Ledger<Self>, node: NodeId) -> Option<Grant<Self>>;
+    /// The same with GPUs as bits, for files.
+    fn plain(grant: &Grant<Self>) -> Grant;
+    /// What a job holds beyond what it asked for; parts of whole GPUs aside.
+    fn slack(fit: &PoolShape<Self>, held: &Load) -> Load;
+    /// GPUs asked for, as the meter counts.
+    fn asked_gpus(fit: &PoolShape<Self>) -> u64;
+    /// What of each GPU that it holds a job asked for, in units of the hours.
+    fn units_of_each(fit: &PoolShape<Self>) -> u32;
+    /// How fast a job is on what it was given.
+    fn on_devices(
+        decider: &Backfill<'_, Self>,
+        job: JobId,
+        grants: &Allocation<Self>,
+        ledger: &Ledger<Self>,
+    ) -> OnDevices;
+    /// What requests mean where GPUs are given out in parts.
+    fn card_shapes(shapes: &Shapes<Self>) -> Option<&CardShapes>;
+    /// Whether a start can cut GPUs anew, which leaves traces when it is taken back.
+    fn cuts_on_demand(ledger: &Ledger<Self>) -> bool;
+}
+
+impl Parts for Whole {
     type Side = NoSide;
+    const GPU_UNITS: i128 = UNITS_PER_DEVICE;
 
     #[inline]
-    fn gauge(&self) -> &Ledger {
+    fn load(total: &Amounts) -> Load {
+        Load::from(total)
+    }
+
+    fn mem_mb(total: &Amounts) -> u64 {
+        total.mem_mb
+    }
+
+    fn holders(node: &Node) -> u32 {
+        node.allocations
+    }
+
+    fn rest(ledger: &Ledger, node: NodeId) -> Option<Grant> {
+        let row = ledger.node(node);
+        let grant = Grant { node, cpus: row.free.cpus, mem_mb: row.free.mem_mb, gpus: row.free_gpus };
+        (row.free != Amounts::ZERO).then_some(grant)
+    }
+
+    fn plain(grant: &Grant) -> Grant {
+        *grant
+    }
+
+    #[inline]
+    fn slack(fit: &PoolShape, _: &Load) -> Load {
+        Load::from(&fit.total).saturating_minus(&Load::from(&fit.asked))
+    }
+
+    fn asked_gpus(fit: &PoolShape) -> u64 {
+        u64::from(fit.asked.gpus)
+    }
+
+    fn units_of_each(fit: &PoolShape) -> u32 {
+        fit.units_of_each()
+    }
+
+    fn on_devices(_: &Backfill<'_, Self>, _: JobId, _: &Allocation, _: &Ledger) -> OnDevices {
+        OnDevices::WHOLE
+    }
+
+    fn card_shapes(_: &Shapes) -> Option<&CardShapes> {
+        None
+    }
+
+    fn cuts_on_demand(_: &Ledger) -> bool {
+        false
+    }
+}
+
+impl<D: Parts> Gauge for Ledger<D> {
+    const GPU_UNITS: i128 = D::GPU_UNITS;
+
+    fn pools(&self) -> usize {
+        Self::pools(self)
+    }
+
+    #[inline]
+    fn has(&self, pool: PoolId) -> Load {
+        D::load(&self.pool_capacity(pool))
+    }
+
+    #[inline]
+    fn free(&self, pool: PoolId) -> Load {
+        D::load(&self.pool_free(pool))
+    }
+}
+
+impl<D: Parts> Ground for Floor<D> {
+    type Grants = Allocation<D>;
+    type Cuts = D::Cuts;
+    type Gauge = Ledger<D>;
+    type Side = D::Side;
+
+    #[inline]
+    fn gauge(&self) -> &Ledger<D> {
         self.ledger()
     }
 
@@ -240,7 +348,7 @@ impl Ground for Floor {
 
     #[inline]
     fn pool_of(&self, node: NodeId) -> PoolId {
-        self.ledger().node(node).pool
+        D::pool_of(self.ledger().node(node))
     }
 
     fn version(&self) -> usize {
@@ -252,75 +360,80 @@ impl Ground for Floor {
     }
 
     fn holders(&self, node: NodeId) -> u32 {
-        self.ledger().node(node).allocations
+        D::holders(self.ledger().node(node))
     }
 
-    fn rest(&self, node: NodeId) -> Option<Allocation> {
-        let row = self.ledger().node(node);
-        let grant = Grant { node, cpus: row.free.cpus, mem_mb: row.free.mem_mb, gpus: row.free_gpus };
-        (row.free != Amounts::ZERO).then(|| std::iter::once(grant).collect())
+    fn rest(&self, node: NodeId) -> Option<Allocation<D>> {
+        D::rest(self.ledger(), node).map(|grant| std::iter::once(grant).collect())
     }
 
-    fn take(&mut self, slot: u32, grants: &Allocation, expected: SimTime) -> Result<(), Conflict> {
+    fn take(&mut self, slot: u32, grants: &Allocation<D>, expected: SimTime) -> Result<(), Conflict> {
         self.start(slot, grants, expected)
     }
 
     #[inline]
-    fn give_back(&mut self, slot: u32, grants: &Allocation, expected: SimTime) -> Result<(), Conflict> {
+    fn give_back(&mut self, slot: u32, grants: &Allocation<D>, expected: SimTime) -> Result<(), Conflict> {
         self.end(slot, grants, expected)
     }
 
-    fn load(&self, grants: &Allocation) -> Load {
-        grants.iter().fold(Load::ZERO, |sum, grant| sum.plus(&Load::from(&grant.amounts())))
+    #[inline]
+    fn load(&self, grants: &Allocation<D>) -> Load {
+        let of = |grant: &Grant<D>| D::load(&D::total(grant, self.ledger().spec_of(grant.node)));
+        grants.iter().fold(Load::ZERO, |sum, grant| sum.plus(&of(grant)))
     }
 
-    fn on_nodes(&self, grants: &Allocation) -> OnNodes {
-        let row = |grant: &Grant| OnNode { node: grant.node, held: Held::from(&grant.amounts()) };
+    fn on_nodes(&self, grants: &Allocation<D>) -> OnNodes {
+        let row = |grant: &Grant<D>| {
+            let load = D::load(&D::total(grant, self.ledger().spec_of(grant.node)));
+            let held = Held { gpu_units: load.gpus * D::GPU_UNITS as u64, cpus: grant.cpus };
+            OnNode { node: grant.node, held }
+        };
         grants.iter().map(row).collect()
     }
 
     #[inline]
-    fn first(grants: &Allocation) -> NodeId {
+    fn first(grants: &Allocation<D>) -> NodeId {
         grants[0].node
     }
 
-    fn plain(grants: &Allocation) -> Allocation {
-        grants.clone()
+    fn plain(grants: &Allocation<D>) -> Allocation {
+        grants.iter().map(D::plain).collect()
     }
 }
 
-impl Decider for Classic<'_> {
-    type Ground = Floor;
+impl<D: Parts> Decider for Backfill<'_, D> {
+    type Ground = Floor<D>;
 
     fn enqueue(&mut self, job: JobId) {
-        Classic::enqueue(self, job);
+        Backfill::enqueue(self, job);
     }
 
     fn withdraw(&mut self, job: JobId, now: SimTime) -> bool {
-        Classic::withdraw(self, job, now)
+        Backfill::withdraw(self, job, now)
     }
 
     fn free_slot(&mut self, slot: u32, _: SimTime) {
-        Classic::free_slot(self, slot);
+        Backfill::free_slot(self, slot);
     }
 
-    fn pass(&mut self, now: SimTime, ground: &mut Floor, acts: &mut Vec<Act<Floor>>) -> Result<(), Conflict> {
-        let mut starts: Vec<Start> = Vec::new();
-        Classic::pass(self, now, ground, &mut starts)?;
-        let limit = |job| self.limit(job);
-        acts.extend(starts.into_iter().map(|Start { job, allocation, slot }| {
-            let (expected, lead) = (now + limit(job), SimDuration::ZERO);
-            Act::Start(Begin { job, slot, grants: allocation, cuts: (), expected, lead })
-        }));
+    fn pass(
+        &mut self,
+        now: SimTime,
+        ground: &mut Floor<D>,
+        acts: &mut Vec<Act<Floor<D>>>,
+    ) -> Result<(), Conflict> {
+        let mut starts = Vec::new();
+        Backfill::pass(self, now, ground, &mut starts)?;
+        acts.extend(starts.into_iter().map(|start| Act::Start(Begin::from(start))));
         Ok(())
     }
 
     fn waiting(&self) -> usize {
-        Classic::waiting(self)
+        Backfill::waiting(self)
     }
 
-    fn head_reason(&self, ground: &Floor) -> Option<(JobId, Pending)> {
-        Classic::head_reason(self, ground)
+    fn head_reason(&self, ground: &Floor<D>) -> Option<(JobId, Pending)> {
+        Backfill::head_reason(self, ground)
     }
 
     fn queued(&self) -> impl Iterator<Item = JobId> + '_ {
@@ -328,7 +441,7 @@ impl Decider for Classic<'_> {
     }
 
     fn shadow(&self) -> Option<SimTime> {
-        self.reservation().map(|reservation| reservation.shadow)
+        Backfill::shadow(self).map(|(_, at)| at)
     }
 
     fn refusal(&self, request: RequestId) -> Option<&str> {
@@ -339,43 +452,59 @@ impl Decider for Classic<'_> {
         let shape = self.shapes().get(self.shape_of(job));
         shape.pools.iter().map(|fit| Fit {
             pool: fit.pool,
-            asked: Load::from(&fit.asked),
-            total: Load::from(&fit.total),
-            mem_mb: fit.total.mem_mb,
+            asked: Load { gpus: D::asked_gpus(fit), cpus: u64::from(fit.asked.cpus) },
+            total: D::load(&fit.total),
+            mem_mb: D::mem_mb(&fit.total),
             nodes: fit.nodes,
             gpus: fit.asked.gpus,
         })
     }
 
-    fn slack(&self, job: JobId, pool: PoolId, _: &Load) -> Load {
+    fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load {
         if !self.shapes().have_slack() {
             return Load::ZERO;
         }
-        let fit = self.fits(job).find(|fit| fit.pool == pool).expect("it was placed there");
-        fit.total.saturating_minus(&fit.asked)
+        D::slack(fit_in(self, job, pool), held)
     }
 
     fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
-        if !self.shapes().have_slack() {
-            return CARD_UNITS;
-        }
-        let shape = self.shapes().get(self.shape_of(job));
-        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
+        if self.shapes().have_slack() { D::units_of_each(fit_in(self, job, pool)) } else { CARD_UNITS }
     }
 
-    fn on_devices(&self, _: JobId, _: &Allocation, _: &Floor) -> OnDevices {
-        OnDevices::WHOLE
+    fn on_devices(&self, job: JobId, grants: &Allocation<D>, ground: &Floor<D>) -> OnDevices {
+        D::on_devices(self, job, grants, ground.ledger())
+    }
+
+    fn reroute(&mut self, job: JobId, request: RequestId) {
+        Backfill::reroute(self, job, request);
+    }
+
+    fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
+        Backfill::is_rerouted(self, job, request)
+    }
+
+    fn card_shapes(&self) -> Option<&CardShapes> {
+        D::card_shapes(self.shapes())
     }
 
     fn card_shape_of(&self, job: JobId) -> ShapeId {
         self.shape_of(job)
     }
+}
 
-    fn reroute(&mut self, job: JobId, request: RequestId) {
-        Classic::reroute(self, job, request);
-    }
+/// What a job means on a pool that it was placed in.
+pub(super) fn fit_in<'a, D: Parts>(
+    decider: &'a Backfill<'_, D>,
+    job: JobId,
+    pool: PoolId,
+) -> &'a PoolShape<D> {
+    let shape = decider.shapes().get(decider.shape_of(job));
+    shape.pools.iter().find(|fit| fit.pool == pool).expect("it was placed there")
+}
 
-    fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
-        Classic::is_rerouted(self, job, request)
+impl<D: Parts> From<Start<D>> for Begin<Floor<D>> {
+    fn from(start: Start<D>) -> Self {
+        let Start { job, allocation, cuts, slot, expected_end } = start;
+        Self { job, slot, grants: allocation, cuts, expected: expected_end, lead: SimDuration::ZERO }
     }
 }

@@ -13,15 +13,13 @@
 use std::collections::BTreeSet;
 
 use super::PreemptiveFacts;
-use crate::cluster::cards::{CardAllocation, LayoutChange};
 use crate::cluster::{Allocation, Conflict};
-use crate::ids::{Id, IdVec, JobId, PoolId, RequestId, ShapeId};
+use crate::ids::{IdVec, JobId, PoolId, RequestId, ShapeId};
+use crate::scheduler::backfill::Backfill;
 use crate::scheduler::preemptive::{Order, PreemptivePolicy, PreemptiveSpec, TrainingJob};
 use crate::scheduler::shared::demand::CardShapes;
-use crate::scheduler::shared::floor::CardFloor;
-use crate::scheduler::shared::{CardStart, SharedScheduler};
-use crate::scheduler::{Classic, Floor, Pending, Start};
-use crate::simulation::core::ground::{Act, Begin, Decider, Fit, Ground, OnDevices};
+use crate::scheduler::{Floor, Pending};
+use crate::simulation::core::ground::{Act, Begin, Decider, Fit, Ground, OnDevices, Parts};
 use crate::simulation::meter::{Gauge, Load, UNITS_PER_DEVICE};
 use crate::simulation::{Outcome, RunOptions, Speed, Stretch};
 use crate::time::{SimDuration, SimTime};
@@ -48,31 +46,27 @@ pub(in crate::simulation) trait Placer: Decider {
     fn cuts(ground: &Self::Ground) -> bool;
 }
 
-impl Placer for Classic<'_> {
+impl<D: Parts> Placer for Backfill<'_, D> {
     fn start_now(
         &mut self,
         job: JobId,
         since: SimTime,
-        ground: &mut Floor,
-    ) -> Result<Option<Begin<Floor>>, Conflict> {
-        let Some(Start { job, allocation, slot }) = self.start_one(job, since, ground)? else {
-            return Ok(None);
-        };
-        let (expected, lead) = (since + self.limit(job), SimDuration::ZERO);
-        Ok(Some(Begin { job, slot, grants: allocation, cuts: (), expected, lead }))
+        ground: &mut Floor<D>,
+    ) -> Result<Option<Begin<Floor<D>>>, Conflict> {
+        Ok(self.start_one(job, since, ground)?.map(Begin::from))
     }
 
     fn put_back(
         &self,
         job: JobId,
         slot: u32,
-        (grants, expected): (&Allocation, SimTime),
-        ground: &mut Floor,
+        (grants, expected): (&Allocation<D>, SimTime),
+        ground: &mut Floor<D>,
     ) -> bool {
         if ground.start(slot, grants, expected).is_err() {
             return false;
         }
-        if !ground.ledger().is_dedicated() {
+        if ground.ledger().dedication().is_none() {
             return true;
         }
         // The room is there; whether the host is open to the tenant is asked apart.
@@ -80,47 +74,8 @@ impl Placer for Classic<'_> {
         ground.start_for(self.tenant_of(job), slot, grants, expected).is_ok()
     }
 
-    fn cuts(_: &Floor) -> bool {
-        false
-    }
-}
-
-impl Placer for SharedScheduler<'_> {
-    fn start_now(
-        &mut self,
-        job: JobId,
-        since: SimTime,
-        ground: &mut CardFloor,
-    ) -> Result<Option<Begin<CardFloor>>, Conflict> {
-        let Some(start) = self.start_one(job, since, ground)? else { return Ok(None) };
-        let CardStart { job, allocation, reshapes, slot, expected } = start;
-        let lead = SimDuration::ZERO;
-        Ok(Some(Begin { job, slot, grants: allocation, cuts: reshapes, expected, lead }))
-    }
-
-    fn put_back(
-        &self,
-        job: JobId,
-        slot: u32,
-        (grants, expected): (&CardAllocation, SimTime),
-        ground: &mut CardFloor,
-    ) -> bool {
-        if ground.start(slot, grants, &[], expected).is_err() {
-            return false;
-        }
-        if ground.ledger().dedication().is_none() {
-            return true;
-        }
-        let _ = ground.end(slot, grants, expected);
-        ground.start_for(self.tenant_of(job), slot, grants, &[], expected).is_ok()
-    }
-
-    fn cuts(ground: &CardFloor) -> bool {
-        let mut pools = (0..ground.ledger().pools()).map(PoolId::new);
-        pools.any(|pool| {
-            let mig = ground.ledger().spec(pool).mig();
-            mig.is_some_and(|mig| mig.change == LayoutChange::OnDemand)
-        })
+    fn cuts(ground: &Floor<D>) -> bool {
+        D::cuts_on_demand(ground.ledger())
     }
 }
 
@@ -389,8 +344,6 @@ fn less(a: SimDuration, b: SimDuration) -> SimDuration {
 
 impl<P: Placer> Decider for Preempting<P> {
     type Ground = P::Ground;
-    const PREEMPTS: bool = true;
-
     fn enqueue(&mut self, job: JobId) {
         // One that comes back was lost with its host.
         self.jobs[job].remaining = self.work[job];

@@ -1,4 +1,4 @@
-//! The classic policies: one pass is head starts, then what the backfill rule lets pass.
+//! The policies by rule: one pass is head starts, then what the backfill rule lets pass.
 //!
 //! Every policy has the same skeleton: start jobs in queue order until one does not fit (the head),
 //! then let others pass it by rule: nobody (`fcfs`, `sjf`, `ljf`, `priority`), whoever fits (`greedy`),
@@ -9,28 +9,34 @@
 //! own placement picks then are reserved for it; a candidate must end by the shadow time or leave the
 //! reserved part alone. On a reserved node the part that comes free latest is reserved first, so what
 //! may be used beyond the shadow time is min(free now, free then minus reserved).
+//!
+//! The rules are the same for whole GPUs and for parts of GPUs ([`Kind`]). A job that gets a part of a GPU may hold
+//! it for longer than its limit: expected ends and shadow times are by the stretched limit then.
 
 mod conservative;
 mod easy;
 mod room;
+
+pub(super) use self::conservative::{INSTANT, OVERDUE};
 
 use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use self::room::{Chosen, Fit, grants};
+use self::room::Fit;
 use super::fits::Fits;
 use super::floor::Floor;
+use super::kind::Kind;
 use super::ordering::{JobView, Ordering};
 use super::placement::Placement;
 use super::policy::BackfillSpec;
 use super::queue::{Position, Queue};
 use super::shapes::Shapes;
-use crate::cluster::{Allocation, Amounts, Conflict};
+use crate::cluster::{Allocation, Amounts, Conflict, Total, Whole};
 use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId, TenantId};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::Workload;
+use crate::workload::{Job, Workload};
 
 /// Why the first waiting job does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +75,7 @@ impl Pending {
 
 /// What is kept for the head of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
+pub struct Reservation<D: Kind = Whole> {
     /// Whose it is.
     pub job: JobId,
     /// When it is expected to start.
@@ -77,42 +83,50 @@ pub struct Reservation {
     /// Whose it is, where the reserved hosts are dedicated: others keep off them beyond the shadow time.
     pub tenant: Option<TenantId>,
     /// Reserved nodes and what others may use there beyond the shadow time.
-    pub spare: SmallVec<[(NodeId, Amounts); 2]>,
+    pub spare: SmallVec<[(NodeId, D::Then); 2]>,
 }
 
 /// A started job.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct Start<D: Kind = Whole> {
     /// The job.
     pub job: JobId,
     /// What it holds.
-    pub allocation: Allocation,
+    pub allocation: Allocation<D>,
+    /// What was cut anew for it.
+    pub cuts: D::Cuts,
     /// Slot that it holds on the floor.
     pub slot: u32,
+    /// Until when it is expected to.
+    pub expected_end: SimTime,
 }
 
-/// Queue, caches and rules of a classic policy over one workload and cluster.
-pub struct Classic<'w> {
+/// Queue, caches and rules of a policy over one workload and cluster.
+pub struct Backfill<'w, D: Kind = Whole> {
     workload: &'w Workload,
-    shapes: Shapes,
-    fits: Fits,
-    queue: Queue,
+    shapes: Shapes<D>,
+    speeds: D::Speeds,
+    fits: Fits<D>,
+    queue: Queue<D::Total>,
     /// Came since the last pass, not yet in the queue.
     fresh: Vec<JobId>,
     ordering: Box<dyn Ordering>,
-    placement: Box<dyn Placement>,
+    judge: D::Judge,
     backfill: BackfillSpec,
     rekeyed_at: Option<SimTime>,
-    reservation: Option<Reservation>,
+    reservation: Option<Reservation<D>>,
     /// The blocked head, and the ledger's version under which nobody could pass it.
     settled: Option<(Position, usize)>,
     free_slots: Vec<u32>,
     slots: u32,
     candidates: Vec<Candidate>,
-    plan: conservative::Plan,
+    plan: conservative::Plan<D>,
     /// Jobs that stand for another request than they came with.
     rerouted: FxHashMap<JobId, RequestId>,
 }
+
+/// The policies where GPUs are given out whole.
+pub type Classic<'w> = Backfill<'w, Whole>;
 
 /// A job that may pass the head.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +136,7 @@ struct Candidate {
     fit: Fit,
 }
 
-impl<'w> Classic<'w> {
+impl<'w> Backfill<'w, Whole> {
     /// A policy over `workload` on `floor`.
     #[must_use]
     pub fn new(
@@ -133,16 +147,31 @@ impl<'w> Classic<'w> {
         placement: Box<dyn Placement>,
         backfill: BackfillSpec,
     ) -> Self {
+        Self::of(workload, shapes, (), floor, (ordering, placement, backfill))
+    }
+}
+
+impl<'w, D: Kind> Backfill<'w, D> {
+    /// A policy over `workload` on `floor`.
+    #[must_use]
+    pub fn of(
+        workload: &'w Workload,
+        shapes: Shapes<D>,
+        speeds: D::Speeds,
+        floor: &Floor<D>,
+        (ordering, judge, backfill): (Box<dyn Ordering>, D::Judge, BackfillSpec),
+    ) -> Self {
         let fits = Fits::new(&shapes.parts, floor.ledger());
         let queue = Queue::new(shapes.least());
         Self {
             workload,
             shapes,
+            speeds,
             fits,
             queue,
             fresh: Vec::new(),
             ordering,
-            placement,
+            judge,
             backfill,
             rekeyed_at: None,
             reservation: None,
@@ -155,17 +184,22 @@ impl<'w> Classic<'w> {
         }
     }
 
-    /// How long a job asks to run, as the scheduler sees it.
-    #[inline]
-    #[must_use]
-    pub fn limit(&self, job: JobId) -> SimDuration {
-        self.workload.jobs[job].limit
-    }
-
     /// What requests mean on this cluster.
     #[must_use]
-    pub fn shapes(&self) -> &Shapes {
+    pub fn shapes(&self) -> &Shapes<D> {
         &self.shapes
+    }
+
+    /// How fast jobs run on parts of GPUs.
+    #[must_use]
+    pub fn speeds(&self) -> &D::Speeds {
+        &self.speeds
+    }
+
+    /// Scores nodes and picks devices, as the placement says.
+    #[must_use]
+    pub fn judge(&self) -> &D::Judge {
+        &self.judge
     }
 
     /// What a job asks for on this cluster.
@@ -192,14 +226,20 @@ impl<'w> Classic<'w> {
 
     /// The waiting jobs.
     #[must_use]
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &Queue<D::Total> {
         &self.queue
     }
 
     /// The head's reservation after the last pass (EASY only).
     #[must_use]
-    pub fn reservation(&self) -> Option<&Reservation> {
+    pub fn reservation(&self) -> Option<&Reservation<D>> {
         self.reservation.as_ref()
+    }
+
+    /// Whose reservation that is, and when the job is expected to start.
+    #[must_use]
+    pub fn shadow(&self) -> Option<(JobId, SimTime)> {
+        self.reservation.as_ref().map(|reservation| (reservation.job, reservation.shadow))
     }
 
     /// Jobs that wait.
@@ -237,7 +277,12 @@ impl<'w> Classic<'w> {
     ///
     /// # Errors
     /// The ledger's conflict, which is a defect of the policy.
-    pub fn pass(&mut self, now: SimTime, floor: &mut Floor, starts: &mut Vec<Start>) -> Result<(), Conflict> {
+    pub fn pass(
+        &mut self,
+        now: SimTime,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
+    ) -> Result<(), Conflict> {
         if self.start_only_job(now, floor, starts)? {
             return Ok(());
         }
@@ -257,7 +302,7 @@ impl<'w> Classic<'w> {
                 break;
             };
             self.queue.remove(&position);
-            self.start_in(pool, position.job(), shape, None, now, floor, starts)?;
+            self.start_in(pool, position.job(), shape, now, floor, starts)?;
         }
         match self.backfill {
             BackfillSpec::None | BackfillSpec::Conservative { .. } => Ok(()),
@@ -274,12 +319,12 @@ impl<'w> Classic<'w> {
         &mut self,
         job: JobId,
         since: SimTime,
-        floor: &mut Floor,
-    ) -> Result<Option<Start>, Conflict> {
+        floor: &mut Floor<D>,
+    ) -> Result<Option<Start<D>>, Conflict> {
         let shape = self.shape_of(job);
         let Some(pool) = self.room(shape, floor) else { return Ok(None) };
         let mut starts = Vec::new();
-        self.start_in(pool, job, shape, None, since, floor, &mut starts)?;
+        self.start_in(pool, job, shape, since, floor, &mut starts)?;
         Ok(starts.pop())
     }
 
@@ -289,9 +334,21 @@ impl<'w> Classic<'w> {
         TenantId::named(self.workload.requests.get(self.workload.jobs[job].request).tenant)
     }
 
+    /// A job as the scheduler sees it.
+    #[must_use]
+    pub fn job(&self, job: JobId) -> &Job {
+        &self.workload.jobs[job]
+    }
+
+    /// Thousandths of its GPUs that a job used where it was recorded.
+    #[must_use]
+    pub fn util_milli(&self, job: JobId) -> Option<u16> {
+        self.workload.recorded.gpu_util_milli(job)
+    }
+
     /// Why the first waiting job waits.
     #[must_use]
-    pub fn head_reason(&self, floor: &Floor) -> Option<(JobId, Pending)> {
+    pub fn head_reason(&self, floor: &Floor<D>) -> Option<(JobId, Pending)> {
         let (position, shape) = self.queue.head()?;
         let free = floor.ledger();
         let enough =
@@ -313,8 +370,8 @@ impl<'w> Classic<'w> {
     fn start_only_job(
         &mut self,
         now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<bool, Conflict> {
         if !self.queue.is_empty() {
             return Ok(false);
@@ -325,7 +382,7 @@ impl<'w> Classic<'w> {
         let shape = self.shape_of(job);
         let Some(pool) = self.room(shape, floor) else { return Ok(false) };
         self.fresh.clear();
-        self.start_in(pool, job, shape, None, now, floor, starts)?;
+        self.start_in(pool, job, shape, now, floor, starts)?;
         Ok(true)
     }
 
@@ -342,7 +399,7 @@ impl<'w> Classic<'w> {
 
     /// Whether nothing changed since a pass in which nobody could pass the head: same head, same floor,
     /// same reservation, less time until the shadow. Whoever could not start then cannot start now.
-    fn only_fresh_may_start(&self, fresh: &[Position], now: SimTime, floor: &Floor) -> bool {
+    fn only_fresh_may_start(&self, fresh: &[Position], now: SimTime, floor: &Floor<D>) -> bool {
         let head = self.queue.head().map(|(position, _)| (position, floor.ledger().version()));
         self.settled.is_some_and(|settled| fresh.first().is_none_or(|first| *first > settled.0))
             && self.settled == head
@@ -355,27 +412,26 @@ impl<'w> Classic<'w> {
         &mut self,
         fresh: &[Position],
         now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<(), Conflict> {
         let mut reservation = self.reservation.take();
         for position in fresh {
-            let row = &self.workload.jobs[position.job()];
+            let limit = self.workload.jobs[position.job()].limit;
             let shape = self.shape_of(position.job());
             let fit = match self.backfill {
                 BackfillSpec::None => Fit::default(),
                 _ => self.fit(shape, reservation.as_ref(), floor),
             };
-            let beyond = reservation.as_mut().filter(|r| now + row.limit > r.shadow);
-            match if beyond.is_some() { fit.beside } else { fit.now } {
-                Some(pool) => self.start_in(pool, position.job(), shape, beyond, now, floor, starts)?,
-                None => self.queue.push(*position, shape, row.limit),
+            let candidate = Candidate { position: *position, shape, fit };
+            if !self.start_behind(candidate, now, reservation.as_mut(), floor, starts)? {
+                self.queue.push(*position, shape, limit);
             }
         }
         self.reservation = reservation;
         // On one node the head's reservation stays as it is: what was started gives back by the shadow time
         // or was free beside it. On more nodes the placement may now prefer others.
-        if floor.ledger().nodes().len() == 1 {
+        if D::COUNTS && floor.ledger().nodes().len() == 1 {
             self.settled = self.settled.map(|(head, _)| (head, floor.ledger().version()));
         }
         Ok(())
@@ -394,48 +450,34 @@ impl<'w> Classic<'w> {
         }
     }
 
-    /// Takes a job out of the queue and its nodes from the floor.
+    /// Takes what was chosen from the floor for a job that is no longer queued.
     fn commit(
         &mut self,
-        position: Position,
-        nodes: &Chosen,
-        now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
-    ) -> Result<(), Conflict> {
-        self.queue.remove(&position);
-        self.grant(position.job(), nodes, now, floor, starts)
-    }
-
-    /// Takes the nodes from the floor for a job that is no longer queued.
-    fn grant(
-        &mut self,
         job: JobId,
-        nodes: &Chosen,
-        now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        (allocation, cuts): (Allocation<D>, D::Cuts),
+        expected_end: SimTime,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<(), Conflict> {
-        let allocation = grants(nodes, floor);
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.slots += 1;
             self.slots - 1
         });
-        let row = &self.workload.jobs[job];
+        floor.cut(&cuts)?;
         if floor.ledger().is_dedicated() {
-            floor.start_for(self.tenant_of(job), slot, &allocation, now + row.limit)?;
+            floor.start_for(self.tenant_of(job), slot, &allocation, expected_end)?;
         } else {
-            floor.start(slot, &allocation, now + row.limit)?;
+            floor.start(slot, &allocation, expected_end)?;
         }
-        starts.push(Start { job, allocation, slot });
+        starts.push(Start { job, allocation, cuts, slot, expected_end });
         Ok(())
     }
 
     fn greedy_pass(
         &mut self,
         now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<(), Conflict> {
         let Some((head, _)) = self.queue.head() else { return Ok(()) };
         self.let_pass(head, now, None, floor, starts)
@@ -449,9 +491,9 @@ impl<'w> Classic<'w> {
         &mut self,
         head: Position,
         now: SimTime,
-        mut reservation: Option<&mut Reservation>,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        mut reservation: Option<&mut Reservation<D>>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<(), Conflict> {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
@@ -466,7 +508,7 @@ impl<'w> Classic<'w> {
         candidates.sort_unstable_by_key(|candidate| Reverse(candidate.position));
         let mut shrunk = false;
         while let Some(mut found) = candidates.pop() {
-            if std::mem::replace(&mut shrunk, true) {
+            if shrunk {
                 // There is less room than when the candidate was found: look again from its position.
                 match self.candidate(found.shape, &found.position, now, reservation.as_deref(), floor) {
                     Some(again) if again.position == found.position => found = again,
@@ -476,7 +518,10 @@ impl<'w> Classic<'w> {
                     }
                 }
             }
-            self.start_behind(found, now, reservation.as_deref_mut(), floor, starts)?;
+            if self.start_behind(found, now, reservation.as_deref_mut(), floor, starts)? {
+                self.queue.remove(&found.position);
+                shrunk = true;
+            }
             let from = found.position.next();
             let next = self.candidate(found.shape, &from, now, reservation.as_deref(), floor);
             next.into_iter().for_each(|next| insert_sorted(&mut candidates, next));
@@ -485,42 +530,51 @@ impl<'w> Classic<'w> {
         Ok(())
     }
 
-    /// Starts a queued job behind the head.
+    /// Starts a job behind the head where it does not delay it: it is done by the shadow time of the reservation,
+    /// or keeps off the reserved part. Whether it was started; it is queued still if it was before.
     fn start_behind(
         &mut self,
         found: Candidate,
         now: SimTime,
-        reservation: Option<&mut Reservation>,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
-    ) -> Result<(), Conflict> {
-        let limit = self.workload.jobs[found.position.job()].limit;
-        let beyond = reservation.filter(|r| now + limit > r.shadow);
-        let pool = if beyond.is_some() { found.fit.beside } else { found.fit.now };
-        let pool = pool.expect("the lane was searched for limits that fit");
-        self.queue.remove(&found.position);
-        self.start_in(pool, found.position.job(), found.shape, beyond, now, floor, starts)
+        reservation: Option<&mut Reservation<D>>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
+    ) -> Result<bool, Conflict> {
+        let (job, shape) = (found.position.job(), found.shape);
+        let Some(pool) = found.fit.now else { return Ok(false) };
+        let Some(reservation) = reservation else {
+            self.start_in(pool, job, shape, now, floor, starts)?;
+            return Ok(true);
+        };
+        // Where a job may hold its nodes for another time than its limit, that is known once they are chosen.
+        if D::STRETCHES || now + self.workload.jobs[job].limit <= reservation.shadow {
+            let (chosen, estimate) = self.choose(job, shape, pool, None, floor);
+            if now + estimate <= reservation.shadow {
+                self.commit(job, chosen, now + estimate, floor, starts)?;
+                return Ok(true);
+            }
+        }
+        let Some(pool) = found.fit.beside else { return Ok(false) };
+        let (chosen, estimate) = self.choose(job, shape, pool, Some(reservation), floor);
+        self.commit(job, chosen, now + estimate, floor, starts)?;
+        if let Some(start) = starts.last() {
+            reservation.use_spare(&start.allocation, floor);
+        }
+        Ok(true)
     }
 
-    /// Starts a job that is not queued (any more); one that runs `beyond` the shadow time of a reservation
-    /// keeps off the reserved part.
-    #[expect(clippy::too_many_arguments, reason = "who, where, beside what, when, and what it changes")]
+    /// Starts a job that is not queued (any more) in a pool that has room for it.
     fn start_in(
         &mut self,
         pool: PoolId,
         job: JobId,
         shape: ShapeId,
-        beyond: Option<&mut Reservation>,
         now: SimTime,
-        floor: &mut Floor,
-        starts: &mut Vec<Start>,
+        floor: &mut Floor<D>,
+        starts: &mut Vec<Start<D>>,
     ) -> Result<(), Conflict> {
-        let nodes = self.choose(shape, pool, beyond.as_deref(), floor);
-        self.grant(job, &nodes, now, floor, starts)?;
-        if let (Some(reservation), Some(start)) = (beyond, starts.last()) {
-            reservation.use_spare(&start.allocation);
-        }
-        Ok(())
+        let (chosen, estimate) = self.choose(job, shape, pool, None, floor);
+        self.commit(job, chosen, now + estimate, floor, starts)
     }
 
     /// The first job of a lane at or behind `from` that may start now.
@@ -529,12 +583,14 @@ impl<'w> Classic<'w> {
         shape: ShapeId,
         from: &Position,
         now: SimTime,
-        reservation: Option<&Reservation>,
-        floor: &Floor,
+        reservation: Option<&Reservation<D>>,
+        floor: &Floor<D>,
     ) -> Option<Candidate> {
         let fit = self.fit(shape, reservation, floor);
         fit.now?;
         let window = match reservation {
+            // On more than it was measured on a job may be done before its limit.
+            Some(_) if D::may_be_faster(self.shapes.get(shape)) => SimDuration::MAX,
             Some(reservation) if fit.beside.is_none() => reservation.shadow.saturating_since(now),
             _ => SimDuration::MAX,
         };
@@ -543,12 +599,12 @@ impl<'w> Classic<'w> {
     }
 }
 
-impl Reservation {
+impl<D: Kind> Reservation<D> {
     /// A job that runs beyond the shadow time has taken this.
-    fn use_spare(&mut self, allocation: &Allocation) {
+    fn use_spare(&mut self, allocation: &Allocation<D>, floor: &Floor<D>) {
         for grant in allocation {
             if let Some((_, spare)) = self.spare.iter_mut().find(|(node, _)| *node == grant.node) {
-                *spare = spare.minus(&grant.amounts());
+                D::use_spare(spare, grant, floor.ledger().spec_of(grant.node));
             }
         }
     }
