@@ -209,6 +209,31 @@ proptest! {
         }
     }
 
+    /// Whole GPUs that are given out as shares or as cards get the schedule of whole GPUs.
+    #[test]
+    fn whole_gpus_get_the_conservative_schedule(
+        case in prop_oneof![case(Limits::Any, 50), dedicated(Limits::Any, 50)], order in orders(),
+        place in placements(), depth in prop::option::of(1u32..6), is_shared in prop::bool::ANY,
+    ) {
+        let workload = trace().jobs(case.rows.iter().cloned()).build();
+        let spec = policy(order, place, BackfillSpec::Conservative { depth });
+        let classic = play(&workload, &case.cluster, &spec);
+        let setup = if is_shared {
+            shares(&case.cluster, CoLocation::FixedShare)
+        } else {
+            whole(&case.cluster)
+        };
+        let shared = try_share(&workload, &case.cluster, &setup, &spec).unwrap();
+        for (job, record) in classic.records().iter_ids() {
+            prop_assert_eq!(shared.records()[job], *record, "job {} under {:?}", job.0, spec);
+        }
+    }
+}
+
+proptest! {
+    // Plans over instances are the dearest to make.
+    #![proptest_config(config(200))]
+
     /// Who comes later delays nobody: the jobs that came first start as if there were no others.
     #[test]
     fn later_jobs_delay_nobody(
@@ -239,26 +264,6 @@ proptest! {
         for (job, record) in some.records().iter_ids() {
             prop_assert!(matches!(record.state, JobState::Completed | JobState::Refused));
             prop_assert_eq!(all.records()[job], *record, "job {}", job.0);
-        }
-    }
-
-    /// Whole GPUs that are given out as shares or as cards get the schedule of whole GPUs.
-    #[test]
-    fn whole_gpus_get_the_conservative_schedule(
-        case in prop_oneof![case(Limits::Any, 50), dedicated(Limits::Any, 50)], order in orders(),
-        place in placements(), depth in prop::option::of(1u32..6), is_shared in prop::bool::ANY,
-    ) {
-        let workload = trace().jobs(case.rows.iter().cloned()).build();
-        let spec = policy(order, place, BackfillSpec::Conservative { depth });
-        let classic = play(&workload, &case.cluster, &spec);
-        let setup = if is_shared {
-            shares(&case.cluster, CoLocation::FixedShare)
-        } else {
-            whole(&case.cluster)
-        };
-        let shared = try_share(&workload, &case.cluster, &setup, &spec).unwrap();
-        for (job, record) in classic.records().iter_ids() {
-            prop_assert_eq!(shared.records()[job], *record, "job {} under {:?}", job.0, spec);
         }
     }
 }
