@@ -389,7 +389,6 @@ fn less(a: SimDuration, b: SimDuration) -> SimDuration {
 
 impl<P: Placer> Decider for Preempting<P> {
     type Ground = P::Ground;
-    const PREEMPTS: bool = true;
 
     fn enqueue(&mut self, job: JobId) {
         // One that comes back was lost with its host.
