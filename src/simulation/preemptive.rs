@@ -1,11 +1,13 @@
 //! Preemptive policies of training clusters on a design: SRTF, SRSF, Tiresias.
 //!
 //! ```text
-//!   jobs with GPUs -> machine (events, who runs) -> ledger (which GPUs), hours, stretches of running
+//!   charge = "restart"       decider (who runs, over any floor) -> the core of every run
+//!   charge = "every-event"   machine (events, who runs) -> ledger (which GPUs), hours, stretches of running
 //! ```
 //!
-//! [`machine`] makes the events and is the same code that `validate muri` runs; [`simulate_preemptive`] lets
-//! it run over a workload and books what happens. Who runs depends on GPUs alone: these policies know equal
+//! With restarts the policies are a [`decider`] over the [`core`](super::core), and everything below it is there once for all.
+//! At every event they keep a clock of their own, because the published arithmetic does: [`machine`] makes the events and is
+//! the same code that `validate muri` runs, and the rest of this file lets it run over a workload. There, who runs depends on GPUs alone: these policies know equal
 //! nodes and nothing of CPUs and memory, so CPUs are not taken (their ledger is idle) and a request for nodes
 //! or tasks is read as its number of GPUs. SRTF and SRSF place every running job anew at every event;
 //! to Tiresias the GPUs are a bare count, and a job keeps those that it was given first.
@@ -112,7 +114,7 @@ fn at_every_event(
     let nodes = gpu_cluster(cluster).expect("the scenario checked that nodes are equal");
     let (mut tasks, jobs, refused) = tasks(workload, &shapes, spec, nodes);
     let delivered = slow_down(&mut tasks, workload, (&jobs, nodes), options);
-    let mut machine = Machine::new(&tasks, nodes, spec.policy, spec.rule);
+    let mut machine = Machine::new(&tasks, nodes, spec.policy);
     let mut run = Run::new(workload, cluster, &jobs, options);
     run.delivered = delivered;
     let each = |job: &JobId| shapes.get(shapes.of(workload.jobs[*job].request)).pools[0].units_of_each();

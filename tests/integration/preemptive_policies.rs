@@ -370,3 +370,69 @@ fn with_restarts_every_job_starts_and_ends_as_in_a_slow_reference() {
         }
     }
 }
+
+/// Start and state of each job, by name.
+fn starts(desk: &Desk) -> std::collections::BTreeMap<String, (String, String, String)> {
+    let mut csv = csv::Reader::from_path(desk.path("out/jobs.csv")).unwrap();
+    let titles = csv.headers().unwrap().clone();
+    let at = |name: &str| titles.iter().position(|title| title == name).unwrap();
+    let (job, start, state, nodes) = (at("job_id"), at("start_s"), at("state"), at("node_list"));
+    let row = |row: csv::StringRecord| {
+        (row[job].to_owned(), (row[start].to_owned(), row[state].to_owned(), row[nodes].to_owned()))
+    };
+    csv.records().map(|found| row(found.unwrap())).collect()
+}
+
+#[test]
+fn with_restarts_holds_tenants_and_withdrawals_are_those_of_every_policy() {
+    let desk = Desk::new();
+    desk.put(
+        "t.csv",
+        "job_id,submit_s,run_s,gpus,cpus,tenant,after,begin_s,cancel_s\n\
+         1,0,1000,8,8,red,,,\n2,0,100,8,8,red,afterany:1,,\n3,10,500,1,4,blue,,,\n4,10,50,1,1,blue,,700,\n\
+         5,20,9000,8,8,red,,,300\n",
+    );
+    for policy in ["srtf", "srsf", "tiresias"] {
+        desk.put(
+            "s.toml",
+            format!(
+                "[workload]\ntrace = 't.csv'\n[policy.{policy}]\ncharge = 'restart'\n[design.d.pool.left]\n\
+                 node = 'dgx-h100'\ncount = 1\ntenants = ['blue']\n[design.d.pool.right]\nnode = 'dgx-h100'\ncount = 1\n\
+                 tenants = ['red']\n"
+            ),
+        );
+        desk.run(&["run", "s.toml", "--json", "--out", "out", "--referee"]).ok();
+        sums_are_exact(&desk);
+        let jobs = starts(&desk);
+        let of = |job: &str| (jobs[job].0.as_str(), jobs[job].1.as_str());
+        assert_eq!(of("2"), ("1000", "COMPLETED"), "{policy}: it waits for job 1, however short it is");
+        assert_eq!(of("4"), ("700", "COMPLETED"), "{policy}");
+        assert_eq!(of("5"), ("", "CANCELLED"), "{policy}");
+        assert!(jobs["3"].2.starts_with("left") && jobs["1"].2.starts_with("right"), "{policy}: {jobs:?}");
+    }
+}
+
+#[test]
+fn with_restarts_instances_are_preempted_and_cut_anew() {
+    let desk = Desk::new();
+    // A long job on half a GPU, and a short one that needs it whole.
+    desk.put(
+        "t.csv",
+        "job_id,submit_s,run_s,gpus,cpus,mig_profile\n1,0,1000,1,1,3g.40gb\n2,100,50,1,1,7g.80gb\n",
+    );
+    desk.put(
+        "s.toml",
+        "[workload]\ntrace = 't.csv'\n[policy.srtf]\ncharge = 'restart'\nrestart-overhead-s = 20\n[node.n]\ncpus = 8\n\
+         mem-mb = 1000\ngpus = 1\ngpu = 'H100-80GB-SXM'\n[design.d.pool.p]\nnode = 'n'\ncount = 1\n\
+         [design.d.pool.p.tenancy.bare-metal]\nmig = 'dynamic'\n",
+    );
+    let object = desk.run(&["run", "s.toml", "--json", "--out", "out", "--referee"]).ok().json();
+    sums_are_exact(&desk);
+    let design = &object["designs"]["d"];
+    assert_eq!(design["preemption"]["preemptions"], 1, "{design}");
+    let jobs = starts(&desk);
+    assert_eq!((jobs["1"].0.as_str(), jobs["2"].0.as_str()), ("0", "100"));
+    // 1,000 s of work, 50 s of the other, 20 s of restart, and the time to cut the GPU three times.
+    let end = design["makespan_s"].as_f64().unwrap();
+    assert!(end > 1_070.0 && end < 1_200.0, "{end}");
+}

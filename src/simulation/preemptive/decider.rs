@@ -99,6 +99,16 @@ enum Placed<G: Ground> {
     New(Begin<G>),
 }
 
+/// Who runs from now on.
+struct Found<G: Ground> {
+    /// Those who ran, by slot.
+    again: Vec<(u32, Placed<G>)>,
+    /// Those who waited.
+    fresh: Vec<Begin<G>>,
+    /// Slots of those who no longer fit.
+    gone: Vec<u32>,
+}
+
 /// A preemptive policy over the placement of another.
 pub(in crate::simulation) struct Preempting<P: Placer> {
     placer: P,
@@ -202,75 +212,66 @@ impl<P: Placer> Preempting<P> {
         Ok(self.placer.start_now(job, started, ground)?.map(Placed::New))
     }
 
-    /// Who runs from now on, and where: the runnable jobs in order, as long as they fit. Those who ran come first.
-    fn place_all(
-        &mut self,
-        ground: &mut P::Ground,
-    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>, Vec<u32>), Conflict> {
+    /// Who runs from now on, and where: the runnable jobs in order, as long as they fit.
+    fn place_all(&mut self, ground: &mut P::Ground) -> Result<Found<P::Ground>, Conflict> {
         let keeps = self.keeps_places(ground);
-        let (mut again, mut fresh, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found = Found { again: Vec::new(), fresh: Vec::new(), gone: Vec::new() };
         for job in self.order.runnable().collect::<Vec<JobId>>() {
             match self.slot_of[job] {
-                None => fresh.extend(self.placer.start_now(job, self.now, ground)?),
+                None => found.fresh.extend(self.placer.start_now(job, self.now, ground)?),
                 Some(slot) => match self.again(slot, keeps, ground)? {
-                    Some(placed) => again.push((slot, placed)),
-                    None => gone.push(slot),
+                    Some(placed) => found.again.push((slot, placed)),
+                    None => found.gone.push(slot),
                 },
             }
         }
-        Ok((again, fresh, gone))
+        Ok(found)
     }
 
     /// Takes these off the floor again.
-    fn take_off(
-        &mut self,
-        again: &[(u32, Placed<P::Ground>)],
-        fresh: &[Begin<P::Ground>],
-        ground: &mut P::Ground,
-    ) -> Result<(), Conflict> {
-        for (slot, placed) in again {
+    fn take_off(&mut self, found: &Found<P::Ground>, ground: &mut P::Ground) -> Result<(), Conflict> {
+        for (slot, placed) in &found.again {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             match placed {
                 Placed::Stays => ground.give_back(*slot, &row.grants, row.expected)?,
                 Placed::New(begin) => ground.give_back(*slot, &begin.grants, begin.expected)?,
             }
         }
-        for begin in fresh.iter().rev() {
+        for begin in found.fresh.iter().rev() {
             ground.give_back(begin.slot, &begin.grants, begin.expected)?;
             self.placer.free_slot(begin.slot, self.now);
         }
         Ok(())
     }
 
-    /// The same jobs with those who ran where they are, if the others fit beside them; else as before.
+    /// The same jobs with those who ran where they are, if the others fit beside them; else as they were found to fit.
     fn leave_in_place(
         &mut self,
-        (again, fresh): (Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>),
+        found: Found<P::Ground>,
         ground: &mut P::Ground,
-    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>), Conflict> {
+    ) -> Result<Found<P::Ground>, Conflict> {
         let moves = |(_, placed): &(u32, Placed<P::Ground>)| matches!(placed, Placed::New(_));
-        if P::cuts(ground) || !again.iter().any(moves) {
-            return Ok((again, fresh));
+        if P::cuts(ground) || !found.again.iter().any(moves) {
+            return Ok(found);
         }
-        self.take_off(&again, &fresh, ground)?;
-        for (slot, _) in &again {
+        self.take_off(&found, ground)?;
+        let mut in_place = Found { again: Vec::new(), fresh: Vec::new(), gone: Vec::new() };
+        for (slot, _) in &found.again {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
             debug_assert!(is_back, "they were there side by side");
+            in_place.again.push((*slot, Placed::Stays));
         }
-        let mut beside = Vec::new();
-        for begin in &fresh {
-            beside.extend(self.placer.start_now(begin.job, self.now, ground)?);
+        for begin in &found.fresh {
+            in_place.fresh.extend(self.placer.start_now(begin.job, self.now, ground)?);
         }
-        let stays: Vec<_> = again.iter().map(|(slot, _)| (*slot, Placed::Stays)).collect();
-        if beside.len() == fresh.len() {
-            return Ok((stays, beside));
+        if in_place.fresh.len() == found.fresh.len() {
+            return Ok(in_place);
         }
-        self.take_off(&stays, &beside, ground)?;
-        // Once more as it was found to fit, in the policy's order.
-        let (again, fresh, gone) = self.place_all(ground)?;
-        debug_assert!(gone.is_empty(), "they fitted just now");
-        Ok((again, fresh))
+        self.take_off(&in_place, ground)?;
+        let found = self.place_all(ground)?;
+        debug_assert!(found.gone.is_empty(), "they fitted just now");
+        Ok(found)
     }
 
     /// A job that ran is elsewhere now.
@@ -344,6 +345,7 @@ fn less(a: SimDuration, b: SimDuration) -> SimDuration {
 
 impl<P: Placer> Decider for Preempting<P> {
     type Ground = P::Ground;
+
     fn enqueue(&mut self, job: JobId) {
         // One that comes back was lost with its host.
         self.jobs[job].remaining = self.work[job];
@@ -384,11 +386,12 @@ impl<P: Placer> Decider for Preempting<P> {
                     ground.give_back(slot, &row.grants, row.expected)?;
                 }
             }
-            let (again, fresh, gone) = self.place_all(ground)?;
+            let mut found = self.place_all(ground)?;
+            let gone = std::mem::take(&mut found.gone);
             for slot in &gone {
                 self.stop(*slot);
             }
-            let (again, fresh) = self.leave_in_place((again, fresh), ground)?;
+            let Found { again, fresh, .. } = self.leave_in_place(found, ground)?;
             let mut starts = Vec::new();
             acts.extend(gone.into_iter().map(Act::Stop));
             for (slot, placed) in again {

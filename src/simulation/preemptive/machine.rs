@@ -5,7 +5,7 @@
 //! who runs. Work, time and overhead are integers, so the order of events never depends on rounding.
 
 use crate::ids::{Id, IdVec, JobId};
-use crate::scheduler::preemptive::{GpuCluster, OverheadRule, PreemptivePolicy, Runner, TrainingJob};
+use crate::scheduler::preemptive::{GpuCluster, PreemptivePolicy, Runner, TrainingJob};
 use crate::time::{SimDuration, SimTime};
 
 /// A job as the events need it.
@@ -37,10 +37,7 @@ pub struct Advance {
 /// The jobs, which of them run, and the time.
 pub struct Machine<'a> {
     tasks: &'a [TrainingTask],
-    rule: OverheadRule,
     jobs: IdVec<JobId, TrainingJob>,
-    /// Overhead that must pass before work goes on ([`OverheadRule::Restart`]).
-    owed: IdVec<JobId, SimDuration>,
     runner: Runner,
     arrived: usize,
     now: SimTime,
@@ -50,12 +47,7 @@ pub struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// Before the first event; `tasks` are in submit order.
     #[must_use]
-    pub fn new(
-        tasks: &'a [TrainingTask],
-        cluster: GpuCluster,
-        policy: PreemptivePolicy,
-        rule: OverheadRule,
-    ) -> Self {
+    pub fn new(tasks: &'a [TrainingTask], cluster: GpuCluster, policy: PreemptivePolicy) -> Self {
         let job = |task: &TrainingTask| TrainingJob {
             gpus: task.gpus,
             remaining: task.work,
@@ -64,9 +56,7 @@ impl<'a> Machine<'a> {
         };
         Self {
             tasks,
-            rule,
             jobs: tasks.iter().map(job).collect(),
-            owed: IdVec::filled(tasks.len(), SimDuration::ZERO),
             runner: Runner::new(policy, cluster),
             arrived: 0,
             now: SimTime::ZERO,
@@ -97,7 +87,7 @@ impl<'a> Machine<'a> {
     pub fn next_event(&self) -> Option<SimTime> {
         let arrival = self.tasks.get(self.arrived).map(|task| task.submit);
         let running = self.runner.runnable().filter(|id| self.jobs[*id].running);
-        let completion = running.map(|id| self.now + self.owed[id] + self.jobs[id].remaining).min();
+        let completion = running.map(|id| self.now + self.jobs[id].remaining).min();
         let demotion = self.runner.next_demotion(&self.jobs, self.now);
         [arrival, completion, demotion].into_iter().flatten().min()
     }
@@ -119,43 +109,21 @@ impl<'a> Machine<'a> {
             self.runner.arrive(JobId::new(self.arrived));
             self.arrived += 1;
         }
-        self.decide();
+        self.runner.pass(&mut self.jobs);
         self.now = now;
         &self.advances
     }
 
     fn advance(&mut self, id: JobId, passed: SimDuration) -> Advance {
-        let (job, owed) = (&mut self.jobs[id], &mut self.owed[id]);
+        let job = &mut self.jobs[id];
         job.attained += passed;
-        let due = match self.rule {
-            OverheadRule::EveryEvent if job.remaining == passed => SimDuration::ZERO,
-            OverheadRule::EveryEvent => self.tasks[id.index()].overhead,
-            OverheadRule::Restart => *owed,
-        };
+        let due = if job.remaining == passed { SimDuration::ZERO } else { self.tasks[id.index()].overhead };
         let paid = due.min(passed);
         let less = |a: SimDuration, b: SimDuration| SimDuration::from_micros(a.micros() - b.micros());
         let worked = less(passed, paid);
-        if self.rule == OverheadRule::Restart {
-            *owed = less(*owed, paid);
-        }
         job.remaining = less(job.remaining, worked);
         let done = job.remaining == SimDuration::ZERO;
         job.running &= !done;
         Advance { job: id, worked, paid, done }
-    }
-
-    fn decide(&mut self) {
-        if self.rule == OverheadRule::EveryEvent {
-            return self.runner.pass(&mut self.jobs);
-        }
-        let waiting = self.runner.runnable().filter(|id| !self.jobs[*id].running);
-        let waiting: Vec<JobId> = waiting.collect();
-        self.runner.pass(&mut self.jobs);
-        for id in waiting {
-            let job = &self.jobs[id];
-            if job.running && job.attained > SimDuration::ZERO {
-                self.owed[id] = self.tasks[id.index()].overhead;
-            }
-        }
     }
 }

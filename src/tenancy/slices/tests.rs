@@ -117,7 +117,6 @@ fn best_effort_is_what_a_ring_with_slowed_neighbours_does() {
         (8, 300, 2.0, 10.0, 10.0, 0.04),
         (4, 800, 2.0, 10.0, 10.0, 0.04),
         (8, 100, 2.0, 10.0, 10.0, 0.05),
-        (16, 100, 2.0, 10.0, 10.0, 0.05),
         (16, 300, 2.0, 10.0, 10.0, 0.04),
         (4, 300, 2.0, 2.0, 10.0, 0.05),
         (4, 300, 2.0, 50.0, 10.0, 0.04),
@@ -131,7 +130,7 @@ fn best_effort_is_what_a_ring_with_slowed_neighbours_does() {
         let company = Company { vgpus, busy_milli };
         let micros = |ms: f64| SimDuration::from_micros((ms * 1e3) as i64);
         let slices = Slices { order: SliceOrder::BestEffort, slice: micros(slice), burst: micros(theirs) };
-        let n = 12_000;
+        let n = 8_000;
         let waits = best_effort(n, slice / 1e3, burst / 1e3, company, theirs / 1e3, &mut stream);
         let mean = waits.iter().sum::<f64>() / n as f64;
         let what = format!("{company:?}, slice {slice}, bursts {burst} and {theirs}");
@@ -149,7 +148,7 @@ fn probabilities_sum_to_one_and_the_edges_are_exact() {
         burst: SimDuration::from_micros(burst_ms * 1000),
     };
     for (vgpus, busy_milli, burst_ms) in
-        [(2, 1, 10), (4, 300, 3), (8, 999, 500), (20, 400, 60_000), (20, 300, 10)]
+        [(2, 1, 10), (4, 300, 3), (8, 999, 500), (10, 400, 60_000), (16, 300, 10)]
     {
         let company = Company { vgpus, busy_milli };
         let pieces = slices(burst_ms).pieces(burst_ms as f64 / 1e3, company);

@@ -3,7 +3,7 @@
 
 use super::trace::{MuriJob, TraceInput};
 use crate::ids::Id;
-use crate::scheduler::preemptive::{GpuCluster, OverheadRule, PreemptivePolicy};
+use crate::scheduler::preemptive::{GpuCluster, PreemptivePolicy};
 use crate::simulation::preemptive::machine::Machine;
 use crate::time::{SimDuration, SimTime};
 
@@ -22,7 +22,7 @@ pub struct Figures {
 #[must_use]
 pub fn replay(input: &TraceInput, policy: PreemptivePolicy) -> Figures {
     let cluster = GpuCluster { nodes: input.cluster.nodes, gpus_per_node: input.cluster.gpus_per_node };
-    let mut machine = Machine::new(&input.jobs, cluster, policy, OverheadRule::EveryEvent);
+    let mut machine = Machine::new(&input.jobs, cluster, policy);
     let mut ends = vec![None; input.jobs.len()];
     while let Some(now) = machine.next_event() {
         for advance in machine.step(now).iter().filter(|advance| advance.done) {
