@@ -345,7 +345,7 @@ fn mutate_conf(text: &str) -> (u32, u32) {
             in_value && (is_name || c.is_ascii_digit() || c == '-' || c == ':'),
         );
         for wrong in ['x', '?', ' ', '=', '#', '%', '!', '~'] {
-            if wrong != c && !(wrong == '#' && !in_value) {
+            if wrong != c && (in_value || wrong != '#') {
                 let rest_is_a_remark = wrong == '#' || wrong == ' ';
                 judge(
                     format!("{head}{wrong}{tail}"),

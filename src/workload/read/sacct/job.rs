@@ -200,10 +200,10 @@ const STATES: [(&str, &str); 24] = [
     ("TO", "TIMEOUT"),
 ];
 
-/// Whether a text is a state of Slurm, in any case and with what may stand behind it.
+/// Whether a text is a state of Slurm by its whole name, in any case and with what may stand behind it.
 pub(in crate::workload::read) fn is_state(text: &str) -> bool {
-    let word = state_word(text);
-    STATES.iter().any(|(_, known)| *known == word)
+    let word = text.split_ascii_whitespace().next().unwrap_or("").trim_end_matches('+');
+    STATES.iter().any(|(_, known)| known.eq_ignore_ascii_case(word))
 }
 
 /// `CANCELLED by 1000`, `CANCELLED+` (cut short) and `CA` are CANCELLED.
