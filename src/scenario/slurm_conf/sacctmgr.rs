@@ -188,8 +188,8 @@ fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
         names = vec!["root".to_owned()];
     }
     let verb = if is_cluster { Verb::Modify } else { verb };
-    // `modify user where account=x` means everybody there
-    let speaks_of_all = verb != Verb::Add && !conditions.is_empty();
+    // `modify user set ...` means everybody, `... where account=x` everybody there
+    let speaks_of_all = verb == Verb::Modify || (verb == Verb::Remove && !conditions.is_empty());
     if names.is_empty() && !speaks_of_all && !matches!(entity, Entity::Other(_)) {
         return Err("the command names nothing".to_owned());
     }

@@ -40,10 +40,9 @@ pub(super) fn read<R: std::io::Read>(
             }
             Some(Line::Text(line)) if line.trim_ascii().is_empty() => {}
             Some(Line::Text(line)) => {
-                assembly.workload.repairs.rows_read += 1;
-                let mut store = String::new();
                 let row = RowPlace { line: number, text: line };
-                let row = super::foreign::as_utf8(row, &mut store, assembly);
+                check_utf8(row, assembly)?;
+                assembly.workload.repairs.rows_read += 1;
                 if let Err(problem) = rows.take(row, assembly) {
                     assembly.refuse(row, problem);
                 }
@@ -143,6 +142,8 @@ pub(super) struct Rows {
     class: Option<Placed>,
     cells: Cells,
     clock: Clock,
+    /// The state of the current row is none of Slurm's.
+    strange_state: bool,
     /// Columns with values that change nothing in this version.
     unused: Vec<&'static str>,
 }
@@ -164,6 +165,7 @@ impl Rows {
             class: header.find(C::Class),
             cells: Cells::default(),
             clock,
+            strange_state: false,
             unused: Vec::new(),
         }
     }
@@ -198,6 +200,7 @@ impl Rows {
     fn take_cells(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
         let line = row.text;
         self.clock.ambiguous = 0;
+        self.strange_state = false;
         let submit = cell(&self.cells, line, self.submit).instant(&mut self.clock)?;
         let run = cell(&self.cells, line, self.run).positive_span()?;
         let limit = self.filled(line, self.limit).map(Cell::positive_span).transpose()?;
@@ -272,6 +275,14 @@ impl Rows {
             let problem = Problem::new(code::AMBIGUOUS_TIME, message, message)
                 .help("a repeated hour is read as its first pass, a skipped one is moved forward; epoch seconds avoid both");
             assembly.note(row, problem);
+        }
+        if self.strange_state {
+            let reason = "a state that is none of Slurm's (counts as completed)";
+            let problem = Problem::new(code::SACCT_ROW, reason, reason);
+            assembly.note(
+                row,
+                problem.help("write COMPLETED, FAILED, TIMEOUT, CANCELLED or another state of Slurm"),
+            );
         }
         let start_is_early = recorded.start.is_some_and(|start| start < submit);
         let end_is_early = recorded.end.is_some_and(|end| end < recorded.start.unwrap_or(submit));
@@ -356,7 +367,10 @@ impl Rows {
                 C::Start => recorded.start = Some(cell.instant(&mut self.clock)?),
                 C::End => recorded.end = Some(cell.instant(&mut self.clock)?),
                 C::Eligible => recorded.eligible = Some(cell.instant(&mut self.clock)?),
-                C::State => recorded.state = Some(texts.intern(cell.str())),
+                C::State => {
+                    recorded.state = Some(texts.intern(cell.str()));
+                    self.strange_state = !super::sacct::is_state(cell.str());
+                }
                 C::ExitCode => recorded.exit_code = Some(texts.intern(cell.str())),
                 C::RanGpuType => recorded.ran_gpu_type = Some(texts.intern(cell.str())),
                 C::GpuUtil => recorded.gpu_util_milli = Some(thousandths(cell)?),

@@ -16,6 +16,7 @@ mod steps;
 mod tres;
 
 pub(super) use self::clock::{CivilClock, clock_span, looks_like_a_timestamp};
+pub(super) use self::job::is_state;
 pub(super) use self::tres::Tres;
 
 use std::rc::Rc;
@@ -346,9 +347,12 @@ impl Rows {
     }
 }
 
+/// Cells, their byte columns, and the column whose text held the separator.
+type Cut<'a> = (Vec<&'a str>, Vec<u64>, Option<&'a str>);
+
 /// The cells of a line and their byte columns. A row with too many has the separator inside a text: where
 /// only one place makes sense of the others, it is put together there, and the column's name is handed out.
-fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>, Option<&'a str>), Problem> {
+fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<Cut<'a>, Problem> {
     let separator = layout.separator;
     let quoted = separator.len() == 1 && separator != "|" && line.contains('"');
     let mut texts: Vec<&str> = match (quoted, layout.has_trailing) {

@@ -106,7 +106,7 @@ pub(super) fn read(
     let mut oddities = Vec::new();
     let state = state_word(cells.text(F::State));
     check_cells(cells, &mut oddities)?;
-    if !state.is_empty() && !STATES.iter().any(|(_, known)| *known == state) {
+    if !state.is_empty() && !is_state(&state) {
         oddities.push(Oddity::UnknownState);
     }
     let times = Times::read(cells, clock, &state, &mut oddities)?;
@@ -200,6 +200,12 @@ const STATES: [(&str, &str); 24] = [
     ("TO", "TIMEOUT"),
 ];
 
+/// Whether a text is a state of Slurm by its whole name, in any case and with what may stand behind it.
+pub(in crate::workload::read) fn is_state(text: &str) -> bool {
+    let word = text.split_ascii_whitespace().next().unwrap_or("").trim_end_matches('+');
+    STATES.iter().any(|(_, known)| known.eq_ignore_ascii_case(word))
+}
+
 /// `CANCELLED by 1000`, `CANCELLED+` (cut short) and `CA` are CANCELLED.
 pub(super) fn state_word(text: &str) -> String {
     let word = text.split_ascii_whitespace().next().unwrap_or("").to_ascii_uppercase();
@@ -222,7 +228,7 @@ pub(super) fn makes_sense(fields: &[Option<F>], texts: &[&str]) -> bool {
     let mut clock = CivilClock::utc();
     let mut times = [F::Submit, F::Eligible, F::Start, F::End].into_iter();
     let state = state_word(cells.text(F::State));
-    (state.is_empty() || STATES.iter().any(|(_, known)| *known == state))
+    (state.is_empty() || is_state(&state))
         && times.all(|field| clock.read("", cells.text(field), 1).is_ok())
         && check_cells(&cells, &mut Vec::new()).is_ok()
 }
