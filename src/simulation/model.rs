@@ -23,7 +23,6 @@ use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, JobId, PoolId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
-use crate::scheduler::shapes::PoolShape;
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
@@ -371,28 +370,6 @@ impl<'w> Batch<'w> {
             }
             _ => {}
         }
-    }
-
-    /// What of each GPU a job asked for in a pool, in units of the hours.
-    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
-        let shapes = self.scheduler.shapes();
-        if !shapes.have_slack() {
-            return CARD_UNITS;
-        }
-        let shape = shapes.get(self.scheduler.shape_of(job));
-        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
-    }
-
-    /// What an allocation holds beyond what its job asked for: pool, whole devices, and parts of GPUs in units.
-    fn slack_of(&self, job: JobId, allocation: &Allocation) -> Option<(PoolId, Amounts, u64)> {
-        if !self.scheduler.shapes().have_slack() {
-            return None;
-        }
-        let pool = self.floor.ledger().node(allocation[0].node).pool;
-        let shape = self.scheduler.shape_of(job);
-        let shape = self.scheduler.shapes().get(shape);
-        let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
-        Some((pool, fit.total.saturating_minus(&fit.asked), fit.units_beyond()))
     }
 
     fn begin_running(&mut self, start: Start, now: SimTime, calendar: &mut Calendar<Timer>) {

@@ -63,7 +63,7 @@ fn judge(cell: Cell) -> Result<(), String> {
     assert_eq!(open, 0, "{cell:?}: jobs without an end");
     let refused = counts(JobState::Refused);
     assert!(
-        5 * refused <= outcome.records.len(),
+        4 * refused <= outcome.records.len(),
         "{cell:?}: {refused} refused: {:?}",
         outcome.refused.first()
     );
@@ -92,7 +92,7 @@ fn effects(cell: Cell, played: &Played) {
                     "{cell:?}: dependency of {job:?}"
                 );
             }
-            if dependency.kind == DependencyKind::AfterAny {
+            if dependency.kind == DependencyKind::AfterAny && record(*job).state != JobState::Refused {
                 assert!(has_started(*job), "{cell:?}: {job:?} never starts after {:?}", dependency.jobs);
             }
         }

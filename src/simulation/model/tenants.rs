@@ -1,9 +1,11 @@
 //! Where the batch cluster meets tenancies other than bare metal.
 
 use super::{Batch, Slot, Timer};
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts};
-use crate::ids::{JobId, NodeId};
+use crate::ids::{JobId, NodeId, PoolId};
 use crate::kernel::Calendar;
+use crate::scheduler::shapes::PoolShape;
 use crate::simulation::guests::Arrival;
 use crate::simulation::translation::Speed;
 use crate::simulation::{JobState, Stretch};
@@ -37,6 +39,28 @@ impl Batch<'_> {
         let launch = SimDuration::ZERO;
         let units_of_each = self.units_of_each(job, pool);
         Some(Arrival { job, run, bare, is_session, asked, units_of_each, util_milli, launch, limit, resumes })
+    }
+
+    /// What of each GPU a job asked for in a pool, in units of the hours.
+    pub(super) fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        let shapes = self.scheduler.shapes();
+        if !shapes.have_slack() {
+            return CARD_UNITS;
+        }
+        let shape = shapes.get(self.scheduler.shape_of(job));
+        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
+    }
+
+    /// What an allocation holds beyond what its job asked for: pool, whole devices, and parts of GPUs in units.
+    pub(super) fn slack_of(&self, job: JobId, allocation: &Allocation) -> Option<(PoolId, Amounts, u64)> {
+        if !self.scheduler.shapes().have_slack() {
+            return None;
+        }
+        let pool = self.floor.ledger().node(allocation[0].node).pool;
+        let shape = self.scheduler.shape_of(job);
+        let shape = self.scheduler.shapes().get(shape);
+        let fit = shape.pools.iter().find(|p| p.pool == pool).expect("it was placed there");
+        Some((pool, fit.total.saturating_minus(&fit.asked), fit.units_beyond()))
     }
 
     /// The timer of a VM of an elastic pool has come due.
