@@ -12,7 +12,7 @@ use windtunnel::workload::DependencyKind;
 use super::cells::{Cell, FEATURES, LIVES, POLICIES, Played, SHARINGS, TENANCIES};
 
 /// Cells that run today; more may, fewer must not.
-const RUN_AT_LEAST: usize = 1;
+const RUN_AT_LEAST: usize = 660;
 
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
@@ -29,11 +29,11 @@ fn cells() -> Vec<Cell> {
     }
     cells.retain(|cell| cell.is_sensible());
     // Every pair of axes, and of lives with features every seventh: 90 s for all are too many.
-    let mut rest = 0;
+    let mut rest = 0_usize;
     cells.retain(|cell| {
         let is_pair = cell.life == "none" || cell.feature == "plain";
         rest += usize::from(!is_pair);
-        is_pair || rest % 7 == 0
+        is_pair || rest.is_multiple_of(7)
     });
     cells
 }
