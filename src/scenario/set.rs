@@ -27,6 +27,7 @@ pub(super) fn read(
     })?;
     let is_toml = DeValue::parse(value).is_ok_and(|parsed| match leaf.map(Schema::shape) {
         Some(Shape::Text | Shape::Word(_)) => parsed.get_ref().is_str(),
+        Some(Shape::WordOrTable(..)) => parsed.get_ref().is_str() || parsed.get_ref().is_table(),
         _ => true,
     });
     let value = if is_toml { value.clone() } else { toml::Value::String(value.clone()).to_string() };
@@ -150,7 +151,7 @@ fn walk<'s>(
         let present = table.and_then(|table| table.get(segment.as_str())).map(Spanned::get_ref);
         let mut found = present;
         schema = match schema.shape() {
-            shape @ (Shape::Settings { .. } | Shape::OneOf(_)) => {
+            shape @ (Shape::Settings { .. } | Shape::OneOf(_) | Shape::WordOrTable(..)) => {
                 let (known, others) = inside(shape);
                 // A name that the user chooses is that of a table.
                 let others = others.filter(|_| at + 1 < segments.len());
@@ -183,7 +184,7 @@ fn walk<'s>(
 fn inside(shape: Shape<'_>) -> (Vec<(&str, Schema<'_>)>, Option<Schema<'_>>) {
     match shape {
         Shape::Settings { known, others, .. } => (known, others),
-        Shape::OneOf(known) => (known, None),
+        Shape::OneOf(known) | Shape::WordOrTable(_, known) => (known, None),
         _ => (Vec::new(), None),
     }
 }

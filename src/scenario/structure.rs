@@ -37,6 +37,8 @@ pub(super) enum Shape<'s> {
     Any,
     List(Schema<'s>),
     Word(Vec<&'s str>),
+    /// A word, or a table that holds exactly one of several tables.
+    WordOrTable(Vec<&'s str>, Vec<(&'s str, Schema<'s>)>),
     Text,
     Switch,
     Whole {
@@ -75,10 +77,12 @@ impl<'s> Schema<'s> {
         if let Some(choices) = node.get("oneOf").and_then(Value::as_array) {
             let words: Vec<&str> =
                 choices.iter().filter_map(|choice| choice.get("const")?.as_str()).collect();
-            if !words.is_empty() {
-                return Shape::Word(words);
-            }
-            return Shape::OneOf(choices.iter().flat_map(|choice| self.entries(choice)).collect());
+            let kinds: Vec<_> = choices.iter().flat_map(|choice| self.entries(choice)).collect();
+            return match (words.is_empty(), kinds.is_empty()) {
+                (false, true) => Shape::Word(words),
+                (false, false) => Shape::WordOrTable(words, kinds),
+                (true, _) => Shape::OneOf(kinds),
+            };
         }
         match node.get("type").and_then(Value::as_str) {
             Some("object") => match node.get("additionalProperties") {
@@ -161,7 +165,7 @@ impl Check<'_, '_> {
                 }
             }
             Shape::Named(inner) => table.iter().for_each(|(key, value)| self.entry(key, value, inner)),
-            Shape::OneOf(kinds) => self.one_of(anchor, table, &kinds),
+            Shape::OneOf(kinds) | Shape::WordOrTable(_, kinds) => self.one_of(anchor, table, &kinds),
             Shape::Any => {}
             other => {
                 let message = format!("{} must be {}, found a table", self.here(), words(&other));
@@ -223,7 +227,9 @@ impl Check<'_, '_> {
                     self.path.pop();
                 }
             }
-            (Shape::Word(known), DeValue::String(word)) => self.word(anchor, word, known),
+            (Shape::Word(known) | Shape::WordOrTable(known, _), DeValue::String(word)) => {
+                self.word(anchor, word, known);
+            }
             (Shape::Whole { min, max }, DeValue::Integer(number)) => self.whole(anchor, number, *min, *max),
             (Shape::Number, DeValue::Integer(_)) => {}
             (Shape::Number, DeValue::Float(number)) => self.number(anchor, number),
@@ -273,6 +279,7 @@ fn words(shape: &Shape<'_>) -> &'static str {
         Shape::Any => "anything",
         Shape::List(_) => "a list",
         Shape::Word(_) | Shape::Text => "a text in quotes",
+        Shape::WordOrTable(..) => "a text in quotes or a table",
         Shape::Switch => "true or false",
         Shape::Whole { .. } => "a whole number",
         Shape::Number => "a number",

@@ -78,7 +78,7 @@ impl Cell {
                 .to_owned();
         for at in 1..=24 {
             let burst = at / 8;
-            let submit = burst * 9_000 + at * 30;
+            let submit = burst * 4_000 + at * 30;
             let gpus = gpus_of(at);
             let run = [900, 2_400, 300, 5_400, 1_200][at % 5];
             // One of five is killed at its limit, where jobs are.
@@ -100,7 +100,7 @@ impl Cell {
                 String::new()
             };
             let cancel =
-                if self.feature == "cancel" && fourth { (submit + 700).to_string() } else { String::new() };
+                if self.feature == "cancel" && fourth { (submit + 150).to_string() } else { String::new() };
             let requeue = if self.feature == "requeue" && at % 2 == 0 { "no" } else { "" };
             let name = ["a", "b"][at % 2];
             let cpus = 4 * gpus;

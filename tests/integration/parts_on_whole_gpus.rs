@@ -92,7 +92,7 @@ fn groups_and_money_count_an_instance_as_its_part_of_the_board() {
     desk.put("s.toml", scenario);
     desk.put("t.csv", trace);
     let found = desk.run(&["run", "s.toml", "--json", "--out", "out", "-q"]).ok().json();
-    let users = &found["designs"]["a"]["groups"]["user"];
+    let users = &found["designs"]["a"]["by"]["user"];
     assert_eq!(users["ann"]["gpu_hours"], 10.0, "{users}");
     assert_eq!(users["bob"]["gpu_hours"], 10.0);
     let costs = String::from_utf8(desk.read("out/cost.csv")).unwrap();

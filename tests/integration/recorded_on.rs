@@ -12,7 +12,13 @@ fn record(cell: Cell, trace: &str) -> Option<String> {
     let mut lines = trace.lines();
     let mut text = format!("{},start_s,end_s\n", lines.next().unwrap());
     for (at, line) in lines.enumerate() {
-        let record = &played.outcome.records[JobId(u32::try_from(at).unwrap())];
+        let job = JobId(u32::try_from(at).unwrap());
+        let mut record = played.outcome.records[job];
+        // A start is the instant at which devices are taken.
+        let holdings = played.outcome.shared.iter().flat_map(|facts| &facts.holdings);
+        if let Some(held) = holdings.into_iter().find(|held| held.job == job) {
+            record.start = held.from;
+        }
         if record.start == SimTime::NEVER {
             continue;
         }
@@ -23,7 +29,8 @@ fn record(cell: Cell, trace: &str) -> Option<String> {
         cells[3] = limit.max(run_us.div_euclid(1_000_000) + 1).to_string();
         text += &format!("{},{},{}\n", cells.join(","), record.start, record.end);
     }
-    Some(text)
+    // Where no job of the trace has a place, there is nothing to judge.
+    (text.lines().count() > 1).then_some(text)
 }
 
 fn judged(desk: &Desk) -> (f64, f64) {
