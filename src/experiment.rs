@@ -8,6 +8,7 @@
 //! a comparison share one horizon, from the first submission to the last instant of the slowest.
 
 pub mod backtest;
+mod events;
 mod inputs;
 pub mod outlook;
 pub mod pricing;
@@ -173,7 +174,10 @@ fn run_translated(
     let (speeds, facts) = translate(workload, design);
     let tenancy = tenancy::of(workload, design);
     let spills = routed.as_ref().and_then(|routed| routed.spills.as_ref());
-    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..*options };
+    let outages = events::outages(workload, design, policy, options.outages);
+    let reservations = events::reservations(workload, design);
+    let known = RunOptions { outages: &outages, reservations: &reservations, ..*options };
+    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..known };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 

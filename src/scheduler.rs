@@ -20,6 +20,7 @@ pub mod classic;
 pub mod division;
 pub mod fits;
 pub mod floor;
+pub mod knows;
 pub mod mig_planner;
 pub mod ordering;
 pub mod placement;
@@ -34,6 +35,7 @@ pub mod stays;
 
 pub use classic::{Classic, Pending, Reservation, Start};
 pub use floor::Floor;
+pub use knows::{Capability, Family, Knows};
 pub use ordering::{ExpressionError, JobView, OrderKey, Ordering};
 pub use placement::{NodeView, Placement, Score};
 pub use policy::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};

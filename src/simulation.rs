@@ -40,7 +40,7 @@ use crate::workload::Workload;
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use model::{Spill, Spills};
-pub use outage::{Outage, StartUsage, UsageRow};
+pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
 pub use translation::{Speed, Speeds};
@@ -123,6 +123,8 @@ pub struct RunOptions<'a> {
     pub watch: Option<JobId>,
     /// Nodes that jobs cannot use for a while.
     pub outages: &'a [Outage],
+    /// Nodes that Slurm keeps for some users.
+    pub reservations: &'a [NodeReservation],
     /// Fair-share usage from which Slurm's priorities go on.
     pub usage: Option<&'a StartUsage>,
     /// How fast jobs run on this cluster, where some were recorded on other hardware.
@@ -145,6 +147,7 @@ impl Default for RunOptions<'_> {
             keep_allocations: false,
             watch: None,
             outages: &[],
+            reservations: &[],
             usage: None,
             speeds: None,
             tenancy: None,

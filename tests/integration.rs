@@ -19,8 +19,10 @@ mod integration {
     mod held_jobs;
     mod invariants;
     mod my_policy;
+    mod node_events;
     mod oracles;
     mod other_gpus;
+    mod policy_table;
     mod preemptive_policies;
     mod published_gpu_results;
     mod published_traces;
@@ -36,6 +38,7 @@ mod integration {
     mod shared_gpus_random;
     mod shared_gpus_scenarios;
     mod shared_hosts;
+    mod sharing_in_tenancies;
     mod shipped_traces;
     mod slurm_import;
     mod slurm_policy;

@@ -10,9 +10,11 @@ use crate::tenancy::{Elastic, Packing, RunTenancy};
 use crate::time::SimDuration;
 use crate::workload::Workload;
 
-/// The tenancies of a design over a workload; `None` where all is bare metal, alone.
+/// The tenancies of a design over a workload; `None` where all is bare metal, alone, and no
+/// job is lost.
 pub(super) fn of(workload: &Workload, design: &Design) -> Option<RunTenancy> {
-    if design.pools.iter().all(|pool| pool.tenancy.is_plain()) {
+    let is_plain = design.pools.iter().all(|pool| pool.tenancy.is_plain());
+    if is_plain && !super::events::lose_jobs(design) {
         return None;
     }
     let names = &design.profiles;

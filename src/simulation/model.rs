@@ -508,6 +508,7 @@ impl Model for Batch<'_> {
             Timer::Host(at) => self.fire_host(at, now, calendar),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
+                self.strike(at, now, calendar);
                 self.dirty = true;
             }
             Timer::OutageEnds(at) => {
@@ -529,6 +530,7 @@ impl Model for Batch<'_> {
                 self.conflict = Some(conflict);
                 return ControlFlow::Break(());
             }
+            self.stop_outages(calendar);
             self.absorb_upkeep(now, calendar);
             let mut starts = std::mem::take(&mut self.starts);
             if let Err(conflict) = self.scheduler.pass(now, &mut self.floor, &mut starts) {

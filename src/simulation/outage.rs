@@ -2,7 +2,7 @@
 //!
 //! From its begin on, an outage takes whatever is free on its node, and what jobs give back there, until
 //! it has the whole node; jobs that run there go on to their end (as on a drained node). At its end it
-//! gives all back. The hours of an outage are booked as slack: such runs are for their records.
+//! gives all back. What it holds counts as down.
 
 use super::meter::Meter;
 use crate::cluster::{Allocation, Conflict, Grant};
@@ -19,8 +19,46 @@ pub struct Outage {
     pub from: SimTime,
     /// First instant at which jobs can start there again.
     pub until: SimTime,
-    /// Whether the scheduler knows the end (a reservation), or counts the node as lost (down, drained).
-    pub is_end_known: bool,
+    /// Why, and what becomes of jobs there.
+    pub kind: OutageKind,
+}
+
+/// Why jobs cannot use a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageKind {
+    /// Jobs there run to their end; the scheduler counts the node as lost.
+    Drain,
+    /// Jobs there are lost and queued again; the scheduler counts the node as lost.
+    Down,
+    /// It is kept for nobody, and the scheduler knows until when; jobs there run to their end.
+    Reserved,
+}
+
+impl Outage {
+    /// Whether the scheduler knows the end.
+    #[must_use]
+    pub fn is_end_known(&self) -> bool {
+        self.kind == OutageKind::Reserved
+    }
+}
+
+/// Nodes that Slurm keeps for some users for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeReservation {
+    /// Its name.
+    pub name: String,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// When the scheduler is told.
+    pub known_from: SimTime,
+    /// Begin.
+    pub from: SimTime,
+    /// End.
+    pub until: SimTime,
+    /// Users who may use it; with no accounts either, nobody.
+    pub users: Vec<String>,
+    /// Accounts that may.
+    pub accounts: Vec<String>,
 }
 
 /// Fair-share usage of a site at one instant, as `sshare` tells it.
@@ -76,7 +114,7 @@ impl Outages {
         let ended: Vec<(u32, u32, Allocation)> = ended;
         for (_, slot, allocation) in ended {
             for grant in &allocation {
-                meter.drop_slack(floor.ledger().node(grant.node).pool, &grant.amounts());
+                meter.drop_down(floor.ledger().node(grant.node).pool, &grant.amounts());
             }
             floor.end(slot, &allocation, expected)?;
         }
@@ -98,9 +136,9 @@ impl Outages {
             // Jobs count their slots from 0; these come from the other end.
             self.slots += 1;
             let slot = u32::MAX - self.slots;
-            let expected = if outage.is_end_known { outage.until } else { SimTime::MAX };
+            let expected = if outage.is_end_known() { outage.until } else { SimTime::MAX };
             floor.start(slot, &allocation, expected)?;
-            meter.add_slack(pool, &free);
+            meter.add_down(pool, &free);
             self.held.push((*at, slot, allocation));
         }
         Ok(())
@@ -108,6 +146,6 @@ impl Outages {
 
     fn expected_end(&self, at: u32) -> SimTime {
         let outage = &self.rows[at as usize];
-        if outage.is_end_known { outage.until } else { SimTime::MAX }
+        if outage.is_end_known() { outage.until } else { SimTime::MAX }
     }
 }

@@ -6,7 +6,7 @@ use crate::ids::{JobId, NodeId};
 use crate::kernel::Calendar;
 use crate::simulation::guests::Arrival;
 use crate::simulation::translation::Speed;
-use crate::simulation::{JobState, Stretch};
+use crate::simulation::{JobState, OutageKind, Stretch};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::JobFlags;
 
@@ -112,6 +112,34 @@ impl Batch<'_> {
         guests.facts.lost_attempts += slots.len() as u64;
         for slot in slots {
             self.lose_attempt(slot, failed.requeue, now, calendar);
+        }
+    }
+
+    /// A node goes out of order: where it goes down, its jobs are lost.
+    pub(super) fn strike(&mut self, outage: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let row = self.outages.rows()[outage as usize];
+        if row.kind != OutageKind::Down {
+            return;
+        }
+        let is_there = |slot: &Slot| slot.allocation.iter().any(|grant| grant.node == row.node);
+        let slots = self.slots.iter().zip(0..).filter(|(slot, _)| slot.as_ref().is_some_and(is_there));
+        let hit: Vec<u32> = slots.map(|(_, at)| at).collect();
+        if let Some(guests) = &mut self.guests {
+            guests.facts.failures += 1;
+            guests.facts.lost_attempts += hit.len() as u64;
+        }
+        for slot in hit {
+            self.lose_attempt(slot, true, now, calendar);
+        }
+    }
+
+    /// Once nothing is left to do, no further outage matters.
+    pub(super) fn stop_outages(&self, calendar: &mut Calendar<Timer>) {
+        let is_over = self.running == 0 && self.waiting() == 0 && self.next >= self.workload.jobs.len();
+        let rows = if is_over { self.outages.rows().len() as u32 } else { 0 };
+        for at in 0..rows {
+            calendar.cancel(Timer::OutageBegins(at));
+            calendar.cancel(Timer::OutageEnds(at));
         }
     }
 
