@@ -29,6 +29,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
+use crate::scheduler::preemptive::OverheadRule;
 use crate::scheduler::{BackfillSpec, PolicySpec, ordering, placement};
 use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolicy};
 use crate::time::SimTime;
@@ -188,7 +189,9 @@ fn run_at_speeds(
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     match policy {
-        PolicyChoice::Classic(spec) if runs_shared(workload, design, spec) => {
+        PolicyChoice::Classic(spec)
+            if runs_shared(workload, design, !matches!(spec.backfill, BackfillSpec::Conservative { .. })) =>
+        {
             let policy = classic_policy(spec).expect("the scenario compiled the expression");
             let policy = SharedPolicy {
                 ordering: policy.ordering,
@@ -202,7 +205,9 @@ fn run_at_speeds(
             simulation::simulate(workload, &design.cluster, policy, options)
         }
         PolicyChoice::Preemptive(spec) => {
-            simulation::simulate_preemptive(workload, &design.cluster, spec, options)
+            let setup = runs_shared(workload, design, spec.rule == OverheadRule::Restart);
+            let setup = setup.then_some(&design.sharing);
+            simulation::simulate_preemptive(workload, &design.cluster, setup, spec, options)
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
@@ -213,12 +218,11 @@ fn run_at_speeds(
 
 /// Whether the run is one of the engine for shared GPUs: the scenario is about parts of GPUs, or a job asks for
 /// one (which a pool of whole GPUs rounds up).
-fn runs_shared(workload: &Workload, design: &Design, spec: &PolicySpec) -> bool {
+fn runs_shared(workload: &Workload, design: &Design, can: bool) -> bool {
     let asks_for_part = |request: &crate::workload::Request| {
         request.mig_profile.is_some() || request.gpu_milli.is_some_and(|milli| milli < 1000)
     };
     let has_gpus = design.cluster.pools.iter().any(|pool| pool.node.capacity.gpus > 0);
-    let can = !matches!(spec.backfill, BackfillSpec::Conservative { .. });
     let trace_shares = || workload.requests.iter().any(|(_, request)| asks_for_part(request));
     design.shares_gpus || (has_gpus && can && trace_shares())
 }

@@ -15,12 +15,12 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod core;
 mod elastic;
 mod failure;
 mod guests;
 mod holds;
 pub mod meter;
-mod model;
 mod outage;
 pub mod preemptive;
 pub mod shared;
@@ -29,17 +29,21 @@ mod translation;
 mod upkeep;
 mod withheld;
 
+use self::core::ground::{Decider, NoSide};
+use self::core::{Core, Parts};
+use self::guests::Guests;
+use self::preemptive::decider::Preempting;
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
-use crate::scheduler::{BackfillSpec, Classic, Floor, Ordering, Pending, Placement, Shapes};
+use crate::scheduler::{BackfillSpec, Classic, Floor, Ordering, Pending, Placement, PreemptiveSpec, Shapes};
 use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use core::{Spill, Spills};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
-pub use model::{Spill, Spills};
 pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
@@ -197,6 +201,8 @@ pub struct Outcome {
     pub refused: Vec<(JobId, String)>,
     /// Jobs that were held after their submission: when they became eligible, sorted by job.
     pub held_until: Vec<(JobId, SimTime)>,
+    /// Jobs whose last attempt was at work later than its start (a boot, a restore, a layout came first), sorted by job.
+    pub at_work: Vec<(JobId, SimTime)>,
     /// Story of the watched job.
     pub watched: Vec<WatchRow>,
     /// First submission to last end (or where the run was cut).
@@ -238,6 +244,13 @@ impl Outcome {
         };
         let at = rows.binary_search_by_key(&job, |(id, _)| *id);
         at.map_or(&[], |at| &rows[at].1)
+    }
+
+    /// When the last attempt of a job was at work; its start where nothing came first.
+    #[must_use]
+    pub fn work_start(&self, job: JobId) -> SimTime {
+        let at = self.at_work.binary_search_by_key(&job, |(id, _)| *id);
+        at.map_or_else(|_| self.last_start(job), |at| self.at_work[at].1)
     }
 
     /// Whether jobs can have run more than once.
@@ -421,24 +434,54 @@ pub fn simulate(
     policy: Policy,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
+    run_on_nodes(workload, cluster, policy, None, options)
+}
+
+/// A classic policy on whole GPUs, or a preemptive one over its placement.
+fn run_on_nodes(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    policy: Policy,
+    preemptive: Option<&PreemptiveSpec>,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
     let floor = Floor::new(cluster);
     let shapes = Shapes::new(workload, cluster);
     let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &shapes));
     let recorded = workload;
     let workload = slowest.as_ref().unwrap_or(recorded);
-    let scheduler =
-        Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
-    let mut model = model::Batch::new(workload, recorded, cluster, floor, scheduler, options);
+    let decider = Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
+    let from = recorded.first_submit();
+    // Where jobs are stopped and go on, their work is followed as that of guests.
+    let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
+    let tenancy = options.tenancy.or(preemptive.map(|_| &bare_metal));
+    let guests = tenancy.map(|spec| Guests::new(spec, cluster, options.seed, from));
+    let (ground, side) = (floor, NoSide);
+    match preemptive {
+        None => {
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+        Some(spec) => {
+            let decider = Preempting::new(decider, workload, spec, options);
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+    }
+}
+
+/// Runs the events of a core to their end.
+fn run_core<D: Decider>(mut core: Core<'_, D>, options: &RunOptions<'_>) -> Result<Outcome, RunError> {
     let mut calendar = Calendar::new();
-    model.prepare(&mut calendar);
-    let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);
+    core.prepare(&mut calendar);
+    let report = kernel::run(&mut core, &mut calendar, options.budget, options.interrupted);
     match report.end {
-        RunEnd::Drained => model.stall_if_waiting(report.now)?,
+        RunEnd::Drained => core.stall_if_waiting(report.now)?,
         RunEnd::Horizon => {}
         RunEnd::EventBudget => return Err(RunError::EventBudget(report.events)),
         RunEnd::Interrupted => return Err(RunError::Interrupted),
-        RunEnd::Stalled(at) => return Err(model.stalled(at)),
-        RunEnd::Broken => return Err(model.broken_by(report.now)),
+        RunEnd::Stalled(at) => return Err(core.stalled(at)),
+        RunEnd::Broken => return Err(core.broken_by(report.now)),
     }
-    Ok(model.finish(&report))
+    Ok(core.finish(&report))
 }

@@ -12,6 +12,7 @@ mod integration {
     mod cli_repeat;
     mod costs_and_verdicts;
     mod dedicated_hosts;
+    mod defects_hours;
     mod differential;
     mod exports;
     mod generator;

@@ -155,6 +155,13 @@ impl<'w> Classic<'w> {
         }
     }
 
+    /// How long a job asks to run, as the scheduler sees it.
+    #[inline]
+    #[must_use]
+    pub fn limit(&self, job: JobId) -> SimDuration {
+        self.workload.jobs[job].limit
+    }
+
     /// What requests mean on this cluster.
     #[must_use]
     pub fn shapes(&self) -> &Shapes {
@@ -257,6 +264,29 @@ impl<'w> Classic<'w> {
             BackfillSpec::Greedy => self.greedy_pass(now, floor, starts),
             BackfillSpec::Easy => self.easy_pass(now, floor, starts),
         }
+    }
+
+    /// Starts a job that is not queued, if there is room for it now; expected to end as if it had started at `since`.
+    ///
+    /// # Errors
+    /// The ledger's conflict, which is a defect of the policy.
+    pub fn start_one(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        floor: &mut Floor,
+    ) -> Result<Option<Start>, Conflict> {
+        let shape = self.shape_of(job);
+        let Some(pool) = self.room(shape, floor) else { return Ok(None) };
+        let mut starts = Vec::new();
+        self.start_in(pool, job, shape, None, since, floor, &mut starts)?;
+        Ok(starts.pop())
+    }
+
+    /// Whose job it is, where hosts are dedicated.
+    #[must_use]
+    pub fn tenant_of(&self, job: JobId) -> TenantId {
+        TenantId::named(self.workload.requests.get(self.workload.jobs[job].request).tenant)
     }
 
     /// Why the first waiting job waits.
@@ -393,8 +423,7 @@ impl<'w> Classic<'w> {
         });
         let row = &self.workload.jobs[job];
         if floor.ledger().is_dedicated() {
-            let tenant = TenantId::named(self.workload.requests.get(row.request).tenant);
-            floor.start_for(tenant, slot, &allocation, now + row.limit)?;
+            floor.start_for(self.tenant_of(job), slot, &allocation, now + row.limit)?;
         } else {
             floor.start(slot, &allocation, now + row.limit)?;
         }

@@ -140,21 +140,21 @@ pub const BACKFILL: Knows = Knows::NOTHING
     .with(Capability::Noise)
     .with(Capability::Contention)
     .with(Capability::Overcommit)
-    .on_whole_gpus(Capability::Elastic)
-    .on_whole_gpus(Capability::Failures)
-    .on_whole_gpus(Capability::RequeueByPool)
-    .on_whole_gpus(Capability::Maintenance)
-    .on_whole_gpus(Capability::Snapshots)
+    .with(Capability::Elastic)
+    .with(Capability::Failures)
+    .with(Capability::RequeueByPool)
+    .with(Capability::Maintenance)
+    .with(Capability::Snapshots)
     .with(Capability::AtLimit)
     .with(Capability::RunOn)
     .with(Capability::Dedicated)
     .with(Capability::Tenants)
     .with(Capability::Routes)
-    .on_whole_gpus(Capability::Spill)
+    .with(Capability::Spill)
     .with(Capability::Holds)
     .with(Capability::Withdrawals)
-    .on_whole_gpus(Capability::Events)
-    .on_whole_gpus(Capability::Reservations);
+    .with(Capability::Events)
+    .with(Capability::Reservations);
 
 /// Conservative backfill.
 pub const CONSERVATIVE: Knows = Knows::NOTHING
@@ -201,7 +201,31 @@ pub const SLURM: Knows = Knows::NOTHING
     .with(Capability::ReservedFor);
 
 /// Preemptive policies that charge jobs which run again.
-pub const RESTART: Knows = Knows::NOTHING.with(Capability::RunOn);
+pub const RESTART: Knows = Knows::NOTHING
+    .with(Capability::Parts)
+    .with(Capability::Layouts)
+    .with(Capability::PlannedLayouts)
+    .with(Capability::MixedGpus)
+    .with(Capability::MixedTenancy)
+    .with(Capability::Boots)
+    .with(Capability::Noise)
+    .with(Capability::Contention)
+    .with(Capability::Overcommit)
+    .with(Capability::Elastic)
+    .with(Capability::Failures)
+    .with(Capability::RequeueByPool)
+    .with(Capability::Maintenance)
+    .with(Capability::Snapshots)
+    .with(Capability::AtLimit)
+    .with(Capability::RunOn)
+    .with(Capability::Dedicated)
+    .with(Capability::Tenants)
+    .with(Capability::Routes)
+    .with(Capability::Spill)
+    .with(Capability::Holds)
+    .with(Capability::Withdrawals)
+    .with(Capability::Events)
+    .with(Capability::Reservations);
 
 /// Preemptive policies as published: an overhead at every event.
 pub const EVERY_EVENT: Knows = Knows::NOTHING.with(Capability::RunOn);
@@ -337,8 +361,8 @@ impl Family {
             (Self::Restart | Self::EveryEvent, C::Cpus) => {
                 Some("these policies schedule GPUs and nothing else")
             }
-            (Self::Restart | Self::EveryEvent, C::MixedGpus | C::MixedTenancy) => {
-                Some("these policies move a job to any node, so nodes must be equal")
+            (Self::EveryEvent, C::MixedGpus | C::MixedTenancy) => {
+                Some("the published policies move a job to any node, so nodes must be equal")
             }
             _ => None,
         }

@@ -14,17 +14,24 @@
 //!
 //! A job's run is a number of stretches between preemptions. Overhead is booked as start-up; no work is lost.
 
+pub(super) mod decider;
 pub mod machine;
 
 use std::collections::BTreeMap;
 
-use super::meter::{IdleCause, Meter, Tax};
-use super::model::recorded_end;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
+use super::core::recorded_end;
+use super::meter::{Held, IdleCause, Meter, Tax};
+use super::shared::{SharedPolicy, run_on_cards};
+use super::{
+    JobRecord, JobState, Outcome, Policy, RunError, RunOptions, Speed, Stretch, TenancyFacts, run_on_nodes,
+};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
-use crate::scheduler::preemptive::{GpuCluster, NodeGpus, PreemptiveSpec};
-use crate::scheduler::{Pending, Shapes};
+use crate::scheduler::ordering::BySubmit;
+use crate::scheduler::placement::placement;
+use crate::scheduler::preemptive::{GpuCluster, NodeGpus, OverheadRule, PreemptiveSpec};
+use crate::scheduler::shared::SharedSetup;
+use crate::scheduler::{BackfillSpec, Pending, PlacementSpec, Shapes};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -41,6 +48,8 @@ pub struct PreemptiveFacts {
     pub preemptions: u64,
     /// How often a running job was put on other GPUs without a break.
     pub moves: u64,
+    /// Whether jobs take CPUs and memory.
+    pub takes_cpus: bool,
     /// Overhead paid, in GPU-microseconds.
     pub overhead_gpu_us: i128,
     /// What of the trace has no meaning for these policies, with the number of jobs.
@@ -57,14 +66,40 @@ pub fn gpu_cluster(cluster: &ClusterSpec) -> Option<GpuCluster> {
     (equal && first > 0).then(|| GpuCluster { nodes: cluster.nodes(), gpus_per_node: first })
 }
 
-/// Runs `workload` on `cluster` under a preemptive policy.
+/// Runs `workload` on `cluster` under a preemptive policy, on whole GPUs, or with `setup` on parts of GPUs.
 ///
 /// # Errors
-/// [`RunError`]: a budget, an interruption, or a grant that the ledger refuses.
+/// [`RunError`]: a defect of the policy, a stall, a budget, or an interruption.
 ///
 /// # Panics
-/// If the nodes do not have equal numbers of GPUs; the scenario has checked it.
+/// Where overhead is charged at every event: if the nodes do not have equal numbers of GPUs; the scenario has checked it.
 pub fn simulate_preemptive(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    setup: Option<&SharedSetup>,
+    spec: &PreemptiveSpec,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
+    if spec.rule == OverheadRule::EveryEvent {
+        return at_every_event(workload, cluster, spec, options);
+    }
+    // The order is the policy's own; what is beneath places one job after the other.
+    let ordering = Box::new(BySubmit);
+    let backfill = BackfillSpec::Greedy;
+    match setup {
+        Some(setup) => {
+            let policy = SharedPolicy { ordering, placement: PlacementSpec::FirstFit, backfill };
+            run_on_cards(workload, cluster, setup, policy, Some(spec), options)
+        }
+        None => {
+            let policy = Policy { ordering, placement: placement(PlacementSpec::FirstFit), backfill };
+            run_on_nodes(workload, cluster, policy, Some(spec), options)
+        }
+    }
+}
+
+/// A run by the published arithmetic: overhead is charged at every event, and a completion is predicted without it.
+fn at_every_event(
     workload: &Workload,
     cluster: &ClusterSpec,
     spec: &PreemptiveSpec,
@@ -265,14 +300,15 @@ impl<'a> Run<'a> {
             if let Some(delivered) = &self.delivered {
                 let lost = Speed::ONE.parts() - delivered[advance.job.index()].parts();
                 let (mut tax, held) = (Tax::default(), Amounts { gpus, ..Amounts::ZERO });
-                tax.slow(&held, advance.worked, lost, 0);
+                tax.slow(&Held::from(&held), advance.worked, lost, 0);
                 if let Some(util_milli) = util_milli {
-                    let left = Tax::whole(gpus, advance.worked) - tax.gpu.virtualization;
+                    let left =
+                        Tax::whole(Held::from(&held).gpu_units, advance.worked) - tax.gpu.virtualization;
                     tax.gpu.held_idle = left * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
                 }
                 self.meter.tax(pool, &tax);
             } else if let Some(util_milli) = util_milli {
-                self.meter.hold_idle(pool, gpus, advance.worked, util_milli);
+                self.meter.hold_idle(pool, u64::from(gpus), advance.worked, util_milli);
             }
         }
     }
@@ -389,6 +425,7 @@ impl<'a> Run<'a> {
             allocations,
             hours: self.meter.finish(&self.ledger),
             refused,
+            at_work: Vec::new(),
             held_until: Vec::new(),
             watched: Vec::new(),
             first_submit: self.workload.first_submit(),

@@ -169,7 +169,6 @@ snapshots! {
     mig_in_a_vgpu: vm("access = \"vgpu-full\"\nmig = \"dynamic\"\nmig-keep-s = 5"), [];
     mig_mode_in_a_vm_on_ampere: vm("mig = \"dynamic\"").replace("dgx-h100", "dgx-a100")
         .replace("cost.owned]", "cost.owned]\nprice-per-node = 1"), [];
-    failures_beside_parts: metal("mig = \"dynamic\"\nfailures = {}"), [];
     noise_under_every_event: vm("noise = {}").replace("[policy.easy]\nplacement = \"best-fit\"", "[policy.srtf]"), [];
     event_on_no_node: with_event("nodes = \"main[1-2]\"\nfrom-s = 0\nuntil-s = 9\nkind = \"down\""), [];
     event_that_ends_first: with_event("nodes = \"main0\"\nfrom-s = 10\nuntil-s = 9\nkind = \"drain\""), [];

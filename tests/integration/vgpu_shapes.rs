@@ -255,7 +255,6 @@ fn shapes_that_cannot_be_are_refused() {
             "W0250",
             "devices-per-vm",
         ),
-        (sliced("best-effort", vm, "elastic = {}\n"), "W0219", "parts of GPUs"),
     ] {
         let told = try_scenario(&text).unwrap_err();
         assert!(told.contains(code) && told.contains(word), "{text}\n{told}");

@@ -1,4 +1,4 @@
-//! What the batch cluster waits for.
+//! What the core waits for.
 
 use crate::ids::{JobId, NodeId};
 use crate::simulation::guests::GuestTimer;
@@ -28,6 +28,14 @@ pub(in crate::simulation) enum Timer {
     Host(u32),
     /// This job has waited as long as it should for the pools of its route.
     Spill(JobId),
+    /// The decider wants to decide again.
+    Wake,
+    /// The change of layouts of this number is done.
+    Made(u32),
+    /// The instance at this start of a card need not be kept any longer.
+    Unkeep(NodeId, u8, u8),
+    /// The layouts of this pool may be planned again.
+    Replan(u32),
 }
 
 impl GuestTimer for Timer {
@@ -43,7 +51,7 @@ impl GuestTimer for Timer {
 impl std::hash::Hash for Timer {
     /// Tag and number in one word: the calendar hashes a key at every event.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let (tag, number) = match *self {
+        let (tag, number): (u64, u32) = match *self {
             Self::End(slot) => (0, slot),
             Self::Begin(job) => (1, job.0),
             Self::Cancel(job) => (2, job.0),
@@ -55,6 +63,10 @@ impl std::hash::Hash for Timer {
             Self::Upkeep(at) => (8, at),
             Self::Spill(job) => (9, job.0),
             Self::Host(at) => (10, at),
+            Self::Wake => (11, 0),
+            Self::Made(number) => (12, number),
+            Self::Unkeep(node, card, start) => (13 | u64::from(card) << 8 | u64::from(start) << 16, node.0),
+            Self::Replan(pool) => (14, pool),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }

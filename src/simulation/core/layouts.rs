@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::SharedFacts;
-use super::model::{SharedBatch, Timer};
+use super::Timer;
+use super::ground::Decider;
 use crate::cluster::cards::{
     CARD_MILLI, Card, CardAllocation, Device, InstanceState, LayoutChange, MigPool, Reshape,
 };
@@ -15,6 +15,8 @@ use crate::scheduler::shared::fit::{CardRule, DeviceAsk, Look, choose};
 use crate::scheduler::shared::floor::{CardFloor, NodeReshape};
 use crate::scheduler::shared::planner::{CardPlan, Counts, Planner};
 use crate::scheduler::shared::{LayoutTimes, SharedSetup};
+use crate::simulation::SharedFacts;
+use crate::simulation::meter::Meter;
 use crate::time::{SimDuration, SimTime};
 
 /// How many waiting jobs a planner looks at.
@@ -27,7 +29,7 @@ struct Making {
     node: NodeId,
     card: u8,
     placements: SmallVec<[Placement; 7]>,
-    units: i128,
+    units: i64,
 }
 
 /// Changes of layouts under way, and when the next may come.
@@ -91,7 +93,7 @@ impl Layouts {
             for device in &grant.devices {
                 if let Device::Instance { card, placement } = *device {
                     floor.ledger_mut().mark(grant.node, card, placement, InstanceState::Kept)?;
-                    let timer = Timer::Unkeep(grant.node.0, card, placement.start);
+                    let timer = Timer::Unkeep(grant.node, card, placement.start);
                     calendar.set(timer, now + keep, Phase::Release);
                 }
             }
@@ -115,65 +117,67 @@ fn count(change: &Reshape, facts: &mut SharedFacts) {
     facts.instances_destroyed += change.destroy.len() as u64;
 }
 
-impl SharedBatch<'_> {
+impl Layouts {
     /// A change of layouts is done: its instances are there.
-    pub(super) fn made(&mut self, number: u32) {
-        let row = self.layouts.making[number as usize].take().expect("it was under way");
-        self.meter.making(row.pool, -row.units);
-        for placement in row.placements {
-            let marked = self.floor.ledger_mut().mark(row.node, row.card, placement, InstanceState::Idle);
-            self.conflict = marked.err().or(self.conflict.take());
-        }
-        self.dirty = true;
+    pub(super) fn made(
+        &mut self,
+        number: u32,
+        floor: &mut CardFloor,
+        meter: &mut Meter,
+    ) -> Result<(), Conflict> {
+        let row = self.making[number as usize].take().expect("it was under way");
+        meter.make(row.pool, -row.units);
+        let mut placements = row.placements.into_iter();
+        placements.try_for_each(|p| floor.ledger_mut().mark(row.node, row.card, p, InstanceState::Idle))
     }
 
-    /// An instance need not be kept any longer.
-    pub(super) fn unkeep(&mut self, node: u32, card: u8, start: u8) {
-        let node = NodeId(node);
-        let instances = &self.floor.ledger().node(node).cards[usize::from(card)].instances;
+    /// An instance need not be kept any longer; tells whether it was kept.
+    pub(super) fn unkeep(floor: &mut CardFloor, node: NodeId, card: u8, start: u8) -> Result<bool, Conflict> {
+        let instances = &floor.ledger().node(node).cards[usize::from(card)].instances;
         let kept = instances.iter().find(|i| i.placement.start == start && i.state == InstanceState::Kept);
-        if let Some(placement) = kept.map(|i| i.placement) {
-            let marked = self.floor.ledger_mut().mark(node, card, placement, InstanceState::Idle);
-            self.conflict = marked.err().or(self.conflict.take());
-            self.dirty = true;
-        }
+        let Some(placement) = kept.map(|i| i.placement) else { return Ok(false) };
+        floor.ledger_mut().mark(node, card, placement, InstanceState::Idle)?;
+        Ok(true)
     }
 
     /// Where a planner cuts the GPUs: new layouts for the queue, if it is time.
-    pub(super) fn plan_layouts(
+    pub(super) fn plan<D: Decider<Ground = CardFloor>>(
         &mut self,
         now: SimTime,
+        (floor, decider): (&mut CardFloor, &D),
+        nobody_runs: bool,
+        (meter, facts): (&mut Meter, &mut SharedFacts),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
-        if self.scheduler.waiting() == 0 {
+        if decider.waiting() == 0 || self.planners.iter().all(Option::is_none) {
             return Ok(());
         }
-        for pool in (0..self.floor.ledger().pools()).map(PoolId::new) {
-            if self.layouts.planners[pool].is_none() {
+        for pool in (0..floor.ledger().pools()).map(PoolId::new) {
+            if self.planners[pool].is_none() {
                 continue;
             }
-            if now < self.layouts.next_plan[pool] {
-                let at = self.layouts.next_plan[pool];
-                calendar.set(Timer::Replan(pool.0), at, Phase::Release);
+            if now < self.next_plan[pool] {
+                calendar.set(Timer::Replan(pool.0), self.next_plan[pool], Phase::Release);
                 continue;
             }
-            let Some(wanted) = self.wanted(pool) else { continue };
-            let changes = self.planned(pool, &wanted);
+            let Some(wanted) = self.wanted(pool, decider) else { continue };
+            let changes = self.planned(pool, &wanted, (floor, decider), nobody_runs);
             if changes.is_empty() {
                 continue;
             }
-            self.layouts.next_plan[pool] = now + self.times(pool).keep;
-            self.make(pool, changes, now, calendar)?;
+            self.next_plan[pool] = now + self.times[pool.index()].keep;
+            self.make(pool, changes, now, (floor, meter, facts), calendar)?;
         }
         Ok(())
     }
 
     /// Instances that the first waiting jobs want in a pool; `None` if they want none.
-    fn wanted(&self, pool: PoolId) -> Option<Counts> {
-        let shapes = self.scheduler.shapes();
-        let mut wanted = self.layouts.planners[pool].as_ref()?.none();
-        for (_, shape) in self.scheduler.queue().iter().take(PLAN_DEPTH) {
-            let Some(fit) = shapes.get(shape).pools.iter().find(|p| p.pool == pool) else { continue };
+    fn wanted<D: Decider<Ground = CardFloor>>(&self, pool: PoolId, decider: &D) -> Option<Counts> {
+        let shapes = decider.card_shapes()?;
+        let mut wanted = self.planners[pool].as_ref()?.none();
+        for job in decider.queued().take(PLAN_DEPTH) {
+            let shape = shapes.get(decider.card_shape_of(job));
+            let Some(fit) = shape.pools.iter().find(|p| p.pool == pool) else { continue };
             for (part, nodes) in &fit.groups {
                 if let DeviceAsk::Slice { profiles, count } = &shapes.parts.get(*part).ask {
                     // Where layouts change, a request has one profile: the smallest.
@@ -186,10 +190,16 @@ impl SharedBatch<'_> {
 
     /// Changes of layouts that serve `wanted` better; if the planner sees none although nothing runs, those
     /// that the first job needs on one node.
-    fn planned(&mut self, pool: PoolId, wanted: &Counts) -> Vec<NodeReshape> {
-        let ledger = self.floor.ledger();
+    fn planned<D: Decider<Ground = CardFloor>>(
+        &mut self,
+        pool: PoolId,
+        wanted: &Counts,
+        (floor, decider): (&CardFloor, &D),
+        nobody_runs: bool,
+    ) -> Vec<NodeReshape> {
+        let ledger = floor.ledger();
         let mig = ledger.spec(pool).mig().expect("a planner is for MIG");
-        let planner = self.layouts.planners[pool].as_mut().expect("asked before");
+        let planner = self.planners[pool].as_mut().expect("asked before");
         let mut places = Vec::new();
         for node in ledger.pool_range(pool).map(NodeId) {
             let state = ledger.node(node);
@@ -208,34 +218,9 @@ impl SharedBatch<'_> {
             let Some(target) = target else { continue };
             changes.push((*node, between(*at, &whole_layout(card, mig), &target, card.is_cut)));
         }
-        if changes.is_empty() && self.running == 0 && self.layouts.making.iter().all(Option::is_none) {
-            changes = self.for_head(pool);
+        if changes.is_empty() && nobody_runs && self.making.iter().all(Option::is_none) {
+            changes = for_head(pool, floor, decider);
         }
-        changes
-    }
-
-    /// What must be cut for the first waiting job where nothing else is going on.
-    fn for_head(&self, pool: PoolId) -> Vec<NodeReshape> {
-        let ledger = self.floor.ledger();
-        let Some((_, shape)) = self.scheduler.queue().head() else { return Vec::new() };
-        let shapes = self.scheduler.shapes();
-        let Some(fit) = shapes.get(shape).pools.iter().find(|p| p.pool == pool) else { return Vec::new() };
-        let look = Look {
-            spec: ledger.spec(pool),
-            stranding: None,
-            rule: CardRule::LowestId,
-            is_later: true,
-            first_not_free: None,
-        };
-        let mut changes = Vec::new();
-        let mut nodes = ledger.pool_range(pool).map(NodeId);
-        for (part, count) in &fit.groups {
-            for node in nodes.by_ref().take(*count as usize) {
-                let chosen = choose(ledger.node(node), shapes.parts.get(*part), look);
-                changes.extend(chosen.into_iter().flat_map(|c| c.reshapes).map(|change| (node, change)));
-            }
-        }
-        changes.retain(|(_, change)| !change.create.is_empty());
         changes
     }
 
@@ -245,27 +230,57 @@ impl SharedBatch<'_> {
         pool: PoolId,
         changes: Vec<NodeReshape>,
         now: SimTime,
+        (floor, meter, facts): (&mut CardFloor, &mut Meter, &mut SharedFacts),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
-        let times = self.times(pool);
+        let times = self.times[pool.index()];
         let (model, whole_node) = {
-            let mig = self.floor.ledger().spec(pool).mig().expect("a planner is for MIG");
+            let mig = floor.ledger().spec(pool).mig().expect("a planner is for MIG");
             (mig.model, mig.whole_node)
         };
         for (node, change) in changes {
             let span = if whole_node { times.node } else { duration(&change, &times) };
-            self.floor.ledger_mut().reshape(node, &change, InstanceState::Making)?;
-            count(&change, &mut self.facts);
+            floor.ledger_mut().reshape(node, &change, InstanceState::Making)?;
+            count(&change, facts);
             let slices = change.create.iter().map(|p| model.profile(p.profile).compute_slices).sum();
-            let units = i128::from(slice_units(model, slices));
-            self.meter.making(pool, units);
-            let number = self.layouts.making.len() as u32;
+            let units = i64::from(slice_units(model, slices));
+            meter.make(pool, units);
+            let number = self.making.len() as u32;
             let placements = change.create;
-            self.layouts.making.push(Some(Making { pool, node, card: change.card, placements, units }));
+            self.making.push(Some(Making { pool, node, card: change.card, placements, units }));
             calendar.set(Timer::Made(number), now + span, Phase::Release);
         }
         Ok(())
     }
+}
+
+/// What must be cut for the first waiting job where nothing else is going on.
+fn for_head<D: Decider<Ground = CardFloor>>(
+    pool: PoolId,
+    floor: &CardFloor,
+    decider: &D,
+) -> Vec<NodeReshape> {
+    let ledger = floor.ledger();
+    let Some((job, shapes)) = decider.queued().next().zip(decider.card_shapes()) else { return Vec::new() };
+    let shape = shapes.get(decider.card_shape_of(job));
+    let Some(fit) = shape.pools.iter().find(|p| p.pool == pool) else { return Vec::new() };
+    let look = Look {
+        spec: ledger.spec(pool),
+        stranding: None,
+        rule: CardRule::LowestId,
+        is_later: true,
+        first_not_free: None,
+    };
+    let mut changes = Vec::new();
+    let mut nodes = ledger.pool_range(pool).map(NodeId);
+    for (part, count) in &fit.groups {
+        for node in nodes.by_ref().take(*count as usize) {
+            let chosen = choose(ledger.node(node), shapes.parts.get(*part), look);
+            changes.extend(chosen.into_iter().flat_map(|c| c.reshapes).map(|change| (node, change)));
+        }
+    }
+    changes.retain(|(_, change)| !change.create.is_empty());
+    changes
 }
 
 /// Whether a card has slices that nobody uses.

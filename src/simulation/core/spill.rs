@@ -6,12 +6,12 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Batch, Timer};
-use crate::cluster::{Allocation, Amounts};
+use super::ground::Decider;
+use super::{Core, Timer};
 use crate::ids::{IdVec, JobId, PoolId, RequestId};
 use crate::kernel::{Calendar, Phase};
-use crate::scheduler::{Classic, Floor};
 use crate::simulation::JobState;
+use crate::simulation::meter::{Gauge, Load};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -47,13 +47,13 @@ pub(super) struct SpillWatch<'w> {
 }
 
 /// GPUs where a pool has some, else CPUs.
-fn devices(amounts: &Amounts, pool: &Amounts) -> i128 {
-    i128::from(if pool.gpus > 0 { amounts.gpus } else { amounts.cpus })
+fn devices(load: &Load, pool: &Load) -> i128 {
+    i128::from(if pool.gpus > 0 { load.gpus } else { load.cpus })
 }
 
 impl<'w> SpillWatch<'w> {
-    pub(super) fn new(spills: &'w Spills, floor: &Floor) -> Self {
-        let pools = floor.ledger().pools();
+    pub(super) fn new(spills: &'w Spills, gauge: &impl Gauge) -> Self {
+        let pools = gauge.pools();
         Self {
             spills,
             waiting: IdVec::filled(pools, 0),
@@ -65,30 +65,29 @@ impl<'w> SpillWatch<'w> {
     }
 
     /// A job enters the queue: by its route, or wider if that would be too long a wait.
-    pub(super) fn enter(
+    pub(super) fn enter<D: Decider>(
         &mut self,
         job: JobId,
         now: SimTime,
         workload: &Workload,
-        scheduler: &mut Classic<'_>,
-        floor: &Floor,
+        decider: &mut D,
+        gauge: &impl Gauge,
     ) {
         if let Some(spill) =
-            self.spills.jobs.get(&job).filter(|spill| !scheduler.is_rerouted(job, spill.request))
+            self.spills.jobs.get(&job).filter(|spill| !decider.is_rerouted(job, spill.request))
         {
             if self
-                .estimate(job, now, scheduler, floor)
+                .estimate(job, now, decider, gauge)
                 .is_some_and(|wait| wait <= i128::from(spill.after.micros()))
             {
                 self.due.push((job, now + spill.after));
             } else {
-                scheduler.reroute(job, spill.request);
+                decider.reroute(job, spill.request);
                 self.spilled += 1;
             }
         }
-        let shape = scheduler.shapes().get(scheduler.shape_of(job));
-        let Some(fit) = shape.pools.first() else { return };
-        let amount = devices(&fit.asked, &floor.ledger().pool_capacity(fit.pool));
+        let Some(fit) = decider.fits(job).next() else { return };
+        let amount = devices(&fit.asked, &gauge.has(fit.pool));
         let work = amount * i128::from(workload.jobs[job].limit.micros());
         self.waiting[fit.pool] += work;
         self.added.insert(job, (fit.pool, work));
@@ -96,19 +95,24 @@ impl<'w> SpillWatch<'w> {
 
     /// Microseconds in which the pool that a job is meant for works off what runs and waits; `None` = no pool
     /// of its route can hold it.
-    fn estimate(&self, job: JobId, now: SimTime, scheduler: &Classic<'_>, floor: &Floor) -> Option<i128> {
-        let shape = scheduler.shapes().get(scheduler.shape_of(job));
-        let ledger = floor.ledger();
-        let of = |pool: PoolId, total: &Amounts| {
-            if self.waiting[pool] == 0 && ledger.pool_free(pool).holds(total) {
+    fn estimate<D: Decider>(
+        &self,
+        job: JobId,
+        now: SimTime,
+        decider: &D,
+        gauge: &impl Gauge,
+    ) -> Option<i128> {
+        let of = |pool: PoolId, total: &Load| {
+            let free = gauge.free(pool);
+            if self.waiting[pool] == 0 && free.gpus >= total.gpus && free.cpus >= total.cpus {
                 return 0;
             }
             let (ends, held) = self.running[pool];
             let left = (ends - held * i128::from(now.micros())).max(0);
-            let capacity = ledger.pool_capacity(pool);
+            let capacity = gauge.has(pool);
             (self.waiting[pool] + left) / devices(&capacity, &capacity).max(1)
         };
-        shape.pools.iter().map(|fit| of(fit.pool, &fit.total)).min()
+        decider.fits(job).map(|fit| of(fit.pool, &fit.total)).min()
     }
 
     /// A job has left the queue.
@@ -118,31 +122,28 @@ impl<'w> SpillWatch<'w> {
         }
     }
 
-    fn change(&mut self, allocation: &Allocation, expected_end: SimTime, floor: &Floor, sign: i128) {
-        let pool = floor.ledger().node(allocation[0].node).pool;
-        let held = allocation.iter().fold(Amounts::ZERO, |sum, grant| sum.plus(&grant.amounts()));
-        let amount = sign * devices(&held, &floor.ledger().pool_capacity(pool));
+    fn change(&mut self, pool: PoolId, held: &Load, expected_end: SimTime, gauge: &impl Gauge, sign: i128) {
+        let amount = sign * devices(held, &gauge.has(pool));
         let running = &mut self.running[pool];
         running.0 += amount * i128::from(expected_end.micros());
         running.1 += amount;
     }
 
-    pub(super) fn start(&mut self, allocation: &Allocation, expected_end: SimTime, floor: &Floor) {
-        self.change(allocation, expected_end, floor, 1);
+    pub(super) fn start(&mut self, pool: PoolId, held: &Load, expected_end: SimTime, gauge: &impl Gauge) {
+        self.change(pool, held, expected_end, gauge, 1);
     }
 
-    pub(super) fn end(&mut self, allocation: &Allocation, expected_end: SimTime, floor: &Floor) {
-        self.change(allocation, expected_end, floor, -1);
+    pub(super) fn end(&mut self, pool: PoolId, held: &Load, expected_end: SimTime, gauge: &impl Gauge) {
+        self.change(pool, held, expected_end, gauge, -1);
     }
 }
 
-impl Batch<'_> {
+impl<D: Decider> Core<'_, D> {
     /// Why no pool can ever hold a job, those where it may spill to included.
     pub(super) fn refusal(&self, job: JobId, request: RequestId) -> Option<&str> {
-        let shapes = self.scheduler.shapes();
-        let refusal = shapes.refusal(request)?;
+        let refusal = self.decider.refusal(request)?;
         let spill = self.spill.as_ref().and_then(|watch| watch.spills.jobs.get(&job));
-        spill.is_none_or(|spill| shapes.refusal(spill.request).is_some()).then_some(refusal)
+        spill.is_none_or(|spill| self.decider.refusal(spill.request).is_some()).then_some(refusal)
     }
 
     /// Sets the timers of jobs that came into the queue.
@@ -166,11 +167,11 @@ impl Batch<'_> {
     /// A job has waited too long for the pools of its route.
     pub(super) fn fire_spill(&mut self, job: JobId, now: SimTime) {
         let Some(spill) = &mut self.spill else { return };
-        if self.records[job].state != JobState::Pending || !self.scheduler.withdraw(job, now) {
+        if self.records[job].state != JobState::Pending || !self.decider.withdraw(job, now) {
             return;
         }
         let to = spill.spills.jobs[&job].request;
-        self.scheduler.reroute(job, to);
+        self.decider.reroute(job, to);
         spill.spilled += 1;
         spill.leave(job);
         self.enqueue(job, now);

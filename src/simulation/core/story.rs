@@ -1,11 +1,12 @@
 //! What a run tells of itself on the way: why a job waits, why nothing goes on.
 
-use super::Batch;
+use super::Core;
+use super::ground::Decider;
 use crate::scheduler::Pending;
 use crate::simulation::{JobState, RunError, WatchRow};
 use crate::time::SimTime;
 
-impl Batch<'_> {
+impl<D: Decider> Core<'_, D> {
     /// Writes down why the watched job waits, if that changed.
     pub(super) fn watch(&mut self, now: SimTime) {
         let Some(job) = self.watch else { return };
@@ -15,8 +16,8 @@ impl Batch<'_> {
         {
             return;
         }
-        let head = self.scheduler.head_reason(&self.floor);
-        let ahead = self.scheduler.queue().iter().take_while(|(position, _)| position.job() != job).count();
+        let head = self.decider.head_reason(&self.ground);
+        let ahead = self.decider.queued().take_while(|other| *other != job).count();
         let reason = (state == JobState::Pending).then(|| match (self.holds.reason(job), head) {
             (Some(held), _) => held,
             (None, Some((first, why))) if first == job => why,
@@ -27,7 +28,7 @@ impl Batch<'_> {
             reason,
             head: head.map(|(first, _)| first).filter(|first| *first != job),
             ahead: if reason.is_some() { ahead } else { 0 },
-            shadow: self.scheduler.reservation().map(|r| r.shadow),
+            shadow: self.decider.shadow(),
         };
         let same =
             |a: &WatchRow, b: &WatchRow| a.reason == b.reason && a.head == b.head && a.shadow == b.shadow;
@@ -48,7 +49,7 @@ impl Batch<'_> {
         let names = pending
             .take(NAMED)
             .map(|(job, _)| {
-                let head = self.scheduler.head_reason(&self.floor).filter(|(first, _)| *first == job);
+                let head = self.decider.head_reason(&self.ground).filter(|(first, _)| *first == job);
                 let reason = self.holds.reason(job).or(head.map(|(_, why)| why)).unwrap_or(Pending::Priority);
                 format!("{} ({})", self.workload.job_name(job), reason.name())
             })
