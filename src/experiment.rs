@@ -35,6 +35,7 @@ use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolic
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use events::check_elastic;
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
 pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};

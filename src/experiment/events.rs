@@ -1,6 +1,10 @@
 //! From what a design writes of its nodes to what a run is told: instants count from the first submission.
 
+use crate::diagnostic::Diagnostic;
+use crate::ids::Id as _;
 use crate::scenario::{Design, EventKind, PolicyChoice};
+use crate::scheduler::Shapes;
+use crate::scheduler::shared::demand::CardShapes;
 use crate::simulation::{NodeReservation, Outage, OutageKind};
 use crate::workload::Workload;
 
@@ -49,4 +53,41 @@ pub(super) fn reservations(workload: &Workload, design: &Design) -> Vec<NodeRese
 /// Whether jobs are lost on nodes of a design at instants that are written.
 pub(super) fn lose_jobs(design: &Design) -> bool {
     design.events.iter().any(|event| event.kind == EventKind::Down)
+}
+
+/// What to tell of elastic pools whose VMs no job fits: they would never be ordered.
+pub fn check_elastic(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic> {
+    let mut told = Vec::new();
+    for design in designs {
+        let is_elastic = |at: usize| design.pools[at].tenancy.elastic.is_some();
+        if !(0..design.pools.len()).any(is_elastic) {
+            continue;
+        }
+        let mut fits = vec![false; design.pools.len()];
+        let requests = workload.requests.iter().map(|(id, _)| id);
+        if design.shares_gpus {
+            let shapes = CardShapes::new(workload, &design.cluster, &design.sharing.cards);
+            for request in requests {
+                shapes.get(shapes.of(request)).pools.iter().for_each(|pool| fits[pool.pool.index()] = true);
+            }
+        } else {
+            let shapes = Shapes::new(workload, &design.cluster);
+            for request in requests {
+                shapes.get(shapes.of(request)).pools.iter().for_each(|pool| fits[pool.pool.index()] = true);
+            }
+        }
+        for (_, pool) in
+            design.cluster.pools.iter().enumerate().filter(|(at, _)| is_elastic(*at) && !fits[*at])
+        {
+            let (name, amounts) = (&pool.name, pool.node.capacity);
+            let message =
+                format!("no job of the trace fits the VMs of the elastic pool `{name}` of `{}`", design.name);
+            told.push(
+                Diagnostic::warning("W0416", message)
+                    .because(format!("each has {amounts}, so none is ever ordered beyond `min`"))
+                    .help("make the VMs larger (`shape`), or leave the pool out"),
+            );
+        }
+    }
+    told
 }

@@ -114,3 +114,21 @@ fn designs_of_a_scenario_do_not_change_each_other() {
     };
     assert!((work("elastic") - work("fail")).abs() < 1e-3, "{} {}", work("elastic"), work("fail"));
 }
+
+/// VMs that no job fits are told of before the run; the jobs are refused with their reason.
+#[test]
+fn an_elastic_pool_that_no_job_fits_is_told() {
+    let desk = Desk::new();
+    desk.put("t.csv", "job_id,submit_s,run_s,nodes,gpus,cpus\na,0,10,1,4,4\nb,0,10,1,2,4\n");
+    let shape = "shape = { cpus = 4, mem-mb = 1000, gpus = 1 }";
+    let scenario = |nodes: &str, shape: &str| {
+        let vm = format!("vm]\nelastic = {{}}\n{shape}\n");
+        format!("[workload]\ntrace = '{nodes}'\n[policy.easy]\n{}", design("d", &vm))
+    };
+    desk.put("s.toml", scenario("t.csv", &shape.replace("cpus = 4", "cpus = 1")));
+    let answer = desk.run(&["run", "s.toml", "--out", "out"]);
+    assert!(answer.stderr.contains("W0416") && answer.stderr.contains("`main` of `d`"), "{}", answer.stderr);
+    desk.put("s.toml", scenario("t.csv", "contention = 'off'"));
+    let answer = desk.run(&["run", "s.toml", "--out", "out"]).ok();
+    assert!(!answer.stderr.contains("W0416"), "{}", answer.stderr);
+}
