@@ -8,6 +8,7 @@
 //! a comparison share one horizon, from the first submission to the last instant of the slowest.
 
 pub mod backtest;
+mod events;
 mod inputs;
 pub mod outlook;
 mod parts;
@@ -36,6 +37,7 @@ use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolic
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use events::check_elastic;
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
 pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
@@ -182,8 +184,10 @@ fn run_translated(
     let workload = before.as_ref().unwrap_or(workload);
     let tenancy = tenancy::of(workload, design);
     let spills = routed.as_ref().and_then(|routed| routed.spills.as_ref());
-    let options =
-        RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, as_recorded, ..*options };
+    let outages = events::outages(workload, design, policy, options.outages);
+    let reservations = events::reservations(workload, design);
+    let known = RunOptions { outages: &outages, reservations: &reservations, as_recorded, ..*options };
+    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..known };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 

@@ -35,10 +35,11 @@ use crate::cluster::ClusterSpec;
 use crate::cluster::mig::SliceShare;
 use crate::cost::{CostTerms, Line, Share, WaitPrice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::ids::NodeId;
 use crate::money::Money;
 use crate::scheduler::shared::{SharedSetup, SpeedRules};
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::{OverheadRule, PolicySpec, PreemptiveSpec};
+use crate::scheduler::{Family, PolicySpec, PreemptiveSpec};
 use crate::tenancy::{ClassProfile, Overhead, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
@@ -48,7 +49,7 @@ use crate::workload::read::ColumnMap;
 use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
-pub use file::{Named, SpeedupLevel, SpeedupMix, json_schema};
+pub use file::{EventKind, Named, SpeedupLevel, SpeedupMix, json_schema};
 pub use sweep::{Point, SweepSpec};
 
 /// Everything that a comparison needs to start, validated.
@@ -198,11 +199,15 @@ pub struct Design {
     pub speedup: SpeedupSpec,
     /// How the GPUs of each pool are given out, and how fast jobs run on parts of them.
     pub sharing: SharedSetup,
-    /// Whether a design of the scenario, or its policy, is about parts of GPUs: then all its designs are run by the
-    /// engine for those, so that their hours mean the same.
+    /// Whether it gives out parts of GPUs, or its policy places them. Hours mean the same in designs that do and
+    /// in those that do not: device time in the same units, a part counted as its part of the GPU.
     pub shares_gpus: bool,
     /// Which jobs go to which pools; the first rule that matches counts.
     pub routes: Vec<RouteSpec>,
+    /// Nodes that go out of order.
+    pub events: Vec<EventSpec>,
+    /// Nodes that are kept free.
+    pub reservations: Vec<ReservationSpec>,
     /// What classes of jobs are made of, by lower-case name; the first is for all others.
     pub profiles: Arc<Vec<(String, ClassProfile)>>,
     /// What it costs beside its pools.
@@ -238,6 +243,36 @@ pub struct RouteSpec {
     pub pools: Vec<usize>,
     /// Pools where they may run as well, and the wait that is too long.
     pub spill: Option<(Vec<usize>, SimDuration)>,
+}
+
+/// Nodes that are out of order for a while; times count from the first submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSpec {
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// Begin.
+    pub from: SimDuration,
+    /// End.
+    pub until: SimDuration,
+    /// What becomes of the jobs there.
+    pub kind: EventKind,
+}
+
+/// Nodes that are kept free for a while; times count from the first submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationSpec {
+    /// Name by which jobs ask for it.
+    pub name: Option<String>,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// Begin.
+    pub from: SimDuration,
+    /// End.
+    pub until: SimDuration,
+    /// Users who may use it; with no accounts either, nobody.
+    pub users: Vec<String>,
+    /// Accounts that may.
+    pub accounts: Vec<String>,
 }
 
 /// What a design costs beside its pools.
@@ -334,6 +369,16 @@ impl PolicyChoice {
         }
     }
 
+    /// The policies that know what it knows.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Classic(spec) => Family::of_backfill(spec.backfill),
+            Self::Preemptive(spec) => Family::of_preemptive(spec.rule),
+            Self::Slurm => Family::Slurm,
+        }
+    }
+
     /// The specification of a classic policy.
     #[must_use]
     pub fn classic(&self) -> Option<&PolicySpec> {
@@ -341,12 +386,6 @@ impl PolicyChoice {
             Self::Classic(spec) => Some(spec),
             Self::Preemptive(_) | Self::Slurm => None,
         }
-    }
-
-    /// Whether it is a preemptive policy whose jobs pay when they run again: one that runs on whatever a classic one does.
-    #[must_use]
-    pub fn restarts(&self) -> bool {
-        matches!(self, Self::Preemptive(spec) if spec.rule == OverheadRule::Restart)
     }
 }
 

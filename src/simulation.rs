@@ -44,7 +44,7 @@ use crate::workload::Workload;
 pub use core::{Spill, Spills};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
-pub use outage::{Outage, StartUsage, UsageRow};
+pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
 pub use translation::{Speed, Speeds};
@@ -142,6 +142,8 @@ pub struct RunOptions<'a> {
     pub watch: Option<JobId>,
     /// Nodes that jobs cannot use for a while.
     pub outages: &'a [Outage],
+    /// Nodes that Slurm keeps for some users.
+    pub reservations: &'a [NodeReservation],
     /// Fair-share usage from which Slurm's priorities go on.
     pub usage: Option<&'a StartUsage>,
     /// How fast jobs run on this cluster, where some were recorded on other hardware.
@@ -167,6 +169,7 @@ impl Default for RunOptions<'_> {
             keep_allocations: false,
             watch: None,
             outages: &[],
+            reservations: &[],
             usage: None,
             speeds: None,
             tenancy: None,

@@ -26,9 +26,11 @@ mod integration {
     mod metamorphic;
     mod mutants;
     mod my_policy;
+    mod node_events;
     mod oracles;
     mod other_gpus;
     mod parts_on_whole_gpus;
+    mod policy_table;
     mod preemptive_policies;
     mod published_gpu_results;
     mod published_traces;
@@ -45,6 +47,7 @@ mod integration {
     mod shared_gpus_random;
     mod shared_gpus_scenarios;
     mod shared_hosts;
+    mod sharing_in_tenancies;
     mod shipped_traces;
     mod slurm_files;
     mod slurm_import;

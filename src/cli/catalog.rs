@@ -10,6 +10,7 @@ use super::backstage::Failure;
 use crate::cluster::mig;
 use crate::report::plain_table;
 use crate::scenario::catalogue::{self, virtualization};
+use crate::scheduler::{Capability, Family};
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ pub(super) struct CatalogArgs {
     /// Which part; default all.
     #[arg(value_parser = [
         "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
-        "job-shares", "virtualization", "constraints", "contention", "host-noise", "reliability",
+        "job-shares", "virtualization", "constraints", "contention", "host-noise", "reliability", "policies",
     ])]
     part: Option<String>,
 }
@@ -44,6 +45,7 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         ("contention", json!(virtualization::contention())),
         ("host-noise", json!(virtualization::host_noise())),
         ("reliability", json!(virtualization::reliability_rows())),
+        ("policies", policies()),
     ];
     let chosen = parts.into_iter().filter(|(part, _)| wanted(part));
     if common.json {
@@ -57,4 +59,17 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         writeln!(out, "{part}\n{}", plain_table(&rows))?;
     }
     Ok(())
+}
+
+/// Which policy knows what.
+fn policies() -> serde_json::Value {
+    let row = |(what, name)| {
+        let mut row = serde_json::Map::new();
+        row.insert("capability".to_owned(), json!(name));
+        for family in Family::ALL {
+            row.insert(family.key().to_owned(), json!(family.cell(what)));
+        }
+        serde_json::Value::Object(row)
+    };
+    Capability::ALL.into_iter().map(row).collect()
 }

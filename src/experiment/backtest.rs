@@ -25,7 +25,7 @@ use crate::scenario::{Design, PolicyChoice, RecordedOn};
 use crate::scheduler::Shapes;
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::simulation::{Outage, RunError, RunOptions, StartUsage, UsageRow};
+use crate::simulation::{Outage, OutageKind, RunError, RunOptions, StartUsage, UsageRow};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Extras, JobFlags, RepairKind, Request, Workload};
 
@@ -359,18 +359,19 @@ fn outages(
         None => node_of_each(&design.cluster, &names, &mut told),
     };
     let mut found = Vec::new();
-    let mut add = |name: &str, begin: SimTime, end: SimTime, is_end_known: bool| {
+    let mut add = |name: &str, begin: SimTime, end: SimTime, kind: OutageKind| {
         let (begin, end) = (begin.max(from), end.min(until.max(to)));
         if let Some(node) = nodes.get(name).filter(|_| begin < end) {
-            found.push(Outage { node: *node, from: begin, until: end, is_end_known });
+            found.push(Outage { node: *node, from: begin, until: end, kind });
         }
     };
     for NodeEvent { node, from: begin, until: end, .. } in &site.events {
-        add(node, *begin, end.unwrap_or(SimTime::MAX), false);
+        // What ran there ends as recorded, so the node drains, whatever the state was.
+        add(node, *begin, end.unwrap_or(SimTime::MAX), OutageKind::Drain);
     }
     for reservation in &site.reservations {
         for node in &reservation.nodes {
-            add(node, reservation.from, reservation.until, true);
+            add(node, reservation.from, reservation.until, OutageKind::Reserved);
         }
     }
     (found, told)

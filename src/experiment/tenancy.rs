@@ -31,13 +31,14 @@ fn as_recorded(tenancy: &PoolTenancy) -> PoolTenancy {
     }
 }
 
-/// The tenancies of a design over a workload; `None` where all is bare metal, alone.
+/// The tenancies of a design over a workload; `None` where all is bare metal, alone, and no
+/// job is lost.
 pub(super) fn of(workload: &Workload, design: &Design) -> Option<RunTenancy> {
     let of_pool = |tenancy: &PoolTenancy| {
         if design.speedup.as_recorded { as_recorded(tenancy) } else { tenancy.clone() }
     };
     let pools: IdVec<PoolId, PoolTenancy> = design.pools.iter().map(|pool| of_pool(&pool.tenancy)).collect();
-    if pools.iter().all(PoolTenancy::is_plain) {
+    if pools.iter().all(PoolTenancy::is_plain) && !super::events::lose_jobs(design) {
         return None;
     }
     Some(of_pools(workload, design, pools))

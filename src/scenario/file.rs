@@ -4,6 +4,7 @@
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
 mod cost;
+mod events;
 mod finance;
 mod recorded;
 mod route;
@@ -25,11 +26,12 @@ pub use cost::{
     Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
     RentedTable,
 };
+pub use events::{EventKind, EventTable, ReservationTable};
 pub use finance::{FinanceTable, ObjectiveTable};
 pub use recorded::{RecordedOnTable, RecordedSliceTable, RecordedStartTable, RecordedVmTable};
 pub use route::RouteTable;
 pub use sharing::{
-    BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SliceLawTable,
+    BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SharingKeys, SliceLawTable,
 };
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
@@ -432,6 +434,12 @@ pub struct DesignTable {
     /// Which jobs go to which pools: named rules, the first that matches counts.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub route: Named<RouteTable>,
+    /// Nodes that go out of order at instants that are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event: Vec<EventTable>,
+    /// Nodes that are kept free for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reservation: Vec<ReservationTable>,
     /// Options of Slurm that this design changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slurm: Option<Box<SlurmOptions>>,

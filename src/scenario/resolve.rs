@@ -5,7 +5,9 @@
 
 mod dedicated;
 mod design;
+mod events;
 mod finance;
+mod knows;
 mod life;
 mod policy;
 mod price;
@@ -24,10 +26,11 @@ use std::path::Path;
 
 use super::catalogue::Confidence;
 use super::document::Document;
-use super::file::{CompareTable, PolicyTable, RecordedOnTable, ScenarioFile, WarmUpTable};
+use super::file::{CompareTable, RecordedOnTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, Scenario, SpeedupSpec, SweepSpec};
+use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SpeedupSpec, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::scheduler::Family;
 use crate::time::{MICROS_PER_S, SimDuration};
 
 /// What all parts share: where things are written, and what was found on the way.
@@ -37,11 +40,16 @@ struct Notes<'d> {
     defaults: Vec<DefaultUsed>,
     /// Whether run times are cut at the limits.
     cuts_at_limit: bool,
-    /// Whether Slurm kills jobs at their limits.
-    is_slurm: bool,
+    /// Who decides; `None` where the policy is wrong.
+    family: Option<Family>,
 }
 
 impl Notes<'_> {
+    /// Whether the policy is Slurm's.
+    fn is_slurm(&self) -> bool {
+        self.family == Some(Family::Slurm)
+    }
+
     /// A problem at the setting of `path`; once, however many pools run into it.
     fn tell(&mut self, problem: Diagnostic, path: &[&str]) {
         let problem = problem.at(self.document.place(path));
@@ -109,20 +117,18 @@ pub(super) fn resolve(
     directory: &Path,
 ) -> Result<Scenario, Diagnostics> {
     let cuts_at_limit = file.workload.cut_at_limit == Some(true);
-    let is_slurm = matches!(file.policy, PolicyTable::Slurm(_));
     let (problems, defaults) = (Diagnostics::default(), Vec::new());
-    let mut notes = Notes { document, problems, defaults, cuts_at_limit, is_slurm };
+    let mut notes = Notes { document, problems, defaults, cuts_at_limit, family: None };
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
+    notes.family = policy.as_ref().map(PolicyChoice::family);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
-    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some() || policy.restarts());
-    tenancy::check_policy(&mut notes, &designs, is_classic);
-    dedicated::check(&mut notes, &designs, is_classic);
+    knows::check(&mut notes, policy.as_ref(), &designs, &file);
+    dedicated::check(&mut notes, &designs);
     profiles::complete(&mut notes, &mut file, &mut designs);
-    policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {
         workload.plain_types = site.as_ref().map(slurm::SlurmSite::device_types).unwrap_or_default();

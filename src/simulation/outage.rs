@@ -19,8 +19,46 @@ pub struct Outage {
     pub from: SimTime,
     /// First instant at which jobs can start there again.
     pub until: SimTime,
-    /// Whether the scheduler knows the end (a reservation), or counts the node as lost (down, drained).
-    pub is_end_known: bool,
+    /// Why, and what becomes of jobs there.
+    pub kind: OutageKind,
+}
+
+/// Why jobs cannot use a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageKind {
+    /// Jobs there run to their end; the scheduler counts the node as lost.
+    Drain,
+    /// Jobs there are lost and queued again; the scheduler counts the node as lost.
+    Down,
+    /// It is kept for nobody, and the scheduler knows until when; jobs there run to their end.
+    Reserved,
+}
+
+impl Outage {
+    /// Whether the scheduler knows the end.
+    #[must_use]
+    pub fn is_end_known(&self) -> bool {
+        self.kind == OutageKind::Reserved
+    }
+}
+
+/// Nodes that Slurm keeps for some users for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeReservation {
+    /// Its name.
+    pub name: String,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// When the scheduler is told.
+    pub known_from: SimTime,
+    /// Begin.
+    pub from: SimTime,
+    /// End.
+    pub until: SimTime,
+    /// Users who may use it; with no accounts either, nobody.
+    pub users: Vec<String>,
+    /// Accounts that may.
+    pub accounts: Vec<String>,
 }
 
 /// Fair-share usage of a site at one instant, as `sshare` tells it.
@@ -89,7 +127,7 @@ impl<G: Ground> Outages<G> {
             // Jobs count their slots from 0; these come from the other end.
             self.slots += 1;
             let slot = u32::MAX - self.slots;
-            let expected = if outage.is_end_known { outage.until } else { SimTime::MAX };
+            let expected = if outage.is_end_known() { outage.until } else { SimTime::MAX };
             ground.take(slot, &rest, expected)?;
             meter.add_down(ground.pool_of(outage.node), &ground.load(&rest));
             self.held.push((*at, slot, rest));
@@ -99,6 +137,6 @@ impl<G: Ground> Outages<G> {
 
     fn expected_end(&self, at: u32) -> SimTime {
         let outage = &self.rows[at as usize];
-        if outage.is_end_known { outage.until } else { SimTime::MAX }
+        if outage.is_end_known() { outage.until } else { SimTime::MAX }
     }
 }

@@ -75,6 +75,17 @@ fn metal(options: &str) -> String {
     spoiled(table, &format!("{table}\n{options}"))
 }
 
+/// The good scenario with the first pool in VMs.
+fn vm(options: &str) -> String {
+    let table = "[design.metal.pool.main.tenancy.bare-metal]";
+    spoiled(table, &format!("[design.metal.pool.main.tenancy.vm]\n{options}"))
+}
+
+/// The good scenario with an event.
+fn with_event(event: &str) -> String {
+    format!("{GOOD}\n[[design.metal.event]]\n{event}\n")
+}
+
 macro_rules! snapshots {
     ($($name:ident: $text:expr, $sets:expr;)*) => {
         $(
@@ -153,6 +164,25 @@ snapshots! {
     mig_time_out_of_range: metal("mig = \"dynamic\"\nmig-instance-s = -1"), [];
     co_location_loss_out_of_range: metal("sharing = \"mps\"\nco-location-loss = 1.5"), [];
     mig_on_a_gpu_without: format!("{GOOD}\n[design.cloud.pool.main.tenancy.bare-metal]\nmig = \"dynamic\"\n"), [];
+    sharing_in_a_mig_vgpu: vm("access = \"vgpu-mig\"\nmig-layouts = [{ instances = [\"3g.40gb\"] }]\nsharing = \"mps\""), [];
+    mig_in_a_vgpu: vm("access = \"vgpu-full\"\nmig = \"dynamic\"\nmig-keep-s = 5"), [];
+    mig_mode_in_a_vm_on_ampere: vm("mig = \"dynamic\"").replace("dgx-h100", "dgx-a100")
+        .replace("cost.owned]", "cost.owned]\nprice-per-node = 1"), [];
+    noise_under_every_event: vm("noise = {}").replace("[policy.easy]\nplacement = \"best-fit\"", "[policy.srtf]"), [];
+    event_on_no_node: with_event("nodes = \"main[1-2]\"\nfrom-s = 0\nuntil-s = 9\nkind = \"down\""), [];
+    event_that_ends_first: with_event("nodes = \"main0\"\nfrom-s = 10\nuntil-s = 9\nkind = \"drain\""), [];
+    event_without_brackets: with_event("nodes = \"main[0\"\nfrom-s = 1\nuntil-s = 9\nkind = \"drain\""), [];
+    event_twice: with_event("nodes = \"main0\"\nfrom-s = 0\nuntil-s = 9\nkind = \"down\"\n[[design.metal.event]]\n\
+        nodes = \"main[0-1]\"\nfrom-s = 8\nuntil-s = 20\nkind = \"drain\""), [];
+    event_on_an_elastic_pool:
+        format!("{}\n[[design.metal.event]]\nnodes = \"main0\"\nfrom-s = 0\nuntil-s = 9\nkind = \"down\"\n", vm("elastic = {}")), [];
+    event_under_a_preemptive_policy:
+        with_event("nodes = \"main0\"\nfrom-s = 0\nuntil-s = 9\nkind = \"down\"")
+            .replace("[policy.easy]\nplacement = \"best-fit\"", "[policy.srtf]"), [];
+    reservation_for_users_under_easy:
+        format!("{GOOD}\n[[design.metal.reservation]]\nname = \"r\"\nnodes = \"main0\"\nfrom-s = 0\nuntil-s = 9\nusers = [\"u\"]\n"), [];
+    reservation_without_name:
+        format!("{GOOD}\n[[design.metal.reservation]]\nnodes = \"main0\"\nfrom-s = 0\nuntil-s = 9\nusers = [\"u\"]\n"), [];
     slice_law_out_of_range: format!("{GOOD}\n[slice-law.training]\nhost = 1.2\n"), [];
     slice_law_of_no_family: format!("{GOOD}\n[slice-law.training]\nfamily = \"ResNet-51\"\n"), [];
     vm_without_passthrough: spoiled("[design.metal.pool.main.tenancy.bare-metal]", "[design.metal.pool.main.tenancy.vm]\naccess = \"passthrough\"\nhypervisor = \"esxi\""), [];

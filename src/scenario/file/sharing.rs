@@ -63,6 +63,79 @@ pub struct BareMetalTable {
     pub at_limit: Option<super::AtLimit>,
 }
 
+/// The keys that say how the GPUs of a pool are shared: the same under every tenancy that can have them.
+pub struct SharingKeys<'t> {
+    /// `mig`
+    pub mig: &'t mut Option<Mig>,
+    /// `mig-layouts`
+    pub mig_layouts: &'t mut Option<Vec<MigLayoutTable>>,
+    /// `mig-whole-node`
+    pub mig_whole_node: &'t mut Option<bool>,
+    /// `mig-keep-s`
+    pub mig_keep_s: &'t mut Option<f64>,
+    /// `mig-instance-s`
+    pub mig_instance_s: &'t mut Option<f64>,
+    /// `mig-mode-s`
+    pub mig_mode_s: &'t mut Option<f64>,
+    /// `mig-node-s`
+    pub mig_node_s: &'t mut Option<f64>,
+    /// `mig-for`
+    pub mig_for: &'t mut Option<MigFor>,
+    /// `sharing`
+    pub sharing: &'t mut Option<Sharing>,
+    /// `co-location`
+    pub co_location: &'t mut Option<CoLocation>,
+    /// `co-location-loss`
+    pub co_location_loss: &'t mut Option<f64>,
+}
+
+impl SharingKeys<'_> {
+    /// The keys that are written, but for `mig-layouts`, which vGPUs have too.
+    #[must_use]
+    pub fn written(&self) -> Vec<&'static str> {
+        [
+            ("mig", self.mig.is_some()),
+            ("mig-whole-node", self.mig_whole_node.is_some()),
+            ("mig-keep-s", self.mig_keep_s.is_some()),
+            ("mig-instance-s", self.mig_instance_s.is_some()),
+            ("mig-mode-s", self.mig_mode_s.is_some()),
+            ("mig-node-s", self.mig_node_s.is_some()),
+            ("mig-for", self.mig_for.is_some()),
+            ("sharing", self.sharing.is_some()),
+            ("co-location", self.co_location.is_some()),
+            ("co-location-loss", self.co_location_loss.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_written)| is_written.then_some(key))
+        .collect()
+    }
+}
+
+macro_rules! shares {
+    ($($table:ty),*) => {$(
+        impl $table {
+            /// Its keys about sharing.
+            pub fn sharing_keys(&mut self) -> SharingKeys<'_> {
+                SharingKeys {
+                    mig: &mut self.mig,
+                    mig_layouts: &mut self.mig_layouts,
+                    mig_whole_node: &mut self.mig_whole_node,
+                    mig_keep_s: &mut self.mig_keep_s,
+                    mig_instance_s: &mut self.mig_instance_s,
+                    mig_mode_s: &mut self.mig_mode_s,
+                    mig_node_s: &mut self.mig_node_s,
+                    mig_for: &mut self.mig_for,
+                    sharing: &mut self.sharing,
+                    co_location: &mut self.co_location,
+                    co_location_loss: &mut self.co_location_loss,
+                }
+            }
+        }
+    )*};
+}
+
+shares!(BareMetalTable, super::ContainersTable, super::VmTable);
+
 /// MIG on the GPUs of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

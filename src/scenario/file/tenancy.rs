@@ -17,6 +17,42 @@ pub enum Dedicated {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ContainersTable {
+    /// MIG on the GPUs; default off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig: Option<super::Mig>,
+    /// Layouts of a node's GPUs, the first GPUs first; with `dynamic` and `planned` those at the beginning
+    /// (default: MIG off until an instance is wanted).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_layouts: Option<Vec<super::MigLayoutTable>>,
+    /// Whether a node must be empty before layouts on it change, as mig-parted needs; only with `planned`;
+    /// default false: only the slices concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_whole_node: Option<bool>,
+    /// Seconds that an instance stays after its job, before it may be destroyed; with `planned` the least time
+    /// between two plans; default 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_keep_s: Option<f64>,
+    /// Seconds to destroy or create one instance; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_instance_s: Option<f64>,
+    /// Seconds to switch MIG on or off on a GPU; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_mode_s: Option<f64>,
+    /// Seconds to change the layouts of an empty node; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_node_s: Option<f64>,
+    /// Which requests that name no profile get an instance; default share-or-memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_for: Option<super::MigFor>,
+    /// Sharing of GPUs in thousandths; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<super::Sharing>,
+    /// What jobs on one GPU do to each other; default saturation for mps, fixed-share for time-slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub co_location: Option<super::CoLocation>,
+    /// Loss of speed for each further job on a GPU under `saturation`; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub co_location_loss: Option<f64>,
     /// What the pool's own jobs do to each other on a host; default typical.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contention: Option<ContentionLevel>,
@@ -64,9 +100,41 @@ pub struct VmTable {
     /// Length of a burst of work in milliseconds, for the wait for others' slices that is reported; default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst_ms: Option<f64>,
-    /// Layouts of a host's GPUs for MIG-backed vGPUs, as on bare metal.
+    /// MIG inside the VMs, on GPUs passed through; default off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig: Option<super::Mig>,
+    /// Layouts of a host's GPUs for MIG-backed vGPUs; of a VM's GPUs with `mig`, as on bare metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mig_layouts: Option<Vec<super::MigLayoutTable>>,
+    /// Whether a node must be empty before layouts on it change, as mig-parted needs; only with `planned`;
+    /// default false: only the slices concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_whole_node: Option<bool>,
+    /// Seconds that an instance stays after its job, before it may be destroyed; with `planned` the least time
+    /// between two plans; default 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_keep_s: Option<f64>,
+    /// Seconds to destroy or create one instance; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_instance_s: Option<f64>,
+    /// Seconds to switch MIG on or off on a GPU; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_mode_s: Option<f64>,
+    /// Seconds to change the layouts of an empty node; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_node_s: Option<f64>,
+    /// Which requests that name no profile get an instance; default share-or-memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_for: Option<super::MigFor>,
+    /// Sharing of GPUs passed through, in thousandths, inside the VMs; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<super::Sharing>,
+    /// What jobs on one GPU do to each other; default saturation for mps, fixed-share for time-slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub co_location: Option<super::CoLocation>,
+    /// Loss of speed for each further job on a GPU under `saturation`; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub co_location_loss: Option<f64>,
     /// How the network reaches the VM; default sr-iov.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nic: Option<VmNic>,

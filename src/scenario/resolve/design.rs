@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::finance::{Plan, QuoteOf, cost_of_quote};
 use super::price::Paid;
 use super::slurm::SlurmSite;
-use super::{Notes, dedicated, price, route, sharing, slurm, tenancy};
+use super::{Notes, dedicated, events, price, route, sharing, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -99,9 +99,8 @@ fn design(
     let routes = route::resolve(notes, name, table, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
     let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
-    let name = name.to_owned();
-    Some(Design {
-        name,
+    let mut design = Design {
+        name: name.to_owned(),
         label,
         cluster,
         pools,
@@ -112,8 +111,12 @@ fn design(
         routes,
         profiles: Arc::default(),
         money,
+        events: Vec::new(),
+        reservations: Vec::new(),
         warm_up: SimDuration::from_s(0),
-    })
+    };
+    events::resolve(notes, &mut design, table);
+    Some(design)
 }
 
 fn pool(

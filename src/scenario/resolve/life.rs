@@ -7,6 +7,7 @@ use crate::scenario::catalogue::{self, virtualization};
 use crate::scenario::file::{
     AtLimit, BootTable, ContentionLevel, FailuresTable, MaintenanceTable, SnapshotsTable,
 };
+use crate::scheduler::Capability;
 use crate::tenancy::{Failures, Maintenance, PoolTenancy, Snapshots};
 use crate::time::SimDuration;
 
@@ -53,17 +54,22 @@ impl Life<'_> {
                 }
             }
         }
-        let kills = (notes.cuts_at_limit || notes.is_slurm) && about.stretches;
+        let kills = (notes.cuts_at_limit || notes.is_slurm()) && about.stretches;
         let usual = if kills { AtLimit::Kill } else { AtLimit::RunOn };
         let word = match usual {
-            AtLimit::Kill if notes.is_slurm => "kill, as Slurm does",
+            AtLimit::Kill if notes.is_slurm() => "kill, as Slurm does",
             AtLimit::Kill => "kill, as `cut-at-limit` does",
             AtLimit::RunOn => "run-on",
         };
-        if notes.is_slurm && *self.at_limit == Some(AtLimit::RunOn) {
-            let help = "leave out `at-limit`; `overtimelimit` in [policy.slurm] gives jobs more minutes";
-            let message = "Slurm kills jobs at their limits";
-            notes.error_help("W0219", &join(path, "at-limit"), message, help);
+        if *self.at_limit == Some(AtLimit::RunOn) {
+            // On whole GPUs or parts: a policy that kills at the limit does so on both.
+            let family = notes.family.filter(|family| !family.knows().has(Capability::RunOn, false));
+            if let Some(family) = family {
+                let message =
+                    family.reason(Capability::RunOn).unwrap_or("jobs are killed at their limits here");
+                let help = "leave out `at-limit`; `overtimelimit` in [policy.slurm] gives jobs more minutes";
+                notes.error_help("W0219", &join(path, "at-limit"), message, help);
+            }
         }
         let at_limit = if about.stretches {
             notes.or_convention(self.at_limit, usual, word, &join(path, "at-limit"))

@@ -2,7 +2,6 @@
 
 use super::Notes;
 use crate::diagnostic::nearest;
-use crate::scenario::Design;
 use crate::scenario::PolicyChoice;
 use crate::scenario::file::{Backfill, Charge, Order, Placement, PolicyTable, PreemptiveTable};
 use crate::scheduler::ordering::{EXPRESSION_VARIABLES, Expression, ExpressionError};
@@ -62,28 +61,6 @@ fn seconds(notes: &mut Notes<'_>, s: f64, path: &[&str]) -> SimDuration {
         return SimDuration::ZERO;
     }
     SimDuration::from_micros((s * MICROS_PER_S as f64).round() as i64)
-}
-
-/// Preemptive policies know equal nodes with GPUs of one kind, and nothing else.
-pub(super) fn check_designs(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>, designs: &[Design]) {
-    let Some(PolicyChoice::Preemptive(spec)) = policy else { return };
-    for design in designs {
-        let pools = &design.cluster.pools;
-        let Some(first) = pools.first() else { continue };
-        let kind = |pool: &crate::cluster::PoolSpec| (pool.node.capacity.gpus, pool.node.gpu_type.clone());
-        for pool in pools {
-            let path = ["design", design.name.as_str(), "pool", pool.name.as_str()];
-            let message = if pool.node.capacity.gpus == 0 {
-                format!("the pool `{}` has no GPUs, and {} schedules nothing else", pool.name, spec.name)
-            } else if kind(pool) != kind(first) && spec.rule == OverheadRule::EveryEvent {
-                format!("the pools `{}` and `{}` differ in their GPUs", first.name, pool.name)
-            } else {
-                continue;
-            };
-            let help = "preemptive policies know equal nodes: make a design of each kind";
-            notes.error_help("W0219", &path, message, help);
-        }
-    }
 }
 
 fn classic_policy(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicySpec> {

@@ -1,6 +1,7 @@
 //! How the GPUs of each pool are shared, and the laws of speed on parts of them.
 
-use super::{Notes, tenancy};
+use super::Notes;
+use super::tenancy::{self, WhoShares};
 use crate::cluster::ClusterSpec;
 use crate::cluster::cards::{CardMode, CardPool, LayoutChange, MigPool, VgpuCards};
 use crate::cluster::mig::{Asked, GpuModel, Layout, SliceLaw, find_model};
@@ -8,7 +9,7 @@ use crate::diagnostic::nearest;
 use crate::scenario::catalogue::{self, SliceLawRow};
 use crate::scenario::file::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Named, ScenarioFile, Sharing,
-    SliceLawTable, TenancyTable,
+    SharingKeys, SliceLawTable, TenancyTable,
 };
 use crate::scenario::{Design, PolicyChoice};
 use crate::scheduler::shared::{self, ClassLaw, LayoutTimes, PairTable, SharedSetup, SpeedRules};
@@ -50,8 +51,10 @@ pub(super) fn complete(
     mut designs: Vec<Design>,
     policy: Option<&PolicyChoice>,
 ) -> Vec<Design> {
-    let mut shares = false;
+    let by_placement =
+        policy.and_then(PolicyChoice::classic).is_some_and(|spec| spec.placement.is_for_shared_gpus());
     for design in &mut designs {
+        design.shares_gpus = by_placement;
         let Some(table) = file.design.get_mut(&design.name) else { continue };
         // Nodes of slurm.conf come first and are no pools of the file.
         let first = design.cluster.pools.len() - table.pool.len().min(design.cluster.pools.len());
@@ -65,16 +68,21 @@ pub(super) fn complete(
                 Some(TenancyTable::Vm(vm)) => vm.vgpus_per_gpu.filter(|count| (1..=20).contains(count)),
                 _ => None,
             };
-            let (kind, options) = match &mut pool.tenancy {
-                Some(TenancyTable::BareMetal(options)) => ("bare-metal", options),
-                Some(TenancyTable::Vm(vm)) if tenancy::shares_gpus(vm, &mut of_vm) => ("vm", &mut of_vm),
-                _ => continue,
+            let (kind, mut keys) = match &mut pool.tenancy {
+                Some(TenancyTable::BareMetal(table)) => ("bare-metal", table.sharing_keys()),
+                Some(TenancyTable::Containers(table)) => ("containers", table.sharing_keys()),
+                Some(TenancyTable::Vm(vm)) => match tenancy::who_shares(vm, &mut of_vm) {
+                    WhoShares::Jobs => ("vm", vm.sharing_keys()),
+                    WhoShares::Vgpus => ("vm", of_vm.sharing_keys()),
+                    WhoShares::Nobody => continue,
+                },
+                None => continue,
             };
             let path = ["design", design.name.as_str(), "pool", name.as_str(), "tenancy", kind];
             let mut view =
                 PoolOptions { notes, path, gpus: node.capacity.gpus, gpu: node.gpu_type.as_deref() };
-            let (mode, times, co_location) = view.resolve(options);
-            shares |= mode != CardMode::Whole;
+            let (mode, times, co_location) = view.resolve(&mut keys);
+            design.shares_gpus |= mode != CardMode::Whole;
             design.sharing.cards[at].mode = mode;
             design.sharing.cards[at].equal_parts = vgpus;
             design.sharing.cards[at].vgpus = vgpu_cards(terms.tenancy.packing);
@@ -82,12 +90,7 @@ pub(super) fn complete(
             design.sharing.speeds.pools[at] = co_location;
         }
     }
-    let placement = policy.and_then(PolicyChoice::classic);
-    shares |= placement.is_some_and(|spec| spec.placement.is_for_shared_gpus());
-    if shares {
-        check_policy(notes, policy);
-    }
-    laws(notes, file, &mut designs, shares);
+    laws(notes, file, &mut designs);
     designs
 }
 
@@ -105,24 +108,9 @@ fn memory_mib(gpu: Option<&str>, memory_gb: Option<u32>) -> Option<u64> {
     known.or(memory_gb.map(|gb| u64::from(gb) * 1_000_000_000 / (1 << 20)))
 }
 
-fn check_policy(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>) {
-    let help = "policies for shared GPUs: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression";
-    match policy {
-        Some(PolicyChoice::Slurm) => {
-            let message = "Slurm's policy on pools that share GPUs is not in this version";
-            notes.error_help("W0219", &["policy", "slurm"], message, help);
-        }
-        Some(choice @ PolicyChoice::Preemptive(_)) if !choice.restarts() => {
-            let message = "overhead at every event is arithmetic of whole GPUs";
-            let help = "write `charge = \"restart\"` in the table of the policy";
-            notes.error_help("W0219", &["policy"], message, help);
-        }
-        Some(PolicyChoice::Classic(_) | PolicyChoice::Preemptive(_)) | None => {}
-    }
-}
-
 /// The laws of the catalogue with those of the scenario over them, the same for every design.
-fn laws(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: &mut [Design], shares: bool) {
+fn laws(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: &mut [Design]) {
+    let shares = designs.iter().any(|design| design.shares_gpus);
     let pairs = pair_table();
     for row in catalogue::slice_laws() {
         if shares || file.slice_law.contains_key(&row.class) {
@@ -169,7 +157,6 @@ fn laws(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: &mut [Design], 
         notes.or_convention(&mut file.workload.measured_on, MeasuredOn::AsAsked, "as-asked", &path);
     }
     for design in designs {
-        design.shares_gpus = shares;
         let rules = &mut design.sharing.speeds;
         rules.classes.clone_from(&classes);
         (rules.default, rules.measured_on) = (default, measured_on);
@@ -227,7 +214,7 @@ impl<'a> PoolOptions<'a, '_> {
         self.notes.error_help("W0243", &path, message, help);
     }
 
-    fn resolve(&mut self, table: &mut BareMetalTable) -> (CardMode, LayoutTimes, shared::CoLocation) {
+    fn resolve(&mut self, table: &mut SharingKeys<'_>) -> (CardMode, LayoutTimes, shared::CoLocation) {
         let none = (CardMode::Whole, LayoutTimes::default(), shared::CoLocation::FixedShare);
         let mig = table.mig.unwrap_or(Mig::Off);
         let sharing = table.sharing.unwrap_or(Sharing::None);
@@ -251,7 +238,7 @@ impl<'a> PoolOptions<'a, '_> {
     }
 
     /// Settings that mean nothing beside the others are errors: nothing that is written is ignored.
-    fn check_unused(&mut self, table: &BareMetalTable, mig: Mig, sharing: Sharing) {
+    fn check_unused(&mut self, table: &SharingKeys<'_>, mig: Mig, sharing: Sharing) {
         let changes = matches!(mig, Mig::Dynamic | Mig::Planned);
         let rows = [
             (
@@ -280,7 +267,7 @@ impl<'a> PoolOptions<'a, '_> {
             (
                 "co-location-loss",
                 table.co_location_loss.is_some(),
-                sharing == Sharing::Mps || table.co_location == Some(CoLocation::Saturation),
+                sharing == Sharing::Mps || *table.co_location == Some(CoLocation::Saturation),
                 "`co-location = \"saturation\"`",
             ),
         ];
@@ -291,7 +278,7 @@ impl<'a> PoolOptions<'a, '_> {
         }
     }
 
-    fn co_location(&mut self, table: &mut BareMetalTable, sharing: Sharing) -> shared::CoLocation {
+    fn co_location(&mut self, table: &mut SharingKeys<'_>, sharing: Sharing) -> shared::CoLocation {
         if self.gpus == 0 {
             let message = "the nodes of the pool have no GPUs to share".to_owned();
             self.contradiction("sharing", message, "leave out `sharing`");
@@ -301,13 +288,13 @@ impl<'a> PoolOptions<'a, '_> {
             Sharing::Mps | Sharing::None => (CoLocation::Saturation, "saturation"),
         };
         let path = self.at("co-location");
-        match self.notes.or_convention(&mut table.co_location, usual, word, &path) {
+        match self.notes.or_convention(&mut *table.co_location, usual, word, &path) {
             CoLocation::FixedShare => shared::CoLocation::FixedShare,
             CoLocation::EqualShare => shared::CoLocation::EqualShare,
             CoLocation::Pairs => shared::CoLocation::Pairs,
             CoLocation::Saturation => {
                 let path = self.at("co-location-loss");
-                let loss = self.notes.or_convention(&mut table.co_location_loss, 0.0, 0, &path);
+                let loss = self.notes.or_convention(&mut *table.co_location_loss, 0.0, 0, &path);
                 if !(0.0..1.0).contains(&loss) {
                     let message = format!("`co-location-loss` must be from 0 to below 1, found {loss}");
                     self.notes.error("W0209", &path, message);
@@ -317,7 +304,7 @@ impl<'a> PoolOptions<'a, '_> {
         }
     }
 
-    fn mig(&mut self, table: &mut BareMetalTable, mig: Mig) -> Option<(CardMode, LayoutTimes)> {
+    fn mig(&mut self, table: &mut SharingKeys<'_>, mig: Mig) -> Option<(CardMode, LayoutTimes)> {
         let path = self.at("mig");
         let Some(gpu) = self.gpu.filter(|_| self.gpus > 0) else {
             let message = "the nodes of the pool have no GPUs of a known type to cut".to_owned();
@@ -344,11 +331,11 @@ impl<'a> PoolOptions<'a, '_> {
         let start = self.layouts(table.mig_layouts.as_deref().unwrap_or(&[]), model)?;
         let path = self.at("mig-for");
         let by =
-            self.notes.or_convention(&mut table.mig_for, MigFor::ShareOrMemory, "share-or-memory", &path);
+            self.notes.or_convention(&mut *table.mig_for, MigFor::ShareOrMemory, "share-or-memory", &path);
         let mut whole_node = false;
         if change == LayoutChange::Planned {
             let path = self.at("mig-whole-node");
-            whole_node = self.notes.or_convention(&mut table.mig_whole_node, false, false, &path);
+            whole_node = self.notes.or_convention(&mut *table.mig_whole_node, false, false, &path);
         }
         let times = if change == LayoutChange::Never {
             LayoutTimes::default()
@@ -432,16 +419,16 @@ impl<'a> PoolOptions<'a, '_> {
     }
 
     /// How long changes take: as written, else from the catalogue.
-    fn times(&mut self, table: &mut BareMetalTable, gpu: &str, change: LayoutChange) -> LayoutTimes {
+    fn times(&mut self, table: &mut SharingKeys<'_>, gpu: &str, change: LayoutChange) -> LayoutTimes {
         let architecture = catalogue::gpu(gpu).map(|row| row.architecture.as_str());
         let keep_path = self.at("mig-keep-s");
-        let keep = self.notes.or_convention(&mut table.mig_keep_s, 60.0, 60, &keep_path);
+        let keep = self.notes.or_convention(&mut *table.mig_keep_s, 60.0, 60, &keep_path);
         let mut times = LayoutTimes { keep: self.span(keep, "mig-keep-s"), ..LayoutTimes::default() };
         let planned = change == LayoutChange::Planned;
         for (slot, time, key, event, used) in [
-            (&mut table.mig_instance_s, &mut times.per_instance, "mig-instance-s", "mig-instance", true),
-            (&mut table.mig_mode_s, &mut times.mode, "mig-mode-s", "mig-mode", true),
-            (&mut table.mig_node_s, &mut times.node, "mig-node-s", "mig-node", planned),
+            (&mut *table.mig_instance_s, &mut times.per_instance, "mig-instance-s", "mig-instance", true),
+            (&mut *table.mig_mode_s, &mut times.mode, "mig-mode-s", "mig-mode", true),
+            (&mut *table.mig_node_s, &mut times.node, "mig-node-s", "mig-node", planned),
         ] {
             if !used {
                 continue;

@@ -1,8 +1,5 @@
 //! The tenancy of a pool: what its tables mean, what cannot be combined, what the catalogue says.
 
-mod engines;
-
-use self::engines::{check_preemptive, check_slurm};
 use super::Notes;
 use super::life::{self, About, Life};
 use crate::cluster::NodeSpec;
@@ -225,6 +222,7 @@ impl<'a> Vm<'a, '_> {
         let is_lost = table.nvlink == Some(false) || !is_whole;
         self.notes.or_convention(&mut table.nvlink, default, default, &path);
         let direct = self.gpudirect_storage(table, access, board.map(|row| row.architecture.as_str()));
+        self.check_sharing(table, access, board.map(|row| row.architecture.as_str()));
         let slices = self.slices(table, access);
         let overhead = table.overhead.get_or_insert_with(OverheadTable::default);
         let overhead = self.overhead(overhead, (access, hypervisor, nic), (is_lost, direct));
@@ -284,9 +282,42 @@ impl<'a> Vm<'a, '_> {
         wanted
     }
 
+    /// Refuses settings about parts of GPUs that GPUs behind this access method cannot have.
+    fn check_sharing(&mut self, table: &mut VmTable, access: VmAccess, board: Option<&str>) {
+        let changes = matches!(table.mig, Some(Mig::Dynamic | Mig::Planned));
+        if access == VmAccess::Passthrough {
+            // Whoever writes how long a switch takes has counted the restart.
+            if changes && board == Some("Ampere") && table.mig_mode_s.is_none() {
+                let help = "write `mig = \"static\"` with `mig-layouts`, or in `mig-mode-s` how long such a restart takes";
+                self.refuse("mig-mode-in-vm-ampere", "mig", help);
+            }
+            return;
+        }
+        for key in table.sharing_keys().written() {
+            match key {
+                "sharing" | "co-location" | "co-location-loss" => {
+                    let help = format!(
+                        "leave out `{key}`: write `access = \"vgpu-time-sliced\"`, whose vGPUs take turns, or \
+                         `\"passthrough\"`, where jobs share the GPUs of their VM"
+                    );
+                    self.refuse("share-of-a-vgpu", key, &help);
+                }
+                _ => {
+                    let help = match access {
+                        VmAccess::VgpuMig => "the instances of `mig-layouts` are the vGPUs already",
+                        _ => "write `access = \"vgpu-mig\"` with `mig-layouts`",
+                    };
+                    let help = format!("{help}; to cut GPUs inside the VM, write `access = \"passthrough\"`");
+                    self.refuse("mig-in-guest", key, &help);
+                }
+            }
+        }
+    }
+
     /// Time slices, and a refusal of settings about them, and about layouts, where there are none.
     fn slices(&mut self, table: &mut VmTable, access: VmAccess) -> Option<Slices> {
-        if table.mig_layouts.is_some() && access != VmAccess::VgpuMig {
+        let is_cut = matches!(access, VmAccess::VgpuMig | VmAccess::Passthrough);
+        if table.mig_layouts.is_some() && !is_cut {
             let path = self.at("mig-layouts");
             let help = "write `access = \"vgpu-mig\"`, or leave it out";
             self.notes.error_help("W0243", &path, "`mig-layouts` has no effect here", help);
@@ -476,8 +507,19 @@ impl<'a> Vm<'a, '_> {
     }
 }
 
-/// Whether the GPUs of a VM pool are given out in parts; `options` then says how, as of bare metal.
-pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
+/// Who has parts of the GPUs of a VM pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhoShares {
+    /// Jobs, if the pool says so: the GPUs are those of a node, as on bare metal.
+    Jobs,
+    /// vGPUs.
+    Vgpus,
+    /// Nobody: a vGPU is a whole GPU.
+    Nobody,
+}
+
+/// Who shares the GPUs of a VM pool; where vGPUs do, `options` then says how, as of bare metal.
+pub(super) fn who_shares(vm: &VmTable, options: &mut BareMetalTable) -> WhoShares {
     match vm.access {
         Some(VmAccess::VgpuMig) => {
             options.mig = Some(Mig::Static);
@@ -485,6 +527,7 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
             if let Some(profile) = vm.shape.as_ref().and_then(|shape| shape.mig_profile.clone()) {
                 options.mig_layouts = Some(vec![MigLayoutTable { gpus: None, instances: vec![profile] }]);
             }
+            WhoShares::Vgpus
         }
         Some(VmAccess::VgpuTimeSliced) => {
             options.sharing = Some(Sharing::TimeSlices);
@@ -493,43 +536,9 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
                 SliceScheduler::EqualShare => CoLocation::EqualShare,
                 SliceScheduler::FixedShare => CoLocation::FixedShare,
             });
+            WhoShares::Vgpus
         }
-        Some(VmAccess::Passthrough | VmAccess::VgpuFull) | None => return false,
-    }
-    true
-}
-
-/// Tells of pools whose tenancy the policy, or the engine for shared GPUs, cannot run.
-pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::Design], is_classic: bool) {
-    for design in designs {
-        let spills = design.routes.iter().find(|route| route.spill.is_some());
-        if let Some(route) = spills.filter(|_| !is_classic || design.shares_gpus) {
-            let path = ["design", design.name.as_str(), "route", route.name.as_str(), "spill"];
-            let message = "jobs spill under classic policies on whole GPUs only in this version";
-            notes.error_help("W0219", &path, message, "list the pools in `pools`");
-        }
-        let is_bound = !design.routes.is_empty() || design.pools.iter().any(|pool| pool.tenants.is_some());
-        if notes.is_slurm && is_bound {
-            let message = "under Slurm's policy jobs go to pools by partition";
-            let help = "leave out `route` and `tenants`; write `partitions` in the pools";
-            notes.error_help("W0219", &["design", &design.name], message, help);
-        }
-        for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
-            if terms.tenancy.is_plain() && terms.tenancy.kind == Kind::BareMetal {
-                continue;
-            }
-            let path = ["design", design.name.as_str(), "pool", pool.name.as_str(), "tenancy"];
-            if notes.is_slurm {
-                check_slurm(notes, &path, &terms.tenancy);
-            } else if !is_classic {
-                let differ = design.pools.iter().any(|pool| pool.tenancy.overhead != terms.tenancy.overhead);
-                check_preemptive(notes, &path, &terms.tenancy, differ);
-            } else if design.shares_gpus && !terms.tenancy.is_simple() {
-                let message = "in a scenario about parts of GPUs a pool has no elastic, maintenance, \
-                               failures or snapshots in this version";
-                let help = "leave them out, or put the pool into a scenario without parts of GPUs";
-                notes.error_help("W0219", &path, message, help);
-            }
-        }
+        Some(VmAccess::VgpuFull) => WhoShares::Nobody,
+        Some(VmAccess::Passthrough) | None => WhoShares::Jobs,
     }
 }

@@ -1,10 +1,11 @@
 //! Nodes that go and come: failures, maintenance, outages of a record, elastic pools.
 
-use super::ground::Decider;
-use super::{Core, Timer};
+use super::ground::{Decider, Ground as _};
+use super::{Core, Slot, Timer};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
+use crate::simulation::OutageKind;
 use crate::time::SimTime;
 
 impl<D: Decider> Core<'_, D> {
@@ -35,6 +36,7 @@ impl<D: Decider> Core<'_, D> {
             Timer::Host(at) => self.fire_host(at, now, calendar),
             Timer::OutageBegins(at) => {
                 self.outages.begin(at);
+                self.strike(at, now, calendar);
                 self.dirty = true;
                 Ok(())
             }
@@ -92,6 +94,26 @@ impl<D: Decider> Core<'_, D> {
         Ok(())
     }
 
+    /// A node goes out of order: where it goes down, its jobs are lost.
+    fn strike(&mut self, outage: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let row = self.outages.rows()[outage as usize];
+        if row.kind != OutageKind::Down {
+            return;
+        }
+        let ground = &self.ground;
+        let is_there =
+            |slot: &Slot<D::Ground>| ground.on_nodes(&slot.grants).iter().any(|on| on.node == row.node);
+        let slots = self.slots.iter().zip(0..).filter(|(slot, _)| slot.as_ref().is_some_and(is_there));
+        let hit: Vec<u32> = slots.map(|(_, at)| at).collect();
+        if let Some(guests) = &mut self.guests {
+            guests.facts.failures += 1;
+            guests.facts.lost_attempts += hit.len() as u64;
+        }
+        for slot in hit {
+            self.lose_attempt(slot, true, now, calendar);
+        }
+    }
+
     /// Takes what is free on nodes that are out of order; before every pass.
     pub(super) fn absorb_nodes(
         &mut self,
@@ -113,6 +135,13 @@ impl<D: Decider> Core<'_, D> {
     pub(super) fn rest_nodes(&mut self, calendar: &mut Calendar<Timer>) {
         if self.running > 0 || self.next < self.workload.jobs.len() {
             return;
+        }
+        if self.waiting() == 0 {
+            // No further outage matters, and the run is no longer for it.
+            for at in 0..self.outages.rows().len() as u32 {
+                calendar.cancel(Timer::OutageBegins(at));
+                calendar.cancel(Timer::OutageEnds(at));
+            }
         }
         if self.failures.is_none() && self.upkeep.is_none() {
             return;

@@ -51,6 +51,7 @@ pub fn simulate_slurm(
     know_devices(workload, &mut config);
     let mut intake = Intake::new(workload, &config);
     refuse_shares(workload, &mut config, &mut intake);
+    ask_for_reservations(workload, options, &mut intake);
     let hardware = hardware_of(&config);
     let first = workload.first_submit();
     let chance = Chance {
@@ -83,8 +84,14 @@ pub fn simulate_slurm(
         RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
     }
     let mut outcome = records(workload, cluster, (&told, &intake.jobs), options.keep_allocations);
-    outcome.hours =
-        Booking { workload, told: &told, specs: &intake.specs, causes: &causes }.hours(cluster, &outcome)?;
+    outcome.hours = Booking {
+        workload,
+        told: &told,
+        specs: &intake.specs,
+        causes: &causes,
+        spells: &spells(&told, options),
+    }
+    .hours(cluster, &outcome)?;
     let facts = outcome.slurm.as_mut().expect("records make them");
     facts.watched = watch.map_or_else(Vec::new, |watch| watch.rows);
     facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
@@ -116,6 +123,20 @@ fn know_devices(workload: &Workload, config: &mut SlurmConfig) {
         if let [one] = request.gpu_types.as_slice() {
             config.device_type(workload.texts.get(*one));
         }
+    }
+}
+
+/// Jobs that name a reservation of the design ask for it; names that it does not have change nothing.
+fn ask_for_reservations(workload: &Workload, options: &RunOptions<'_>, intake: &mut Intake) {
+    if options.reservations.is_empty() {
+        return;
+    }
+    for (id, spec) in workload.jobs.ids().zip(&mut intake.specs) {
+        let others = workload.extras_of(id).into_iter().flat_map(|extras| &extras.other);
+        let mut named = others.filter(|(column, _)| workload.texts.get(*column) == "reservation");
+        let name = named.next().map(|(_, text)| workload.texts.get(*text));
+        let known = name.filter(|name| options.reservations.iter().any(|row| row.name == **name));
+        spec.reservation = known.map(str::to_owned);
     }
 }
 
@@ -291,10 +312,25 @@ fn policy(at: SimTime, conflict: Conflict) -> RunError {
     RunError::Policy { at, conflict }
 }
 
+/// When which nodes were out of order: by the life of hosts, by outages, by reservations for nobody.
+fn spells(told: &SlurmOutcome, options: &RunOptions<'_>) -> Vec<Spell> {
+    let mut spells = told.losses.as_ref().map_or_else(Vec::new, |losses| losses.spells.clone());
+    let outages = options.outages.iter().map(|row| (row.node, row.from, row.until));
+    let for_nobody =
+        options.reservations.iter().filter(|row| row.users.is_empty() && row.accounts.is_empty());
+    let reserved = for_nobody.flat_map(|row| row.nodes.iter().map(|node| (*node, row.from, row.until)));
+    for (NodeId(node), from, until) in outages.chain(reserved) {
+        spells.push(Spell { at: from, nodes: node..node + 1, begins: true });
+        spells.push(Spell { at: until, nodes: node..node + 1, begins: false });
+    }
+    spells
+}
+
 /// Nodes that are out of order, with what is taken of them so that it counts as down.
 #[derive(Debug, Default)]
 struct Off {
-    nodes: BTreeMap<NodeId, Vec<Grant>>,
+    /// For how many reasons, and what is taken.
+    nodes: BTreeMap<NodeId, (u32, Vec<Grant>)>,
 }
 
 impl Off {
@@ -306,7 +342,7 @@ impl Off {
         meter: &mut Meter,
     ) -> Result<(), Conflict> {
         for node in nodes {
-            let Some(taken) = self.nodes.get_mut(&node) else { continue };
+            let Some((_, taken)) = self.nodes.get_mut(&node) else { continue };
             let row = ledger.node(node);
             let (pool, free) = (row.pool, row.free);
             if free == Amounts::ZERO {
@@ -323,12 +359,23 @@ impl Off {
     fn turn(&mut self, spell: &Spell, ledger: &mut Ledger, meter: &mut Meter) -> Result<(), Conflict> {
         let nodes = spell.nodes.clone().map(NodeId);
         if spell.begins {
-            self.nodes.extend(nodes.clone().map(|node| (node, Vec::new())));
+            for node in nodes.clone() {
+                self.nodes.entry(node).or_default().0 += 1;
+            }
             return self.absorb(nodes, ledger, meter);
         }
-        for grant in nodes.filter_map(|node| self.nodes.remove(&node)).flatten() {
-            meter.drop_down(ledger.node(grant.node).pool, &Load::from(&grant.amounts()));
-            ledger.give_back(std::slice::from_ref(&grant))?;
+        for node in nodes {
+            let reasons = self.nodes.get_mut(&node).map_or(0, |row| {
+                row.0 -= 1;
+                row.0
+            });
+            if reasons > 0 {
+                continue;
+            }
+            for grant in self.nodes.remove(&node).into_iter().flat_map(|row| row.1) {
+                meter.drop_down(ledger.node(grant.node).pool, &Load::from(&grant.amounts()));
+                ledger.give_back(std::slice::from_ref(&grant))?;
+            }
         }
         Ok(())
     }
@@ -340,6 +387,8 @@ struct Booking<'a> {
     told: &'a SlurmOutcome,
     specs: &'a [JobSpec],
     causes: &'a Causes,
+    /// When which nodes were out of order.
+    spells: &'a [Spell],
 }
 
 impl Booking<'_> {
@@ -379,7 +428,7 @@ impl Booking<'_> {
                             .map_err(|conflict| policy(now, conflict))?;
                     }
                     Change::Spell(which) => {
-                        let spell = &self.spells()[*which];
+                        let spell = &self.spells[*which];
                         off.turn(spell, &mut ledger, &mut meter).map_err(|conflict| policy(now, conflict))?;
                     }
                 }
@@ -400,11 +449,6 @@ impl Booking<'_> {
     /// What a grant of an exclusive job holds beyond what was asked of a node.
     fn slack(&self, attempt: &Attempt, grant: &Grant) -> Amounts {
         slack(&self.specs[attempt.spec].ask, attempt.grants.len(), grant)
-    }
-
-    /// When which nodes were out of order.
-    fn spells(&self) -> &[Spell] {
-        self.told.losses.as_ref().map_or(&[], |losses| &losses.spells)
     }
 
     fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
@@ -468,7 +512,7 @@ impl Booking<'_> {
             }
             steps.extend(left.map(|at| (at, Change::Leave)));
         }
-        steps.extend(self.spells().iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
+        steps.extend(self.spells.iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
         steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
         steps.sort_unstable();
         steps

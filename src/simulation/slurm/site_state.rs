@@ -5,8 +5,8 @@ use super::Command;
 use crate::ids::Id;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest};
-use crate::simulation::RunOptions;
-use crate::time::{MICROS_PER_S, SimTime};
+use crate::simulation::{OutageKind, RunOptions};
+use crate::time::{MICROS_PER_S, SimDuration, SimTime};
 
 /// The commands of a run's outages and usage, in order of time. A node that was down is drained here: what
 /// ran on it ends as recorded. A reservation is known from the first instant that anything is.
@@ -20,7 +20,7 @@ pub(super) fn site_commands(config: &SlurmConfig, options: &RunOptions<'_>) -> V
     let known_from = options.outages.iter().map(|outage| outage.from).min();
     for (number, outage) in options.outages.iter().enumerate() {
         let at = outage.node.index();
-        if outage.is_end_known {
+        if outage.is_end_known() {
             let reservation = Reservation {
                 name: format!("outage-{number}"),
                 start_s: outage.from.micros().div_euclid(MICROS_PER_S),
@@ -35,9 +35,32 @@ pub(super) fn site_commands(config: &SlurmConfig, options: &RunOptions<'_>) -> V
             let asked = ReservationRequest { reservation, ignore_jobs: true };
             commands.push((known_from.unwrap_or(outage.from), Command::CreateReservation(asked)));
         } else {
-            commands.push((outage.from, Command::ChangeNodes(only(at), NodeChange::Drain)));
+            let change = match outage.kind {
+                OutageKind::Down => NodeChange::Down,
+                OutageKind::Drain | OutageKind::Reserved => NodeChange::Drain,
+            };
+            commands.push((outage.from, Command::ChangeNodes(only(at), change)));
             commands.push((outage.until, Command::ChangeNodes(only(at), NodeChange::Resume)));
         }
+    }
+    for reservation in options.reservations {
+        let is_for_nobody = reservation.users.is_empty() && reservation.accounts.is_empty();
+        let mut nodes = config.no_nodes();
+        nodes.extend(reservation.nodes.iter().map(|node| node.index()));
+        let asked = Reservation {
+            name: reservation.name.clone(),
+            start_s: reservation.from.micros().div_euclid(MICROS_PER_S),
+            end_s: reservation.until.micros().div_euclid(MICROS_PER_S),
+            nodes,
+            users: if is_for_nobody { vec![String::from("-")] } else { reservation.users.clone() },
+            accounts: reservation.accounts.clone(),
+            maint: false,
+            overlap: true,
+            gone: false,
+        };
+        let asked = ReservationRequest { reservation: asked, ignore_jobs: true };
+        // Before the first submission, which may ask for it.
+        commands.push((reservation.known_from - SimDuration::from_s(1), Command::CreateReservation(asked)));
     }
     if let Some(usage) = options.usage {
         let known = usage.rows.iter().filter_map(|row| {

@@ -1,0 +1,186 @@
+//! The `[[design.NAME.event]]` and `[[design.NAME.reservation]]` tables.
+
+use super::Notes;
+use crate::diagnostic::nearest;
+use crate::ids::{Id, NodeId};
+use crate::scenario::Design;
+use crate::scenario::file::{DesignTable, ReservationTable};
+use crate::scenario::slurm_conf::expand_hosts;
+use crate::scenario::{EventSpec, ReservationSpec};
+use crate::time::SimDuration;
+
+/// One table of a design: which, and the row of it.
+struct Row<'a> {
+    design: &'a str,
+    table: &'static str,
+    row: String,
+}
+
+impl Row<'_> {
+    fn at<'p>(&'p self, key: &'p str) -> [&'p str; 5] {
+        ["design", self.design, self.table, &self.row, key]
+    }
+}
+
+/// Fills in what happens to the nodes of a design.
+pub(super) fn resolve(notes: &mut Notes<'_>, design: &mut Design, table: &DesignTable) {
+    if table.event.is_empty() && table.reservation.is_empty() {
+        return;
+    }
+    let names = node_names(design);
+    let name = design.name.clone();
+    for (row, event) in table.event.iter().enumerate() {
+        let row = Row { design: &name, table: "event", row: row.to_string() };
+        let nodes = nodes(notes, &row, &event.nodes, (design, &names));
+        let Some((from, until)) = span(notes, &row, event.from_s, event.until_s) else { continue };
+        let spec = EventSpec { nodes, from, until, kind: event.kind };
+        let meets = |other: &EventSpec| {
+            let same = other.nodes.iter().find(|node| spec.nodes.contains(node));
+            same.copied().filter(|_| other.from < spec.until && spec.from < other.until)
+        };
+        if let Some((at, node)) = design.events.iter().enumerate().find_map(|(at, o)| Some((at, meets(o)?))) {
+            let node = &names[node.index()];
+            let message = format!("`{node}` is out of order already by event {} of the design", at + 1);
+            let help = "let one event end before the next begins, or make one of both";
+            notes.error_help("W0252", &row.at("nodes"), message, help);
+        }
+        design.events.push(spec);
+    }
+    for (row, table) in table.reservation.iter().enumerate() {
+        let row = Row { design: &name, table: "reservation", row: row.to_string() };
+        if let Some(spec) = reservation(notes, &row, table, (design, &names)) {
+            design.reservations.push(spec);
+        }
+    }
+}
+
+fn reservation(
+    notes: &mut Notes<'_>,
+    row: &Row<'_>,
+    table: &ReservationTable,
+    (design, names): (&Design, &[String]),
+) -> Option<ReservationSpec> {
+    let nodes = nodes(notes, row, &table.nodes, (design, names));
+    let (from, until) = span(notes, row, table.from_s, table.until_s)?;
+    let (users, accounts) =
+        (table.users.clone().unwrap_or_default(), table.accounts.clone().unwrap_or_default());
+    let is_for_somebody = !users.is_empty() || !accounts.is_empty();
+    if is_for_somebody && table.name.is_none() {
+        let message = "nobody can ask for a reservation without a name";
+        let help = "write `name`; jobs ask for it in the column `reservation`";
+        notes.error_help("W0252", &row.at("nodes"), message, help);
+    }
+    if table.name.is_some() && !is_for_somebody {
+        let message = "nobody may use this reservation, so its name has no effect";
+        let help = "write `users` or `accounts`, or leave out `name`";
+        notes.error_help("W0252", &row.at("name"), message, help);
+    }
+    for (at, other) in design.reservations.iter().enumerate() {
+        let same = other.nodes.iter().find(|node| nodes.contains(node));
+        if let Some(node) = same.filter(|_| other.from < until && from < other.until) {
+            let node = &names[node.index()];
+            let message = format!("`{node}` is reserved already by reservation {} of the design", at + 1);
+            let help = "let one reservation end before the next begins";
+            notes.error_help("W0252", &row.at("nodes"), message, help);
+        }
+        if table.name.is_some() && other.name == table.name {
+            let message = format!("reservation {} of the design has this name already", at + 1);
+            notes.error_help("W0252", &row.at("name"), message, "give each its own name");
+        }
+    }
+    Some(ReservationSpec { name: table.name.clone(), nodes, from, until, users, accounts })
+}
+
+/// The names of all nodes, by their numbers.
+fn node_names(design: &Design) -> Vec<String> {
+    match &design.slurm {
+        Some(site) => site.nodes.iter().map(|node| node.name.clone()).collect(),
+        None => {
+            let pools = design.cluster.pools.iter();
+            pools.flat_map(|pool| (0..pool.count).map(move |at| format!("{}{at}", pool.name))).collect()
+        }
+    }
+}
+
+/// The nodes of a list.
+fn nodes(
+    notes: &mut Notes<'_>,
+    row: &Row<'_>,
+    written: &str,
+    (design, names): (&Design, &[String]),
+) -> Vec<NodeId> {
+    let path = row.at("nodes");
+    let hosts = match expand_hosts(written) {
+        Ok(hosts) if !hosts.is_empty() => hosts,
+        Ok(_) => {
+            notes.error_help("W0252", &path, "the list names no node", help_of(design));
+            return Vec::new();
+        }
+        Err(error) => {
+            let message = format!("the list of nodes cannot be read: {error}");
+            notes.error_help("W0252", &path, message, help_of(design));
+            return Vec::new();
+        }
+    };
+    let mut found = Vec::new();
+    for host in &hosts {
+        let Some(at) = names.iter().position(|name| name == host) else {
+            let meant = nearest(host, names.iter().map(String::as_str));
+            let help = meant.map_or_else(|| help_of(design), |meant| format!("did you mean \"{meant}\"?"));
+            let message = format!("the design `{}` has no node `{host}`", design.name);
+            notes.error_help("W0252", &path, message, help);
+            continue;
+        };
+        if pool_of(design, at).is_some_and(|pool| design.pools[pool].tenancy.elastic.is_some()) {
+            let message = format!("`{host}` is a VM of an elastic pool, which comes and goes by itself");
+            notes.error_help("W0252", &path, message, "leave it out, or leave out `elastic` in its pool");
+        }
+        if !found.contains(&NodeId::new(at)) {
+            found.push(NodeId::new(at));
+        }
+    }
+    found
+}
+
+fn pool_of(design: &Design, node: usize) -> Option<usize> {
+    let mut first = 0;
+    design.cluster.pools.iter().position(|pool| {
+        first += pool.count as usize;
+        node < first
+    })
+}
+
+/// The nodes that there are, in words.
+fn help_of(design: &Design) -> String {
+    let range = |pool: &crate::cluster::PoolSpec| match (design.slurm.is_some(), pool.count) {
+        (_, 0) => None,
+        (true, _) if pool.name.contains(|c: char| c.is_ascii_digit()) => Some(pool.name.clone()),
+        (_, 1) => Some(format!("{}0", pool.name)),
+        (_, count) => Some(format!("{}[0-{}]", pool.name, count - 1)),
+    };
+    let ranges: Vec<String> = design.cluster.pools.iter().filter_map(range).collect();
+    format!("the nodes of the design are {}", ranges.join(", "))
+}
+
+fn span(
+    notes: &mut Notes<'_>,
+    row: &Row<'_>,
+    from_s: f64,
+    until_s: f64,
+) -> Option<(SimDuration, SimDuration)> {
+    const MOST_S: f64 = 1e10;
+    for (key, s) in [("from-s", from_s), ("until-s", until_s)] {
+        if !(0.0..=MOST_S).contains(&s) {
+            let message = format!("`{key} = {s}` is no such time: write seconds from 0 to 10,000,000,000");
+            notes.error("W0209", &row.at(key), message);
+            return None;
+        }
+    }
+    if until_s <= from_s {
+        let message = format!("it ends at {until_s} s, and begins at {from_s} s");
+        notes.error_help("W0252", &row.at("until-s"), message, "`until-s` must be after `from-s`");
+        return None;
+    }
+    let micros = |s: f64| SimDuration::from_micros((s * 1e6).round() as i64);
+    Some((micros(from_s), micros(until_s)))
+}
