@@ -40,7 +40,7 @@ use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
 pub use chance::{Chance, Phases};
-pub use intake::Intake;
+pub use intake::{Intake, Pools};
 pub use observed::{Observer, run_slurm_observed};
 pub use outcome::simulate_slurm;
 
@@ -55,6 +55,8 @@ pub struct SlurmJob {
     pub exit_ok: bool,
     /// Withdrawn by its user then, if it has not ended.
     pub cancel: Option<SimTime>,
+    /// After so long a wait other nodes will do.
+    pub spill_after: Option<SimDuration>,
 }
 
 /// A command of an administrator.
@@ -147,6 +149,8 @@ pub struct SlurmOutcome {
     pub withdrawn: Vec<usize>,
     /// When, in the same order.
     pub withdrawn_at: Vec<SimTime>,
+    /// Submissions that other nodes would do for after a while.
+    pub spilled: u64,
     /// Answers to refused commands: (position, answer).
     pub refused_commands: Vec<(usize, &'static str)>,
     /// How often each scheduler ran.

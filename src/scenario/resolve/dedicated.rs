@@ -19,7 +19,7 @@ pub(super) fn check(notes: &mut Notes<'_>, designs: &[Design], is_classic: bool)
                 continue;
             }
             let path = ["design", design.name.as_str(), "pool", pool.name.as_str(), "dedicated"];
-            let (message, help) = if !is_classic {
+            let (message, help) = if !is_classic && !notes.is_slurm {
                 (
                     "this policy knows no dedicated hosts in this version",
                     "policies for them: fcfs, greedy, sjf, ljf, priority, easy, conservative, expression; or keep a \

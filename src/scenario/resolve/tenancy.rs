@@ -503,16 +503,11 @@ pub(super) fn shares_gpus(vm: &VmTable, options: &mut BareMetalTable) -> bool {
 pub(super) fn check_policy(notes: &mut Notes<'_>, designs: &[crate::scenario::Design], is_classic: bool) {
     for design in designs {
         let spills = design.routes.iter().find(|route| route.spill.is_some());
-        if let Some(route) = spills.filter(|_| !is_classic || design.shares_gpus) {
+        let knows_spills = notes.is_slurm || (is_classic && !design.shares_gpus);
+        if let Some(route) = spills.filter(|_| !knows_spills) {
             let path = ["design", design.name.as_str(), "route", route.name.as_str(), "spill"];
             let message = "jobs spill under classic policies on whole GPUs only in this version";
             notes.error_help("W0219", &path, message, "list the pools in `pools`");
-        }
-        let is_bound = !design.routes.is_empty() || design.pools.iter().any(|pool| pool.tenants.is_some());
-        if notes.is_slurm && is_bound {
-            let message = "under Slurm's policy jobs go to pools by partition";
-            let help = "leave out `route` and `tenants`; write `partitions` in the pools";
-            notes.error_help("W0219", &["design", &design.name], message, help);
         }
         for (pool, terms) in design.cluster.pools.iter().zip(&design.pools) {
             if terms.tenancy.is_plain() && terms.tenancy.kind == Kind::BareMetal {

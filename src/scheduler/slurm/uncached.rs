@@ -435,7 +435,7 @@ impl Controller<'_> {
             }
             at = batch.next;
             if batch.tested
-                && let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free)
+                && let Some(nodes) = self.placement_of(job).later().choose(ask, allowed, &free)
             {
                 return Some(Prediction {
                     start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),

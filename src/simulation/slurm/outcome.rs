@@ -14,7 +14,7 @@ use super::site_state::site_commands;
 use super::threads::last_instant;
 use super::watch::Watch;
 use super::{
-    Attempt, Chance, Command, Intake, Observer, Phases, SlurmJob, SlurmOutcome, SlurmRun, Translated,
+    Attempt, Chance, Command, Intake, Observer, Phases, Pools, SlurmJob, SlurmOutcome, SlurmRun, Translated,
 };
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
@@ -22,9 +22,11 @@ use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::slurm::job::{JobSpec, StartedBy, State};
-use crate::scheduler::slurm::{Controller, hardware_of};
+use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
 use crate::simulation::meter::{IdleCause, Meter};
-use crate::simulation::{Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch};
+use crate::simulation::{
+    Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
+};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -49,9 +51,12 @@ pub fn simulate_slurm(
     let workload = slowest.as_ref().unwrap_or(recorded);
     let mut config = config.clone();
     know_devices(workload, &mut config);
-    let mut intake = Intake::new(workload, &config);
+    know_routes(cluster, &mut config);
+    let are_dedicated = cluster.pools.iter().any(|pool| pool.dedicated.is_some());
+    let known = Pools { cards: None, spills: options.spills, are_dedicated };
+    let mut intake = Intake::on_pools(workload, &config, &known);
     refuse_shares(workload, &mut config, &mut intake);
-    let hardware = hardware_of(&config);
+    let hardware = if are_dedicated { hardware_on(&config, cluster, None) } else { hardware_of(&config) };
     let first = workload.first_submit();
     let chance = Chance {
         seed: options.seed,
@@ -115,6 +120,18 @@ fn know_devices(workload: &Workload, config: &mut SlurmConfig) {
     for (_, request) in workload.requests.iter() {
         if let [one] = request.gpu_types.as_slice() {
             config.device_type(workload.texts.get(*one));
+        }
+    }
+}
+
+/// Which pools a job may use by its route or for its tenant is a feature that their nodes have.
+fn know_routes(cluster: &ClusterSpec, config: &mut SlurmConfig) {
+    let pools = cluster.pools.iter().flat_map(|pool| std::iter::repeat_n(pool, pool.count as usize));
+    for (node, pool) in config.nodes.iter_mut().zip(pools) {
+        for feature in &pool.node.features {
+            if !node.features.contains(feature) {
+                node.features.push(feature.clone());
+            }
         }
     }
 }
@@ -211,7 +228,7 @@ fn records(
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
         shared: None,
-        tenancy: told.losses.as_ref().map(|losses| Box::new(losses.facts.clone())),
+        tenancy: tenancy_facts(told),
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
@@ -223,6 +240,13 @@ fn records(
             watched: Vec::new(),
         })),
     }
+}
+
+fn tenancy_facts(told: &SlurmOutcome) -> Option<Box<TenancyFacts>> {
+    let known = told.losses.as_ref().map(|losses| losses.facts.clone());
+    let spilled = (told.spilled > 0).then(TenancyFacts::default);
+    let facts = known.or(spilled)?;
+    Some(Box::new(TenancyFacts { spilled: told.spilled, ..facts }))
 }
 
 /// Refused jobs with Slurm's answer, and why no node can hold them where that is the reason.

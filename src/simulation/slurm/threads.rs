@@ -28,6 +28,7 @@ pub(super) enum Timer {
     Overdue,
     Look(u32),
     Host(u32),
+    Spill(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -74,6 +75,7 @@ pub(super) struct Daemon<'a> {
     withdrawn: Vec<usize>,
     withdrawn_at: Vec<SimTime>,
     refused_commands: Vec<(usize, &'static str)>,
+    spilled: u64,
     decisions: Vec<Decision>,
     last_event: SimTime,
     finished: bool,
@@ -135,6 +137,7 @@ impl<'a> Daemon<'a> {
             withdrawn: Vec::new(),
             withdrawn_at: Vec::new(),
             refused_commands: Vec::new(),
+            spilled: 0,
             decisions: Vec::new(),
             last_event: started,
             finished: false,
@@ -178,6 +181,7 @@ impl<'a> Daemon<'a> {
             withdrawn: self.withdrawn,
             withdrawn_at: self.withdrawn_at,
             refused_commands: self.refused_commands,
+            spilled: self.spilled,
             losses,
             events: report.events,
             end: report.end,
@@ -452,6 +456,21 @@ impl<'a> Daemon<'a> {
         self.want_pass(now, calendar);
     }
 
+    /// A job may have waited too long for the nodes of its route.
+    fn spill(&mut self, spec: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let after = self.run.jobs[spec].spill_after.expect("only such jobs have this timer");
+        let widened = self.controller.widen(spec, whole_s(now - after), whole_s(now));
+        self.spilled += u64::from(widened.any);
+        if widened.any {
+            self.last_event = now;
+            self.want_pass(now, calendar);
+        }
+        if let Some(later_s) = widened.again_after_s {
+            let timer = Timer::Spill(u32::try_from(spec).expect("fewer than 2^32 jobs"));
+            calendar.set(timer, now + SimDuration::from_s(later_s), Phase::Arrival);
+        }
+    }
+
     fn command(&mut self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
         let now_s = whole_s(now);
         self.commands_left -= 1;
@@ -508,6 +527,10 @@ impl Model for Daemon<'_> {
                         let timer = Timer::Cancel(u32::try_from(spec).expect("fewer than 2^32 jobs"));
                         calendar.set(timer, cancel.max(now), Phase::Release);
                     }
+                    if let Some(after) = self.run.jobs[spec].spill_after {
+                        let timer = Timer::Spill(u32::try_from(spec).expect("fewer than 2^32 jobs"));
+                        calendar.set(timer, now + after, Phase::Arrival);
+                    }
                 }
                 Err(refusal) => self.refused.push((spec, refusal)),
             }
@@ -527,6 +550,7 @@ impl Model for Daemon<'_> {
             Timer::Host(at) => self.turn_of_host(at, now, calendar),
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
+            Timer::Spill(spec) => self.spill(spec as usize, now, calendar),
             Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),
             Timer::Registered(at) => self.registered(at, now, calendar),
             Timer::Pass => {
