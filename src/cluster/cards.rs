@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - [`node`]: [`CardNode`], what is free on a node; taking, giving back and cutting anew
-//! - [`ledger`]: [`CardLedger`], all nodes: the only writer of capacity where GPUs are shared
+//! - [`ledger`]: [`Cards`] for the [`Ledger`] of all nodes; changes of layouts
 //! - [`referee`]: re-adds a history of holdings without the ledger's code
 //!
 //! One GPU has one mode at a time: whole, shares or instances. This room decides nothing and knows no time.
@@ -19,12 +19,10 @@ pub mod ledger;
 pub mod node;
 pub mod referee;
 
-use smallvec::SmallVec;
-
+use super::devices::Total;
 use super::mig::{GpuModel, Layout, Placement};
-use crate::ids::NodeId;
+use super::{Allocation, Grant, Ledger};
 
-pub use ledger::CardLedger;
 pub use node::{Card, CardNode, Instance, InstanceState, Reshape};
 
 /// A whole card, in thousandths.
@@ -205,18 +203,68 @@ impl Device {
     }
 }
 
+/// GPUs in parts: whole, thousandths of them, MIG instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cards;
+
 /// What an allocation holds on one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardGrant {
-    /// The node.
-    pub node: NodeId,
-    /// CPUs.
-    pub cpus: u32,
-    /// Memory in MiB.
-    pub mem_mb: u64,
-    /// Parts of GPUs.
-    pub devices: SmallVec<[Device; 1]>,
-}
+pub type CardGrant = Grant<Cards>;
 
 /// What one job holds: a grant per node.
-pub type CardAllocation = SmallVec<[CardGrant; 1]>;
+pub type CardAllocation = Allocation<Cards>;
+
+/// All nodes whose GPUs may be shared.
+pub type CardLedger = Ledger<Cards>;
+
+/// CPUs, memory, and GPUs in units of the hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Units {
+    /// CPUs.
+    pub cpus: u64,
+    /// Memory in MiB.
+    pub mem_mb: u64,
+    /// GPUs in units of the hours.
+    pub gpus: u64,
+}
+
+impl Total for Units {
+    const ZERO: Self = Self { cpus: 0, mem_mb: 0, gpus: 0 };
+
+    #[inline]
+    fn holds(&self, ask: &Self) -> bool {
+        self.cpus >= ask.cpus && self.mem_mb >= ask.mem_mb && self.gpus >= ask.gpus
+    }
+
+    #[inline]
+    fn plus(&self, other: &Self) -> Self {
+        Self {
+            cpus: self.cpus + other.cpus,
+            mem_mb: self.mem_mb + other.mem_mb,
+            gpus: self.gpus + other.gpus,
+        }
+    }
+
+    #[inline]
+    fn minus(&self, other: &Self) -> Self {
+        assert!(self.holds(other), "taking {other:?} from {self:?}");
+        Self {
+            cpus: self.cpus - other.cpus,
+            mem_mb: self.mem_mb - other.mem_mb,
+            gpus: self.gpus - other.gpus,
+        }
+    }
+
+    #[inline]
+    fn min(&self, other: &Self) -> Self {
+        Self {
+            cpus: self.cpus.min(other.cpus),
+            mem_mb: self.mem_mb.min(other.mem_mb),
+            gpus: self.gpus.min(other.gpus),
+        }
+    }
+
+    fn times(&self, count: u32) -> Self {
+        let count = u64::from(count);
+        Self { cpus: self.cpus * count, mem_mb: self.mem_mb * count, gpus: self.gpus * count }
+    }
+}

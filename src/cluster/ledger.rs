@@ -3,20 +3,21 @@
 use smallvec::SmallVec;
 
 use super::dedication::Dedication;
+use super::devices::{Devices, Total, Whole};
 use super::{Amounts, ClusterSpec};
 use crate::ids::{Id, IdVec, NodeId, PoolId, TenantId};
 
 /// What an allocation holds on one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub struct Grant<D: Devices = Whole> {
     /// The node.
     pub node: NodeId,
     /// CPUs.
     pub cpus: u32,
     /// Memory in MiB.
     pub mem_mb: u64,
-    /// GPUs by index on the node, one bit each.
-    pub gpus: u64,
+    /// Of its GPUs. Whole ones: by index on the node, one bit each.
+    pub gpus: D::Held,
 }
 
 impl Grant {
@@ -28,9 +29,9 @@ impl Grant {
 }
 
 /// What one job (or other owner) holds: a grant per node.
-pub type Allocation = SmallVec<[Grant; 1]>;
+pub type Allocation<D = Whole> = SmallVec<[Grant<D>; 1]>;
 
-/// A node now.
+/// A node whose GPUs are given out whole, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The pool that it belongs to.
@@ -110,52 +111,65 @@ pub enum Conflict {
 
 /// All nodes with what is free on them.
 #[derive(Clone, Debug)]
-pub struct Ledger {
-    nodes: IdVec<NodeId, Node>,
+pub struct Ledger<D: Devices = Whole> {
+    nodes: IdVec<NodeId, D::Node>,
     pools: IdVec<PoolId, std::ops::Range<u32>>,
+    specs: IdVec<PoolId, D::Spec>,
     /// The node of each pool that has just one.
     only: IdVec<PoolId, Option<NodeId>>,
-    pool_free: IdVec<PoolId, Amounts>,
-    pool_capacity: IdVec<PoolId, Amounts>,
-    capacity: Amounts,
-    free: Amounts,
+    pool_free: IdVec<PoolId, D::Total>,
+    pool_capacity: IdVec<PoolId, D::Total>,
+    capacity: D::Total,
+    free: D::Total,
     /// Nodes in the order in which they changed, for caches that follow.
     changes: Vec<NodeId>,
     /// Number of changes forgotten from the front of `changes`.
     forgotten: usize,
+    /// How often each node changed, where looking at a node is work worth saving.
+    stamps: IdVec<NodeId, u32>,
     /// Who has which host of dedicated pools.
     dedication: Option<Box<Dedication>>,
 }
 
-impl Ledger {
+impl Ledger<Whole> {
     /// All nodes of `spec`, all free.
     ///
     /// # Panics
     /// If a node has more than 64 GPUs; the scenario refuses that before.
     #[must_use]
     pub fn new(spec: &ClusterSpec) -> Self {
+        Self::of(spec, IdVec::filled(spec.pools.len(), ()))
+    }
+}
+
+impl<D: Devices> Ledger<D> {
+    /// All nodes of `spec`, all free; `specs` says how the GPUs of each pool are given out.
+    ///
+    /// # Panics
+    /// If a node has more GPUs than can be told apart; the scenario refuses that before.
+    #[must_use]
+    pub fn of(spec: &ClusterSpec, specs: IdVec<PoolId, D::Spec>) -> Self {
         let mut nodes = IdVec::new();
         let mut pools: IdVec<PoolId, _> = IdVec::new();
         let mut only = IdVec::new();
-        let pool_capacity: IdVec<PoolId, Amounts> =
-            spec.pools.iter().map(|pool| pool.node.capacity.times(pool.count)).collect();
+        let mut pool_capacity: IdVec<PoolId, D::Total> = IdVec::new();
         for pool in &spec.pools {
             let first = u32::try_from(nodes.len()).expect("nodes fit 32 bits");
             let id = PoolId::new(pools.len());
-            let capacity = pool.node.capacity;
-            assert!(capacity.gpus <= 64, "a node has at most 64 GPUs");
-            let free_gpus = if capacity.gpus == 64 { u64::MAX } else { (1 << capacity.gpus) - 1 };
             for _ in 0..pool.count {
-                nodes.push(Node { pool: id, capacity, free: capacity, free_gpus, allocations: 0 });
+                nodes.push(D::node(id, pool.node.capacity, &specs[id]));
             }
             pools.push(first..first + pool.count);
-            let is_only = pool.count == 1 && pool.dedicated.is_none();
+            pool_capacity.push(D::capacity(pool.node.capacity, &specs[id]).times(pool.count));
+            let is_only = D::COUNTS && pool.count == 1 && pool.dedicated.is_none();
             only.push(is_only.then_some(NodeId(first)));
         }
-        let capacity = spec.capacity();
+        let capacity = pool_capacity.iter().fold(D::Total::ZERO, |sum, pool| sum.plus(pool));
+        let stamps = IdVec::filled(if D::COUNTS { 0 } else { nodes.len() }, 0);
         Self {
             nodes,
             pools,
+            specs,
             only,
             pool_free: pool_capacity.clone(),
             pool_capacity,
@@ -163,6 +177,7 @@ impl Ledger {
             free: capacity,
             changes: Vec::new(),
             forgotten: 0,
+            stamps,
             dedication: Dedication::new(spec),
         }
     }
@@ -171,7 +186,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Conflict`] where a grant is not free; nothing is taken then.
-    pub fn take(&mut self, allocation: &[Grant]) -> Result<(), Conflict> {
+    pub fn take(&mut self, allocation: &[Grant<D>]) -> Result<(), Conflict> {
         for (at, grant) in allocation.iter().enumerate() {
             if let Err(conflict) = self.take_one(grant) {
                 for earlier in &allocation[..at] {
@@ -187,44 +202,41 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Conflict`] where that was not taken.
-    pub fn give_back(&mut self, allocation: &[Grant]) -> Result<(), Conflict> {
+    pub fn give_back(&mut self, allocation: &[Grant<D>]) -> Result<(), Conflict> {
         allocation.iter().try_for_each(|grant| self.give_back_one(grant))
     }
 
-    fn take_one(&mut self, grant: &Grant) -> Result<(), Conflict> {
-        let ask = grant.amounts();
+    fn take_one(&mut self, grant: &Grant<D>) -> Result<(), Conflict> {
         let node = &mut self.nodes[grant.node];
-        if !node.free.holds(&ask) {
-            return Err(Conflict::OverCapacity { node: grant.node.0, free: node.free, ask });
-        }
-        if node.free_gpus & grant.gpus != grant.gpus {
-            return Err(Conflict::GpuTaken { node: grant.node.0, wanted: grant.gpus, free: node.free_gpus });
-        }
-        node.free = node.free.minus(&ask);
-        node.free_gpus &= !grant.gpus;
-        node.allocations += 1;
+        D::take(node, grant)?;
+        let pool = D::pool_of(node);
+        let ask = D::total(grant, &self.specs[pool]);
         self.free = self.free.minus(&ask);
-        let pool = &mut self.pool_free[node.pool];
+        let pool = &mut self.pool_free[pool];
         *pool = pool.minus(&ask);
         self.note_change(grant.node);
         Ok(())
     }
 
-    fn give_back_one(&mut self, grant: &Grant) -> Result<(), Conflict> {
-        let back = grant.amounts();
+    fn give_back_one(&mut self, grant: &Grant<D>) -> Result<(), Conflict> {
         let node = &mut self.nodes[grant.node];
-        let free = node.free.plus(&back);
-        if !node.capacity.holds(&free) || node.free_gpus & grant.gpus != 0 || node.allocations == 0 {
-            return Err(Conflict::Overflow { node: grant.node.0 });
-        }
-        node.free = free;
-        node.free_gpus |= grant.gpus;
-        node.allocations -= 1;
+        let pool = D::pool_of(node);
+        let spec = &self.specs[pool];
+        D::give_back(node, grant, spec)?;
+        let back = D::total(grant, spec);
         self.free = self.free.plus(&back);
-        let pool = &mut self.pool_free[node.pool];
+        let pool = &mut self.pool_free[pool];
         *pool = pool.plus(&back);
         self.note_change(grant.node);
         Ok(())
+    }
+
+    /// A node, to change what its GPUs are cut into; what is free in sum stays as it is.
+    pub(super) fn change(&mut self, id: NodeId) -> (&mut D::Node, &D::Spec) {
+        self.note_change(id);
+        let node = &mut self.nodes[id];
+        let pool = D::pool_of(node);
+        (node, &self.specs[pool])
     }
 
     /// Remembers the change; of a long history only the tail is kept (followers then look at all nodes).
@@ -235,6 +247,15 @@ impl Ledger {
             self.changes.drain(..self.changes.len() - keep);
         }
         self.changes.push(node);
+        if !D::COUNTS {
+            self.stamps[node] = self.stamps[node].wrapping_add(1);
+        }
+    }
+
+    /// A stamp of one node that changes whenever it does; kept where amounts do not tell all.
+    #[must_use]
+    pub fn stamp(&self, node: NodeId) -> u32 {
+        self.stamps[node]
     }
 
     /// A stamp that grows with every change.
@@ -254,18 +275,39 @@ impl Ledger {
     /// One node.
     #[inline]
     #[must_use]
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub fn node(&self, id: NodeId) -> &D::Node {
         &self.nodes[id]
     }
 
     /// All nodes.
     #[must_use]
-    pub fn nodes(&self) -> &IdVec<NodeId, Node> {
+    pub fn nodes(&self) -> &IdVec<NodeId, D::Node> {
         &self.nodes
     }
 
+    /// How the GPUs of a pool are given out.
+    #[inline]
+    #[must_use]
+    pub fn spec(&self, pool: PoolId) -> &D::Spec {
+        &self.specs[pool]
+    }
+
+    /// The pool of a node.
+    #[inline]
+    #[must_use]
+    pub fn pool_of(&self, node: NodeId) -> PoolId {
+        D::pool_of(&self.nodes[node])
+    }
+
+    /// How the GPUs of a node are given out.
+    #[inline]
+    #[must_use]
+    pub fn spec_of(&self, node: NodeId) -> &D::Spec {
+        &self.specs[self.pool_of(node)]
+    }
+
     /// Node ids of a pool.
-    pub fn pool_nodes(&self, pool: PoolId) -> impl Iterator<Item = NodeId> + use<> {
+    pub fn pool_nodes(&self, pool: PoolId) -> impl Iterator<Item = NodeId> + use<D> {
         self.pools[pool].clone().map(NodeId)
     }
 
@@ -287,7 +329,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Conflict::OtherTenant`] where one has jobs of another tenant; nothing changes then.
-    pub fn claim(&mut self, allocation: &[Grant], tenant: TenantId) -> Result<(), Conflict> {
+    pub fn claim(&mut self, allocation: &[Grant<D>], tenant: TenantId) -> Result<(), Conflict> {
         let Some(dedication) = &mut self.dedication else { return Ok(()) };
         dedication
             .claim(allocation.iter().map(|grant| grant.node), tenant)
@@ -297,14 +339,14 @@ impl Ledger {
     }
 
     /// Ends what [`Ledger::claim`] began.
-    pub fn disclaim(&mut self, allocation: &[Grant]) {
+    pub fn disclaim(&mut self, allocation: &[Grant<D>]) {
         let Some(dedication) = &mut self.dedication else { return };
         dedication.disclaim(allocation.iter().map(|grant| grant.node));
         self.note_hosts(allocation);
     }
 
     /// What one node of a host has, and until when, decides who may use the others.
-    fn note_hosts(&mut self, allocation: &[Grant]) {
+    fn note_hosts(&mut self, allocation: &[Grant<D>]) {
         for grant in allocation {
             let dedication = self.dedication.as_ref().expect("it was asked for");
             let nodes = dedication.beside(grant.node);
@@ -352,26 +394,26 @@ impl Ledger {
     /// Free on all nodes of a pool.
     #[inline]
     #[must_use]
-    pub fn pool_free(&self, pool: PoolId) -> Amounts {
+    pub fn pool_free(&self, pool: PoolId) -> D::Total {
         self.pool_free[pool]
     }
 
     /// Capacity of all nodes of a pool.
     #[must_use]
-    pub fn pool_capacity(&self, pool: PoolId) -> Amounts {
+    pub fn pool_capacity(&self, pool: PoolId) -> D::Total {
         self.pool_capacity[pool]
     }
 
     /// Capacity of all nodes.
     #[must_use]
-    pub fn capacity(&self) -> Amounts {
+    pub fn capacity(&self) -> D::Total {
         self.capacity
     }
 
     /// Free on all nodes together.
     #[inline]
     #[must_use]
-    pub fn free(&self) -> Amounts {
+    pub fn free(&self) -> D::Total {
         self.free
     }
 }

@@ -133,13 +133,13 @@ fn tracks(result: &DesignResult) -> Vec<NodeTracks> {
             let until = if held.until == SimTime::NEVER { outcome.last_instant } else { held.until };
             let slice = Slice { from: held.from, until, job: held.job };
             for grant in &held.allocation {
-                let devices = grant.devices.iter().map(|device| match device {
+                let devices = grant.gpus.iter().map(|device| match device {
                     Device::Whole { card } => Track::Gpu(*card),
                     Device::Share { card, .. } => Track::Share(*card),
                     Device::Instance { card, placement } => Track::Instance(*card, placement.start),
                 });
                 devices.for_each(|track| add(grant.node.index(), track, slice));
-                if grant.devices.is_empty() {
+                if grant.gpus.is_empty() {
                     add(grant.node.index(), Track::Slot, slice);
                 }
             }

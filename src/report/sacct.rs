@@ -211,7 +211,7 @@ impl<'a> Dump<'a> {
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         match self.cards.get(&job) {
             Some(cards) => {
-                for (grant, device) in cards.iter().flat_map(|g| g.devices.iter().map(move |d| (g, d))) {
+                for (grant, device) in cards.iter().flat_map(|g| g.gpus.iter().map(move |d| (g, d))) {
                     let (kind, amount) = self.device(grant.node.index(), device);
                     *kinds.entry(kind).or_default() += amount;
                 }

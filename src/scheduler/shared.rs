@@ -40,7 +40,7 @@ use super::ordering::{JobView, Ordering};
 use super::policy::{BackfillSpec, PlacementSpec};
 use super::queue::{Position, Queue};
 use super::sharing::TypicalMix;
-use crate::cluster::Amounts;
+use crate::cluster::{Amounts, Total};
 use crate::cluster::cards::{CardAllocation, CardNode, CardPool};
 use crate::cluster::mig::Stranding;
 use crate::ids::{JobId, NodeId, PoolId, ShapeId, TenantId};
@@ -209,10 +209,9 @@ impl<'w> SharedScheduler<'w> {
     #[must_use]
     pub fn head_reason(&self, floor: &CardFloor) -> Option<(JobId, Pending)> {
         let (position, shape) = self.queue.head()?;
-        let enough = self.shapes.get(shape).pools.iter().any(|pool| {
-            let free = floor.ledger().pool_free(pool.pool);
-            free.0 >= pool.least.0 && free.1 >= pool.least.1 && free.2 >= pool.least.2
-        });
+        let ledger = floor.ledger();
+        let enough =
+            self.shapes.get(shape).pools.iter().any(|pool| ledger.pool_free(pool.pool).holds(&pool.least));
         Some((position.job(), if enough { Pending::Fragmentation } else { Pending::Resources }))
     }
 
@@ -241,7 +240,7 @@ impl<'w> SharedScheduler<'w> {
         let fit = pools.iter().find(|p| p.pool == pool).expect("the pool holds the shape");
         let reference = self.speeds.reference(row, fit.reference);
         let on =
-            |grant: &crate::cluster::CardGrant| self.speeds.alone(row, &grant.devices, pool.0 as usize, spec);
+            |grant: &crate::cluster::CardGrant| self.speeds.alone(row, &grant.gpus, pool.0 as usize, spec);
         let alone = allocation.iter().map(on).min().unwrap_or(SPEED_ONE);
         if alone == reference {
             return row.limit;

@@ -114,7 +114,7 @@ fn devices(run: &Run<'_>) -> Vec<(u32, u8, u16)> {
         Device::Share { card, milli, .. } => (card, milli),
         Device::Instance { card, placement } => (card, u16::from(placement.start)),
     };
-    grants.flat_map(|g| g.devices.iter().map(|d| (g.node.0, of(d).0, of(d).1))).collect()
+    grants.flat_map(|g| g.gpus.iter().map(|d| (g.node.0, of(d).0, of(d).1))).collect()
 }
 
 fn slot(name: &str, milli: u32) -> JobRow {

@@ -139,7 +139,7 @@ proptest! {
             prop_assert!(amount >= 0, "{:?}", hours);
         }
         let units = |held: &referee::CardsHeld| -> i128 {
-            let devices = held.grants.iter().flat_map(|grant| &grant.devices);
+            let devices = held.grants.iter().flat_map(|grant| &grant.gpus);
             let sum: u32 = devices.map(|device| setup.cards[0].units(device)).sum();
             i128::from(sum) * i128::from(held.end.since(held.start).micros())
         };

@@ -181,9 +181,9 @@ impl CardNode {
         if self.cpus < grant.cpus || self.mem_mb < grant.mem_mb {
             return Err("CPUs or memory are not free");
         }
-        for (at, device) in grant.devices.iter().enumerate() {
+        for (at, device) in grant.gpus.iter().enumerate() {
             if let Err(why) = self.take_device(device) {
-                for earlier in &grant.devices[..at] {
+                for earlier in &grant.gpus[..at] {
                     self.give_back_device(earlier, u64::MAX).expect("it was taken just now");
                 }
                 return Err(why);
@@ -207,7 +207,7 @@ impl CardNode {
             return Err("more is given back than was taken");
         }
         let memory = spec.card_mib().unwrap_or(u64::MAX);
-        grant.devices.iter().try_for_each(|device| self.give_back_device(device, memory))?;
+        grant.gpus.iter().try_for_each(|device| self.give_back_device(device, memory))?;
         self.cpus += grant.cpus;
         self.mem_mb += grant.mem_mb;
         self.allocations -= 1;

@@ -104,7 +104,7 @@ pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> R
             if node.cpus > u64::from(has.cpus) || node.mem_mb > has.mem_mb {
                 return Err(violation("more CPUs or memory than there is"));
             }
-            let devices: SmallVec<[&Device; 2]> = grant.devices.iter().collect();
+            let devices: SmallVec<[&Device; 2]> = grant.gpus.iter().collect();
             for device in devices {
                 let card = node
                     .cards
@@ -115,7 +115,7 @@ pub fn check(spec: &ClusterSpec, pools: &[CardPool], history: &[CardsHeld]) -> R
             let (pool, at) = (&pools[nodes[grant.node.0 as usize].pool], grant.node.0);
             if let Some(vgpus) = pool.vgpus {
                 let vm = at - first_of[nodes[at as usize].pool];
-                for device in &grant.devices {
+                for device in &grant.gpus {
                     let (host, gpu) = vgpus.gpu_of(vm, device.card());
                     let row = on_gpu.entry((nodes[at as usize].pool, host, gpu)).or_default();
                     apply(row, u64::from(pool.units(device)));

@@ -80,7 +80,7 @@ fn units(result: &DesignResult, grant: &CardGrant) -> i64 {
         grant.node.0 < first
     });
     let cards = &result.design.sharing.cards[pool.expect("the node is of a pool")];
-    grant.devices.iter().map(|device| i64::from(cards.units(device))).sum()
+    grant.gpus.iter().map(|device| i64::from(cards.units(device))).sum()
 }
 
 /// Nearest level of `part` of `full`; anything above zero is at least level 1.

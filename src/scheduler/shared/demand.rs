@@ -12,7 +12,7 @@
 use smallvec::SmallVec;
 
 use super::fit::{CardPart, CardRule, DeviceAsk, Look, choose};
-use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, slice_units};
+use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, Units, slice_units};
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
 use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
@@ -27,7 +27,7 @@ pub struct CardPoolShape {
     /// (part, number of nodes), each part holding the next.
     pub groups: SmallVec<[(PartId, u32); 1]>,
     /// Taken in all at least: CPUs, memory in MiB, GPUs in hours units.
-    pub least: (u64, u64, u64),
+    pub least: Units,
     /// Asked for in all: CPUs, memory, devices.
     pub asked: Amounts,
     /// GPUs asked for in hours units; `None` where what it is given is what it asked for.
@@ -182,7 +182,7 @@ fn on_pool(
     let mut shape = CardPoolShape {
         pool: view.id,
         groups: SmallVec::new(),
-        least: (0, 0, 0),
+        least: Units::default(),
         asked: Amounts {
             cpus: asked.cpus,
             gpus: asked.gpus,
@@ -198,9 +198,9 @@ fn on_pool(
         let part = CardPart { pool: view.id, cpus: amounts.cpus, mem_mb: amounts.mem_mb, ask, tenant };
         check_empty_node(&part, view)?;
         let least = least_units(&part.ask, view.cards);
-        shape.least.0 += u64::from(amounts.cpus) * u64::from(count);
-        shape.least.1 += amounts.mem_mb * u64::from(count);
-        shape.least.2 += least * u64::from(count);
+        shape.least.cpus += u64::from(amounts.cpus) * u64::from(count);
+        shape.least.mem_mb += amounts.mem_mb * u64::from(count);
+        shape.least.gpus += least * u64::from(count);
         shape.groups.push((parts.intern(&part), count));
     }
     Ok(shape)

@@ -39,7 +39,7 @@ impl CardFloor {
     /// An empty floor; `with_views` where the placement looks at thousandths of cards.
     #[must_use]
     pub fn new(spec: &ClusterSpec, cards: &[CardPool], with_views: bool) -> Self {
-        let ledger = CardLedger::new(spec, cards);
+        let ledger = CardLedger::of_cards(spec, cards);
         let releases = IdVec::filled(ledger.nodes().len(), Vec::new());
         let mut views = IdVec::new();
         if with_views {
@@ -211,7 +211,7 @@ impl CardFloor {
 
 /// Whether the return of `grant` can make room for `part` on its node.
 fn could_help(part: &CardPart, grant: &CardGrant) -> bool {
-    !grant.devices.is_empty() || matches!(part.ask, DeviceAsk::None) || grant.cpus > 0 || grant.mem_mb > 0
+    !grant.gpus.is_empty() || matches!(part.ask, DeviceAsk::None) || grant.cpus > 0 || grant.mem_mb > 0
 }
 
 /// Thousandths of a card that a device is for placements that look at those; compute slices, rounded down.
@@ -240,7 +240,7 @@ fn demands(grant: &CardGrant, spec: &CardPool) -> SmallVec<[(SharedDemand, Small
         models: ModelSet::ANY,
     };
     let whole: SmallVec<[u8; 8]> =
-        grant.devices.iter().filter(|d| milli_of(d, spec) == CARD_MILLI).map(Device::card).collect();
+        grant.gpus.iter().filter(|d| milli_of(d, spec) == CARD_MILLI).map(Device::card).collect();
     let mut rows = SmallVec::new();
     let first = if whole.is_empty() {
         rest
@@ -248,7 +248,7 @@ fn demands(grant: &CardGrant, spec: &CardPool) -> SmallVec<[(SharedDemand, Small
         SharedDemand { cards: whole.len() as u8, card_milli: CARD_MILLI, ..rest }
     };
     rows.push((first, whole));
-    for device in grant.devices.iter().filter(|d| milli_of(d, spec) < CARD_MILLI) {
+    for device in grant.gpus.iter().filter(|d| milli_of(d, spec) < CARD_MILLI) {
         let part = SharedDemand {
             cpu_milli: 0,
             mem_mib: 0,

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::fit::Chosen;
 use super::floor::{CardFloor, NodeReshape};
 use super::{CardReservation, CardStart, SharedScheduler};
-use crate::cluster::Conflict;
+use crate::cluster::{Conflict, Total};
 use crate::cluster::cards::{CardAllocation, CardGrant};
 use crate::ids::{JobId, NodeId, PartId, PoolId, ShapeId, TenantId};
 use crate::scheduler::policy::BackfillSpec;
@@ -253,7 +253,7 @@ impl SharedScheduler<'_> {
     fn allocation(&self, picked: &Picked) -> CardAllocation {
         let grant = |(node, part, chosen): &(NodeId, PartId, Chosen)| {
             let part = self.rooms.part(*part);
-            CardGrant { node: *node, cpus: part.cpus, mem_mb: part.mem_mb, devices: chosen.devices.clone() }
+            CardGrant { node: *node, cpus: part.cpus, mem_mb: part.mem_mb, gpus: chosen.devices.clone() }
         };
         picked.iter().map(grant).collect()
     }
@@ -290,7 +290,7 @@ impl SharedScheduler<'_> {
             let pool = &self.shapes.get(shape).pools[at];
             let (id, least) = (pool.pool, pool.least);
             let free = floor.ledger().pool_free(id);
-            if free.0 < least.0 || free.1 < least.1 || free.2 < least.2 {
+            if !free.holds(&least) {
                 continue;
             }
             if !self.has_nodes(shape, at, None, floor) {

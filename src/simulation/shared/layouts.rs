@@ -88,7 +88,7 @@ impl Layouts {
             if !on_demand || keep.micros() == 0 {
                 continue;
             }
-            for device in &grant.devices {
+            for device in &grant.gpus {
                 if let Device::Instance { card, placement } = *device {
                     floor.ledger_mut().mark(grant.node, card, placement, InstanceState::Kept)?;
                     let timer = Timer::Unkeep(grant.node.0, card, placement.start);

@@ -85,8 +85,8 @@ impl SharedMeter {
         let level = |pool: PoolId| {
             let free = ledger.pool_free(pool);
             Level {
-                gpus: i128::from(free.2),
-                cpus: i128::from(free.0) * UNITS_PER_DEVICE,
+                gpus: i128::from(free.gpus),
+                cpus: i128::from(free.cpus) * UNITS_PER_DEVICE,
                 ..Level::default()
             }
         };

@@ -347,7 +347,7 @@ impl<'w> SharedBatch<'w> {
                 node: grant.node,
                 cpus: grant.cpus,
                 mem_mb: grant.mem_mb,
-                gpus: grant.devices.iter().fold(0, |bits, device| bits | 1 << device.card()),
+                gpus: grant.gpus.iter().fold(0, |bits, device| bits | 1 << device.card()),
             };
             self.allocations.push((job, allocation.iter().map(grant).collect()));
         }

@@ -134,17 +134,17 @@ impl Work {
         let row = &workload.jobs[job];
         let speeds = scheduler.speeds();
         let held =
-            || allocation.iter().flat_map(|grant| grant.devices.iter().map(|device| (grant.node, device)));
+            || allocation.iter().flat_map(|grant| grant.gpus.iter().map(|device| (grant.node, device)));
         let devices: SmallVec<[Device; 1]> = held().map(|(_, device)| *device).collect();
         let gpus = held().map(|(node, device)| site.gpu_of(node, device, spec)).collect();
-        let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.devices, pool.index(), spec);
+        let on = |grant: &crate::cluster::CardGrant| speeds.alone(row, &grant.gpus, pool.index(), spec);
         let alone = under(allocation.iter().map(on).min().unwrap_or(SPEED_ONE), ask.delivered);
         let law = speeds.law(row);
         let use_alone = ask.util_milli.map_or(law.use_alone(), |milli| f64::from(milli) / 1000.0);
         let mut on_hosts = OnHosts { parts: SmallVec::new(), uses, host_share: ask.host_share };
         if self.hosts.matter(pool) {
             for grant in allocation {
-                let units: u32 = grant.devices.iter().map(|device| spec.units(device)).sum();
+                let units: u32 = grant.gpus.iter().map(|device| spec.units(device)).sum();
                 let part = match site.gpus {
                     0 => f64::from(grant.cpus) / f64::from(site.cpus.max(1)),
                     gpus => f64::from(units) / f64::from(gpus * CARD_UNITS),
