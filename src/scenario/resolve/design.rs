@@ -98,7 +98,10 @@ fn design(
     check_total(notes, name, &cluster);
     let routes = route::resolve(notes, name, table, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
-    let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
+    let (mut sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
+    for (slot, cards) in sharing.cards.iter_mut().zip(site.into_iter().flat_map(SlurmSite::cards)) {
+        slot.clone_from(cards.unwrap_or(&slot.clone()));
+    }
     let name = name.to_owned();
     Some(Design {
         name,

@@ -51,7 +51,9 @@ pub(super) fn complete(
     mut designs: Vec<Design>,
     policy: Option<&PolicyChoice>,
 ) -> Vec<Design> {
-    let mut shares = false;
+    // Boards that slurm.conf cuts.
+    let is_cut = |design: &Design| design.sharing.cards.iter().any(|cards| cards.mode != CardMode::Whole);
+    let mut shares = designs.iter().any(is_cut);
     for design in &mut designs {
         let Some(table) = file.design.get_mut(&design.name) else { continue };
         // Nodes of slurm.conf come first and are no pools of the file.
@@ -109,10 +111,6 @@ fn memory_mib(gpu: Option<&str>, memory_gb: Option<u32>) -> Option<u64> {
 fn check_policy(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>) {
     let help = "policies for shared GPUs: fcfs, greedy, sjf, ljf, priority, easy, expression";
     match policy {
-        Some(PolicyChoice::Slurm) => {
-            let message = "Slurm's policy on pools that share GPUs is not in this version";
-            notes.error_help("W0219", &["policy", "slurm"], message, help);
-        }
         Some(PolicyChoice::Classic(spec)) if matches!(spec.backfill, BackfillSpec::Conservative { .. }) => {
             let message = "conservative backfill on pools that share GPUs is not in this version";
             notes.error_help("W0219", &["policy"], message, help);
@@ -121,7 +119,7 @@ fn check_policy(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>) {
             let message = "a preemptive policy on pools that share GPUs is not in this version";
             notes.error_help("W0219", &["policy"], message, help);
         }
-        Some(PolicyChoice::Classic(_)) | None => {}
+        Some(PolicyChoice::Classic(_) | PolicyChoice::Slurm) | None => {}
     }
 }
 

@@ -12,7 +12,9 @@
 use smallvec::SmallVec;
 
 use super::fit::{CardPart, CardRule, DeviceAsk, Look, choose};
-use crate::cluster::cards::{CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, Units, slice_units};
+use crate::cluster::cards::{
+    CARD_UNITS, CardMode, CardNode, CardPool, LayoutChange, MigPool, Units, slice_units,
+};
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
 use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};

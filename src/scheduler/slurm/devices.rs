@@ -12,9 +12,10 @@ use smallvec::SmallVec;
 use super::placement::{Free, Hardware};
 use crate::cluster::cards::{CARD_UNITS, CardGrant, CardNode, CardPool, Device, InstanceState, Reshape};
 use crate::cluster::{
-    Allocation, Amounts, CardLedger, ClusterSpec, Conflict, Dedication, Grant, Ledger, NodeSpec, PoolSpec,
+    Allocation, Amounts, CardLedger, ClusterSpec, Conflict, Dedication, Devices, Grant, Ledger, NodeSpec,
+    PoolSpec,
 };
-use crate::ids::{Id, NodeId, PoolId, TenantId};
+use crate::ids::{Id, NodeId, TenantId};
 use crate::scheduler::shared::fit::{CardRule, Chosen, DeviceAsk, Look, choose_devices};
 use crate::scheduler::shared::floor::NodeReshape;
 
@@ -22,7 +23,7 @@ use crate::scheduler::shared::floor::NodeReshape;
 pub type Parts = Arc<[Option<DeviceAsk>]>;
 
 /// What a job holds of the cards of each node of its allocation; empty where GPUs are bits.
-pub type Held = SmallVec<[SmallVec<[Device; 1]>; 1]>;
+pub type Held = SmallVec<[<crate::cluster::Cards as Devices>::Held; 1]>;
 
 /// How the GPUs of a node are given out, where that is card by card.
 #[derive(Clone, Debug)]
@@ -113,12 +114,7 @@ impl Free {
 /// A grant with what it holds of cards.
 #[must_use]
 pub fn card_grant(grant: &Grant, held: &[Device]) -> CardGrant {
-    CardGrant {
-        node: grant.node,
-        cpus: grant.cpus,
-        mem_mb: grant.mem_mb,
-        devices: SmallVec::from_slice(held),
-    }
+    CardGrant { node: grant.node, cpus: grant.cpus, mem_mb: grant.mem_mb, gpus: SmallVec::from_slice(held) }
 }
 
 /// The cards that devices are on, one bit each.
@@ -163,7 +159,7 @@ impl Stock {
         if cards.is_empty() {
             Self::Whole(Box::new(Ledger::new(&spec)))
         } else {
-            Self::Cards(Box::new(CardLedger::new(&spec, &cards)))
+            Self::Cards(Box::new(CardLedger::of_cards(&spec, &cards)))
         }
     }
 
@@ -250,14 +246,11 @@ impl Stock {
         match self {
             Self::Whole(ledger) => ledger.free(),
             Self::Cards(ledger) => {
-                let pools = (0..ledger.pools()).map(PoolId::new);
-                let (cpus, mem_mb, units) = pools
-                    .map(|pool| ledger.pool_free(pool))
-                    .fold((0, 0, 0), |sum, free| (sum.0 + free.0, sum.1 + free.1, sum.2 + free.2));
+                let free = ledger.free();
                 Amounts {
-                    cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-                    gpus: u32::try_from(units / u64::from(CARD_UNITS)).unwrap_or(u32::MAX),
-                    mem_mb,
+                    cpus: u32::try_from(free.cpus).unwrap_or(u32::MAX),
+                    gpus: u32::try_from(free.gpus / u64::from(CARD_UNITS)).unwrap_or(u32::MAX),
+                    mem_mb: free.mem_mb,
                 }
             }
         }
