@@ -13,6 +13,7 @@ pub struct CardLedger {
     specs: IdVec<PoolId, CardPool>,
     /// Free CPUs, memory and hours units of GPUs, by pool.
     free: IdVec<PoolId, (u64, u64, u64)>,
+    capacity: IdVec<PoolId, (u64, u64, u64)>,
     /// Nodes in the order in which they changed, for caches that follow.
     changes: Vec<NodeId>,
     forgotten: usize,
@@ -47,6 +48,7 @@ impl CardLedger {
             nodes,
             pools,
             specs,
+            capacity: free.clone(),
             free,
             changes: Vec::new(),
             forgotten: 0,
@@ -232,6 +234,12 @@ impl CardLedger {
     #[must_use]
     pub fn pools(&self) -> usize {
         self.pools.len()
+    }
+
+    /// CPUs, memory (MiB) and GPUs (hours units) of all nodes of a pool.
+    #[must_use]
+    pub fn pool_capacity(&self, pool: PoolId) -> (u64, u64, u64) {
+        self.capacity[pool]
     }
 
     /// Free CPUs, memory (MiB) and GPUs (hours units) of all nodes of a pool.

@@ -14,7 +14,7 @@ use crate::ids::{Id, JobId, TextId};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
 use crate::simulation::JobState;
-use crate::simulation::model::recorded_end;
+use crate::simulation::core::recorded_end;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{self, JobFlags, Request, Workload};
 
