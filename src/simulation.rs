@@ -15,12 +15,12 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod core;
 mod elastic;
 mod failure;
 mod guests;
 mod holds;
 pub mod meter;
-mod model;
 mod outage;
 pub mod preemptive;
 pub mod shared;
@@ -29,6 +29,9 @@ mod translation;
 mod upkeep;
 mod withheld;
 
+use self::core::ground::{Decider, NoSide};
+use self::core::{Core, Parts};
+use self::guests::Guests;
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
@@ -37,9 +40,9 @@ use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use core::{Spill, Spills};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
-pub use model::{Spill, Spills};
 pub use outage::{Outage, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
@@ -194,6 +197,8 @@ pub struct Outcome {
     pub refused: Vec<(JobId, String)>,
     /// Jobs that were held after their submission: when they became eligible, sorted by job.
     pub held_until: Vec<(JobId, SimTime)>,
+    /// Jobs whose last attempt was at work later than its start (a boot, a restore, a layout came first), sorted by job.
+    pub at_work: Vec<(JobId, SimTime)>,
     /// Story of the watched job.
     pub watched: Vec<WatchRow>,
     /// First submission to last end (or where the run was cut).
@@ -235,6 +240,13 @@ impl Outcome {
         };
         let at = rows.binary_search_by_key(&job, |(id, _)| *id);
         at.map_or(&[], |at| &rows[at].1)
+    }
+
+    /// When the last attempt of a job was at work; its start where nothing came first.
+    #[must_use]
+    pub fn work_start(&self, job: JobId) -> SimTime {
+        let at = self.at_work.binary_search_by_key(&job, |(id, _)| *id);
+        at.map_or_else(|_| self.last_start(job), |at| self.at_work[at].1)
     }
 
     /// Whether jobs can have run more than once.
@@ -423,19 +435,25 @@ pub fn simulate(
     let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &shapes));
     let recorded = workload;
     let workload = slowest.as_ref().unwrap_or(recorded);
-    let scheduler =
-        Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
-    let mut model = model::Batch::new(workload, recorded, cluster, floor, scheduler, options);
+    let decider = Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
+    let from = recorded.first_submit();
+    let guests = options.tenancy.map(|spec| Guests::new(spec, cluster, options.seed, from));
+    let parts = Parts { workload, recorded, cluster, ground: floor, decider, side: NoSide, guests };
+    run_core(Core::new(parts, options), options)
+}
+
+/// Runs the events of a core to their end.
+fn run_core<D: Decider>(mut core: Core<'_, D>, options: &RunOptions<'_>) -> Result<Outcome, RunError> {
     let mut calendar = Calendar::new();
-    model.prepare(&mut calendar);
-    let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);
+    core.prepare(&mut calendar);
+    let report = kernel::run(&mut core, &mut calendar, options.budget, options.interrupted);
     match report.end {
-        RunEnd::Drained => model.stall_if_waiting(report.now)?,
+        RunEnd::Drained => core.stall_if_waiting(report.now)?,
         RunEnd::Horizon => {}
         RunEnd::EventBudget => return Err(RunError::EventBudget(report.events)),
         RunEnd::Interrupted => return Err(RunError::Interrupted),
-        RunEnd::Stalled(at) => return Err(model.stalled(at)),
-        RunEnd::Broken => return Err(model.broken_by(report.now)),
+        RunEnd::Stalled(at) => return Err(core.stalled(at)),
+        RunEnd::Broken => return Err(core.broken_by(report.now)),
     }
-    Ok(model.finish(&report))
+    Ok(core.finish(&report))
 }

@@ -276,6 +276,24 @@ pub struct RunTenancy {
 }
 
 impl RunTenancy {
+    /// Bare metal, alone, for ever, in so many pools for so many jobs.
+    #[must_use]
+    pub fn bare_metal(pools: usize, jobs: usize) -> Self {
+        let shares = ClassShares {
+            compute: 1.0,
+            gpu_memory: 0.0,
+            host: 0.0,
+            storage: 0.0,
+            intra_at_8: 0.0,
+            inter_at_8: 0.0,
+        };
+        Self {
+            pools: IdVec::filled(pools, PoolTenancy::bare_metal()),
+            profiles: vec![ClassProfile { shares, uses: Uses::default() }],
+            profile_of: IdVec::filled(jobs, 0),
+        }
+    }
+
     /// Speed of a job with so many GPUs on so many nodes of a pool, alone there, in parts of 10^9 of that on bare
     /// metal; never zero.
     #[must_use]

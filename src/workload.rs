@@ -81,6 +81,8 @@ impl JobFlags {
     pub const CLASS_DEFAULTED: Self = Self(4);
     /// There is a row for it in [`Workload::extras`].
     pub const HAS_EXTRAS: Self = Self(8);
+    /// It is not queued again when its node fails.
+    pub const NO_REQUEUE: Self = Self(16);
 
     /// Whether all flags of `other` are set.
     #[must_use]

@@ -155,6 +155,13 @@ impl<'w> Classic<'w> {
         }
     }
 
+    /// How long a job asks to run, as the scheduler sees it.
+    #[inline]
+    #[must_use]
+    pub fn limit(&self, job: JobId) -> SimDuration {
+        self.workload.jobs[job].limit
+    }
+
     /// What requests mean on this cluster.
     #[must_use]
     pub fn shapes(&self) -> &Shapes {

@@ -30,6 +30,7 @@ mod reserve;
 mod rooms;
 pub mod speed;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use self::demand::CardShapes;
@@ -41,11 +42,10 @@ use super::policy::{BackfillSpec, PlacementSpec};
 use super::queue::{Position, Queue};
 use super::sharing::TypicalMix;
 use crate::cluster::cards::{CardAllocation, CardNode, CardPool};
-use crate::cluster::mig::Stranding;
 use crate::cluster::{Amounts, Total};
-use crate::ids::{JobId, NodeId, PoolId, ShapeId, TenantId};
+use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId, TenantId};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::Workload;
+use crate::workload::{Job, Workload};
 
 pub use speed::{ClassLaw, CoLocation, MeasuredOn, PairTable, SPEED_ONE, SpeedRules, Speeds};
 
@@ -85,6 +85,8 @@ pub struct CardStart {
     pub reshapes: Vec<NodeReshape>,
     /// Slot that it holds on the floor.
     pub slot: u32,
+    /// When it is expected to end.
+    pub expected: SimTime,
 }
 
 /// What is kept for the head of the queue.
@@ -115,6 +117,8 @@ pub struct SharedScheduler<'w> {
     settled: Option<(Position, usize)>,
     free_slots: Vec<u32>,
     slots: u32,
+    /// Jobs that stand for another request than they came with.
+    rerouted: FxHashMap<JobId, RequestId>,
 }
 
 impl<'w> SharedScheduler<'w> {
@@ -146,6 +150,7 @@ impl<'w> SharedScheduler<'w> {
             settled: None,
             free_slots: Vec::new(),
             slots: 0,
+            rerouted: FxHashMap::default(),
         }
     }
 
@@ -161,10 +166,34 @@ impl<'w> SharedScheduler<'w> {
         &self.speeds
     }
 
-    /// The table of stranded slices of a pool's GPU, where it is for MIG.
+    /// A job as the scheduler sees it.
     #[must_use]
-    pub fn stranding(&self, pool: PoolId) -> Option<&Stranding> {
-        self.judge.stranding(pool)
+    pub fn job(&self, job: JobId) -> &Job {
+        &self.workload.jobs[job]
+    }
+
+    /// Thousandths of its GPUs that a job used where it was recorded.
+    #[must_use]
+    pub fn util_milli(&self, job: JobId) -> Option<u16> {
+        self.workload.recorded.gpu_util_milli(job)
+    }
+
+    /// What a job asks for on this cluster.
+    #[must_use]
+    pub fn shape_of(&self, job: JobId) -> ShapeId {
+        let own = self.workload.jobs[job].request;
+        self.shapes.of(self.rerouted.get(&job).copied().unwrap_or(own))
+    }
+
+    /// From now on `job`, which is not queued, stands for `request`.
+    pub fn reroute(&mut self, job: JobId, request: RequestId) {
+        self.rerouted.insert(job, request);
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
+        self.rerouted.get(&job) == Some(&request)
     }
 
     /// The waiting jobs.
@@ -217,7 +246,7 @@ impl<'w> SharedScheduler<'w> {
 
     fn position(&self, job: JobId, now: SimTime) -> Position {
         let row = &self.workload.jobs[job];
-        let shape = self.shapes.get(self.shapes.of(row.request));
+        let shape = self.shapes.get(self.shape_of(job));
         let (asked, nodes) = shape.pools.first().map_or((Amounts::ZERO, 0), |p| (p.asked, p.nodes));
         let view =
             JobView { id: job, job: row, cpus: asked.cpus, gpus: asked.gpus, nodes, workload: self.workload };

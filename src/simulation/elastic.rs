@@ -12,14 +12,14 @@
 //! most `step`, at most once in the cool-down, lowest node first. A VM that is off is not installed; one that
 //! boots is start-up.
 
+use super::core::Timer;
+use super::core::ground::{Decider, Ground};
 use super::guests::{TenancyFacts, VmUsage};
-use super::meter::Meter;
-use super::model::Timer;
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant};
+use super::meter::{Gauge, Load, Meter};
+use crate::cluster::{ClusterSpec, Conflict};
 use crate::ids::{Id, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::scheduler::{Classic, Floor};
 use crate::tenancy::{Elastic, RunTenancy};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
@@ -41,14 +41,16 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Pool {
+struct Pool<G: Ground> {
     id: PoolId,
     spec: Elastic,
     first: u32,
-    capacity: Amounts,
+    /// Of a VM: devices as the floor counts them, and memory in MiB.
+    capacity: Load,
+    mem_mb: u64,
     states: Vec<State>,
-    /// When the floor expects each VM that is not up.
-    expected: Vec<SimTime>,
+    /// What is held on the floor for each VM that is not up, and until when it is expected.
+    held: Vec<Option<(G::Grants, SimTime)>>,
     /// Row of `usage` of each VM that is ordered or up.
     usage: Vec<usize>,
     orders: u64,
@@ -57,14 +59,14 @@ struct Pool {
 
 /// All elastic pools of a run.
 #[derive(Debug)]
-pub(super) struct ElasticPools {
-    pools: Vec<Pool>,
+pub(super) struct ElasticPools<G: Ground> {
+    pools: Vec<Pool<G>>,
     seed: u64,
     /// The ledger's version up to which idle and busy VMs are known.
     seen: usize,
 }
 
-impl ElasticPools {
+impl<G: Ground> ElasticPools<G> {
     /// The elastic pools of `spec`; `None` where there is none.
     pub(super) fn new(spec: &RunTenancy, cluster: &ClusterSpec, seed: u64) -> Option<Self> {
         let mut first = 0;
@@ -76,9 +78,10 @@ impl ElasticPools {
                     id: PoolId::new(at),
                     spec: elastic,
                     first,
-                    capacity: pool.node.capacity,
+                    capacity: Load::ZERO,
+                    mem_mb: pool.node.capacity.mem_mb,
                     states: vec![State::Idle; vms],
-                    expected: vec![SimTime::MAX; vms],
+                    held: vec![None; vms],
                     usage: vec![usize::MAX; vms],
                     orders: 0,
                     ordered_at: None,
@@ -93,11 +96,13 @@ impl ElasticPools {
     pub(super) fn prepare(
         &mut self,
         from: SimTime,
-        floor: &mut Floor,
+        floor: &mut G,
         meter: &mut Meter,
         facts: &mut TenancyFacts,
     ) -> Result<(), Conflict> {
         for pool in &mut self.pools {
+            let (has, vms) = (floor.gauge().has(pool.id), pool.states.len().max(1) as u64);
+            pool.capacity = Load { gpus: has.gpus / vms, cpus: has.cpus / vms };
             facts.elastic[pool.id].is_elastic = true;
             for at in 0..pool.states.len() {
                 if at < pool.spec.min as usize {
@@ -111,7 +116,7 @@ impl ElasticPools {
             }
             pool.note(meter, facts);
         }
-        self.seen = floor.ledger().version();
+        self.seen = floor.version();
         Ok(())
     }
 
@@ -121,7 +126,7 @@ impl ElasticPools {
         node: NodeId,
         now: SimTime,
         is_wanted: bool,
-        (floor, meter, facts): (&mut Floor, &mut Meter, &mut TenancyFacts),
+        (floor, meter, facts): (&mut G, &mut Meter, &mut TenancyFacts),
         calendar: &mut Calendar<Timer>,
     ) -> Result<bool, Conflict> {
         let seed = self.seed;
@@ -164,26 +169,26 @@ impl ElasticPools {
     }
 
     /// After a pass: notes which VMs are idle now, and orders VMs for the jobs that wait.
-    pub(super) fn decide(
+    pub(super) fn decide<D: Decider<Ground = G>>(
         &mut self,
         now: SimTime,
         workload: &Workload,
-        scheduler: &Classic<'_>,
-        (floor, meter, facts): (&mut Floor, &mut Meter, &mut TenancyFacts),
+        decider: &D,
+        (floor, meter, facts): (&mut G, &mut Meter, &mut TenancyFacts),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         self.follow(now, floor, calendar);
         for pool in &mut self.pools {
-            let wanted = match scheduler.queue().head() {
+            let wanted = match decider.queued().next() {
                 None => 0,
-                Some((head, _)) => {
-                    let due = workload.jobs[head.job()].submit + pool.spec.out_after;
+                Some(head) => {
+                    let due = workload.jobs[head].submit + pool.spec.out_after;
                     let free_at = pool.ordered_at.map_or(due, |at| due.max(at + pool.spec.cool_down));
                     if free_at > now {
                         calendar.set(Timer::Order(pool.id.0), free_at, Phase::NodeUp);
                         0
                     } else {
-                        pool.wanted(scheduler)
+                        pool.wanted(decider)
                     }
                 }
             };
@@ -200,21 +205,20 @@ impl ElasticPools {
                 calendar.set(Timer::Order(pool.id.0), now + pool.spec.cool_down, Phase::NodeUp);
             }
         }
-        self.seen = floor.ledger().version();
+        self.seen = floor.version();
         Ok(())
     }
 
     /// Notes which VMs have become idle or busy.
-    fn follow(&mut self, now: SimTime, floor: &Floor, calendar: &mut Calendar<Timer>) {
-        let ledger = floor.ledger();
-        let changed: Vec<NodeId> = match ledger.changed_since(self.seen) {
+    fn follow(&mut self, now: SimTime, floor: &G, calendar: &mut Calendar<Timer>) {
+        let changed: Vec<NodeId> = match floor.changed_since(self.seen) {
             Some(changed) => changed.to_vec(),
-            None => ledger.nodes().ids().collect(),
+            None => (0..floor.nodes()).map(NodeId::new).collect(),
         };
         for node in changed {
             let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
             let at = (node.0 - pool.first) as usize;
-            match (pool.states[at], ledger.node(node).allocations) {
+            match (pool.states[at], floor.holders(node)) {
                 (State::Idle, 1..) => {
                     calendar.cancel(Timer::Vm(node));
                     pool.states[at] = State::Busy;
@@ -241,7 +245,7 @@ impl ElasticPools {
     }
 }
 
-impl Pool {
+impl<G: Ground> Pool<G> {
     fn node(&self, at: usize) -> NodeId {
         NodeId(self.first + at as u32)
     }
@@ -254,19 +258,16 @@ impl Pool {
         self.states.iter().filter(|state| of(state)).count()
     }
 
-    fn whole(&self, at: usize) -> Allocation {
-        let gpus = if self.capacity.gpus >= 64 { u64::MAX } else { (1 << self.capacity.gpus) - 1 };
-        let (cpus, mem_mb) = (self.capacity.cpus, self.capacity.mem_mb);
-        std::iter::once(Grant { node: self.node(at), cpus, mem_mb, gpus }).collect()
+    fn hold(&mut self, at: usize, expected: SimTime, floor: &mut G) -> Result<(), Conflict> {
+        let Some(rest) = floor.rest(self.node(at)) else { return Ok(()) };
+        floor.take(FIRST_SLOT + self.first + at as u32, &rest, expected)?;
+        self.held[at] = Some((rest, expected));
+        Ok(())
     }
 
-    fn hold(&mut self, at: usize, expected: SimTime, floor: &mut Floor) -> Result<(), Conflict> {
-        self.expected[at] = expected;
-        floor.start(FIRST_SLOT + self.first + at as u32, &self.whole(at), expected)
-    }
-
-    fn release(&mut self, at: usize, floor: &mut Floor) -> Result<(), Conflict> {
-        floor.end(FIRST_SLOT + self.first + at as u32, &self.whole(at), self.expected[at])
+    fn release(&mut self, at: usize, floor: &mut G) -> Result<(), Conflict> {
+        let Some((rest, expected)) = self.held[at].take() else { return Ok(()) };
+        floor.give_back(FIRST_SLOT + self.first + at as u32, &rest, expected)
     }
 
     /// Orders a VM that is off.
@@ -275,7 +276,7 @@ impl Pool {
         at: usize,
         seed: u64,
         now: SimTime,
-        floor: &mut Floor,
+        floor: &mut G,
         facts: &mut TenancyFacts,
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
@@ -301,7 +302,7 @@ impl Pool {
         &mut self,
         at: usize,
         now: SimTime,
-        floor: &mut Floor,
+        floor: &mut G,
         facts: &mut TenancyFacts,
     ) -> Result<(), Conflict> {
         self.end_usage(at, now, facts);
@@ -320,22 +321,20 @@ impl Pool {
     }
 
     /// VMs that the waiting jobs would fill, less those on their way.
-    fn wanted(&self, scheduler: &Classic<'_>) -> u32 {
+    fn wanted<D: Decider<Ground = G>>(&self, decider: &D) -> u32 {
         let coming = self.count(|state| matches!(state, State::Booting { .. } | State::Failed));
         let most = self.count(|state| *state == State::Off) + coming;
-        let (mut gpus, mut cpus, mut mem, mut nodes) = (0u64, 0u64, 0u64, 0u64);
-        for (_, shape) in scheduler.queue().iter() {
-            let shape = scheduler.shapes().get(shape);
-            let Some(fit) = shape.pools.iter().find(|fit| fit.pool == self.id) else { continue };
-            gpus += u64::from(fit.total.gpus);
-            cpus += u64::from(fit.total.cpus);
-            mem += fit.total.mem_mb;
+        let (mut sum, mut mem, mut nodes) = (Load::ZERO, 0u64, 0u64);
+        for job in decider.queued() {
+            let Some(fit) = decider.fits(job).find(|fit| fit.pool == self.id) else { continue };
+            sum = sum.plus(&fit.total);
+            mem += fit.mem_mb;
             let per = |sum: u64, has: u64| if has > 0 { sum.div_ceil(has) } else { 0 };
             nodes = nodes
                 .max(u64::from(fit.nodes))
-                .max(per(gpus, u64::from(self.capacity.gpus)))
-                .max(per(cpus, u64::from(self.capacity.cpus)))
-                .max(per(mem, self.capacity.mem_mb));
+                .max(per(sum.gpus, self.capacity.gpus))
+                .max(per(sum.cpus, self.capacity.cpus))
+                .max(per(mem, self.mem_mb));
             if nodes >= most as u64 {
                 break;
             }

@@ -5,15 +5,15 @@
 //! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
 //! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
 
+use super::core::Timer;
+use super::core::ground::Ground;
 use super::guests::{Guests, HostRow};
 use super::meter::Meter;
-use super::model::Timer;
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
-use crate::scheduler::Floor;
 use crate::tenancy::Failures;
 use crate::time::{SimDuration, SimTime};
 
@@ -51,17 +51,17 @@ impl FailingHost {
 }
 
 #[derive(Debug)]
-struct Row {
+struct Row<G: Ground> {
     host: FailingHost,
     /// While it is down: when the floor expects it back.
     down: Option<SimTime>,
-    withheld: Withheld,
+    withheld: Withheld<G>,
 }
 
 /// All hosts that fail now and then.
 #[derive(Debug)]
-pub(super) struct HostFailures {
-    rows: Vec<Row>,
+pub(super) struct HostFailures<G: Ground> {
+    rows: Vec<Row<G>>,
     slots: Slots,
     down: usize,
     seed: u64,
@@ -75,11 +75,11 @@ pub(super) struct Failed {
     pub(super) requeue: bool,
 }
 
-impl HostFailures {
+impl<G: Ground> HostFailures<G> {
     /// The hosts that fail; `None` where none does.
     pub(super) fn new(guests: &Guests<'_>, seed: u64) -> Option<Self> {
         let row = |host| Row { host, down: None, withheld: Withheld::default() };
-        let rows: Vec<Row> = FailingHost::all(guests).map(row).collect();
+        let rows: Vec<Row<G>> = FailingHost::all(guests).map(row).collect();
         (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), down: 0, seed })
     }
 
@@ -97,18 +97,23 @@ impl HostFailures {
         }
     }
 
+    /// How many timers of next failures there are, if all hosts are up.
+    pub(super) fn resting(&self) -> Option<usize> {
+        (self.down == 0).then_some(self.rows.len())
+    }
+
     /// A host fails, or is repaired.
     pub(super) fn fire(
         &mut self,
         at: u32,
         now: SimTime,
-        (floor, meter): (&mut Floor, &mut Meter),
+        (ground, meter): (&mut G, &mut Meter),
         calendar: &mut Calendar<Timer>,
     ) -> Result<Option<Failed>, Conflict> {
         let row = &mut self.rows[at as usize];
         if row.down.take().is_some() {
             self.down -= 1;
-            row.withheld.release(row.host.row.pool, floor, meter)?;
+            row.withheld.release(row.host.row.pool, ground, meter)?;
             let up = row.host.repaired(self.seed);
             calendar.set(Timer::Host(at), now + up, Phase::Epoch);
             return Ok(None);
@@ -122,7 +127,7 @@ impl HostFailures {
     }
 
     /// Takes what is free on hosts that are down; before every pass.
-    pub(super) fn absorb(&mut self, floor: &mut Floor, meter: &mut Meter) -> Result<(), Conflict> {
+    pub(super) fn absorb(&mut self, ground: &mut G, meter: &mut Meter) -> Result<(), Conflict> {
         if self.down == 0 {
             return Ok(());
         }
@@ -130,7 +135,7 @@ impl HostFailures {
             let Some(expected) = row.down else { continue };
             let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
             for node in nodes.map(NodeId) {
-                row.withheld.take((node, pool), expected, &mut self.slots, floor, meter)?;
+                row.withheld.take((node, pool), expected, &mut self.slots, ground, meter)?;
             }
         }
         Ok(())

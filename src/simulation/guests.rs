@@ -12,6 +12,7 @@
 //! method), then neighbours (what is left of it now). Rounding is down, and what is lost is taken from what
 //! was productive, so the hours keep their sum.
 
+mod cards;
 mod course;
 mod division;
 mod facts;
@@ -23,16 +24,19 @@ use std::hash::Hash;
 
 use smallvec::SmallVec;
 
+use self::cards::CardPlaces;
+pub(super) use self::cards::{Gpu, OnCards};
 use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
 use self::division::divide;
 pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
 pub(super) use self::roster::HostRow;
-use super::meter::{Meter, Tax};
+use super::meter::{Held, Meter, Tax, UNITS_PER_DEVICE};
 use super::translation::Speed;
-use crate::cluster::{Allocation, Amounts, ClusterSpec};
+use crate::cluster::ClusterSpec;
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
+use crate::scheduler::shared;
 use crate::tenancy::{
     Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, SpanLaw, Start, Uses, parts_of,
 };
@@ -50,7 +54,17 @@ pub(super) trait GuestTimer: Copy + Eq + Hash {
 }
 
 /// Devices by pool.
-pub(super) type ByPool = SmallVec<[(PoolId, Amounts); 1]>;
+pub(super) type ByPool = SmallVec<[(PoolId, Held); 1]>;
+
+/// What a job holds of a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnNode {
+    pub(super) node: NodeId,
+    pub(super) held: Held,
+}
+
+/// All its nodes.
+pub(super) type OnNodes = SmallVec<[OnNode; 1]>;
 
 /// What a job is that starts.
 #[derive(Clone, Debug)]
@@ -62,8 +76,18 @@ pub(super) struct Arrival {
     pub(super) bare: Speed,
     /// Whether it keeps its wall time.
     pub(super) is_session: bool,
+    /// Its speed on the devices that it has, alone there, and on those that the run time was measured on: of that on
+    /// whole GPUs, in parts of 10^9.
+    pub(super) on_devices: u64,
+    pub(super) measured: u64,
+    /// What it has of GPUs that others may be on.
+    pub(super) cards: Option<Box<OnCards>>,
+    /// GPUs, or parts of GPUs, that it asked for.
+    pub(super) gpus: u32,
     /// Devices at work for it: held, less what it did not ask for.
     pub(super) asked: ByPool,
+    /// What passes before its boot: instances are cut, or it is put back after a preemption.
+    pub(super) lead: SimDuration,
     /// Thousandths of its GPUs that it used, where they were recorded.
     pub(super) util_milli: Option<u16>,
     /// Wall time between its boot and its work that is the same on every hardware.
@@ -81,6 +105,14 @@ pub(super) struct Departure {
     pub(super) is_unfinished: bool,
     /// Work left at its last snapshot, where it was lost and has one.
     pub(super) kept: Option<i128>,
+}
+
+/// How a job leaves its hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goes {
+    AtItsEnd,
+    Lost,
+    Stopped,
 }
 
 /// A job on its hosts.
@@ -135,7 +167,17 @@ pub(super) struct Guests<'w> {
     host_size: IdVec<PoolId, (u32, u32)>,
     rows: Vec<Option<Box<Guest>>>,
     soonest: BinaryHeap<Reverse<(SimTime, u32)>>,
+    cards: CardPlaces,
     pub(super) facts: TenancyFacts,
+}
+
+/// The product of two speeds in parts of 10^9; never zero.
+fn times(speed: u64, factor: u64) -> u64 {
+    if factor == ONE {
+        return speed;
+    }
+    let product = u128::from(speed) * u128::from(factor) / u128::from(ONE);
+    u64::try_from(product.max(1)).expect("factors are at most one")
 }
 
 /// Whether the jobs of a pool feel each other.
@@ -184,8 +226,14 @@ impl<'w> Guests<'w> {
             elastic: IdVec::filled(cluster.pools.len(), ElasticFacts::default()),
             ..TenancyFacts::default()
         };
-        let (rows, soonest) = (Vec::new(), BinaryHeap::new());
-        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, facts }
+        let (rows, soonest, cards) = (Vec::new(), BinaryHeap::new(), CardPlaces::default());
+        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, cards, facts }
+    }
+
+    /// The same where jobs have parts of GPUs, with the laws of what they do to each other there.
+    pub(super) fn with_laws(mut self, laws: shared::Speeds) -> Self {
+        self.cards = CardPlaces::new(Some(laws));
+        self
     }
 
     /// Whether the jobs of a pool are killed at their limits.
@@ -203,38 +251,41 @@ impl<'w> Guests<'w> {
         &self.spec.pools[self.hosts[host as usize].pool]
     }
 
-    /// A job starts in `slot`.
+    /// A job starts in `slot`; tells when it is at work.
     pub(super) fn begin<T: GuestTimer>(
         &mut self,
         slot: u32,
         arrival: &Arrival,
-        allocation: &Allocation,
+        nodes: &OnNodes,
         now: SimTime,
         calendar: &mut Calendar<T>,
-    ) {
+    ) -> SimTime {
         let profile = self.spec.profile(arrival.job);
-        let asked = arrival.asked.iter().fold(Amounts::ZERO, |sum, (_, asked)| sum.plus(asked));
-        let shares = profile.shares.at(asked.gpus, allocation.len() as u32);
+        let asked = arrival.asked.iter().fold(Held::default(), |sum, (_, asked)| sum.plus(asked));
+        let shares = profile.shares.at(arrival.gpus, nodes.len() as u32);
         let spec = self.spec;
         let pools = || arrival.asked.iter().map(|(pool, _)| &spec.pools[*pool]);
         // A job in several pools waits for the slowest of them.
         let slowdowns = pools().map(|tenancy| tenancy.overhead.slowdown(&shares, self.seed, arrival.job));
         let own = slowdowns.fold(1.0, f64::max);
         let snapshots = pools().find_map(|tenancy| tenancy.snapshots);
-        let boot = self.boot(arrival);
-        let whole = i128::from(arrival.run.micros()) * i128::from(ONE);
+        let boot = arrival.lead + self.boot(arrival);
+        let whole = i128::from(arrival.run.micros()) * i128::from(arrival.measured);
         let left = arrival.resumes.unwrap_or(whole);
         let restore = snapshots.filter(|_| left < whole).map(|spec| spec.restore);
         let booted = now + boot + restore.unwrap_or(SimDuration::ZERO);
         let runs_from = booted + arrival.launch;
         let job = Fixed {
             is_session: arrival.is_session,
-            stays: self.stays(allocation),
+            stays: self.stays(nodes),
+            cards: arrival.cards.clone(),
+            on_devices: arrival.on_devices,
+            company: ONE,
             shares,
             uses: profile.uses,
             own,
             alone: if arrival.is_session { ONE } else { parts_of(own) },
-            bare: arrival.bare.parts(),
+            bare: times(arrival.bare.parts(), arrival.on_devices),
             by_pool: arrival.asked.clone(),
             asked,
             util_milli: arrival.util_milli,
@@ -247,8 +298,9 @@ impl<'w> Guests<'w> {
         };
         let (touched, here) = self.enter(slot, &job, now);
         let course = Course::new(&job, here);
-        let can_be_changed =
-            pools().any(|tenancy| neighbours_matter(tenancy) || tenancy.maintenance.is_some());
+        let shares_cards = job.cards.as_ref().is_some_and(|cards| cards.feels_others);
+        let can_be_changed = shares_cards
+            || pools().any(|tenancy| neighbours_matter(tenancy) || tenancy.maintenance.is_some());
         let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
         let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
         let at = slot as usize;
@@ -258,9 +310,11 @@ impl<'w> Guests<'w> {
         self.rows[at] = Some(guest);
         self.feel(slot, now);
         self.look_ahead(slot, calendar);
+        self.note_company(slot, now);
         for other in touched {
             self.neighbours_changed(other, now, calendar);
         }
+        runs_from
     }
 
     /// The longest boot that a job's pools have for it.
@@ -275,14 +329,13 @@ impl<'w> Guests<'w> {
         boot
     }
 
-    fn stays(&self, allocation: &Allocation) -> SmallVec<[Stay; 1]> {
+    fn stays(&self, nodes: &OnNodes) -> SmallVec<[Stay; 1]> {
         let mut stays: SmallVec<[Stay; 1]> = SmallVec::new();
-        for grant in allocation {
-            let held = grant.amounts();
-            let host = self.host_of[grant.node];
+        for OnNode { node, held } in nodes {
+            let host = self.host_of[*node];
             let (cpus, gpus) = self.host_size[self.hosts[host as usize].pool];
-            let part = match (gpus, held.gpus) {
-                (1.., 1..) => f64::from(held.gpus) / f64::from(gpus),
+            let part = match (gpus, held.gpu_units) {
+                (1.., 1..) => held.gpu_units as f64 / (f64::from(gpus) * UNITS_PER_DEVICE as f64),
                 _ => f64::from(held.cpus) / f64::from(cpus.max(1)),
             };
             match stays.iter_mut().find(|stay| stay.host == host) {
@@ -323,8 +376,12 @@ impl<'w> Guests<'w> {
             }
             host.guests.push(slot);
         }
+        if let Some(cards) = &job.cards {
+            self.cards.enter(slot, cards, &mut touched);
+        }
         touched.sort_unstable();
         touched.dedup();
+        touched.retain(|other| *other != slot);
         (touched, here)
     }
 
@@ -366,6 +423,9 @@ impl<'w> Guests<'w> {
                 touched.extend(host.guests.iter().copied());
             }
         }
+        if let Some(cards) = &job.cards {
+            self.cards.leave(slot, cards, now, &mut touched);
+        }
         touched.sort_unstable();
         touched.dedup();
         touched
@@ -387,7 +447,18 @@ impl<'w> Guests<'w> {
         meter: &mut Meter,
         calendar: &mut Calendar<T>,
     ) -> Departure {
-        self.depart(slot, now, false, meter, calendar)
+        self.depart(slot, now, Goes::AtItsEnd, meter, calendar)
+    }
+
+    /// The job in `slot` is taken off its nodes now, and keeps what it did.
+    pub(super) fn stop<T: GuestTimer>(
+        &mut self,
+        slot: u32,
+        now: SimTime,
+        meter: &mut Meter,
+        calendar: &mut Calendar<T>,
+    ) -> Departure {
+        self.depart(slot, now, Goes::Stopped, meter, calendar)
     }
 
     /// The job in `slot` is stopped now, and loses what it did since its last snapshot.
@@ -398,14 +469,14 @@ impl<'w> Guests<'w> {
         meter: &mut Meter,
         calendar: &mut Calendar<T>,
     ) -> Departure {
-        self.depart(slot, now, true, meter, calendar)
+        self.depart(slot, now, Goes::Lost, meter, calendar)
     }
 
     fn depart<T: GuestTimer>(
         &mut self,
         slot: u32,
         now: SimTime,
-        fails: bool,
+        how: Goes,
         meter: &mut Meter,
         calendar: &mut Calendar<T>,
     ) -> Departure {
@@ -417,7 +488,7 @@ impl<'w> Guests<'w> {
         for other in self.leave(slot, &guest.job, now) {
             self.neighbours_changed(other, now, calendar);
         }
-        self.book(guest, now, fails, meter)
+        self.book(guest, now, how, meter)
     }
 
     /// Books what running jobs lost until `now`, where the run ends with them.
@@ -425,7 +496,7 @@ impl<'w> Guests<'w> {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
         self.come_to(&mut guest, now);
         self.leave(slot, &guest.job, now);
-        self.book(guest, now, false, meter);
+        self.book(guest, now, Goes::AtItsEnd, meter);
     }
 
     /// Brings a job's course to `now`, and settles it.
@@ -441,19 +512,23 @@ impl<'w> Guests<'w> {
         guest.course.settle(&guest.job, now);
     }
 
-    fn book(&mut self, mut guest: Box<Guest>, now: SimTime, fails: bool, meter: &mut Meter) -> Departure {
+    fn book(&mut self, mut guest: Box<Guest>, now: SimTime, how: Goes, meter: &mut Meter) -> Departure {
         let Guest { job, course, .. } = &mut *guest;
         self.facts.retunes += course.retunes;
         course.cut_short(job, now);
-        let kept = if fails { course.lose(job, now) } else { None };
+        let kept = match how {
+            Goes::AtItsEnd => None,
+            Goes::Lost => course.lose(job, now),
+            Goes::Stopped => Some(course.left()),
+        };
         let is_unfinished = course.is_unfinished();
-        self.facts.timeouts += u64::from(now == job.kill_at && is_unfinished && !fails);
+        self.facts.timeouts += u64::from(now == job.kill_at && is_unfinished && how == Goes::AtItsEnd);
         let boot = now.min(job.booted).saturating_since(job.placed);
         course.tax.start_up(&job.asked, boot);
         let held = now.saturating_since(job.placed);
         course.tax.cap(&job.asked, held);
         if let Some(util_milli) = job.util_milli {
-            let at_work = Tax::whole(job.asked.gpus, held) - course.tax.gpu.sum();
+            let at_work = Tax::whole(job.asked.gpu_units, held) - course.tax.gpu.sum();
             course.tax.gpu.held_idle = at_work * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
         }
         match job.by_pool.as_slice() {
@@ -537,16 +612,35 @@ impl<'w> Guests<'w> {
                     guest.job.stays[at].caused = self.caused(slot, &guest.job, stay);
                 }
             }
+            guest.job.company = self.on_cards(slot, &guest.job);
         }
         guest.course.retune(&guest.job, now);
         self.rows[slot as usize] = Some(guest);
     }
 
-    /// Somebody came to a job's hosts, or left them.
+    /// What is left of a job's speed beside the others on its GPUs, in parts of 10^9.
+    fn on_cards(&self, slot: u32, job: &Fixed) -> u64 {
+        let Some(cards) = &job.cards else { return ONE };
+        let beside = self.beside(slot, cards);
+        if beside >= job.on_devices {
+            ONE
+        } else {
+            (ONE as u128 * u128::from(beside) / u128::from(job.on_devices)) as u64
+        }
+    }
+
+    /// Somebody came to a job's hosts or GPUs, or left them.
     fn neighbours_changed<T: GuestTimer>(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<T>) {
+        self.note_company(slot, now);
         let guest = self.rows[slot as usize].as_ref().expect("guests of a host run");
-        let is_as_before = |stay: &Stay| self.caused(slot, &guest.job, stay) == stay.caused;
-        if guest.job.is_session || guest.job.stays.iter().all(is_as_before) {
+        let is_as_before = |stay: &Stay| {
+            !neighbours_matter(self.tenancy_of(stay.host))
+                || self.caused(slot, &guest.job, stay) == stay.caused
+        };
+        if guest.job.is_session
+            || (self.on_cards(slot, &guest.job) == guest.job.company
+                && guest.job.stays.iter().all(is_as_before))
+        {
             return;
         }
         let guest = self.rows[slot as usize].as_mut().expect("it was there just now");

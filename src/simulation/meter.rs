@@ -7,7 +7,7 @@
 //! Invariant (checked in tests and by [`PoolHours::check`]): the categories of a pool sum to its
 //! installed capacity x horizon.
 
-use crate::cluster::{Amounts, Ledger};
+use crate::cluster::{Amounts, CardLedger, Ledger};
 use crate::ids::{Id, IdVec, PoolId};
 use crate::scheduler::Pending;
 use crate::time::{SimDuration, SimTime};
@@ -73,7 +73,7 @@ pub struct DeviceHours {
 
 impl DeviceHours {
     /// Turns device-microseconds into ledger units.
-    fn in_units(&mut self) {
+    fn in_units(&mut self, units: i128) {
         let waiting = &mut self.idle_waiting;
         for amount in [
             &mut self.productive,
@@ -85,10 +85,12 @@ impl DeviceHours {
             &mut waiting.limit,
             &mut waiting.policy,
             &mut self.lost,
+            &mut self.stranded,
+            &mut self.startup,
             &mut self.down,
             &mut self.idle,
         ] {
-            *amount *= UNITS_PER_DEVICE;
+            *amount *= units;
         }
     }
 
@@ -208,6 +210,106 @@ pub enum IdleCause {
     Policy,
 }
 
+/// Devices at one instant. GPUs are counted as the ledger of the run counts them: whole ones by one, parts in
+/// units of 1/21,000 GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// GPUs, in the ledger's count.
+    pub gpus: u64,
+    /// CPUs.
+    pub cpus: u64,
+}
+
+impl Load {
+    /// Nothing.
+    pub const ZERO: Self = Self { gpus: 0, cpus: 0 };
+
+    /// Component-wise sum.
+    #[inline]
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self { gpus: self.gpus + other.gpus, cpus: self.cpus + other.cpus }
+    }
+
+    /// Component-wise difference.
+    ///
+    /// # Panics
+    /// In debug builds, if `other` is more (an invariant of every caller).
+    #[inline]
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self { gpus: self.gpus - other.gpus, cpus: self.cpus - other.cpus }
+    }
+
+    /// Component-wise difference, at least zero.
+    #[must_use]
+    pub fn saturating_minus(&self, other: &Self) -> Self {
+        Self { gpus: self.gpus.saturating_sub(other.gpus), cpus: self.cpus.saturating_sub(other.cpus) }
+    }
+
+    /// `n` times as much.
+    #[must_use]
+    pub fn times(&self, n: u32) -> Self {
+        Self { gpus: self.gpus * u64::from(n), cpus: self.cpus * u64::from(n) }
+    }
+}
+
+impl From<&Amounts> for Load {
+    /// Whole GPUs.
+    #[inline]
+    fn from(amounts: &Amounts) -> Self {
+        Self { gpus: u64::from(amounts.gpus), cpus: u64::from(amounts.cpus) }
+    }
+}
+
+/// A ledger, as far as hours are concerned.
+pub trait Gauge {
+    /// Hours units of one GPU of [`Load`].
+    const GPU_UNITS: i128;
+    /// Number of pools.
+    fn pools(&self) -> usize;
+    /// Capacity of a pool.
+    fn has(&self, pool: PoolId) -> Load;
+    /// What of it nobody holds.
+    fn free(&self, pool: PoolId) -> Load;
+}
+
+impl Gauge for Ledger {
+    const GPU_UNITS: i128 = UNITS_PER_DEVICE;
+
+    fn pools(&self) -> usize {
+        Self::pools(self)
+    }
+
+    #[inline]
+    fn has(&self, pool: PoolId) -> Load {
+        Load::from(&self.pool_capacity(pool))
+    }
+
+    #[inline]
+    fn free(&self, pool: PoolId) -> Load {
+        Load::from(&self.pool_free(pool))
+    }
+}
+
+impl Gauge for CardLedger {
+    const GPU_UNITS: i128 = 1;
+
+    fn pools(&self) -> usize {
+        Self::pools(self)
+    }
+
+    fn has(&self, pool: PoolId) -> Load {
+        let has = self.pool_capacity(pool);
+        Load { gpus: has.gpus, cpus: has.cpus }
+    }
+
+    fn free(&self, pool: PoolId) -> Load {
+        let free = self.pool_free(pool);
+        Load { gpus: free.gpus, cpus: free.cpus }
+    }
+}
+
 /// Multiplies levels by time.
 #[derive(Clone, Debug)]
 pub struct Meter {
@@ -222,14 +324,17 @@ pub struct Meter {
 #[derive(Clone, Debug, Default)]
 struct Levels {
     /// Held beyond what was asked for.
-    slack: Amounts,
+    slack: Load,
     /// VMs of elastic pools that are not there, and those that boot.
-    absent: Amounts,
-    booting: Amounts,
+    absent: Load,
+    booting: Load,
     /// Under maintenance.
-    down: Amounts,
+    down: Load,
     /// The last three: nobody can hold it.
-    off: Amounts,
+    off: Load,
+    /// Free parts of GPUs that no instance can be made of, and those that are being cut anew.
+    stranded: u64,
+    making: u64,
     /// Device-microseconds that were not installed: GPUs, CPUs.
     absent_us: (i128, i128),
     /// GPUs held and not used, in thousandths of a GPU x microseconds.
@@ -245,7 +350,7 @@ impl Levels {
 
     /// Books what was off for `span` microseconds.
     fn book_off(&mut self, row: &mut PoolHours, span: i64) {
-        let times = |count: u32| i128::from(span) * i128::from(count);
+        let times = |count: u64| i128::from(span) * i128::from(count);
         row.gpu.restart += times(self.booting.gpus);
         row.cpu.restart += times(self.booting.cpus);
         row.gpu.down += times(self.down.gpus);
@@ -288,69 +393,88 @@ pub(super) struct Tax {
     pub(super) cpu: DeviceTax,
 }
 
-impl Tax {
-    /// All of `devices` for `span`, in units.
-    pub(super) fn whole(devices: u32, span: SimDuration) -> i128 {
-        i128::from(devices) * i128::from(span.micros()) * UNITS_PER_DEVICE
+/// What a job holds of a pool, in units of the hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// 1/21,000 GPUs.
+    pub(super) gpu_units: u64,
+    pub(super) cpus: u32,
+}
+
+impl Held {
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        Self { gpu_units: self.gpu_units + other.gpu_units, cpus: self.cpus + other.cpus }
     }
 
-    fn each(&mut self, held: &Amounts, mut of: impl FnMut(&mut DeviceTax, u32)) {
-        of(&mut self.gpu, held.gpus);
-        of(&mut self.cpu, held.cpus);
+    pub(super) fn cpu_units(&self) -> u64 {
+        u64::from(self.cpus) * UNITS_PER_DEVICE as u64
+    }
+}
+
+impl From<&Amounts> for Held {
+    /// Whole GPUs.
+    fn from(amounts: &Amounts) -> Self {
+        Self { gpu_units: u64::from(amounts.gpus) * UNITS_PER_DEVICE as u64, cpus: amounts.cpus }
+    }
+}
+
+impl Tax {
+    /// All of `units` for `span`.
+    pub(super) fn whole(units: u64, span: SimDuration) -> i128 {
+        i128::from(units) * i128::from(span.micros())
+    }
+
+    fn each(&mut self, held: &Held, mut of: impl FnMut(&mut DeviceTax, u64)) {
+        of(&mut self.gpu, held.gpu_units);
+        of(&mut self.cpu, held.cpu_units());
     }
 
     /// For `span`, `virtual_parts` of 10^9 of what was held were lost to virtualization and
     /// `neighbour_parts` to neighbours; rounded down.
-    pub(super) fn slow(
-        &mut self,
-        held: &Amounts,
-        span: SimDuration,
-        virtual_parts: u64,
-        neighbour_parts: u64,
-    ) {
-        self.each(held, |tax, devices| {
-            let whole = Self::whole(devices, span);
+    pub(super) fn slow(&mut self, held: &Held, span: SimDuration, virtual_parts: u64, neighbour_parts: u64) {
+        self.each(held, |tax, units| {
+            let whole = Self::whole(units, span);
             tax.virtualization += parts(whole, virtual_parts);
             tax.neighbours += parts(whole, neighbour_parts);
         });
     }
 
     /// For `span` everything held stood still for the sake of virtualization.
-    pub(super) fn virtualize(&mut self, held: &Amounts, span: SimDuration) {
-        self.each(held, |tax, devices| tax.virtualization += Self::whole(devices, span));
+    pub(super) fn virtualize(&mut self, held: &Held, span: SimDuration) {
+        self.each(held, |tax, units| tax.virtualization += Self::whole(units, span));
     }
 
     /// For `span` what was held was busy with a snapshot.
-    pub(super) fn store(&mut self, held: &Amounts, span: SimDuration) {
-        self.each(held, |tax, devices| tax.storage += Self::whole(devices, span));
+    pub(super) fn store(&mut self, held: &Held, span: SimDuration) {
+        self.each(held, |tax, units| tax.storage += Self::whole(units, span));
     }
 
     /// The last `span` of a snapshot, or of a standstill, did not take place.
-    pub(super) fn take_back(&mut self, held: &Amounts, span: SimDuration, is_snapshot: bool) {
-        self.each(held, |tax, devices| {
+    pub(super) fn take_back(&mut self, held: &Held, span: SimDuration, is_snapshot: bool) {
+        self.each(held, |tax, units| {
             let amount = if is_snapshot { &mut tax.storage } else { &mut tax.virtualization };
-            *amount -= Self::whole(devices, span).min(*amount);
+            *amount -= Self::whole(units, span).min(*amount);
         });
     }
 
     /// What was productive of the last `span` was in vain; `before` is what was lost before it.
-    pub(super) fn lose(&mut self, held: &Amounts, span: SimDuration, before: &Self) {
-        let of = |tax: &mut DeviceTax, devices: u32, before: i128| {
-            tax.lost += (Self::whole(devices, span) - (tax.sum() - before)).max(0);
+    pub(super) fn lose(&mut self, held: &Held, span: SimDuration, before: &Self) {
+        let of = |tax: &mut DeviceTax, units: u64, before: i128| {
+            tax.lost += (Self::whole(units, span) - (tax.sum() - before)).max(0);
         };
-        of(&mut self.gpu, held.gpus, before.gpu.sum());
-        of(&mut self.cpu, held.cpus, before.cpu.sum());
+        of(&mut self.gpu, held.gpu_units, before.gpu.sum());
+        of(&mut self.cpu, held.cpu_units(), before.cpu.sum());
     }
 
     /// For `span` what was held booted.
-    pub(super) fn start_up(&mut self, held: &Amounts, span: SimDuration) {
-        self.each(held, |tax, devices| tax.startup += Self::whole(devices, span));
+    pub(super) fn start_up(&mut self, held: &Held, span: SimDuration) {
+        self.each(held, |tax, units| tax.startup += Self::whole(units, span));
     }
 
     /// No more can be lost than was held for `span`.
-    pub(super) fn cap(&mut self, held: &Amounts, span: SimDuration) {
-        self.each(held, |tax, devices| {
-            let over = (tax.sum() - Self::whole(devices, span)).max(0);
+    pub(super) fn cap(&mut self, held: &Held, span: SimDuration) {
+        self.each(held, |tax, units| {
+            let over = (tax.sum() - Self::whole(units, span)).max(0);
             tax.virtualization -= over.min(tax.virtualization);
         });
     }
@@ -369,19 +493,19 @@ impl Meter {
     }
 
     /// A job holds `slack` more than it asked for.
-    pub fn add_slack(&mut self, pool: PoolId, slack: &Amounts) {
+    pub fn add_slack(&mut self, pool: PoolId, slack: &Load) {
         let level = &mut self.pools[pool].slack;
         *level = level.plus(slack);
     }
 
     /// Such a job has ended.
-    pub fn drop_slack(&mut self, pool: PoolId, slack: &Amounts) {
+    pub fn drop_slack(&mut self, pool: PoolId, slack: &Load) {
         let level = &mut self.pools[pool].slack;
         *level = level.minus(slack);
     }
 
     /// Books the time since the last call under the levels that held during it.
-    pub fn advance(&mut self, now: SimTime, ledger: &Ledger, waiting: usize, cause: IdleCause) {
+    pub fn advance(&mut self, now: SimTime, gauge: &impl Gauge, waiting: usize, cause: IdleCause) {
         let Some(since) = self.since.replace(now) else { return };
         let span = now.since(since).micros();
         if span == 0 {
@@ -395,13 +519,19 @@ impl Meter {
         let rows = self.hours.pools.as_mut_slice().iter_mut().zip(self.pools.as_mut_slice());
         for (pool, (row, level)) in rows.enumerate() {
             let pool = PoolId::new(pool);
-            let (has, free) = (ledger.pool_capacity(pool), ledger.pool_free(pool));
+            let (has, free) = (gauge.has(pool), gauge.free(pool));
             let (off, slack) = (level.off, level.slack);
             if has.gpus > 0 {
-                book(&mut row.gpu, span, has.gpus - free.gpus - off.gpus, free.gpus, slack.gpus, cause);
+                let taken = has.gpus - free.gpus - off.gpus;
+                let lame = level.stranded + level.making;
+                book(&mut row.gpu, span, taken, free.gpus - lame, slack.gpus, cause);
+                if lame > 0 {
+                    row.gpu.stranded += i128::from(span) * i128::from(level.stranded);
+                    row.gpu.startup += i128::from(span) * i128::from(level.making);
+                }
             }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
-            if off != Amounts::ZERO {
+            if off != Load::ZERO {
                 level.book_off(row, span);
             }
         }
@@ -425,29 +555,46 @@ impl Meter {
     }
 
     /// So much of a pool is out of order.
-    pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Amounts) {
+    pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Load) {
         let level = &mut self.pools[pool];
         level.down = level.down.plus(amounts);
         level.sum_off();
     }
 
     /// It is back.
-    pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Amounts) {
+    pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Load) {
         let level = &mut self.pools[pool];
         level.down = level.down.minus(amounts);
         level.sum_off();
     }
 
     /// VMs of an elastic pool are not there (or are again), and boot (or no longer do): by so much.
-    pub(super) fn set_off(&mut self, pool: PoolId, absent: Amounts, booting: Amounts) {
+    pub(super) fn set_off(&mut self, pool: PoolId, absent: Load, booting: Load) {
         let level = &mut self.pools[pool];
         (level.absent, level.booting) = (absent, booting);
         level.sum_off();
     }
 
+    /// Free parts of the GPUs of a pool of which no instance can be made, in hours units: by so much more.
+    pub(super) fn strand(&mut self, pool: PoolId, more: i64) {
+        let level = &mut self.pools[pool].stranded;
+        *level = level.saturating_add_signed(more);
+    }
+
+    /// Free parts of the GPUs of a pool are being cut anew for nobody in particular: by so much more.
+    pub(super) fn make(&mut self, pool: PoolId, more: i64) {
+        let level = &mut self.pools[pool].making;
+        *level = level.saturating_add_signed(more);
+    }
+
+    /// Measured so far, in microseconds.
+    pub(super) fn span_us(&self) -> i128 {
+        self.span
+    }
+
     /// Moves from productive to held idle what a job did not use of `gpus` held for `span` in `pool`, where
     /// it used `util_milli` thousandths of them.
-    pub fn hold_idle(&mut self, pool: PoolId, gpus: u32, span: SimDuration, util_milli: u16) {
+    pub fn hold_idle(&mut self, pool: PoolId, gpus: u64, span: SimDuration, util_milli: u16) {
         let unused = i128::from(1000u16.saturating_sub(util_milli));
         self.pools[pool].held_idle_milli += i128::from(span.micros()) * i128::from(gpus) * unused;
     }
@@ -472,15 +619,17 @@ impl Meter {
 
     /// The hours.
     #[must_use]
-    pub fn finish(mut self, ledger: &Ledger) -> Hours {
+    pub fn finish<G: Gauge>(mut self, gauge: &G) -> Hours {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
-            let has = ledger.pool_capacity(PoolId::new(pool));
+            let has = gauge.has(PoolId::new(pool));
             let Levels { tax, absent_us: absent, held_idle_milli, .. } = &self.pools[PoolId::new(pool)];
-            let devices =
-                [(&mut row.gpu, has.gpus, &tax.gpu, absent.0), (&mut row.cpu, has.cpus, &tax.cpu, absent.1)];
-            for (device, count, tax, absent_us) in devices {
-                device.in_units();
-                device.installed = (self.span * i128::from(count) - absent_us) * UNITS_PER_DEVICE;
+            let devices = [
+                (&mut row.gpu, has.gpus, &tax.gpu, absent.0, G::GPU_UNITS),
+                (&mut row.cpu, has.cpus, &tax.cpu, absent.1, UNITS_PER_DEVICE),
+            ];
+            for (device, count, tax, absent_us, units) in devices {
+                device.in_units(units);
+                device.installed = (self.span * i128::from(count) - absent_us) * units;
                 device.productive -= tax.sum();
                 device.virtualization += tax.virtualization;
                 device.neighbours += tax.neighbours;
@@ -489,7 +638,7 @@ impl Meter {
                 device.storage += tax.storage;
                 device.lost += tax.lost;
             }
-            let held_idle = held_idle_milli * (UNITS_PER_DEVICE / 1000);
+            let held_idle = held_idle_milli * G::GPU_UNITS / 1000;
             row.gpu.productive -= held_idle;
             row.gpu.held_idle += held_idle;
         }
@@ -510,8 +659,8 @@ fn parts(whole: i128, parts: u64) -> i128 {
 }
 
 /// Books device-microseconds; [`DeviceHours::in_units`] makes ledger units of them in the end.
-fn book(row: &mut DeviceHours, span: i64, taken: u32, free: u32, slack: u32, cause: IdleCause) {
-    let times = |count: u32| i128::from(span) * i128::from(count);
+fn book(row: &mut DeviceHours, span: i64, taken: u64, free: u64, slack: u64, cause: IdleCause) {
+    let times = |count: u64| i128::from(span) * i128::from(count);
     row.productive += times(taken - slack);
     if slack > 0 {
         row.slack += times(slack);

@@ -2,12 +2,12 @@
 //!
 //! From its begin on, an outage takes whatever is free on its node, and what jobs give back there, until
 //! it has the whole node; jobs that run there go on to their end (as on a drained node). At its end it
-//! gives all back. The hours of an outage are booked as slack: such runs are for their records.
+//! gives all back. The hours of an outage are down.
 
+use super::core::ground::Ground;
 use super::meter::Meter;
-use crate::cluster::{Allocation, Conflict, Grant};
+use crate::cluster::Conflict;
 use crate::ids::NodeId;
-use crate::scheduler::Floor;
 use crate::time::SimTime;
 
 /// A node that jobs cannot use for a while.
@@ -44,19 +44,19 @@ pub struct UsageRow {
 }
 
 /// The outages of a run, and what those at work hold.
-#[derive(Debug, Default)]
-pub(super) struct Outages {
+#[derive(Debug)]
+pub(super) struct Outages<G: Ground> {
     rows: Vec<Outage>,
     /// Outages that have begun and not ended.
     active: Vec<u32>,
     /// (outage, slot on the floor, what it holds).
-    held: Vec<(u32, u32, Allocation)>,
+    held: Vec<(u32, u32, G::Grants)>,
     slots: u32,
 }
 
-impl Outages {
+impl<G: Ground> Outages<G> {
     pub(super) fn new(rows: &[Outage]) -> Self {
-        Self { rows: rows.to_vec(), ..Self::default() }
+        Self { rows: rows.to_vec(), active: Vec::new(), held: Vec::new(), slots: 0 }
     }
 
     pub(super) fn rows(&self) -> &[Outage] {
@@ -68,40 +68,31 @@ impl Outages {
     }
 
     /// Ends an outage: its node is free again.
-    pub(super) fn end(&mut self, at: u32, floor: &mut Floor, meter: &mut Meter) -> Result<(), Conflict> {
+    pub(super) fn end(&mut self, at: u32, ground: &mut G, meter: &mut Meter) -> Result<(), Conflict> {
         self.active.retain(|active| *active != at);
         let expected = self.expected_end(at);
         let (ended, held) = std::mem::take(&mut self.held).into_iter().partition(|(of, _, _)| *of == at);
         self.held = held;
-        let ended: Vec<(u32, u32, Allocation)> = ended;
-        for (_, slot, allocation) in ended {
-            for grant in &allocation {
-                meter.drop_slack(floor.ledger().node(grant.node).pool, &grant.amounts());
-            }
-            floor.end(slot, &allocation, expected)?;
+        let ended: Vec<(u32, u32, G::Grants)> = ended;
+        for (_, slot, grants) in ended {
+            meter.drop_down(ground.pool_of(G::first(&grants)), &ground.load(&grants));
+            ground.give_back(slot, &grants, expected)?;
         }
         Ok(())
     }
 
     /// Takes what is free on the nodes of active outages; before every pass.
-    pub(super) fn absorb(&mut self, floor: &mut Floor, meter: &mut Meter) -> Result<(), Conflict> {
+    pub(super) fn absorb(&mut self, ground: &mut G, meter: &mut Meter) -> Result<(), Conflict> {
         for at in &self.active {
             let outage = &self.rows[*at as usize];
-            let node = floor.ledger().node(outage.node);
-            let (free, pool) = (node.free, node.pool);
-            if free.cpus == 0 && free.gpus == 0 {
-                continue;
-            }
-            let grant =
-                Grant { node: outage.node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: node.free_gpus };
-            let allocation: Allocation = std::iter::once(grant).collect();
+            let Some(rest) = ground.rest(outage.node) else { continue };
             // Jobs count their slots from 0; these come from the other end.
             self.slots += 1;
             let slot = u32::MAX - self.slots;
             let expected = if outage.is_end_known { outage.until } else { SimTime::MAX };
-            floor.start(slot, &allocation, expected)?;
-            meter.add_slack(pool, &free);
-            self.held.push((*at, slot, allocation));
+            ground.take(slot, &rest, expected)?;
+            meter.add_down(ground.pool_of(outage.node), &ground.load(&rest));
+            self.held.push((*at, slot, rest));
         }
         Ok(())
     }

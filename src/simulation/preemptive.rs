@@ -18,8 +18,8 @@ pub mod machine;
 
 use std::collections::BTreeMap;
 
-use super::meter::{IdleCause, Meter, Tax};
-use super::model::recorded_end;
+use super::core::recorded_end;
+use super::meter::{Held, IdleCause, Meter, Tax};
 use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
@@ -265,14 +265,15 @@ impl<'a> Run<'a> {
             if let Some(delivered) = &self.delivered {
                 let lost = Speed::ONE.parts() - delivered[advance.job.index()].parts();
                 let (mut tax, held) = (Tax::default(), Amounts { gpus, ..Amounts::ZERO });
-                tax.slow(&held, advance.worked, lost, 0);
+                tax.slow(&Held::from(&held), advance.worked, lost, 0);
                 if let Some(util_milli) = util_milli {
-                    let left = Tax::whole(gpus, advance.worked) - tax.gpu.virtualization;
+                    let left =
+                        Tax::whole(Held::from(&held).gpu_units, advance.worked) - tax.gpu.virtualization;
                     tax.gpu.held_idle = left * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
                 }
                 self.meter.tax(pool, &tax);
             } else if let Some(util_milli) = util_milli {
-                self.meter.hold_idle(pool, gpus, advance.worked, util_milli);
+                self.meter.hold_idle(pool, u64::from(gpus), advance.worked, util_milli);
             }
         }
     }
@@ -389,6 +390,7 @@ impl<'a> Run<'a> {
             allocations,
             hours: self.meter.finish(&self.ledger),
             refused,
+            at_work: Vec::new(),
             held_until: Vec::new(),
             watched: Vec::new(),
             first_submit: self.workload.first_submit(),

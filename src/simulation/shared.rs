@@ -1,36 +1,22 @@
-//! A run on GPUs that may be shared: shares, MIG instances, layouts that change, speeds that change.
+//! Runs on GPUs that may be given out in parts: shares, MIG instances, layouts that change.
 //!
-//! The job state machine is that of [`simulate`](super::simulate); what differs:
-//!
-//! ```text
-//!   waiting ─> placed ─┬─> running ──────────────────────────> ended      speed constant between events
-//!                      └─> its instance is being made ─> running          (GPU hours: startup)
-//! ```
-//!
-//! - `model`: the kernel's model
-//! - `work`: work left and speed of each running job; only events on its GPUs change its speed
-//! - `layouts`: instances made for the queue, kept for a while, and made ready
-//! - `meter`: the hours, exact in integers
-//!
-//! Work is counted in microseconds x 10^-9 and speed in parts per 10^9, so settling is exact and does not
-//! depend on how often it happens; an end is the ceiling of work left / speed. A job's reference is what it asks
-//! for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
+//! The life of jobs is that of every run ([`core`](super::core)); what belongs to parts of GPUs only is in
+//! `core::cards` and `core::layouts`. Work is counted in microseconds x 10^-9 and speed in parts per 10^9. A job's
+//! reference is what it asks for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
-mod hosts;
-mod layouts;
-mod meter;
-mod model;
-mod work;
-
+use super::core::cards::CardSide;
+use super::core::{Core, Parts};
+use super::guests::Guests;
+use super::run_core;
 use crate::cluster::cards::CardAllocation;
-use crate::cluster::{Amounts, ClusterSpec};
+use crate::cluster::{Amounts, CardMode, ClusterSpec};
 use crate::ids::{IdVec, JobId};
-use crate::kernel::{self, Calendar, RunEnd};
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{SharedScheduler, SharedSetup, Speeds, typical_mix};
 use crate::scheduler::{BackfillSpec, Ordering, PlacementSpec};
 use crate::simulation::{Outcome, RunError, RunOptions};
+use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
@@ -97,16 +83,8 @@ pub fn simulate_shared(
     policy: SharedPolicy,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
-    if !options.outages.is_empty() {
-        return Err(RunError::Unsupported("nodes down and reservations on pools that share GPUs"));
-    }
     if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
         return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
-    }
-    if options.tenancy.is_some_and(|spec| spec.pools.iter().any(|pool| !pool.is_simple())) {
-        return Err(RunError::Unsupported(
-            "elastic pools, maintenance, failures and snapshots for jobs that ask for parts of GPUs",
-        ));
     }
     let floor = CardFloor::new(cluster, &setup.cards, true);
     let shapes = CardShapes::new(workload, cluster, &setup.cards);
@@ -119,17 +97,16 @@ pub fn simulate_shared(
     let mix = typical_mix(workload, &shapes, &floor);
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
-    let scheduler = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
-    let mut model = model::SharedBatch::new(workload, recorded, floor, scheduler, mix, setup, options);
-    let mut calendar = Calendar::new();
-    let report = kernel::run(&mut model, &mut calendar, options.budget, options.interrupted);
-    match report.end {
-        RunEnd::Drained => model.stall_if_waiting(report.now)?,
-        RunEnd::Horizon => {}
-        RunEnd::EventBudget => return Err(RunError::EventBudget(report.events)),
-        RunEnd::Interrupted => return Err(RunError::Interrupted),
-        RunEnd::Stalled(at) => return Err(model.stalled(at)),
-        RunEnd::Broken => return Err(model.broken_by(report.now)),
-    }
-    Ok(model.finish(&report))
+    let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
+    let side = CardSide::new(&floor, setup, &decider, mix, (workload.jobs.len(), options.keep_allocations));
+    // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
+    let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
+    let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
+    let tenancy = options.tenancy.or(has_parts.then_some(&bare_metal));
+    let guests = tenancy.map(|spec| {
+        let laws = Speeds::new(setup.speeds.clone(), workload);
+        Guests::new(spec, cluster, options.seed, recorded.first_submit()).with_laws(laws)
+    });
+    let parts = Parts { workload, recorded, cluster, ground: floor, decider, side, guests };
+    run_core(Core::new(parts, options), options)
 }

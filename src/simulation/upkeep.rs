@@ -4,14 +4,14 @@
 //! else changes. Otherwise the host drains: nothing starts there, its jobs run out, then it is down for the
 //! time of the work. What a draining host has free is down already.
 
+use super::core::Timer;
+use super::core::ground::Ground;
 use super::guests::{Guests, HostRow};
 use super::meter::Meter;
-use super::model::Timer;
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
-use crate::scheduler::Floor;
 use crate::tenancy::Maintenance;
 use crate::time::{SimDuration, SimTime};
 
@@ -56,25 +56,25 @@ impl KeptHost {
 }
 
 #[derive(Debug)]
-struct HostWork {
+struct HostWork<G: Ground> {
     host: KeptHost,
     state: State,
-    withheld: Withheld,
+    withheld: Withheld<G>,
 }
 
 /// All hosts with planned maintenance.
 #[derive(Debug)]
-pub(super) struct Upkeep {
-    rows: Vec<HostWork>,
+pub(super) struct Upkeep<G: Ground> {
+    rows: Vec<HostWork<G>>,
     slots: Slots,
     draining: usize,
 }
 
-impl Upkeep {
+impl<G: Ground> Upkeep<G> {
     /// The hosts that are due now and then; `None` where there is none.
     pub(super) fn new(guests: &Guests<'_>, from: SimTime) -> Option<Self> {
         let row = |host| HostWork { host, state: State::Resting, withheld: Withheld::default() };
-        let rows: Vec<HostWork> = KeptHost::all(guests, from).into_iter().map(row).collect();
+        let rows: Vec<HostWork<G>> = KeptHost::all(guests, from).into_iter().map(row).collect();
         (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), draining: 0 })
     }
 
@@ -93,13 +93,18 @@ impl Upkeep {
         }
     }
 
+    /// How many timers of next maintenance there are, if no host is at it.
+    pub(super) fn resting(&self) -> Option<usize> {
+        self.rows.iter().all(|row| row.state == State::Resting).then_some(self.rows.len())
+    }
+
     /// A host is due, or its work is done.
     pub(super) fn fire(
         &mut self,
         at: u32,
         now: SimTime,
         guests: &mut Guests<'_>,
-        (floor, meter): (&mut Floor, &mut Meter),
+        (ground, meter): (&mut G, &mut Meter),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         let row = &mut self.rows[at as usize];
@@ -114,7 +119,7 @@ impl Upkeep {
             }
             (State::Draining, _) => {}
             (State::Working, _) => {
-                row.withheld.release(row.host.row.pool, floor, meter)?;
+                row.withheld.release(row.host.row.pool, ground, meter)?;
                 row.state = State::Resting;
                 calendar.set(Timer::Upkeep(at), row.host.done(now), Phase::NodeUp);
             }
@@ -126,7 +131,7 @@ impl Upkeep {
     pub(super) fn absorb(
         &mut self,
         now: SimTime,
-        (floor, meter): (&mut Floor, &mut Meter),
+        (ground, meter): (&mut G, &mut Meter),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         if self.draining == 0 {
@@ -135,13 +140,13 @@ impl Upkeep {
         for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.state == State::Draining) {
             let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
             for node in nodes.clone().map(NodeId) {
-                row.withheld.take((node, pool), SimTime::MAX, &mut self.slots, floor, meter)?;
+                row.withheld.take((node, pool), SimTime::MAX, &mut self.slots, ground, meter)?;
             }
-            if row.is_empty_of_jobs(floor) {
+            if row.is_empty_of_jobs(ground) {
                 let until = now + row.host.row.spec.duration;
-                row.withheld.release(pool, floor, meter)?;
+                row.withheld.release(pool, ground, meter)?;
                 for node in nodes.map(NodeId) {
-                    row.withheld.take((node, pool), until, &mut self.slots, floor, meter)?;
+                    row.withheld.take((node, pool), until, &mut self.slots, ground, meter)?;
                 }
                 row.state = State::Working;
                 self.draining -= 1;
@@ -152,10 +157,10 @@ impl Upkeep {
     }
 }
 
-impl HostWork {
+impl<G: Ground> HostWork<G> {
     /// Whether only the maintenance is left on the host.
-    fn is_empty_of_jobs(&self, floor: &Floor) -> bool {
+    fn is_empty_of_jobs(&self, ground: &G) -> bool {
         let nodes = self.host.row.nodes.clone();
-        nodes.map(NodeId).all(|node| floor.ledger().node(node).allocations as usize == self.withheld.on(node))
+        nodes.map(NodeId).all(|node| ground.holders(node) as usize == self.withheld.on(node))
     }
 }

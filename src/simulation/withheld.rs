@@ -3,10 +3,10 @@
 //! Whatever is free on such a node is taken before every pass, so that nothing can be placed there; it counts as
 //! down until it is given back.
 
+use super::core::ground::Ground;
 use super::meter::Meter;
-use crate::cluster::{Allocation, Amounts, Conflict, Grant};
+use crate::cluster::Conflict;
 use crate::ids::{NodeId, PoolId};
-use crate::scheduler::Floor;
 use crate::time::SimTime;
 
 /// Numbers of holders on the floor that no job has: from `first` on, over and over.
@@ -33,32 +33,32 @@ impl Slots {
 }
 
 /// What is held of a pool, each with its slot and when the floor expects it back.
-#[derive(Debug, Default)]
-pub(super) struct Withheld {
-    held: Vec<(u32, Allocation, SimTime)>,
+#[derive(Debug)]
+pub(super) struct Withheld<G: Ground> {
+    held: Vec<(u32, G::Grants, SimTime)>,
 }
 
-impl Withheld {
+impl<G: Ground> Default for Withheld<G> {
+    fn default() -> Self {
+        Self { held: Vec::new() }
+    }
+}
+
+impl<G: Ground> Withheld<G> {
     /// Takes what is free on a node.
     pub(super) fn take(
         &mut self,
         (node, pool): (NodeId, PoolId),
         expected: SimTime,
         slots: &mut Slots,
-        floor: &mut Floor,
+        ground: &mut G,
         meter: &mut Meter,
     ) -> Result<(), Conflict> {
-        let row = floor.ledger().node(node);
-        let free = row.free;
-        if free == Amounts::ZERO {
-            return Ok(());
-        }
-        let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
-        let allocation: Allocation = std::iter::once(grant).collect();
+        let Some(rest) = ground.rest(node) else { return Ok(()) };
         let slot = slots.take();
-        floor.start(slot, &allocation, expected)?;
-        meter.add_down(pool, &free);
-        self.held.push((slot, allocation, expected));
+        ground.take(slot, &rest, expected)?;
+        meter.add_down(pool, &ground.load(&rest));
+        self.held.push((slot, rest, expected));
         Ok(())
     }
 
@@ -66,18 +66,18 @@ impl Withheld {
     pub(super) fn release(
         &mut self,
         pool: PoolId,
-        floor: &mut Floor,
+        ground: &mut G,
         meter: &mut Meter,
     ) -> Result<(), Conflict> {
-        for (slot, allocation, expected) in self.held.drain(..) {
-            meter.drop_down(pool, &allocation[0].amounts());
-            floor.end(slot, &allocation, expected)?;
+        for (slot, rest, expected) in self.held.drain(..) {
+            meter.drop_down(pool, &ground.load(&rest));
+            ground.give_back(slot, &rest, expected)?;
         }
         Ok(())
     }
 
     /// How many of these are on a node.
     pub(super) fn on(&self, node: NodeId) -> usize {
-        self.held.iter().filter(|(_, held, _)| held[0].node == node).count()
+        self.held.iter().filter(|(_, held, _)| G::first(held) == node).count()
     }
 }

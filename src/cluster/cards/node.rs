@@ -146,6 +146,21 @@ pub struct CardNode {
 }
 
 impl CardNode {
+    /// What nobody has of a card that is not cut.
+    #[must_use]
+    pub fn rest_of(&self, card: u8, spec: &CardPool) -> Option<Device> {
+        let row = &self.cards[usize::from(card)];
+        match spec.mode {
+            CardMode::Shares => {
+                let mib = if spec.card_mib().is_some() { row.free_mib } else { 0 };
+                (row.free_milli > 0).then_some(Device::Share { card, milli: row.free_milli, mib })
+            }
+            CardMode::Whole | CardMode::Mig(_) => {
+                (row.free_milli == CARD_MILLI).then_some(Device::Whole { card })
+            }
+        }
+    }
+
     /// An empty node.
     #[must_use]
     pub fn new(pool: PoolId, capacity: Amounts, spec: &CardPool) -> Self {

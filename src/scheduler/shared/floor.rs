@@ -16,20 +16,12 @@ use crate::time::SimTime;
 /// A change of layouts that a start needs.
 pub type NodeReshape = (NodeId, Reshape);
 
-/// What a running job holds.
-#[derive(Clone, Debug)]
-struct Holding {
-    allocation: CardAllocation,
-    expected_end: SimTime,
-}
-
 /// Ledger and expected releases.
 #[derive(Debug)]
 pub struct CardFloor {
     ledger: CardLedger,
     /// By node, sorted by (expected end, slot).
     releases: IdVec<NodeId, Vec<(SimTime, u32, CardGrant)>>,
-    holdings: Vec<Option<Holding>>,
     /// The nodes as placements by score see them; empty where none of those is in use.
     views: IdVec<NodeId, SharedNode>,
     stays: Stays,
@@ -56,7 +48,7 @@ impl CardFloor {
             }
         }
         let stays = Stays::new(ledger.dedication());
-        Self { ledger, releases, holdings: Vec::new(), views, stays }
+        Self { ledger, releases, views, stays }
     }
 
     /// The ledger, for reading.
@@ -100,11 +92,6 @@ impl CardFloor {
                 take_on_view(&mut self.views[grant.node], grant, spec);
             }
         }
-        let at = slot as usize;
-        if at >= self.holdings.len() {
-            self.holdings.resize(at + 1, None);
-        }
-        self.holdings[at] = Some(Holding { allocation: allocation.clone(), expected_end });
         Ok(())
     }
 
@@ -132,42 +119,31 @@ impl CardFloor {
         self.stays.open_at(self.ledger.dedication(), node, tenant)
     }
 
-    /// Gives back what `slot` holds.
+    /// Gives back what `start` took.
     ///
     /// # Errors
     /// The ledger's [`Conflict`] if it was not taken.
-    ///
-    /// # Panics
-    /// If nobody holds the slot.
-    pub fn end(&mut self, slot: u32) -> Result<CardAllocation, Conflict> {
-        let held = self.holdings[slot as usize].take().expect("a running job holds its slot");
-        self.ledger.give_back(&held.allocation)?;
-        let nodes = held.allocation.iter().map(|grant| grant.node);
-        if self.stays.leave(self.ledger.dedication(), nodes, (held.expected_end, slot)) {
-            self.ledger.disclaim(&held.allocation);
+    pub fn end(
+        &mut self,
+        slot: u32,
+        allocation: &CardAllocation,
+        expected_end: SimTime,
+    ) -> Result<(), Conflict> {
+        self.ledger.give_back(allocation)?;
+        let nodes = allocation.iter().map(|grant| grant.node);
+        if self.stays.leave(self.ledger.dedication(), nodes, (expected_end, slot)) {
+            self.ledger.disclaim(allocation);
         }
-        for grant in &held.allocation {
+        for grant in allocation {
             let rows = &mut self.releases[grant.node];
-            let at = rows.partition_point(|(end, other, _)| (*end, *other) < (held.expected_end, slot));
+            let at = rows.partition_point(|(end, other, _)| (*end, *other) < (expected_end, slot));
             rows.remove(at);
             if !self.views.is_empty() {
                 let spec = self.ledger.spec_of(grant.node);
                 give_back_on_view(&mut self.views[grant.node], grant, spec);
             }
         }
-        Ok(held.allocation)
-    }
-
-    /// When `slot` is expected to end.
-    #[must_use]
-    pub fn expected_end(&self, slot: u32) -> SimTime {
-        self.holdings[slot as usize].as_ref().expect("a running job holds its slot").expected_end
-    }
-
-    /// What `slot` holds.
-    #[must_use]
-    pub fn allocation(&self, slot: u32) -> &CardAllocation {
-        &self.holdings[slot as usize].as_ref().expect("a running job holds its slot").allocation
+        Ok(())
     }
 
     /// The first expected end after which `node` has room for `part`; `i64::MIN` if it has it now.

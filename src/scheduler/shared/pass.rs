@@ -100,7 +100,7 @@ impl SharedScheduler<'_> {
         let mut reservation = self.reservation.take();
         for position in fresh {
             let row = &self.workload.jobs[position.job()];
-            let (shape, limit) = (self.shapes.of(row.request), row.limit);
+            let (shape, limit) = (self.shape_of(position.job()), row.limit);
             let fit = match self.backfill {
                 BackfillSpec::None => Fit::default(),
                 _ => self.fit(shape, reservation.as_ref(), floor),
@@ -130,7 +130,7 @@ impl SharedScheduler<'_> {
 
     fn push(&mut self, position: Position) {
         let row = &self.workload.jobs[position.job()];
-        self.queue.push(position, self.shapes.of(row.request), row.limit);
+        self.queue.push(position, self.shape_of(position.job()), row.limit);
     }
 
     /// Starts, in queue order behind `head`, every job that has room (and respects `reservation`). There is only
@@ -279,7 +279,7 @@ impl SharedScheduler<'_> {
         } else {
             floor.start(slot, &allocation, &reshapes, end)?;
         }
-        starts.push(CardStart { job, allocation, reshapes, slot });
+        starts.push(CardStart { job, allocation, reshapes, slot, expected: end });
         Ok(())
     }
 

@@ -53,11 +53,6 @@ impl Judge {
         Self { placement, rule, scorer, strandings: pools.map(table).collect(), seen: Vec::new() }
     }
 
-    /// The table of stranded slices of a pool's GPU, where it is for MIG.
-    pub(super) fn stranding(&self, pool: PoolId) -> Option<&Stranding> {
-        self.strandings[pool].as_ref()
-    }
-
     pub(super) fn look<'a>(&'a self, pool: PoolId, spec: &'a CardPool) -> Look<'a> {
         Look {
             spec,

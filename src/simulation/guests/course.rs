@@ -10,10 +10,9 @@ use std::collections::BinaryHeap;
 
 use smallvec::SmallVec;
 
-use super::{ByPool, Host, ONE};
-use crate::cluster::Amounts;
+use super::{ByPool, Host, ONE, OnCards, times};
 use crate::ids::{IdVec, PoolId};
-use crate::simulation::meter::Tax;
+use crate::simulation::meter::{Held, Tax};
 use crate::tenancy::{PoolTenancy, Shares, Snapshots, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 
@@ -39,9 +38,15 @@ pub(super) struct Fixed {
     pub(super) own: f64,
     /// Speed under it, alone, in parts of that on bare metal.
     pub(super) alone: u64,
+    /// Speed on bare metal, on these devices, alone there, relative to what the run time was recorded on.
     pub(super) bare: u64,
+    /// What of that is due to the devices, which may be parts of GPUs.
+    pub(super) on_devices: u64,
+    pub(super) cards: Option<Box<OnCards>>,
+    /// What others on its GPUs leave of its speed now.
+    pub(super) company: u64,
     /// Devices at work for it, in all and by pool.
-    pub(super) asked: Amounts,
+    pub(super) asked: Held,
     pub(super) by_pool: ByPool,
     pub(super) util_milli: Option<u16>,
     pub(super) placed: SimTime,
@@ -159,19 +164,16 @@ impl Course {
     }
 
     fn set_speed(&mut self, job: &Fixed, worst: f64, now: SimTime) {
-        let delivered = if job.is_session { ONE } else { parts_of(job.own * worst).min(job.alone) };
+        let delivered =
+            if job.is_session { ONE } else { times(parts_of(job.own * worst).min(job.alone), job.company) };
         if delivered == self.delivered {
             return;
         }
         self.settle(job, now);
         self.retunes += 1;
         self.delivered = delivered;
-        let speed = if job.bare == ONE {
-            u128::from(delivered)
-        } else {
-            u128::from(job.bare) * u128::from(delivered) / u128::from(ONE)
-        };
-        self.speed = i128::try_from(speed.max(1)).expect("speeds fit 64 bits");
+        let speed = if job.bare == ONE { delivered } else { times(job.bare, delivered) };
+        self.speed = i128::from(speed.max(1));
     }
 
     /// Work done and time lost until `now`.
@@ -277,6 +279,11 @@ impl Course {
     /// Up to when it is settled.
     pub(super) fn settled_until(&self) -> SimTime {
         self.since
+    }
+
+    /// Work left, in microseconds x 10^-9; it is settled.
+    pub(super) fn left(&self) -> i128 {
+        self.left.max(1)
     }
 
     /// Whether work is left: the job was killed.

@@ -2,9 +2,8 @@
 
 use smallvec::SmallVec;
 
-use crate::cluster::Amounts;
 use crate::ids::PoolId;
-use crate::simulation::meter::{DeviceTax, Tax};
+use crate::simulation::meter::{DeviceTax, Held, Tax};
 use crate::time::SimDuration;
 
 /// Amounts of a tax, in the order of its fields.
@@ -14,22 +13,22 @@ const KINDS: usize = 6;
 /// there.
 pub(super) fn divide(
     tax: &Tax,
-    asked: &[(PoolId, Amounts)],
+    asked: &[(PoolId, Held)],
     held: SimDuration,
 ) -> impl Iterator<Item = (PoolId, Tax)> {
-    let gpu = of_device(&tax.gpu, asked, held, |amounts| amounts.gpus);
-    let cpu = of_device(&tax.cpu, asked, held, |amounts| amounts.cpus);
+    let gpu = of_device(&tax.gpu, asked, held, |asked| asked.gpu_units);
+    let cpu = of_device(&tax.cpu, asked, held, Held::cpu_units);
     let pools: SmallVec<[PoolId; 4]> = asked.iter().map(|(pool, _)| *pool).collect();
     pools.into_iter().zip(gpu.into_iter().zip(cpu)).map(|(pool, (gpu, cpu))| (pool, Tax { gpu, cpu }))
 }
 
 fn of_device(
     tax: &DeviceTax,
-    asked: &[(PoolId, Amounts)],
+    asked: &[(PoolId, Held)],
     held: SimDuration,
-    devices: impl Fn(&Amounts) -> u32,
+    units: impl Fn(&Held) -> u64,
 ) -> Vec<DeviceTax> {
-    let whole: Vec<i128> = asked.iter().map(|(_, amounts)| Tax::whole(devices(amounts), held)).collect();
+    let whole: Vec<i128> = asked.iter().map(|(_, asked)| Tax::whole(units(asked), held)).collect();
     let sum: i128 = whole.iter().sum();
     let amounts = amounts_of(tax);
     let part = |whole: &i128| amounts.map(|amount| if sum == 0 { 0 } else { amount * whole / sum });
@@ -67,17 +66,17 @@ mod tests {
         for _ in 0..2_000 {
             let mut next = |most: u64| draw.below(most) as u32;
             let pools = 2 + next(3);
-            let asked: Vec<(PoolId, Amounts)> = (0..pools)
+            let asked: Vec<(PoolId, Held)> = (0..pools)
                 .map(|at| {
-                    let amounts = Amounts { cpus: 1 + next(9), gpus: next(4), mem_mb: 0 };
+                    let amounts = Held { cpus: 1 + next(9), gpu_units: 21_000 * u64::from(next(4)) };
                     (PoolId::new(at as usize), amounts)
                 })
                 .collect();
             let held = SimDuration::from_micros(1 + i64::from(next(50)));
-            let gpus = asked.iter().map(|(_, amounts)| amounts.gpus).sum();
-            let cpus = asked.iter().map(|(_, amounts)| amounts.cpus).sum();
-            let mut random = |devices: u32| {
-                let mut left = Tax::whole(devices, held);
+            let gpus = asked.iter().map(|(_, amounts)| amounts.gpu_units).sum();
+            let cpus = asked.iter().map(|(_, amounts)| amounts.cpu_units()).sum();
+            let mut random = |units: u64| {
+                let mut left = Tax::whole(units, held);
                 let amounts = std::array::from_fn(|kind| {
                     let most = u64::try_from(left).unwrap() + 1;
                     let amount = if kind + 1 == KINDS { left } else { i128::from(draw.below(most)) };
@@ -89,10 +88,10 @@ mod tests {
             let tax = Tax { gpu: random(gpus), cpu: random(cpus) };
             let mut sums = [[0; KINDS]; 2];
             for ((_, part), (_, amounts)) in divide(&tax, &asked, held).zip(&asked) {
-                let rows = [(part.gpu, amounts.gpus), (part.cpu, amounts.cpus)];
-                for ((part, devices), sum) in rows.into_iter().zip(&mut sums) {
+                let rows = [(part.gpu, amounts.gpu_units), (part.cpu, amounts.cpu_units())];
+                for ((part, units), sum) in rows.into_iter().zip(&mut sums) {
                     assert!(amounts_of(&part).iter().all(|amount| *amount >= 0));
-                    assert!(part.sum() <= Tax::whole(devices, held));
+                    assert!(part.sum() <= Tax::whole(units, held));
                     sum.iter_mut().zip(amounts_of(&part)).for_each(|(sum, amount)| *sum += amount);
                 }
             }

@@ -13,8 +13,8 @@ use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant};
 use crate::ids::{Id, JobId, PoolId};
 use crate::kernel::Calendar;
 use crate::scheduler::slurm::job::{Ask, JobIx, State};
-use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, TenancyFacts};
-use crate::simulation::meter::Meter;
+use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
+use crate::simulation::meter::{Held, Meter};
 use crate::simulation::{RunOptions, Speed, Speeds};
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
@@ -119,10 +119,13 @@ impl<'a> Hosts<'a> {
     ) {
         let id = JobId::new(starting.spec);
         let mut asked = ByPool::new();
+        let mut gpus = 0;
         for grant in starting.grants {
             let pool = self.run.pools[grant.node.index()];
             let slack = slack(starting.ask, starting.grants.len(), grant);
             let at_work = grant.amounts().saturating_minus(&slack);
+            gpus += at_work.gpus;
+            let at_work = Held::from(&at_work);
             match asked.iter_mut().find(|(known, _)| *known == pool) {
                 Some((_, sum)) => *sum = sum.plus(&at_work),
                 None => asked.push((pool, at_work)),
@@ -134,14 +137,21 @@ impl<'a> Hosts<'a> {
             run: row.run,
             bare: self.run.speeds.map_or(Speed::ONE, |speeds| speeds.on(id, asked[0].0)),
             is_session: row.flags.has(JobFlags::SESSION),
+            on_devices: Speed::ONE.parts(),
+            measured: Speed::ONE.parts(),
+            cards: None,
+            gpus,
             asked,
+            lead: SimDuration::ZERO,
             util_milli: self.run.recorded.recorded.gpu_util_milli(id),
             launch: starting.overhead,
             // The controller kills it.
             limit: None,
             resumes: self.left.remove(&job),
         };
-        self.guests.begin(timer_of(job), &arrival, starting.grants, now, calendar);
+        let on_node = |grant: &Grant| OnNode { node: grant.node, held: Held::from(&grant.amounts()) };
+        let nodes = starting.grants.iter().map(on_node).collect();
+        self.guests.begin(timer_of(job), &arrival, &nodes, now, calendar);
     }
 
     /// An attempt has ended, or was killed.

@@ -23,7 +23,7 @@ use crate::scheduler::Shapes;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::slurm::job::{JobSpec, StartedBy, State};
 use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
-use crate::simulation::meter::{IdleCause, Meter};
+use crate::simulation::meter::{IdleCause, Load, Meter};
 use crate::simulation::{
     Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
 };
@@ -220,6 +220,7 @@ fn records(
         allocations: if keep { allocations(told) } else { Vec::new() },
         hours: Hours::default(),
         refused,
+        at_work: Vec::new(),
         held_until: held_until.into_iter().collect(),
         watched: Vec::new(),
         first_submit: workload.first_submit(),
@@ -337,7 +338,7 @@ impl Off {
             }
             let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
             ledger.take(std::slice::from_ref(&grant))?;
-            meter.add_down(pool, &free);
+            meter.add_down(pool, &Load::from(&free));
             taken.push(grant);
         }
         Ok(())
@@ -350,7 +351,7 @@ impl Off {
             return self.absorb(nodes, ledger, meter);
         }
         for grant in nodes.filter_map(|node| self.nodes.remove(&node)).flatten() {
-            meter.drop_down(ledger.node(grant.node).pool, &grant.amounts());
+            meter.drop_down(ledger.node(grant.node).pool, &Load::from(&grant.amounts()));
             ledger.give_back(std::slice::from_ref(&grant))?;
         }
         Ok(())
@@ -433,7 +434,7 @@ impl Booking<'_> {
     fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
         let attempt = &self.told.attempts[which];
         for grant in &attempt.grants {
-            meter.add_slack(ledger.node(grant.node).pool, &self.slack(attempt, grant));
+            meter.add_slack(ledger.node(grant.node).pool, &Load::from(&self.slack(attempt, grant)));
         }
         ledger.take(&attempt.grants).map_err(|conflict| policy(attempt.start, conflict))
     }
@@ -443,7 +444,7 @@ impl Booking<'_> {
         let lost = is_in_vain(attempt.state) && self.told.losses.is_none();
         for grant in &attempt.grants {
             let (pool, slack) = (ledger.node(grant.node).pool, self.slack(attempt, grant));
-            meter.drop_slack(pool, &slack);
+            meter.drop_slack(pool, &Load::from(&slack));
             if lost {
                 meter.lose(pool, &grant.amounts().minus(&slack), attempt.end.since(attempt.start));
             } else {
@@ -459,7 +460,7 @@ impl Booking<'_> {
             return; // the guests have booked it
         }
         if let Some(util_milli) = self.workload.recorded.gpu_util_milli(JobId::new(attempt.spec)) {
-            meter.hold_idle(pool, gpus, until.since(attempt.start), util_milli);
+            meter.hold_idle(pool, u64::from(gpus), until.since(attempt.start), util_milli);
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) fn of(config: &SlurmConfig, node: &NodeConf) -> Option<Boards> {
 
 /// The board that has all the profiles, by the words that are known of it.
 fn model_of<'a>(
-    slices: &[(&str, &str, u32)],
+    slices: &[(&'a str, &'a str, u32)],
     plain: impl Iterator<Item = &'a str>,
 ) -> Option<&'static GpuModel> {
     let has_all =

@@ -1,0 +1,370 @@
+//! What the core needs of a floor, of a decider and of what belongs to one kind of devices only.
+//!
+//! The core is written once over these: [`Ground`] is a floor whose GPUs are whole or given out in parts, [`Decider`] says
+//! who starts, where, and who must go. [`Side`] is what only one kind of devices has: layouts that change.
+
+use super::Timer;
+use crate::cluster::{Allocation, Amounts, Conflict, Grant, Ledger};
+use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
+use crate::kernel::Calendar;
+use crate::scheduler::shared::demand::CardShapes;
+use crate::scheduler::{Classic, Floor, Pending, Start};
+use crate::simulation::guests::{OnCards, OnNode, OnNodes};
+use crate::simulation::meter::{Gauge, Held, Load, Meter};
+use crate::simulation::{Outcome, SharedFacts};
+use crate::time::{SimDuration, SimTime};
+
+/// A floor.
+pub(in crate::simulation) trait Ground: Sized {
+    /// What a job holds: a grant per node.
+    type Grants: Clone + std::fmt::Debug;
+    /// What is cut anew for a job that starts.
+    type Cuts;
+    type Gauge: Gauge;
+    type Side: Side<Self>;
+
+    fn gauge(&self) -> &Self::Gauge;
+    fn nodes(&self) -> usize;
+    fn pool_of(&self, node: NodeId) -> PoolId;
+    fn version(&self) -> usize;
+    fn changed_since(&self, version: usize) -> Option<&[NodeId]>;
+    /// Holders on a node.
+    fn holders(&self, node: NodeId) -> u32;
+    /// All that is free on a node; `None` if nothing is.
+    fn rest(&self, node: NodeId) -> Option<Self::Grants>;
+    fn take(&mut self, slot: u32, grants: &Self::Grants, expected: SimTime) -> Result<(), Conflict>;
+    fn give_back(&mut self, slot: u32, grants: &Self::Grants, expected: SimTime) -> Result<(), Conflict>;
+    /// How much that is, as the gauge counts.
+    fn load(&self, grants: &Self::Grants) -> Load;
+    /// The nodes with what is held on each.
+    fn on_nodes(&self, grants: &Self::Grants) -> OnNodes;
+    /// The first node.
+    fn first(grants: &Self::Grants) -> NodeId;
+    /// The same with GPUs as bits, for files.
+    fn plain(grants: &Self::Grants) -> Allocation;
+}
+
+/// A job that starts; the floor has it already.
+pub(in crate::simulation) struct Begin<G: Ground> {
+    pub(in crate::simulation) job: JobId,
+    /// Slot that it holds on the floor.
+    pub(in crate::simulation) slot: u32,
+    pub(in crate::simulation) grants: G::Grants,
+    pub(in crate::simulation) cuts: G::Cuts,
+    /// When the floor expects it to end.
+    pub(in crate::simulation) expected: SimTime,
+    /// Time that it pays before its work goes on, as start-up.
+    pub(in crate::simulation) lead: SimDuration,
+}
+
+/// What a decider does in a pass, in order.
+pub(in crate::simulation) enum Act<G: Ground> {
+    /// A job has been put on the floor.
+    Start(Begin<G>),
+    /// The job in this slot has been taken off the floor; it keeps its work and waits again.
+    Stop(u32),
+}
+
+/// A request on one pool.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simulation) struct Fit {
+    pub(in crate::simulation) pool: PoolId,
+    /// Asked for in all.
+    pub(in crate::simulation) asked: Load,
+    /// Taken in all, at least.
+    pub(in crate::simulation) total: Load,
+    pub(in crate::simulation) mem_mb: u64,
+    pub(in crate::simulation) nodes: u32,
+    /// GPUs, or parts of them, asked for.
+    pub(in crate::simulation) gpus: u32,
+}
+
+/// How fast a job is on the devices that it was given.
+pub(in crate::simulation) struct OnDevices {
+    /// Alone there, in parts of 10^9 of the speed on whole GPUs.
+    pub(in crate::simulation) speed: u64,
+    /// On what its run time was measured on.
+    pub(in crate::simulation) measured: u64,
+    /// What it has of GPUs that others may be on.
+    pub(in crate::simulation) cards: Option<Box<OnCards>>,
+}
+
+impl OnDevices {
+    /// On whole GPUs.
+    pub(in crate::simulation) const WHOLE: Self =
+        Self { speed: 1_000_000_000, measured: 1_000_000_000, cards: None };
+}
+
+/// Who decides: who starts, where, and who must go. It sees limits, never true run times.
+pub(in crate::simulation) trait Decider {
+    type Ground: Ground;
+    /// Whether it stops running jobs.
+    const PREEMPTS: bool = false;
+
+    /// Takes a job in.
+    fn enqueue(&mut self, job: JobId);
+    /// Takes a waiting job out; tells whether it was there.
+    fn withdraw(&mut self, job: JobId, now: SimTime) -> bool;
+    /// A job has left its slot; the floor has its devices back.
+    fn free_slot(&mut self, slot: u32);
+    /// Decides, and changes the floor accordingly.
+    fn pass(
+        &mut self,
+        now: SimTime,
+        ground: &mut Self::Ground,
+        acts: &mut Vec<Act<Self::Ground>>,
+    ) -> Result<(), Conflict>;
+    /// When it wants to decide again, whatever happens.
+    fn wakes_at(&self) -> Option<SimTime> {
+        None
+    }
+    fn waiting(&self) -> usize;
+    /// The first waiting job, and why it waits.
+    fn head_reason(&self, ground: &Self::Ground) -> Option<(JobId, Pending)>;
+    /// The jobs that wait, in order.
+    fn queued(&self) -> impl Iterator<Item = JobId> + '_;
+    /// When the first is expected to start, where the policy reserves for it.
+    fn shadow(&self) -> Option<SimTime>;
+    /// Why no pool can ever hold a request.
+    fn refusal(&self, request: RequestId) -> Option<&str>;
+    /// What a job means on each pool that can hold it, in declared order.
+    fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_;
+    /// What a job on one pool holds beyond what it asked for.
+    fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load;
+    /// How fast a job is on what it was given.
+    fn on_devices(
+        &self,
+        job: JobId,
+        grants: &<Self::Ground as Ground>::Grants,
+        ground: &Self::Ground,
+    ) -> OnDevices;
+    /// From now on `job`, which is not queued, stands for `request`.
+    fn reroute(&mut self, job: JobId, request: RequestId);
+    fn is_rerouted(&self, job: JobId, request: RequestId) -> bool;
+    /// What requests mean where GPUs are given out in parts.
+    fn card_shapes(&self) -> Option<&CardShapes> {
+        None
+    }
+    /// What a job asks for there.
+    fn card_shape_of(&self, job: JobId) -> ShapeId;
+}
+
+/// What belongs to one kind of devices only; does nothing where GPUs are whole.
+pub(in crate::simulation) trait Side<G: Ground> {
+    /// How long a job waits for what is cut for it.
+    fn cut(&mut self, cuts: &G::Cuts, pool: PoolId) -> SimDuration;
+    /// A job has started with so many units of GPUs.
+    fn started(&mut self, job: JobId, load: &Load);
+    /// A job has given this back.
+    fn returned(
+        &mut self,
+        grants: &G::Grants,
+        now: SimTime,
+        ground: &mut G,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict>;
+    /// One of its timers has come due; tells whether a pass is worth while.
+    fn fire(&mut self, timer: Timer, ground: &mut G, meter: &mut Meter) -> Result<bool, Conflict>;
+    /// After the pass of an instant.
+    fn settle<D: Decider<Ground = G>>(
+        &mut self,
+        now: SimTime,
+        with: (&mut G, &D),
+        nobody_runs: bool,
+        meter: &mut Meter,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict>;
+    /// `span_us` pass under what holds now.
+    fn advance(&mut self, span_us: i128);
+    /// A holding, if allocations are kept.
+    fn note(&mut self, held: (JobId, SimTime, SimTime), grants: G::Grants);
+    /// What it tells at the end.
+    fn finish(self, outcome: &mut Outcome, meter_span_us: i128) -> Option<Box<SharedFacts>>;
+}
+
+/// Nothing beside the floor.
+#[derive(Debug, Default)]
+pub(in crate::simulation) struct NoSide;
+
+impl Side<Floor> for NoSide {
+    fn cut(&mut self, (): &(), _: PoolId) -> SimDuration {
+        SimDuration::ZERO
+    }
+    fn started(&mut self, _: JobId, _: &Load) {}
+    fn returned(
+        &mut self,
+        _: &Allocation,
+        _: SimTime,
+        _: &mut Floor,
+        _: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        Ok(())
+    }
+    fn fire(&mut self, _: Timer, _: &mut Floor, _: &mut Meter) -> Result<bool, Conflict> {
+        Ok(false)
+    }
+    fn settle<D: Decider<Ground = Floor>>(
+        &mut self,
+        _: SimTime,
+        _: (&mut Floor, &D),
+        _: bool,
+        _: &mut Meter,
+        _: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        Ok(())
+    }
+    fn advance(&mut self, _: i128) {}
+    fn note(&mut self, _: (JobId, SimTime, SimTime), _: Allocation) {}
+    fn finish(self, _: &mut Outcome, _: i128) -> Option<Box<SharedFacts>> {
+        None
+    }
+}
+
+impl Ground for Floor {
+    type Grants = Allocation;
+    type Cuts = ();
+    type Gauge = Ledger;
+    type Side = NoSide;
+
+    #[inline]
+    fn gauge(&self) -> &Ledger {
+        self.ledger()
+    }
+
+    fn nodes(&self) -> usize {
+        self.ledger().nodes().len()
+    }
+
+    #[inline]
+    fn pool_of(&self, node: NodeId) -> PoolId {
+        self.ledger().node(node).pool
+    }
+
+    fn version(&self) -> usize {
+        self.ledger().version()
+    }
+
+    fn changed_since(&self, version: usize) -> Option<&[NodeId]> {
+        self.ledger().changed_since(version)
+    }
+
+    fn holders(&self, node: NodeId) -> u32 {
+        self.ledger().node(node).allocations
+    }
+
+    fn rest(&self, node: NodeId) -> Option<Allocation> {
+        let row = self.ledger().node(node);
+        let grant = Grant { node, cpus: row.free.cpus, mem_mb: row.free.mem_mb, gpus: row.free_gpus };
+        (row.free != Amounts::ZERO).then(|| std::iter::once(grant).collect())
+    }
+
+    fn take(&mut self, slot: u32, grants: &Allocation, expected: SimTime) -> Result<(), Conflict> {
+        self.start(slot, grants, expected)
+    }
+
+    #[inline]
+    fn give_back(&mut self, slot: u32, grants: &Allocation, expected: SimTime) -> Result<(), Conflict> {
+        self.end(slot, grants, expected)
+    }
+
+    fn load(&self, grants: &Allocation) -> Load {
+        grants.iter().fold(Load::ZERO, |sum, grant| sum.plus(&Load::from(&grant.amounts())))
+    }
+
+    fn on_nodes(&self, grants: &Allocation) -> OnNodes {
+        let row = |grant: &Grant| OnNode { node: grant.node, held: Held::from(&grant.amounts()) };
+        grants.iter().map(row).collect()
+    }
+
+    #[inline]
+    fn first(grants: &Allocation) -> NodeId {
+        grants[0].node
+    }
+
+    fn plain(grants: &Allocation) -> Allocation {
+        grants.clone()
+    }
+}
+
+impl Decider for Classic<'_> {
+    type Ground = Floor;
+
+    fn enqueue(&mut self, job: JobId) {
+        Classic::enqueue(self, job);
+    }
+
+    fn withdraw(&mut self, job: JobId, now: SimTime) -> bool {
+        Classic::withdraw(self, job, now)
+    }
+
+    fn free_slot(&mut self, slot: u32) {
+        Classic::free_slot(self, slot);
+    }
+
+    fn pass(&mut self, now: SimTime, ground: &mut Floor, acts: &mut Vec<Act<Floor>>) -> Result<(), Conflict> {
+        let mut starts: Vec<Start> = Vec::new();
+        Classic::pass(self, now, ground, &mut starts)?;
+        let limit = |job| self.limit(job);
+        acts.extend(starts.into_iter().map(|Start { job, allocation, slot }| {
+            let (expected, lead) = (now + limit(job), SimDuration::ZERO);
+            Act::Start(Begin { job, slot, grants: allocation, cuts: (), expected, lead })
+        }));
+        Ok(())
+    }
+
+    fn waiting(&self) -> usize {
+        Classic::waiting(self)
+    }
+
+    fn head_reason(&self, ground: &Floor) -> Option<(JobId, Pending)> {
+        Classic::head_reason(self, ground)
+    }
+
+    fn queued(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.queue().iter().map(|(position, _)| position.job())
+    }
+
+    fn shadow(&self) -> Option<SimTime> {
+        self.reservation().map(|reservation| reservation.shadow)
+    }
+
+    fn refusal(&self, request: RequestId) -> Option<&str> {
+        self.shapes().refusal(request)
+    }
+
+    fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_ {
+        let shape = self.shapes().get(self.shape_of(job));
+        shape.pools.iter().map(|fit| Fit {
+            pool: fit.pool,
+            asked: Load::from(&fit.asked),
+            total: Load::from(&fit.total),
+            mem_mb: fit.total.mem_mb,
+            nodes: fit.nodes,
+            gpus: fit.asked.gpus,
+        })
+    }
+
+    fn slack(&self, job: JobId, pool: PoolId, _: &Load) -> Load {
+        if !self.shapes().have_slack() {
+            return Load::ZERO;
+        }
+        let fit = self.fits(job).find(|fit| fit.pool == pool).expect("it was placed there");
+        fit.total.saturating_minus(&fit.asked)
+    }
+
+    fn on_devices(&self, _: JobId, _: &Allocation, _: &Floor) -> OnDevices {
+        OnDevices::WHOLE
+    }
+
+    fn card_shape_of(&self, job: JobId) -> ShapeId {
+        self.shape_of(job)
+    }
+
+    fn reroute(&mut self, job: JobId, request: RequestId) {
+        Classic::reroute(self, job, request);
+    }
+
+    fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
+        Classic::is_rerouted(self, job, request)
+    }
+}

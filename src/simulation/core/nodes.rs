@@ -1,0 +1,134 @@
+//! Nodes that go and come: failures, maintenance, outages of a record, elastic pools.
+
+use super::ground::Decider;
+use super::{Core, Timer};
+use crate::cluster::Conflict;
+use crate::ids::NodeId;
+use crate::kernel::{Calendar, Phase};
+use crate::time::SimTime;
+
+impl<D: Decider> Core<'_, D> {
+    /// Sets what is known of nodes before the run.
+    pub(super) fn prepare_nodes(&mut self, calendar: &mut Calendar<Timer>) {
+        let from = self.workload.first_submit();
+        if let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) {
+            let off = elastic.prepare(from, &mut self.ground, &mut self.meter, &mut guests.facts);
+            self.conflict = off.err();
+        }
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.prepare(calendar);
+        }
+        if let Some(failures) = &self.failures {
+            failures.prepare(from, calendar);
+        }
+        for (at, outage) in self.outages.rows().iter().enumerate() {
+            calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
+            calendar.set(Timer::OutageEnds(at as u32), outage.until, Phase::Release);
+        }
+    }
+
+    /// Something is due on a node.
+    pub(super) fn fire_nodes(&mut self, timer: Timer, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let done = match timer {
+            Timer::Vm(node) => self.fire_vm(node, now, calendar),
+            Timer::Upkeep(at) => self.fire_upkeep(at, now, calendar),
+            Timer::Host(at) => self.fire_host(at, now, calendar),
+            Timer::OutageBegins(at) => {
+                self.outages.begin(at);
+                self.dirty = true;
+                Ok(())
+            }
+            Timer::OutageEnds(at) => {
+                self.dirty = true;
+                self.outages.end(at, &mut self.ground, &mut self.meter)
+            }
+            // Of an order the next settling decides.
+            _ => Ok(()),
+        };
+        self.conflict = done.err().or(self.conflict.take());
+    }
+
+    /// The timer of a VM of an elastic pool has come due.
+    fn fire_vm(
+        &mut self,
+        node: NodeId,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        let is_wanted = self.decider.waiting() > 0;
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
+        let tools = (&mut self.ground, &mut self.meter, &mut guests.facts);
+        self.dirty |= elastic.fire(node, now, is_wanted, tools, calendar)?;
+        Ok(())
+    }
+
+    /// Orders VMs for the jobs that still wait.
+    pub(super) fn decide_elastic(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return };
+        let tools = (&mut self.ground, &mut self.meter, &mut guests.facts);
+        let decided = elastic.decide(now, self.workload, &self.decider, tools, calendar);
+        self.conflict = decided.err().or(self.conflict.take());
+    }
+
+    /// A host is due for maintenance, or back from it.
+    fn fire_upkeep(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
+        let (Some(upkeep), Some(guests)) = (&mut self.upkeep, &mut self.guests) else { return Ok(()) };
+        self.dirty = true;
+        upkeep.fire(at, now, guests, (&mut self.ground, &mut self.meter), calendar)
+    }
+
+    /// A host fails with all jobs on it, or is repaired.
+    fn fire_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
+        let (Some(failures), Some(guests)) = (&mut self.failures, &mut self.guests) else { return Ok(()) };
+        self.dirty = true;
+        let failed = failures.fire(at, now, (&mut self.ground, &mut self.meter), calendar)?;
+        let Some(failed) = failed else { return Ok(()) };
+        guests.facts.failures += 1;
+        let slots = guests.on_host(failed.host);
+        guests.facts.lost_attempts += slots.len() as u64;
+        for slot in slots {
+            self.lose_attempt(slot, failed.requeue, now, calendar);
+        }
+        Ok(())
+    }
+
+    /// Takes what is free on nodes that are out of order; before every pass.
+    pub(super) fn absorb_nodes(
+        &mut self,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        self.outages.absorb(&mut self.ground, &mut self.meter)?;
+        if let Some(failures) = &mut self.failures {
+            failures.absorb(&mut self.ground, &mut self.meter)?;
+        }
+        if let Some(upkeep) = &mut self.upkeep {
+            upkeep.absorb(now, (&mut self.ground, &mut self.meter), calendar)?;
+        }
+        Ok(())
+    }
+
+    /// Where nobody runs, all hosts are up and nothing but their next failure or maintenance is due, nothing more can
+    /// happen: whoever waits now will never start. Without this rule hosts would fail for ever for a job that cannot.
+    pub(super) fn rest_nodes(&mut self, calendar: &mut Calendar<Timer>) {
+        if self.running > 0 || self.next < self.workload.jobs.len() {
+            return;
+        }
+        if self.failures.is_none() && self.upkeep.is_none() {
+            return;
+        }
+        let failing = self.failures.as_ref().map_or(Some(0), |failures| failures.resting());
+        let kept = self.upkeep.as_ref().map_or(Some(0), |upkeep| upkeep.resting());
+        let is_over = self.waiting() == 0;
+        let only_hosts = failing.zip(kept).is_some_and(|(failing, kept)| calendar.len() == failing + kept);
+        if !is_over && !only_hosts {
+            return;
+        }
+        if let Some(failures) = &self.failures {
+            failures.stop(calendar);
+        }
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.stop(calendar);
+        }
+    }
+}
