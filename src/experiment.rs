@@ -202,6 +202,8 @@ fn run_at_speeds(
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
+            let sharing = gives_parts(workload, design).then_some(&design.sharing);
+            let site = (site, sharing);
             simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
         }
     }
@@ -210,13 +212,18 @@ fn run_at_speeds(
 /// Whether the run is one of the engine for shared GPUs: the scenario is about parts of GPUs, or a job asks for
 /// one (which a pool of whole GPUs rounds up).
 fn runs_shared(workload: &Workload, design: &Design, spec: &PolicySpec) -> bool {
+    let can = !matches!(spec.backfill, BackfillSpec::Conservative { .. });
+    design.shares_gpus || (can && gives_parts(workload, design))
+}
+
+/// Whether a design gives out parts of GPUs, or a job asks for one.
+fn gives_parts(workload: &Workload, design: &Design) -> bool {
     let asks_for_part = |request: &crate::workload::Request| {
         request.mig_profile.is_some() || request.gpu_milli.is_some_and(|milli| milli < 1000)
     };
     let has_gpus = design.cluster.pools.iter().any(|pool| pool.node.capacity.gpus > 0);
-    let can = !matches!(spec.backfill, BackfillSpec::Conservative { .. });
     let trace_shares = || workload.requests.iter().any(|(_, request)| asks_for_part(request));
-    design.shares_gpus || (has_gpus && can && trace_shares())
+    design.shares_gpus || (has_gpus && trace_shares())
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

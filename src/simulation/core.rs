@@ -23,9 +23,9 @@
 //! so expected ends are limits, whatever the neighbours do.
 
 pub(super) mod cards;
-mod gauge;
+pub(super) mod gauge;
 pub(super) mod ground;
-mod layouts;
+pub(super) mod layouts;
 mod life;
 mod nodes;
 mod spill;

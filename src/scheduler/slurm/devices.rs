@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::placement::{Free, Hardware};
 use crate::cluster::cards::{CARD_UNITS, CardGrant, CardNode, CardPool, Device, InstanceState, Reshape};
+use crate::cluster::mig::Placement;
 use crate::cluster::{
     Allocation, Amounts, CardLedger, ClusterSpec, Conflict, Dedication, Devices, Grant, Ledger, NodeSpec,
     PoolSpec,
@@ -96,6 +97,12 @@ impl Free {
         self.mem_mb += grant.mem_mb;
     }
 
+    /// The same once what is under way is done: kept and half-made instances are idle.
+    pub(super) fn later(&self) -> Self {
+        let cards = self.cards.as_ref().map(|node| Box::new(node.later()));
+        Self { cards, ..self.clone() }
+    }
+
     /// A grant of the tenant of its host ends.
     pub(super) fn leave_host(&mut self) {
         self.owner =
@@ -141,7 +148,7 @@ impl Stock {
                 last.count += 1;
                 continue;
             }
-            pools.push(PoolSpec {
+            let spec = PoolSpec {
                 name: name.clone(),
                 node: NodeSpec {
                     name: name.clone(),
@@ -152,7 +159,13 @@ impl Stock {
                 },
                 count: 1,
                 dedicated: node.pool.and_then(|(_, dedicated)| dedicated),
-            });
+            };
+            // Pools without nodes keep their numbers.
+            while node.pool.is_some_and(|(pool, _)| pools.len() < pool) {
+                pools.push(PoolSpec { count: 0, ..spec.clone() });
+                cards.extend(node.cards.as_ref().map(|_| CardPool::whole()));
+            }
+            pools.push(spec);
             cards.extend(node.cards.as_ref().map(|cards| (*cards.spec).clone()));
         }
         let spec = ClusterSpec { pools };
@@ -264,11 +277,23 @@ impl Stock {
         }
     }
 
-    pub(super) fn cards_mut(&mut self) -> Option<&mut CardLedger> {
+    fn cards_mut(&mut self) -> Option<&mut CardLedger> {
         match self {
             Self::Whole(_) => None,
             Self::Cards(ledger) => Some(ledger),
         }
+    }
+
+    /// Puts an instance that nobody uses into another state.
+    pub(super) fn mark(
+        &mut self,
+        node: NodeId,
+        card: u8,
+        placement: Placement,
+        state: InstanceState,
+    ) -> Result<(), Conflict> {
+        let Some(ledger) = self.cards_mut() else { return Ok(()) };
+        ledger.mark(node, card, placement, state)
     }
 
     /// Cuts cards anew.

@@ -8,8 +8,9 @@ use super::NodeSet;
 use super::controller::{Controller, Decision, Standing};
 use super::devices::{Held, cards_of};
 use super::job::{Job, JobIx, Reason, StartedBy, State};
-use crate::cluster::cards::InstanceState;
-use crate::cluster::{Allocation, Grant};
+use crate::cluster::cards::{InstanceState, Reshape};
+use crate::cluster::mig::Placement;
+use crate::cluster::{Allocation, CardLedger, Grant};
 use crate::ids::NodeId;
 use crate::scheduler::shared::floor::NodeReshape;
 use crate::time::SimTime;
@@ -151,6 +152,51 @@ impl Controller<'_> {
             taken.grants.push(Grant { node, cpus, mem_mb, gpus });
         }
         taken
+    }
+
+    /// The cards, where GPUs are given out card by card.
+    #[must_use]
+    pub fn cards(&self) -> Option<&CardLedger> {
+        self.ledger.cards()
+    }
+
+    /// The tool of the site begins to cut a card anew: what it makes is not there yet.
+    ///
+    /// # Panics
+    /// If the hardware does not allow it.
+    pub fn recut(&mut self, node: NodeId, change: &Reshape) {
+        let change = (node, change.clone());
+        self.ledger.reshape(std::slice::from_ref(&change), InstanceState::Making).expect("it is idle");
+        self.sync_free(node.0 as usize);
+    }
+
+    /// An instance that nobody uses is kept, or is there from now on.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn mark_instance(&mut self, node: NodeId, card: u8, placement: Placement, state: InstanceState) {
+        self.ledger.mark(node, card, placement, state).expect("nobody uses it");
+        self.sync_free(node.0 as usize);
+    }
+
+    /// Something of the nodes has changed, as the backfill thread asks.
+    pub fn note_nodes_changed(&mut self, now_s: i64) {
+        self.note_change(now_s);
+    }
+
+    /// Pending jobs that nothing but room keeps waiting, in the order of the queue as far as it is known.
+    #[must_use]
+    pub fn eligible_in_order(&self, now_s: i64) -> Vec<JobIx> {
+        let is_eligible = |job: &JobIx| {
+            let record = &self.jobs[job.at()];
+            record.state == State::Pending && record.begin_s.is_some_and(|begin| begin <= now_s) && !record.completing
+        };
+        let mut jobs: Vec<JobIx> = self.pending.iter().copied().filter(is_eligible).collect();
+        jobs.sort_by_key(|job| {
+            let record = &self.jobs[job.at()];
+            (std::cmp::Reverse(record.priority), record.id, record.list_order)
+        });
+        jobs
     }
 
     /// The nodes of a job have changed, and those beside them on dedicated hosts.

@@ -279,7 +279,7 @@ impl Controller<'_> {
         }
         here.sort_unstable();
         let rule = self.placement().later();
-        let mut free = self.free[node].clone();
+        let mut free = self.free[node].later();
         for (at, grant) in here {
             let (end, order, gone) = self.outlook.rows[at as usize];
             let row = &self.jobs[gone.at()];

@@ -16,13 +16,14 @@ use crate::scheduler::Pending;
 use crate::scheduler::shared::demand::{CardShapes, Reference};
 use crate::scheduler::shared::floor::{CardFloor, NodeReshape};
 use crate::scheduler::shared::speed::Resident;
-use crate::scheduler::shared::{CardStart, SharedScheduler, SharedSetup};
+use crate::scheduler::shared::{CardStart, SharedScheduler, SharedSetup, Speeds};
 use crate::scheduler::sharing::TypicalMix;
 use crate::simulation::guests::{Gpu, OnCards, OnNode, OnNodes};
 use crate::simulation::meter::{Held, Load, Meter};
 use crate::simulation::shared::CardHolding;
 use crate::simulation::{Outcome, SharedFacts};
 use crate::time::{SimDuration, SimTime};
+use crate::workload::Job;
 
 /// Hours units of the devices of a grant.
 fn units(grant: &CardGrant, spec: &CardPool) -> u64 {
@@ -197,26 +198,10 @@ impl Decider for SharedScheduler<'_> {
     }
 
     fn on_devices(&self, job: JobId, grants: &CardAllocation, ground: &CardFloor) -> OnDevices {
-        let ledger = ground.ledger();
-        let pool = ledger.node(grants[0].node).pool;
-        let (row, spec, speeds) = (self.job(job), ledger.spec(pool), self.speeds());
+        let pool = ground.ledger().node(grants[0].node).pool;
         let shape = self.shapes().get(self.shape_of(job));
         let fit = shape.pools.iter().find(|fit| fit.pool == pool).expect("it was placed there");
-        let on = |grant: &CardGrant| speeds.alone(row, &grant.gpus, pool.index(), spec);
-        let speed = grants.iter().map(on).min().unwrap_or(OnDevices::WHOLE.speed);
-        let has_gpus = grants.iter().any(|grant| !grant.gpus.is_empty());
-        let feels_others = has_gpus && speeds.neighbours_matter(pool.index(), spec);
-        let is_shared = feels_others || spec.mode == crate::cluster::CardMode::Shares;
-        let cards = (has_gpus && is_shared).then(|| {
-            let first = ledger.pool_range(pool).start;
-            let law = speeds.law(row);
-            let util = self.util_milli(job).map(|milli| f64::from(milli) / 1000.0);
-            let resident = Resident { law, use_alone: util.unwrap_or(law.use_alone()) };
-            let held = grants.iter().flat_map(|grant| grant.gpus.iter().map(|device| (grant.node, device)));
-            let devices = held.map(|(node, device)| (gpu_of(node, first, device, spec), milli(device)));
-            Box::new(OnCards { pool, devices: devices.collect(), resident, feels_others })
-        });
-        OnDevices { speed, measured: speeds.reference(row, fit.reference), cards }
+        on_devices((self.job(job), self.util_milli(job)), fit.reference, grants, ground.ledger(), self.speeds())
     }
 
     fn reroute(&mut self, job: JobId, request: RequestId) {
@@ -234,6 +219,33 @@ impl Decider for SharedScheduler<'_> {
     fn card_shape_of(&self, job: JobId) -> ShapeId {
         self.shape_of(job)
     }
+}
+
+/// How fast a job is on `grants`, all in one pool; with the thousandths of its GPUs that it used where it was measured.
+pub(in crate::simulation) fn on_devices(
+    (row, util_milli): (&Job, Option<u16>),
+    reference: Reference,
+    grants: &[CardGrant],
+    ledger: &CardLedger,
+    speeds: &Speeds,
+) -> OnDevices {
+    let pool = ledger.node(grants[0].node).pool;
+    let spec = ledger.spec(pool);
+    let on = |grant: &CardGrant| speeds.alone(row, &grant.gpus, pool.index(), spec);
+    let speed = grants.iter().map(on).min().unwrap_or(OnDevices::WHOLE.speed);
+    let has_gpus = grants.iter().any(|grant| !grant.gpus.is_empty());
+    let feels_others = has_gpus && speeds.neighbours_matter(pool.index(), spec);
+    let is_shared = feels_others || spec.mode == crate::cluster::CardMode::Shares;
+    let cards = (has_gpus && is_shared).then(|| {
+        let first = ledger.pool_range(pool).start;
+        let law = speeds.law(row);
+        let util = util_milli.map(|milli| f64::from(milli) / 1000.0);
+        let resident = Resident { law, use_alone: util.unwrap_or(law.use_alone()) };
+        let held = grants.iter().flat_map(|grant| grant.gpus.iter().map(|device| (grant.node, device)));
+        let devices = held.map(|(node, device)| (gpu_of(node, first, device, spec), milli(device)));
+        Box::new(OnCards { pool, devices: devices.collect(), resident, feels_others })
+    });
+    OnDevices { speed, measured: speeds.reference(row, reference), cards }
 }
 
 /// The GPU that a device is on: host (by its first node) and index there.
@@ -267,17 +279,17 @@ impl CardSide {
     pub(in crate::simulation) fn new(
         floor: &CardFloor,
         setup: &SharedSetup,
-        decider: &SharedScheduler<'_>,
+        shapes: &CardShapes,
         mix: TypicalMix,
         (jobs, keep): (usize, bool),
     ) -> Self {
         let facts = SharedFacts {
-            asked: decider.shapes().asked().collect(),
-            reference_milli: reference_milli(decider.shapes()),
+            asked: shapes.asked().collect(),
+            reference_milli: reference_milli(shapes),
             ..SharedFacts::default()
         };
         Self {
-            layouts: Layouts::new(floor, setup),
+            layouts: Layouts::new(floor.ledger(), setup),
             gauge: CardGauge::new(floor, mix),
             facts,
             keep,
@@ -301,6 +313,20 @@ fn reference_milli(shapes: &CardShapes) -> Vec<u64> {
         })
     };
     (0..shapes.len()).map(of).collect()
+}
+
+impl CardSide {
+    /// Looks at the nodes that changed.
+    pub(in crate::simulation) fn look(&mut self, floor: &CardFloor, meter: &mut Meter) {
+        self.gauge.follow(floor, meter);
+    }
+
+    /// The layouts were changed so often by somebody else.
+    pub(in crate::simulation) fn count_as(&mut self, facts: &SharedFacts) {
+        self.facts.repartitions = facts.repartitions;
+        self.facts.instances_made = facts.instances_made;
+        self.facts.instances_destroyed = facts.instances_destroyed;
+    }
 }
 
 impl Side<CardFloor> for CardSide {
