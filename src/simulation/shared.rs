@@ -98,7 +98,8 @@ pub fn simulate_shared(
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
     let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
-    let side = CardSide::new(&floor, setup, decider.shapes(), mix, (workload.jobs.len(), options.keep_allocations));
+    let side =
+        CardSide::new(&floor, setup, decider.shapes(), mix, (workload.jobs.len(), options.keep_allocations));
     // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
     let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());

@@ -189,7 +189,9 @@ impl Controller<'_> {
     pub fn eligible_in_order(&self, now_s: i64) -> Vec<JobIx> {
         let is_eligible = |job: &JobIx| {
             let record = &self.jobs[job.at()];
-            record.state == State::Pending && record.begin_s.is_some_and(|begin| begin <= now_s) && !record.completing
+            record.state == State::Pending
+                && record.begin_s.is_some_and(|begin| begin <= now_s)
+                && !record.completing
         };
         let mut jobs: Vec<JobIx> = self.pending.iter().copied().filter(is_eligible).collect();
         jobs.sort_by_key(|job| {

@@ -201,7 +201,13 @@ impl Decider for SharedScheduler<'_> {
         let pool = ground.ledger().node(grants[0].node).pool;
         let shape = self.shapes().get(self.shape_of(job));
         let fit = shape.pools.iter().find(|fit| fit.pool == pool).expect("it was placed there");
-        on_devices((self.job(job), self.util_milli(job)), fit.reference, grants, ground.ledger(), self.speeds())
+        on_devices(
+            (self.job(job), self.util_milli(job)),
+            fit.reference,
+            grants,
+            ground.ledger(),
+            self.speeds(),
+        )
     }
 
     fn reroute(&mut self, job: JobId, request: RequestId) {

@@ -84,10 +84,7 @@ pub(super) struct OnNode {
 impl OnNode {
     /// What is at work for it.
     pub(super) fn asked(&self) -> Held {
-        Held {
-            gpu_units: self.held.gpu_units - self.slack.gpu_units,
-            cpus: self.held.cpus - self.slack.cpus,
-        }
+        Held { gpu_units: self.held.gpu_units - self.slack.gpu_units, cpus: self.held.cpus - self.slack.cpus }
     }
 }
 
@@ -131,7 +128,8 @@ impl Holding<'_> {
         match fit.asked_units {
             Some(units) => Some(units / all * gpus),
             None => self.ask.exclusive.then(|| {
-                let natural = if gpus == 0 { 0 } else { fit.least.gpus.min(UNITS_PER_DEVICE as u64 * all) / all };
+                let natural =
+                    if gpus == 0 { 0 } else { fit.least.gpus.min(UNITS_PER_DEVICE as u64 * all) / all };
                 natural * gpus
             }),
         }
@@ -240,12 +238,21 @@ impl<'a> LayoutTool<'a> {
     }
 
     /// Where a planner cuts the GPUs: new layouts for the queue, if it is time.
-    pub(super) fn plan(&mut self, now: SimTime, controller: &mut Controller<'_>, calendar: &mut Calendar<Timer>) {
+    pub(super) fn plan(
+        &mut self,
+        now: SimTime,
+        controller: &mut Controller<'_>,
+        calendar: &mut Calendar<Timer>,
+    ) {
         if !self.layouts.has_planner() || controller.pending().is_empty() {
             return;
         }
         let site = self.site;
-        for pool in (0..self.next_plan.len()).map(PoolId::new).filter(|pool| self.layouts.plans(*pool)).collect::<Vec<_>>() {
+        for pool in (0..self.next_plan.len())
+            .map(PoolId::new)
+            .filter(|pool| self.layouts.plans(*pool))
+            .collect::<Vec<_>>()
+        {
             if now < self.next_plan[pool.index()] {
                 calendar.set(Timer::Replan(pool.0), self.next_plan[pool.index()], Phase::Release);
                 continue;

@@ -13,11 +13,11 @@ use super::timer_of;
 use crate::cluster::{Amounts, CardLedger, ClusterSpec, Grant};
 use crate::ids::{Id, JobId, PoolId};
 use crate::kernel::Calendar;
-use crate::scheduler::slurm::job::{Ask, JobIx, State};
-use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::scheduler::shared::Speeds;
 use crate::scheduler::shared::floor::NodeReshape;
+use crate::scheduler::slurm::job::{Ask, JobIx, State};
 use crate::simulation::core::ground::OnDevices;
+use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::simulation::meter::Meter;
 use crate::simulation::{self, RunOptions, SharedFacts, Speed};
 use crate::tenancy::RunTenancy;
@@ -102,11 +102,7 @@ pub(super) struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn new(
-        run: Hosted<'a>,
-        ledger: Option<&CardLedger>,
-        calendar: &mut Calendar<Timer>,
-    ) -> Self {
+    pub(super) fn new(run: Hosted<'a>, ledger: Option<&CardLedger>, calendar: &mut Calendar<Timer>) -> Self {
         let from = run.recorded.first_submit();
         let mut guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
         if let Some(site) = run.cards {

@@ -15,9 +15,7 @@ use super::observed::run_hosted;
 use super::site_state::site_commands;
 use super::threads::last_instant;
 use super::watch::Watch;
-use super::{
-    Chance, Command, Intake, Observer, Phases, Pools, SlurmJob, SlurmOutcome, SlurmRun, Translated,
-};
+use super::{Chance, Command, Intake, Observer, Phases, Pools, SlurmJob, SlurmOutcome, SlurmRun, Translated};
 use crate::cluster::{Allocation, ClusterSpec, Ledger};
 use crate::ids::{Id, IdVec, JobId, PoolId, RequestId};
 use crate::kernel::RunEnd;
