@@ -10,7 +10,9 @@
 pub mod backtest;
 mod inputs;
 pub mod outlook;
+mod parts;
 pub mod pricing;
+pub mod recorded_on;
 pub mod replicas;
 mod routing;
 mod sensitivity;
@@ -28,7 +30,8 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::{BackfillSpec, PolicySpec, ordering, placement};
+use crate::scheduler::preemptive::OverheadRule;
+use crate::scheduler::{PolicySpec, ordering, placement};
 use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolicy};
 use crate::time::SimTime;
 use crate::workload::Workload;
@@ -171,9 +174,16 @@ fn run_translated(
         _ => (workload, design),
     };
     let (speeds, facts) = translate(workload, design);
+    let speeds = if gives_parts(design) { speeds } else { parts::on_whole_gpus(workload, design, speeds) };
+    let as_recorded = design.speedup.as_recorded;
+    // Limits follow the speeds; run times are as long as recorded whatever they are.
+    let before =
+        speeds.as_ref().filter(|_| as_recorded).map(|speeds| parts::as_recorded(workload, design, speeds));
+    let workload = before.as_ref().unwrap_or(workload);
     let tenancy = tenancy::of(workload, design);
     let spills = routed.as_ref().and_then(|routed| routed.spills.as_ref());
-    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..*options };
+    let options =
+        RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, as_recorded, ..*options };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 
@@ -184,7 +194,7 @@ fn run_at_speeds(
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     match policy {
-        PolicyChoice::Classic(spec) if runs_shared(workload, design, spec) => {
+        PolicyChoice::Classic(spec) if gives_parts(design) => {
             let policy = classic_policy(spec).expect("the scenario compiled the expression");
             let policy = SharedPolicy {
                 ordering: policy.ordering,
@@ -198,32 +208,34 @@ fn run_at_speeds(
             simulation::simulate(workload, &design.cluster, policy, options)
         }
         PolicyChoice::Preemptive(spec) => {
-            simulation::simulate_preemptive(workload, &design.cluster, spec, options)
+            let setup = gives_parts(design) && spec.rule == OverheadRule::Restart;
+            let setup = setup.then_some(&design.sharing);
+            simulation::simulate_preemptive(workload, &design.cluster, setup, spec, options)
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
-            let sharing = gives_parts(workload, design).then_some(&design.sharing);
+            let sharing = counts_parts(workload, design).then_some(&design.sharing);
             let site = (site, sharing);
             simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
         }
     }
 }
 
-/// Whether the run is one of the engine for shared GPUs: the scenario is about parts of GPUs, or a job asks for
-/// one (which a pool of whole GPUs rounds up).
-fn runs_shared(workload: &Workload, design: &Design, spec: &PolicySpec) -> bool {
-    let can = !matches!(spec.backfill, BackfillSpec::Conservative { .. });
-    design.shares_gpus || (can && gives_parts(workload, design))
+/// Whether the run's floor gives parts of GPUs: a design or the placement is about them. A job that asks for a part
+/// does not need it: pools of whole GPUs round it up.
+fn gives_parts(design: &Design) -> bool {
+    design.shares_gpus
 }
 
-/// Whether a design gives out parts of GPUs, or a job asks for one.
-fn gives_parts(workload: &Workload, design: &Design) -> bool {
+/// Whether GPUs are counted card by card under Slurm's policy: a design gives out parts of them, or a job asks for one,
+/// which whole GPUs round up.
+fn counts_parts(workload: &Workload, design: &Design) -> bool {
     let asks_for_part = |request: &crate::workload::Request| {
         request.mig_profile.is_some() || request.gpu_milli.is_some_and(|milli| milli < 1000)
     };
     let has_gpus = design.cluster.pools.iter().any(|pool| pool.node.capacity.gpus > 0);
     let trace_shares = || workload.requests.iter().any(|(_, request)| asks_for_part(request));
-    design.shares_gpus || (has_gpus && trace_shares())
+    gives_parts(design) || (has_gpus && trace_shares())
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

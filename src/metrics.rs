@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::cluster::ClusterSpec;
 use crate::ids::{Id, JobId};
+use crate::scheduler::Shapes;
 use crate::simulation::meter::{DeviceHours, UNITS_PER_DEVICE};
 use crate::simulation::{JobRecord, JobState, Outcome};
 use crate::time::{MICROS_PER_S, SimDuration};
@@ -48,6 +49,8 @@ pub struct JobCounts {
     pub cancelled: u64,
     /// Waiting or running when the run was cut.
     pub unfinished: u64,
+    /// Asked for parts of GPUs that are given whole, started, and held whole ones; what they did not ask for is slack.
+    pub rounded_up: u64,
 }
 
 /// Work done per hour of makespan.
@@ -175,7 +178,7 @@ pub fn summarize_after(
     outcome: &Outcome,
     warm_up: SimDuration,
 ) -> Summary {
-    let counts = count_jobs(workload, outcome);
+    let counts = count_jobs(workload, cluster, outcome);
     let [wait_s, turnaround_s, bounded_slowdown] = spreads(workload, outcome, warm_up);
     let makespan = makespan(outcome);
     let (gpu_us, cpu_us) = delivered(workload, cluster, outcome);
@@ -258,7 +261,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
     }
 }
 
-fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
+fn count_jobs(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> JobCounts {
     let mut by_state = [0u64; JobState::COUNT];
     for record in outcome.records.iter() {
         by_state[record.state as usize] += 1;
@@ -276,7 +279,21 @@ fn count_jobs(workload: &Workload, outcome: &Outcome) -> JobCounts {
             + of(JobState::NodeFail),
         cancelled: of(JobState::Cancelled),
         unfinished: of(JobState::Pending) + of(JobState::Running) + of(JobState::Future),
+        rounded_up: rounded_up(workload, cluster, outcome),
     }
+}
+
+/// Jobs that started on whole GPUs and asked for parts of them, where GPUs are given whole.
+fn rounded_up(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> u64 {
+    if outcome.shared.is_some() || !workload.requests.iter().any(|(_, request)| request.asks_for_part()) {
+        return 0;
+    }
+    let shapes = Shapes::new(workload, cluster);
+    let is_rounded = |job: &Job| {
+        shapes.get(shapes.of(job.request)).pools.first().is_some_and(|fit| fit.asked_units.is_some())
+    };
+    let rows = workload.jobs.iter().zip(outcome.records.iter());
+    rows.filter(|(job, record)| wait_of(job, record).is_some() && is_rounded(job)).count() as u64
 }
 
 fn makespan(outcome: &Outcome) -> Option<SimDuration> {
@@ -289,7 +306,9 @@ fn makespan(outcome: &Outcome) -> Option<SimDuration> {
 /// Reference GPU and CPU time of completed jobs in device-microseconds.
 fn delivered(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> (i128, i128) {
     let asked = groups::asked_by_request(workload, cluster, outcome.shared.as_deref());
-    let milli = outcome.shared.as_deref().map(|facts| facts.reference_milli.as_slice());
+    let rounded = outcome.shared.is_none().then(|| groups::reference_milli(workload, cluster)).flatten();
+    let milli =
+        outcome.shared.as_deref().map(|facts| facts.reference_milli.as_slice()).or(rounded.as_deref());
     let (mut gpu_milli_us, mut cpu_us) = (0i128, 0i128);
     for (row, record) in workload.jobs.iter().zip(outcome.records.iter()) {
         if record.state == JobState::Completed {

@@ -32,17 +32,19 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterSpec;
+use crate::cluster::mig::SliceShare;
 use crate::cost::{CostTerms, Line, Share, WaitPrice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::money::Money;
-use crate::scheduler::shared::SharedSetup;
+use crate::scheduler::shared::{SharedSetup, SpeedRules};
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::{PolicySpec, PreemptiveSpec};
-use crate::tenancy::{ClassProfile, PoolTenancy};
+use crate::scheduler::{OverheadRule, PolicySpec, PreemptiveSpec};
+use crate::tenancy::{ClassProfile, Overhead, PoolTenancy};
 use crate::time::SimDuration;
 use crate::workload::ReadOptions;
 use crate::workload::classify::ClassRule;
 use crate::workload::generate::Model;
+use crate::workload::read::ColumnMap;
 use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
@@ -101,8 +103,39 @@ pub struct WorkloadSpec {
     pub time_zone: Option<String>,
     /// Which GPUs the nodes of the trace have.
     pub node_list: Option<PathBuf>,
+    /// What the columns of the trace mean, where they are not called as here.
+    pub columns: Option<Box<ColumnMap>>,
+    /// Types of GPUs that are plain names, whatever they look like: those of slurm.conf.
+    pub plain_types: Vec<String>,
     /// Whether the recorded peak of GPU memory stands for a need that is not declared.
     pub memory_from_peak: bool,
+    /// Where run times were recorded; `None` = not said.
+    pub recorded_on: Option<RecordedOn>,
+}
+
+/// Where run times were recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordedOn {
+    /// On bare metal, alone.
+    BareMetal,
+    /// On the design itself.
+    Design,
+    /// Where everything took these factors longer, after a start.
+    Slower {
+        /// The factors.
+        overhead: Overhead,
+        /// What of each run time was start-up.
+        start: SimDuration,
+        /// What classes of jobs are made of.
+        profiles: Arc<Vec<(String, ClassProfile)>>,
+    },
+    /// On such a part of a GPU.
+    Slice {
+        /// The part.
+        share: SliceShare,
+        /// How classes of jobs respond to it.
+        speeds: Box<SpeedRules>,
+    },
 }
 
 impl WorkloadSpec {
@@ -113,6 +146,8 @@ impl WorkloadSpec {
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
             node_list: self.node_list.clone(),
+            columns: self.columns.clone(),
+            plain_types: self.plain_types.clone(),
             ..ReadOptions::default()
         }
     }
@@ -307,6 +342,12 @@ impl PolicyChoice {
             Self::Preemptive(_) | Self::Slurm => None,
         }
     }
+
+    /// Whether it is a preemptive policy whose jobs pay when they run again: one that runs on whatever a classic one does.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        matches!(self, Self::Preemptive(spec) if spec.rule == OverheadRule::Restart)
+    }
 }
 
 /// What a pool is beside its nodes.
@@ -327,6 +368,8 @@ pub struct PoolTerms {
 pub struct SpeedupSpec {
     /// Whether run times follow the GPU at all.
     pub translate: bool,
+    /// Whether run times are those of this very design, start-up included.
+    pub as_recorded: bool,
     /// GPU that jobs ran on where the trace does not say.
     pub reference: Option<String>,
     /// The level that the scenario asks for; `None` = typical, and low and high beside it in a comparison.
@@ -345,6 +388,7 @@ impl Default for SpeedupSpec {
     fn default() -> Self {
         Self {
             translate: true,
+            as_recorded: false,
             reference: None,
             level: None,
             memory_from_peak: false,
@@ -426,6 +470,7 @@ pub fn load_what_if(
     sets: &[(String, String)],
     options: &[(String, String)],
 ) -> Result<Scenario, Diagnostics> {
+    set::refuse_repeated(options).map_err(only)?;
     let name = path.display().to_string();
     let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));

@@ -138,6 +138,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether it asks for less than whole GPUs: a MIG profile, or thousandths of a GPU.
+    #[must_use]
+    pub fn asks_for_part(&self) -> bool {
+        self.mig_profile.is_some() || self.gpu_milli.is_some_and(|milli| milli > 0 && milli < 1000)
+    }
+
     /// CPUs in all, as far as the request itself says: `cpus`, else tasks x CPUs per task, else one per
     /// task; tasks are as asked, else tasks per node x nodes, else one.
     #[must_use]

@@ -5,6 +5,7 @@
 mod integration {
     mod backtest;
     mod builders;
+    mod cells;
     mod cli_bad_scenario;
     mod cli_bad_trace;
     mod cli_commands;
@@ -12,19 +13,26 @@ mod integration {
     mod cli_repeat;
     mod costs_and_verdicts;
     mod dedicated_hosts;
+    mod defects_hours;
+    mod defects_lives;
     mod differential;
     mod exports;
     mod generator;
     mod goodness_of_fit;
     mod held_jobs;
     mod invariants;
+    mod matrix;
+    mod metamorphic;
+    mod mutants;
     mod my_policy;
     mod oracles;
     mod other_gpus;
+    mod parts_on_whole_gpus;
     mod preemptive_policies;
     mod published_gpu_results;
     mod published_traces;
     mod readme;
+    mod recorded_on;
     mod reference;
     mod replicas;
     mod report_page;
@@ -37,6 +45,7 @@ mod integration {
     mod shared_gpus_scenarios;
     mod shared_hosts;
     mod shipped_traces;
+    mod slurm_files;
     mod slurm_import;
     mod slurm_policy;
     mod slurm_recordings;

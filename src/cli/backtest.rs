@@ -12,6 +12,7 @@ use super::replay::ClusterArgs;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::experiment::backtest::site::{self, SiteState};
 use crate::experiment::backtest::{self, BacktestSpec, Sizes};
+use crate::experiment::recorded_on::to_bare_metal;
 use crate::experiment::{BacktestInput, ExperimentError, hash_file};
 use crate::report::{self, backtest_json, backtest_text, write_whole};
 use crate::scenario::{self, Design, PolicyChoice, Scenario, WorkloadSource};
@@ -117,8 +118,12 @@ pub(super) fn backtest(args: &BacktestArgs, common: &Common) -> Result<(), Failu
     let from = from.or(window.map(|window| first + window.from));
     let to = to.or(window.and_then(|window| window.until).map(|until| first + until));
     let sizes = if args.sizes == "allocated" { Sizes::Allocated } else { Sizes::Requested };
-    let spec = BacktestSpec { design, policy: &scenario.policy, from, to, sizes, site: &state };
+    let recorded_on = scenario.workload.recorded_on.as_ref();
+    let spec = BacktestSpec { design, policy: &scenario.policy, from, to, sizes, site: &state, recorded_on };
     classify::classify(&mut workload, &scenario.workload.class_rules);
+    if let Some(recorded_on) = recorded_on {
+        to_bare_metal(&mut workload, recorded_on);
+    }
     let prepared = backtest::prepare(workload, &spec)?;
     let orderly = Orderly::begin();
     let stop = || watch.tick();

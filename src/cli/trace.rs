@@ -1,5 +1,6 @@
 //! `windtunnel trace`: check, convert, describe, generate, anonymize; what to export from a site.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,14 +11,14 @@ use serde_json::json;
 use super::Common;
 use super::backstage::{Failure, Orderly, tell};
 use super::output::parse_set;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::report::{self, write_whole};
 use crate::workload::Workload;
 use crate::workload::anonymize::{Anonymizer, anonymize};
 use crate::workload::classify::propose_rules;
 use crate::workload::generate::{Model, generate};
 use crate::workload::read::node_list::NodeList;
-use crate::workload::read::{self, ReadOptions, TraceFormat};
+use crate::workload::read::{self, ColumnMap, ColumnSetting, ReadOptions, TraceFormat};
 use crate::workload::repair::RepairExample;
 use crate::workload::stats::{Capacity, stats};
 use crate::workload::write::write_csv;
@@ -33,7 +34,7 @@ pub(super) struct TraceArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Read a trace and tell what is wrong with it, row by row.
-    Check(InputArgs),
+    Check(CheckArgs),
     /// Write a trace as native CSV (or SWF), repaired.
     Convert(ConvertArgs),
     /// Describe a trace: sizes, durations, load, and what decides between designs.
@@ -66,23 +67,41 @@ struct InputArgs {
     /// Which GPUs the nodes have: output of `scontrol show node`, or `sinfo -N -h -o '%N %G'`.
     #[arg(long, value_name = "FILE")]
     node_list: Option<PathBuf>,
+    /// What the columns of the trace mean: a file with the table [workload.columns], as --guess prints it.
+    #[arg(long, value_name = "FILE")]
+    columns: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windtunnel trace check jobs.csv --strict
+  windtunnel trace check excel.csv --guess > columns.toml
+  windtunnel trace check excel.csv --columns columns.toml")]
+struct CheckArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Proposes the table [workload.columns] for a file whose columns are not called as here.
+    #[arg(long, conflicts_with = "columns")]
+    guess: bool,
 }
 
 impl InputArgs {
-    fn options(&self) -> ReadOptions {
+    fn options(&self) -> Result<ReadOptions, Failure> {
+        let columns = self.columns.as_deref().map(columns_of).transpose()?;
         let format = self.format.as_deref().and_then(TraceFormat::of_name);
-        ReadOptions {
+        Ok(ReadOptions {
             format,
             strict: self.strict,
             cut_at_limit: self.cut_at_limit,
             time_zone: self.time_zone.clone(),
             node_list: self.node_list.clone(),
+            columns,
             ..ReadOptions::default()
-        }
+        })
     }
 
     fn read(&self, common: &Common) -> Result<Workload, Failure> {
-        let workload = read::read_trace(&self.trace, &self.options()).map_err(|error| error.diagnostics)?;
+        let workload = read::read_trace(&self.trace, &self.options()?).map_err(|error| error.diagnostics)?;
         if !common.quiet {
             tell(&workload.warnings, Severity::Warning);
         }
@@ -197,8 +216,65 @@ pub(super) fn trace(args: &TraceArgs, common: &Common) -> Result<(), Failure> {
     }
 }
 
-fn check(args: &InputArgs, common: &Common) -> Result<(), Failure> {
-    let found = read::check(&args.trace, &args.options());
+/// The file that begins with `[workload.columns]`, or holds that table among others.
+#[derive(serde::Deserialize)]
+struct ColumnsFile {
+    workload: ColumnsOfWorkload,
+}
+
+#[derive(serde::Deserialize)]
+struct ColumnsOfWorkload {
+    columns: BTreeMap<String, ColumnSetting>,
+}
+
+fn columns_of(path: &Path) -> Result<Box<ColumnMap>, Failure> {
+    let place = || Place::File(path.display().to_string().into());
+    let help = "write what `windtunnel trace check FILE --guess` prints";
+    let text = std::fs::read_to_string(path).map_err(|why| {
+        let message = format!("cannot read '{}': {why}", path.display());
+        Failure::from(Diagnostic::error("W0301", message).at(place()))
+    })?;
+    let file: ColumnsFile = toml::from_str(&text).map_err(|why| {
+        let message = format!("there is no table [workload.columns] that can be read: {}", why.message());
+        Failure::from(Diagnostic::error("W0207", message).at(place()).help(help))
+    })?;
+    let map = ColumnMap::of_table(&file.workload.columns).map_err(|(key, message, help)| {
+        let key = if key.is_empty() { String::new() } else { format!(", {key}") };
+        let message = format!("[workload.columns]{key}: {message}");
+        Failure::from(Diagnostic::error("W0207", message).at(place()).help(help))
+    })?;
+    Ok(Box::new(map))
+}
+
+/// Prints the table that fits a file, for a scenario or `--columns`.
+fn guess(args: &InputArgs, common: &Common) -> Result<(), Failure> {
+    let place = || Place::File(args.trace.display().to_string().into());
+    let (table, missing) = read::guess_columns(&args.trace).map_err(|why| {
+        let message = format!("cannot read '{}': {why}", args.trace.display());
+        Failure::from(Diagnostic::error("W0101", message).at(place()))
+    })?;
+    let mut out = io::stdout().lock();
+    if common.json {
+        let object = json!({ "columns": table, "missing": missing });
+        serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", report::columns_toml(&table))?;
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("no column looks like {}", missing.join(", "));
+    let help = format!("name it yourself in the table: {} = \"NAME OF THE COLUMN\"", missing[0]);
+    Err(Diagnostic::error("W0106", message).at(place()).help(help).into())
+}
+
+fn check(args: &CheckArgs, common: &Common) -> Result<(), Failure> {
+    let (guessed, args) = (args.guess, &args.input);
+    if guessed {
+        return guess(args, common);
+    }
+    let found = read::check(&args.trace, &args.options()?);
     let repairs: Vec<_> = found
         .repairs
         .iter()

@@ -110,10 +110,13 @@ pub struct PoolBill<'a> {
     pub gpus_per_node: u32,
     /// The horizon.
     pub horizon: SimDuration,
-    /// Share of the installed devices at work, as a fraction.
+    /// Share of the devices of all nodes at work over the horizon, as a fraction.
     pub at_work: (i128, i128),
     /// Node time that is billed, in node-microseconds, where it is not all of it (rent while used).
     pub used_node_us: Option<i128>,
+    /// Node time in which there is something to license by the hour, in node-microseconds, where it is not all of it: VMs of
+    /// an elastic pool, nodes rented while used. Owned hosts are there all the time, whatever their VMs do.
+    pub there_node_us: Option<i128>,
     /// What of it is beyond what is committed for, and paid without the discount of the commitment.
     pub on_demand_node_us: i128,
 }
@@ -129,6 +132,7 @@ impl<'a> PoolBill<'a> {
             horizon,
             at_work: (1, 1),
             used_node_us: None,
+            there_node_us: None,
             on_demand_node_us: 0,
         }
     }
@@ -136,7 +140,18 @@ impl<'a> PoolBill<'a> {
     /// Installed nodes integrated over time, in node-microseconds.
     #[must_use]
     pub fn installed_node_us(&self) -> i128 {
-        i128::from(self.nodes) * i128::from(self.horizon.micros())
+        let all = i128::from(self.nodes) * i128::from(self.horizon.micros());
+        match self.terms {
+            // A rented elastic pool is installed as far as its VMs are there.
+            CostTerms::Rented(rented) if !rented.billing.while_used => self.there_node_us.unwrap_or(all),
+            _ => all,
+        }
+    }
+
+    /// Node time that is paid, in node-microseconds.
+    #[must_use]
+    pub fn paid_node_us(&self) -> i128 {
+        self.used_node_us.unwrap_or_else(|| self.installed_node_us())
     }
 
     /// Installed GPUs integrated over time, in GPU-microseconds.
@@ -184,11 +199,12 @@ impl<'a> PoolBill<'a> {
             items.extend(written_off(part, price, residual.fraction(), owned.lifetime, span)?);
         }
         let licences = self.licences(&mut items, &owned.licences, Some(owned.lifetime))?;
-        let capital = nodes + network + storage + spares + licences;
-        // On average half of what is written off, and all that is never written off.
+        let hardware = nodes + network + storage + spares;
+        // On average half of what is written off, and all that is never written off; a licence has no residual.
         let outstanding = (PPM + residual.ppm(), 2 * PPM);
         let years = (span, US_PER_YEAR);
-        let interest = capital.times(&[outstanding, owned.financing.fraction(), years])?;
+        let interest = hardware.times(&[outstanding, owned.financing.fraction(), years])?
+            + licences.times(&[(1, 2), owned.financing.fraction(), years])?;
         let support = (nodes + network + storage).times(&[owned.support.fraction(), years])?;
         let energy = match &owned.energy {
             None => Money::ZERO,
@@ -240,13 +256,16 @@ impl<'a> PoolBill<'a> {
         lifetime: Option<SimDuration>,
     ) -> Option<Money> {
         let span = i128::from(self.horizon.micros());
+        let node_us = self.there_node_us.unwrap_or_else(|| self.installed_node_us());
         let (mut bought, mut running_cost) = (Money::ZERO, Money::ZERO);
         for licence in licences {
-            let units = i128::from(licence.units_per_node) * i128::from(self.nodes);
-            let units = units.max(i128::from(licence.least_units));
+            let (per_node, least) = (i128::from(licence.units_per_node), i128::from(licence.least_units));
+            let units = (per_node * i128::from(self.nodes)).max(least);
+            // By the hour it is paid for while there is something to license.
+            let unit_us = (per_node * node_us).max(least * span);
             running_cost = running_cost
                 + licence.per_year.times(&[(units, 1), (span, US_PER_YEAR)])?
-                + licence.per_hour.times(&[(units, 1), (span, US_PER_HOUR)])?;
+                + licence.per_hour.times(&[(unit_us, US_PER_HOUR)])?;
             bought = bought + licence.once.times(&[(units, 1)])?;
         }
         if let Some(lifetime) = lifetime {

@@ -96,7 +96,11 @@ pub fn cash_flow(bill: &DesignBill<'_>, months: u32, once: Money) -> Option<Cash
         };
         let on_demand_node_us = in_a_month(pool.on_demand_node_us)?;
         let used_node_us = Some(used_node_us);
-        let monthly = PoolBill { horizon: month, used_node_us, on_demand_node_us, ..*pool };
+        let there_node_us = match pool.there_node_us {
+            None => None,
+            Some(there) => Some(in_a_month(there)?),
+        };
+        let monthly = PoolBill { horizon: month, used_node_us, there_node_us, on_demand_node_us, ..*pool };
         for item in monthly.items()? {
             flow.add(&item, pool.terms.phase(), committed, 0)?;
         }

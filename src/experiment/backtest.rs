@@ -16,13 +16,14 @@ pub mod site;
 
 use rustc_hash::FxHashSet;
 
-use super::run_design;
+use super::{gives_parts, run_design};
 use crate::cluster::ClusterSpec;
 use crate::diagnostic::Diagnostic;
-use crate::ids::{Id, IdVec, JobId, NodeId, TextId};
+use crate::ids::{Id, IdVec, JobId, NodeId, RequestId, TextId};
 use crate::metrics::backtest::{Case, Standing, Verdict, judge};
-use crate::scenario::{Design, PolicyChoice};
+use crate::scenario::{Design, PolicyChoice, RecordedOn};
 use crate::scheduler::Shapes;
+use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::simulation::{Outage, RunError, RunOptions, StartUsage, UsageRow};
 use crate::time::{SimDuration, SimTime};
@@ -59,6 +60,8 @@ pub struct BacktestSpec<'a> {
     pub to: Option<SimTime>,
     /// What the jobs take.
     pub sizes: Sizes,
+    /// Where run times were recorded; `None` = on the design.
+    pub recorded_on: Option<&'a RecordedOn>,
     /// Nodes and reservations.
     pub site: &'a SiteState,
 }
@@ -140,13 +143,24 @@ pub fn prepare(mut workload: Workload, spec: &BacktestSpec<'_>) -> Result<Prepar
     let window = window(&workload, spec)?;
     let until = last_real_start(&workload, window);
     let reserved = reserved_names(&workload, &spec.site.reservations);
-    let shapes = Shapes::new(&workload, &spec.design.cluster);
+    let holds = holds(&workload, spec);
     let roles: Vec<Role> =
-        workload.jobs.ids().map(|job| role(&workload, job, window, until, &shapes, &reserved)).collect();
-    drop(shapes);
+        workload.jobs.ids().map(|job| role(&workload, job, window, until, &holds, &reserved)).collect();
     let (outages, told) = outages(spec.design, spec.site, window, until);
     let (workload, standings, left_out) = rearrange(workload, roles);
     Ok(Prepared { workload, standings, left_out, window, outages, told })
+}
+
+/// Which requests the design can ever hold.
+fn holds(workload: &Workload, spec: &BacktestSpec<'_>) -> IdVec<RequestId, bool> {
+    let cluster = &spec.design.cluster;
+    let requests = workload.requests.iter().map(|(id, _)| id);
+    if gives_parts(spec.design) {
+        let shapes = CardShapes::new(workload, cluster, &spec.design.sharing.cards);
+        return requests.map(|request| shapes.refusal(request).is_none()).collect();
+    }
+    let shapes = Shapes::new(workload, cluster);
+    requests.map(|request| shapes.refusal(request).is_none()).collect()
 }
 
 /// The window asked for, within the trace.
@@ -182,7 +196,7 @@ fn role(
     id: JobId,
     (from, to): (SimTime, SimTime),
     until: SimTime,
-    shapes: &Shapes,
+    holds: &IdVec<RequestId, bool>,
     reserved: &FxHashSet<TextId>,
 ) -> Role {
     let (job, past, extras) = (&workload.jobs[id], workload.recorded(id), workload.extras_of(id));
@@ -204,7 +218,7 @@ fn role(
     let hold = past.eligible.filter(|_| is_held).max((job.submit < from).then_some(from));
     let change = hold.map_or(Change::None, Change::Hold);
     let aside = |reason| Role::Kept(Standing::SetAside(reason), change);
-    if shapes.refusal(job.request).is_some() {
+    if !holds[job.request] {
         return aside("the design can never hold it");
     }
     let Some(start) = past.start else { return aside("no recorded start") };
@@ -422,12 +436,16 @@ pub fn run(
     spec: &BacktestSpec<'_>,
     options: &RunOptions<'_>,
 ) -> Result<Backtest, RunError> {
-    let Prepared { workload, standings, left_out, window, outages, mut told } = prepared;
+    let Prepared { mut workload, standings, left_out, window, outages, mut told } = prepared;
     let usage = usage(spec, window.0, &mut told);
     let options = RunOptions { outages: &outages, usage: usage.as_ref(), ..*options };
-    // The jobs ran on this very machine: their recorded run times hold.
+    // The jobs ran on this very machine, and as it is unless the workload says otherwise.
     let mut design = spec.design.clone();
     design.speedup.translate = false;
+    design.speedup.as_recorded = matches!(spec.recorded_on, None | Some(RecordedOn::Design));
+    if design.speedup.as_recorded {
+        keep_limits_of_runs(&mut workload);
+    }
     let outcome = run_design(&workload, &design, spec.policy, &options)?;
     let running: Vec<bool> = standings
         .iter_ids()
@@ -456,6 +474,17 @@ pub fn run(
         not_known: not_known(&workload, spec),
         told,
     })
+}
+
+/// Where the run time stands for a limit, the limit is of the design itself, as the run time is: nothing stretches it.
+fn keep_limits_of_runs(workload: &mut Workload) {
+    let ids: Vec<JobId> = workload.jobs.ids().collect();
+    for id in ids {
+        let job = &mut workload.jobs[id];
+        if job.limit <= job.run {
+            job.flags.set(JobFlags::SESSION, true);
+        }
+    }
 }
 
 /// The fair-share usage of the site, where the policy is Slurm's and knows the associations.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Trust;
+use super::recorded_on::to_bare_metal;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scenario::{WorkloadSource, WorkloadSpec};
 use crate::time::SimDuration;
@@ -49,6 +50,9 @@ pub fn load_workload(spec: &WorkloadSpec, strict: bool) -> Result<LoadedWorkload
     let mut workload = cut(workload, spec)?;
     let needs_from_peaks = if spec.memory_from_peak { need_from_peaks(&mut workload) } else { 0 };
     let classified = classify::classify(&mut workload, &spec.class_rules);
+    if let Some(recorded_on) = &spec.recorded_on {
+        to_bare_metal(&mut workload, recorded_on);
+    }
     let workload = scale::scale(workload, &spec.scale).map_err(one)?;
     Ok(LoadedWorkload { workload, classified, input, needs_from_peaks, trust: None })
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{DesignResult, ExperimentError, tenancy};
-use crate::cost::{self, Billing, CostFigures, CostTerms, DesignBill, PoolBill, Use};
+use crate::cost::{self, Billing, CostFigures, CostTerms, DesignBill, Part, PoolBill, US_PER_HOUR, Use};
 use crate::metrics::groups::{Group, groups};
 use crate::metrics::{HoursFigures, Summary, waited};
 use crate::money::Money;
@@ -36,35 +36,83 @@ pub fn bill<'a>(design: &'a Design, outcome: &Outcome) -> Option<DesignBill<'a>>
     let mut first_node = 0u32;
     for (at, (terms, pool)) in design.pools.iter().zip(&design.cluster.pools).enumerate() {
         let terms = terms.cost.as_ref()?;
-        let hours = outcome.hours.pools.iter().nth(at);
-        let device = hours.map(|hours| if hours.gpu.installed > 0 { hours.gpu } else { hours.cpu });
-        let at_work = device
-            .filter(|hours| hours.installed > 0)
-            .map_or((0, 1), |hours| (hours.allocated() - hours.held_idle, hours.installed));
         let (hosts, gpus_per_host) = tenancy::hosts(design, at);
-        let per_host = design.pools[at].tenancy.packing.map_or(1, |packing| packing.per_host.max(1));
+        let tenancy = &design.pools[at].tenancy;
+        let per_host = tenancy.packing.map_or(1, |packing| packing.per_host.max(1));
         let nodes = Nodes { first: first_node, count: pool.count, per_host };
-        let (used_node_us, on_demand_node_us) = match terms {
+        let is_elastic = tenancy.elastic.is_some();
+        let (used_node_us, there_node_us, on_demand_node_us) = match terms {
             CostTerms::Rented(rented) if rented.billing.while_used => {
-                (Some(held_node_us(outcome, nodes, &|span| rented.billing.billed_us(span))), 0)
+                let held = held_node_us(outcome, nodes, &|span| rented.billing.billed_us(span));
+                (Some(held), Some(held), 0)
             }
             // An elastic pool is paid while its VMs are there; what is committed for is its minimum.
-            CostTerms::Rented(rented) if design.pools[at].tenancy.elastic.is_some() => {
+            CostTerms::Rented(rented) if is_elastic => {
                 let [standing, ordered] = vm_node_us(outcome, nodes, rented.billing);
                 let beyond = if rented.committed_months > 0 { ordered } else { 0 };
-                (Some(standing + ordered), beyond)
+                (Some(standing + ordered), Some(there_us(outcome, nodes)), beyond)
             }
-            _ => (None, 0),
+            CostTerms::Owned(_) if is_elastic => (None, Some(there_us(outcome, nodes)), 0),
+            _ => (None, None, 0),
         };
         first_node += pool.count;
         pools.push(PoolBill {
-            at_work,
+            at_work: at_work(design, outcome, at, horizon),
             used_node_us,
+            there_node_us,
             on_demand_node_us,
             ..PoolBill::installed(terms, hosts, gpus_per_host, horizon)
         });
     }
     (!pools.is_empty()).then_some(DesignBill { pools, lines: &design.money.lines, horizon })
+}
+
+/// GPUs of each host of a pool, or its CPUs where it has none.
+fn devices_per_host(design: &Design, at: usize) -> i128 {
+    let (_, gpus) = tenancy::hosts(design, at);
+    let cpus = match design.pools[at].tenancy.packing {
+        Some(packing) => packing.cpus,
+        None => design.cluster.pools[at].node.capacity.cpus,
+    };
+    i128::from(if gpus > 0 { gpus } else { cpus })
+}
+
+/// Share of the devices of a pool's hosts at work. Hosts whose VMs are not there are idle hosts.
+fn at_work(design: &Design, outcome: &Outcome, at: usize, horizon: SimDuration) -> (i128, i128) {
+    let Some(hours) = outcome.hours.pools.iter().nth(at) else { return (0, 1) };
+    let device = if hours.gpu.installed > 0 { hours.gpu } else { hours.cpu };
+    let whole = match design.pools[at].tenancy.elastic {
+        None => device.installed,
+        Some(_) => {
+            let hosts = i128::from(tenancy::hosts(design, at).0);
+            hosts * devices_per_host(design, at) * i128::from(horizon.micros()) * UNITS_PER_DEVICE
+        }
+    };
+    if whole > 0 { (device.allocated() - device.held_idle, whole) } else { (0, 1) }
+}
+
+/// Device-hours that are paid and are not in the ledger of hours, whose elastic pools have the VMs that were there:
+/// hosts of one's own without VMs, and what bills round up. Below zero where nodes are rented while used: what is free
+/// there costs nothing.
+fn paid_beyond_hours(design: &Design, outcome: &Outcome) -> f64 {
+    let Some(bill) = bill(design, outcome) else { return 0.0 };
+    let has_gpus = outcome.hours.total().gpu.installed > 0;
+    let beyond = bill.pools.iter().zip(outcome.hours.pools.iter()).enumerate().map(|(at, (pool, hours))| {
+        let device = if has_gpus { hours.gpu } else { hours.cpu };
+        let is_whole = pool.there_node_us.is_none() && pool.used_node_us.is_none();
+        if is_whole || device.installed == 0 {
+            return 0;
+        }
+        pool.paid_node_us() * devices_per_host(design, at) - device.installed / UNITS_PER_DEVICE
+    });
+    beyond.sum::<i128>() as f64 / US_PER_HOUR as f64
+}
+
+/// Node time in which VMs of a pool were there, in host-microseconds.
+fn there_us(outcome: &Outcome, nodes: Nodes) -> i128 {
+    vm_node_us(outcome, nodes, Billing { step: SimDuration::from_micros(1), ..Billing::default() })
+        .iter()
+        .sum()
 }
 
 /// The nodes of a pool, and how many of them lie on one host.
@@ -131,9 +179,8 @@ fn held_node_us(outcome: &Outcome, nodes: Nodes, billed: &dyn Fn(i128) -> i128) 
     total
 }
 
-/// Hours at work, lost to overheads, idle: in parts of an hour.
-fn hours(figures: &HoursFigures) -> [i128; 3] {
-    let parts = |hours: f64| (hours.max(0.0) * PARTS_PER_HOUR).round() as i128;
+/// Hours at work, lost to overheads, idle, with what is paid beyond the ledger: in parts of an hour.
+fn hours(figures: &HoursFigures, beyond: f64) -> [i128; 3] {
     let overhead = figures.virtualization
         + figures.neighbours
         + figures.communication
@@ -141,7 +188,8 @@ fn hours(figures: &HoursFigures) -> [i128; 3] {
         + figures.storage
         + figures.lost
         + figures.startup;
-    let idle = figures.held_idle + figures.idle_waiting + figures.idle + figures.down;
+    let free = (figures.idle_waiting + figures.idle + figures.down + beyond).max(0.0);
+    let idle = figures.held_idle + free;
     [parts(figures.productive), parts(overhead), parts(idle)]
 }
 
@@ -175,7 +223,7 @@ pub(super) fn cost_of(
         useful_gpu_us: useful_gpu_us(design, outcome, summary.delivered_gpu_us),
         allocated_gpu_us: outcome.hours.total().gpu.allocated() / UNITS_PER_DEVICE,
         jobs: summary.jobs.completed,
-        hours: hours(&summary.gpu_hours.unwrap_or(summary.cpu_hours)),
+        hours: hours(&summary.gpu_hours.unwrap_or(summary.cpu_hours), paid_beyond_hours(design, outcome)),
         waited_gpu_us,
         waited_us,
     };
@@ -183,12 +231,33 @@ pub(super) fn cost_of(
         .map_err(|error| ExperimentError::Cost { design: design.name.clone(), error })
 }
 
-/// The total over the categories of the ledger of hours, by their keys; they sum to the total. `None` without
-/// costs.
+/// The price of the nodes that a design buys, spread over their lifetime with nothing left at its end; `None` where a pool
+/// has no terms, or beyond the range of integers.
+#[must_use]
+pub fn hardware_price(result: &DesignResult) -> Option<Money> {
+    let bill = bill(&result.design, &result.outcome)?;
+    let span = i128::from(bill.horizon.micros());
+    let mut sum = Money::ZERO;
+    for pool in &bill.pools {
+        for item in pool.items()?.into_iter().filter(|item| item.part == Part::Hardware) {
+            let Some(bought) = item.capital else { continue };
+            sum = sum + bought.price.times(&[(span, i128::from(bought.lifetime.micros()))])?;
+        }
+    }
+    Some(sum)
+}
+
+/// The total over the categories of the ledger of hours, by their keys; they sum to the total. Hosts of one's own whose
+/// VMs are not there are idle. `None` without costs.
 #[must_use]
 pub fn priced_ledger(result: &DesignResult) -> Option<Vec<(&'static str, Money)>> {
     let total = result.cost.as_ref()?.total;
     let h = result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours);
+    // What is not paid is taken from what was free, where nobody waited first.
+    let beyond = paid_beyond_hours(&result.design, &result.outcome);
+    let idle = h.idle + beyond;
+    let idle_waiting = h.idle_waiting + idle.min(0.0);
+    let down = h.down + idle_waiting.min(0.0);
     let rows = [
         ("productive", h.productive),
         ("virtualization", h.virtualization),
@@ -199,9 +268,9 @@ pub fn priced_ledger(result: &DesignResult) -> Option<Vec<(&'static str, Money)>
         ("lost", h.lost),
         ("held_idle", h.held_idle),
         ("startup", h.startup),
-        ("idle_waiting", h.idle_waiting),
-        ("down", h.down),
-        ("idle", h.idle),
+        ("idle_waiting", idle_waiting),
+        ("down", down),
+        ("idle", idle),
     ];
     let weights: Vec<i128> = rows.iter().map(|(_, hours)| parts(*hours)).collect();
     Some(rows.iter().map(|(key, _)| *key).zip(total.split(&weights)).collect())
@@ -222,14 +291,15 @@ pub struct Showback {
     pub rest: [Money; 2],
 }
 
-/// The total by user and by account: each is charged for the device time that its jobs asked for and ran, at the
-/// cost of an installed hour; the rest is nobody's. Each list and its rest sum to the total. `None` without costs.
+/// The total by user and by account: each is charged for the device time that its jobs asked for and ran, instances
+/// and shares by their part of the board, at the cost of an installed hour; the rest is nobody's. Each list and its rest sum to the total. `None` without costs.
 #[must_use]
 pub fn showback(workload: &Workload, result: &DesignResult) -> Option<Showback> {
     let total = result.cost.as_ref()?.total;
     let found = groups(workload, &result.design.cluster, &result.outcome);
     let gpus = result.summary.gpu_hours.is_some();
-    let installed = result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours).installed;
+    let installed = result.summary.gpu_hours.unwrap_or(result.summary.cpu_hours).installed
+        + paid_beyond_hours(&result.design, &result.outcome);
     let charge = |groups: &BTreeMap<String, Group>| {
         let hours = |group: &Group| parts(if gpus { group.gpu_hours } else { group.cpu_hours });
         let mut weights: Vec<i128> = groups.values().map(hours).collect();

@@ -6,15 +6,44 @@ use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId, TextId};
 use crate::scenario::Design;
 use crate::simulation::Outcome;
-use crate::tenancy::{Elastic, Packing, RunTenancy};
+use crate::tenancy::{Elastic, Maintenance, Overhead, Packing, PoolTenancy, RunTenancy, Start};
 use crate::time::SimDuration;
 use crate::workload::Workload;
 
+/// What is left of a tenancy where run times are those of the design itself: they have everything in them that made jobs
+/// slower, and their start-up. Hosts come and go as they did.
+fn as_recorded(tenancy: &PoolTenancy) -> PoolTenancy {
+    PoolTenancy {
+        overhead: Overhead::NONE,
+        noise: None,
+        contention: None,
+        start: Start::Standing,
+        snapshots: None,
+        kills_at_limit: false,
+        // VMs are moved as they were, and what that cost their jobs is in their run times.
+        maintenance: tenancy
+            .maintenance
+            .map(|work| Maintenance { stun: work.stun.map(|_| SimDuration::ZERO), ..work }),
+        packing: tenancy
+            .packing
+            .map(|packing| Packing { cpus: packing.cpus.max(packing.per_host * packing.vcpus), ..packing }),
+        ..tenancy.clone()
+    }
+}
+
 /// The tenancies of a design over a workload; `None` where all is bare metal, alone.
 pub(super) fn of(workload: &Workload, design: &Design) -> Option<RunTenancy> {
-    if design.pools.iter().all(|pool| pool.tenancy.is_plain()) {
+    let of_pool = |tenancy: &PoolTenancy| {
+        if design.speedup.as_recorded { as_recorded(tenancy) } else { tenancy.clone() }
+    };
+    let pools: IdVec<PoolId, PoolTenancy> = design.pools.iter().map(|pool| of_pool(&pool.tenancy)).collect();
+    if pools.iter().all(PoolTenancy::is_plain) {
         return None;
     }
+    Some(of_pools(workload, design, pools))
+}
+
+fn of_pools(workload: &Workload, design: &Design, pools: IdVec<PoolId, PoolTenancy>) -> RunTenancy {
     let names = &design.profiles;
     let mut known: FxHashMap<Option<TextId>, u16> = FxHashMap::default();
     let mut profile_of = IdVec::filled(workload.jobs.len(), 0);
@@ -26,11 +55,7 @@ pub(super) fn of(workload: &Workload, design: &Design) -> Option<RunTenancy> {
             u16::try_from(found.unwrap_or(0)).expect("a scenario has fewer classes")
         });
     }
-    Some(RunTenancy {
-        pools: design.pools.iter().map(|pool| pool.tenancy.clone()).collect(),
-        profiles: names.iter().map(|(_, profile)| *profile).collect(),
-        profile_of,
-    })
+    RunTenancy { pools, profiles: names.iter().map(|(_, profile)| *profile).collect(), profile_of }
 }
 
 /// What stays installed of a pool after its last event: an elastic one is back at its minimum.

@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::quantiles::Spread;
 use super::{bounded_slowdown, device_hours, wait_of};
 use crate::cluster::{Amounts, ClusterSpec};
-use crate::ids::{Id, JobId, TextId};
+use crate::ids::{Id, JobId, RequestId, TextId};
 use crate::scheduler::Shapes;
+use crate::scheduler::shapes::BoardPart;
 use crate::simulation::meter::UNITS_PER_DEVICE;
 use crate::simulation::{JobRecord, Outcome, SharedFacts};
-use crate::workload::{Job, Labels, Workload};
+use crate::workload::{Job, Labels, Request, Workload};
 
 /// Figures of one group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -20,7 +21,7 @@ pub struct Group {
     pub jobs: u64,
     /// Jobs that started.
     pub started: u64,
-    /// GPU-hours run.
+    /// GPU-hours run; an instance or a share counts as its part of the board.
     pub gpu_hours: f64,
     /// CPU-hours run.
     pub cpu_hours: f64,
@@ -94,6 +95,23 @@ pub(super) fn asked_by_request(
     workload.requests.iter().map(|(id, _)| asked(id)).collect()
 }
 
+/// Thousandths of GPUs that each request's run time was measured on, where some asks for parts of GPUs that are given
+/// whole.
+pub(super) fn reference_milli(workload: &Workload, cluster: &ClusterSpec) -> Option<Vec<u64>> {
+    let requests = || workload.requests.iter().map(|(_, request)| request);
+    if !requests().any(Request::asks_for_part) {
+        return None;
+    }
+    let shapes = Shapes::new(workload, cluster);
+    let of = |(id, request): (RequestId, &Request)| {
+        let Some(fit) = shapes.get(shapes.of(id)).pools.first() else { return 0 };
+        let node = &cluster.pools[fit.pool.index()].node;
+        let part = BoardPart::of(request, workload, node).ok().flatten();
+        u64::from(fit.asked.gpus) * part.map_or(1000, |part| part.reference.milli())
+    };
+    Some(workload.requests.iter().map(of).collect())
+}
+
 /// Sums and waits by key; the waits of a key lie side by side.
 struct Gathered {
     totals: Vec<Totals>,
@@ -103,7 +121,7 @@ struct Gathered {
 #[derive(Clone, Default)]
 struct Totals {
     jobs: u64,
-    gpu_us: i128,
+    gpu_units_us: i128,
     cpu_us: i128,
     slowdown_sum: f64,
     ended: u64,
@@ -155,7 +173,11 @@ impl Totals {
         let all = record.end.since(record.start).micros();
         let requeues = outcome.has_attempts();
         let run = if requeues { outcome.run_us(job) } else { all };
-        self.gpu_us += i128::from(run) * i128::from(asked.gpus);
+        let units = match outcome.shared.as_deref() {
+            Some(facts) => i128::from(facts.units[job]),
+            None => i128::from(asked.gpus) * UNITS_PER_DEVICE,
+        };
+        self.gpu_units_us += i128::from(run) * units;
         self.cpu_us += i128::from(run) * i128::from(asked.cpus);
         if ended_itself {
             self.ended += 1;
@@ -171,7 +193,7 @@ impl Gathered {
         let mut sum = Totals::default();
         for row in keys.iter().map(|at| &self.totals[*at]) {
             sum.jobs += row.jobs;
-            sum.gpu_us += row.gpu_us;
+            sum.gpu_units_us += row.gpu_units_us;
             sum.cpu_us += row.cpu_us;
             sum.slowdown_sum += row.slowdown_sum;
             sum.ended += row.ended;
@@ -188,7 +210,7 @@ impl Gathered {
         Group {
             jobs: sum.jobs,
             started: sum.started as u64,
-            gpu_hours: device_hours(sum.gpu_us * UNITS_PER_DEVICE),
+            gpu_hours: device_hours(sum.gpu_units_us),
             cpu_hours: device_hours(sum.cpu_us * UNITS_PER_DEVICE),
             bounded_slowdown_mean: (sum.ended > 0).then(|| sum.slowdown_sum / sum.ended as f64),
             wait_s,

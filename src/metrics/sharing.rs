@@ -58,6 +58,6 @@ pub(super) fn figures(outcome: &Outcome) -> Option<SharingFigures> {
         repartitions: facts.repartitions,
         instances_made: facts.instances_made,
         instances_destroyed: facts.instances_destroyed,
-        startup_share: share(gpu.startup, gpu.installed),
+        startup_share: share(gpu.startup + gpu.restart, gpu.installed),
     })
 }

@@ -95,7 +95,11 @@ fn changes(workload: &Workload, cluster: &ClusterSpec, outcome: &Outcome) -> Vec
                     (i64::from(held.cpus.max(asked)), i64::from(facts.units[job]))
                 }
                 None => {
-                    let cpus = if outcome.preemptive.is_none() { i64::from(held.cpus) } else { 0 };
+                    let cpus = if outcome.preemptive.as_ref().is_none_or(|facts| facts.takes_cpus) {
+                        i64::from(held.cpus)
+                    } else {
+                        0
+                    };
                     (cpus, i64::from(held.gpus) * GPU)
                 }
             };

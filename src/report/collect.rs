@@ -58,7 +58,8 @@ const EXPORTS: [Export; 11] = [
     Export {
         file: "config.txt",
         command: "scontrol show config",
-        gives: "what slurmctld runs with, defaults included, and where the files are (SLURM_CONF)",
+        gives: "what slurmctld runs with, defaults and its version included: config.txt, nodes.txt and partitions.txt in one file \
+                are a slurm.conf (cat config.txt nodes.txt partitions.txt > site.txt; import slurm --slurm-conf site.txt)",
         lost: "defaults of your version of Slurm are guessed",
     },
     Export {

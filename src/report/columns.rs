@@ -172,6 +172,10 @@ const SUMMARY: &[(&str, &str)] = &[
     ("designs.<name>.jobs.repaired", "values that the reader changed"),
     ("designs.<name>.jobs.refused", "rows that the reader refused and jobs that no pool can ever hold"),
     (
+        "designs.<name>.jobs.rounded_up",
+        "asked for parts of GPUs that the design gives whole, and held whole ones; what they did not ask for is slack",
+    ),
+    (
         "designs.<name>.jobs.{completed,failed,cancelled,unfinished}",
         "jobs by end; failed holds those killed at their limit or preempted for good",
     ),

@@ -185,6 +185,16 @@ fn remarks(context: &Context<'_>) -> String {
             lines.push(format!("{label} {verb} {n} jobs, e.g. {name}: {reason}."));
         }
     }
+    for result in context.results {
+        let n = result.summary.jobs.rounded_up;
+        if n > 0 {
+            let label = &result.design.label;
+            lines.push(format!(
+                "{label} gives whole GPUs to {} jobs that ask for parts; what they do not ask for is slack.",
+                count(n)
+            ));
+        }
+    }
     lines.extend(translation::lines(context));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
@@ -288,11 +298,11 @@ fn preemptive_remarks(result: &DesignResult) -> Vec<String> {
     let label = &result.design.label;
     let hours = facts.overhead_gpu_us as f64 / (3600.0 * 1e6);
     let mut lines = vec![format!(
-        "{label}: {} preemptions of {} jobs, {} moves to other GPUs, {hours:.1} GPU-hours of restart overhead. CPUs \
-         and memory are not scheduled.",
+        "{label}: {} preemptions of {} jobs, {} moves to other GPUs, {hours:.1} GPU-hours of restart overhead.{}",
         count(facts.preemptions),
         count(facts.resumed.len() as u64),
         count(facts.moves),
+        if facts.takes_cpus { "" } else { " CPUs and memory are not scheduled." },
     )];
     let carried = facts.not_carried_over.iter();
     lines.extend(carried.map(|(what, n)| format!("{label}: {} jobs: {what}.", count(*n))));

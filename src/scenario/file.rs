@@ -11,11 +11,14 @@ mod slurm;
 mod speedup;
 mod tenancy;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::generate::Model;
+use crate::workload::read::ColumnSetting;
 
 pub use cost::{
     Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
@@ -97,6 +100,10 @@ pub struct WorkloadTable {
     /// Which GPUs the nodes have (`scontrol show node`), for traces that name nodes and no GPU type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<String>,
+    /// What the columns of the trace mean, where they are not called as in the native CSV:
+    /// `job_id = "JobID"`, `run_s = { from = "Elapsed", format = "d-hh:mm:ss" }`, `delimiter`, `decimal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeMap<String, ColumnSetting>>,
     /// A generator instead of a trace: one table, named after the model, with its parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<Model>,
@@ -112,12 +119,78 @@ pub struct WorkloadTable {
     /// Cut run times of the trace at the limit; default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_at_limit: Option<bool>,
+    /// Where run times were recorded; default bare-metal, and the design itself in `backtest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_on: Option<RecordedOnTable>,
     /// On what run times were measured, where GPUs are shared; default as-asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_on: Option<MeasuredOn>,
     /// Rules that give jobs a class; the first that matches wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_rule: Vec<ClassRuleTable>,
+}
+
+/// Where the run times of a workload were recorded. They are brought back to bare metal, alone, before a design
+/// stretches them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RecordedOnTable {
+    /// On bare metal, alone.
+    BareMetal,
+    /// On the design itself, start-up included: every job holds its devices for as long as it is recorded.
+    Design,
+    /// In VMs that took these factors longer.
+    Vm(RecordedVmTable),
+    /// In containers.
+    Containers(RecordedStartTable),
+    /// On instances of one MIG profile, each job alone on its own.
+    Slice(RecordedSliceTable),
+}
+
+/// VMs in which jobs were recorded: factors on the shares of a job's time, 1 where nothing is written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RecordedVmTable {
+    /// On arithmetic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute: Option<f64>,
+    /// On GPU memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory: Option<f64>,
+    /// On CPUs, host memory and copies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<f64>,
+    /// On communication inside a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intra_node: Option<f64>,
+    /// On communication between nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inter_node: Option<f64>,
+    /// On input and output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<f64>,
+    /// Seconds of each run time that were boot; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_s: Option<f64>,
+}
+
+/// What of each recorded run time was start-up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RecordedStartTable {
+    /// Seconds; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_s: Option<f64>,
+}
+
+/// The instances on which jobs were recorded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RecordedSliceTable {
+    /// The GPU that was cut.
+    pub gpu: String,
+    /// The profile.
+    pub profile: String,
 }
 
 /// Factors on the whole workload; 1 leaves it as it is.

@@ -10,6 +10,7 @@ mod life;
 mod policy;
 mod price;
 mod profiles;
+mod recorded_on;
 mod route;
 mod sharing;
 mod slurm;
@@ -23,9 +24,9 @@ use std::path::Path;
 
 use super::catalogue::Confidence;
 use super::document::Document;
-use super::file::{CompareTable, PolicyTable, ScenarioFile, WarmUpTable};
+use super::file::{CompareTable, PolicyTable, RecordedOnTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, Scenario, SweepSpec};
+use super::{CompareSpec, DefaultUsed, Scenario, SpeedupSpec, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::time::{MICROS_PER_S, SimDuration};
 
@@ -117,15 +118,19 @@ pub(super) fn resolve(
     let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
-    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some());
+    let is_classic = policy.as_ref().is_none_or(|policy| policy.classic().is_some() || policy.restarts());
     tenancy::check_policy(&mut notes, &designs, is_classic);
     dedicated::check(&mut notes, &designs, is_classic);
     profiles::complete(&mut notes, &mut file, &mut designs);
     policy::check_designs(&mut notes, policy.as_ref(), &designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {
+        workload.plain_types = site.as_ref().map(slurm::SlurmSite::device_types).unwrap_or_default();
         workload.memory_from_peak = speedup.memory_from_peak;
+        workload.recorded_on = recorded_on::resolve(&mut notes, &file.workload, &designs);
     }
+    let as_recorded = matches!(file.workload.recorded_on, Some(RecordedOnTable::Design));
+    let speedup = SpeedupSpec { as_recorded, ..speedup };
     designs.iter_mut().for_each(|design| design.speedup = speedup.clone());
     let compare = compare(&mut notes, &mut file.compare, &file.design.keys().cloned().collect::<Vec<_>>());
     designs.iter_mut().for_each(|design| design.warm_up = compare.warm_up);

@@ -95,6 +95,20 @@ impl UnknownPath {
 /// Name of the design that `--what-if` adds.
 const WHAT_IF: &str = "what-if";
 
+/// One option with two values cannot hold in one design.
+pub(super) fn refuse_repeated(options: &[(String, String)]) -> Result<(), Diagnostic> {
+    for (at, (path, value)) in options.iter().enumerate() {
+        let Some((_, other)) = options[at + 1..].iter().find(|(later, _)| later == path) else { continue };
+        let message =
+            format!("--what-if {path} is given twice, as {value} and as {other}: one design has one value");
+        let help = format!(
+            "compare one after the other, or write two designs: [design.a.slurm] {path} = ..., [design.b.slurm] {path} = ..."
+        );
+        return Err(Diagnostic::error("W0225", message).help(help));
+    }
+    Ok(())
+}
+
 /// Options of Slurm as settings of the design `what-if`; `policy.slurm.` before a name may be written.
 pub(super) fn what_if(options: &[(String, String)]) -> Vec<(String, String)> {
     if options.is_empty() {

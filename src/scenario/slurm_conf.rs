@@ -13,16 +13,21 @@
 mod accounting;
 mod contradictions;
 mod coverage;
+mod dump;
 mod groups;
 mod hostlist;
 mod lines;
+mod names;
 mod nodes;
 mod overrides;
 mod parameters;
+mod partitions;
+mod removal;
 mod sacctmgr;
 mod topology;
 mod unused;
 mod values;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +48,9 @@ pub struct Site {
     pub coverage: Coverage,
     /// What is wrong; with errors the configuration must not be used.
     pub diagnostics: Diagnostics,
+    /// The version of Slurm that `scontrol show config` names, such as `24.05.4`.
+    pub version: Option<String>,
+    names: names::NodeNames,
 }
 
 /// Which files to read.
@@ -59,7 +67,7 @@ pub struct SiteFiles<'a> {
 /// Reads `topology.conf` for its coverage: switches are not used in the choice of nodes, but their nodes have
 /// to exist.
 pub fn check_topology(path: &Path, site: &mut Site) {
-    topology::check(path, &site.config, &mut site.coverage, &mut site.diagnostics);
+    topology::check(path, &site.names, &mut site.coverage, &mut site.diagnostics);
 }
 
 /// Reads accounts, users, QOS and limits into `config`, which then has an accounting database.
@@ -87,7 +95,7 @@ pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
     let mut config = SlurmConfig::empty();
     let lines = lines::read(files.slurm_conf, &mut diagnostics)?;
     parameters::apply(&lines, &mut config, &mut coverage, &mut diagnostics);
-    nodes::apply_nodes(&lines, &mut config, &mut coverage, &mut diagnostics);
+    let names = nodes::apply_nodes(&lines, &mut config, &mut coverage, &mut diagnostics);
     if let Some(path) = files.gres_conf {
         match lines::read(path, &mut diagnostics) {
             Ok(gres) => nodes::check_gres(&gres, &config, &mut coverage, &mut diagnostics),
@@ -97,17 +105,17 @@ pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
     if let Some(path) = files.accounting {
         accounting::apply(path, &mut config, &mut coverage, &mut diagnostics);
     }
-    nodes::apply_sets(&lines, &mut config, &mut coverage, &mut diagnostics);
-    nodes::apply_partitions(&lines, &mut config, &mut coverage, &mut diagnostics);
+    nodes::apply_sets(&lines, &names, &mut config, &mut coverage, &mut diagnostics);
+    partitions::apply_partitions(&lines, &names, &mut config, &mut coverage, &mut diagnostics);
     contradictions::tell(&lines, &config, &mut diagnostics);
     parameters::apply_tres_weights(&lines, &mut config, &mut diagnostics);
     if config.nodes.is_empty() {
         let file: Arc<str> = files.slurm_conf.display().to_string().into();
-        diagnostics.push(
-            Diagnostic::error("W0501", "no NodeName line")
-                .at(Place::File(file))
-                .help("give the slurm.conf of the controller, with its NodeName and PartitionName lines"),
-        );
+        diagnostics.push(Diagnostic::error("W0501", "no NodeName line").at(Place::File(file)).help(
+            "give the slurm.conf of the controller, with its NodeName and PartitionName lines, or what \
+                     `scontrol show config`, `show node` and `show partition` print, one after the other",
+        ));
     }
-    Ok(Site { config, coverage, diagnostics })
+    let version = lines.iter().find_map(|line| line.get("SLURM_VERSION")).map(|pair| pair.value.clone());
+    Ok(Site { config, coverage, diagnostics, version, names })
 }

@@ -266,6 +266,29 @@ impl<'w> Classic<'w> {
         }
     }
 
+    /// Starts a job that is not queued, if there is room for it now; expected to end as if it had started at `since`.
+    ///
+    /// # Errors
+    /// The ledger's conflict, which is a defect of the policy.
+    pub fn start_one(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        floor: &mut Floor,
+    ) -> Result<Option<Start>, Conflict> {
+        let shape = self.shape_of(job);
+        let Some(pool) = self.room(shape, floor) else { return Ok(None) };
+        let mut starts = Vec::new();
+        self.start_in(pool, job, shape, None, since, floor, &mut starts)?;
+        Ok(starts.pop())
+    }
+
+    /// Whose job it is, where hosts are dedicated.
+    #[must_use]
+    pub fn tenant_of(&self, job: JobId) -> TenantId {
+        TenantId::named(self.workload.requests.get(self.workload.jobs[job].request).tenant)
+    }
+
     /// Why the first waiting job waits.
     #[must_use]
     pub fn head_reason(&self, floor: &Floor) -> Option<(JobId, Pending)> {
@@ -400,8 +423,7 @@ impl<'w> Classic<'w> {
         });
         let row = &self.workload.jobs[job];
         if floor.ledger().is_dedicated() {
-            let tenant = TenantId::named(self.workload.requests.get(row.request).tenant);
-            floor.start_for(tenant, slot, &allocation, now + row.limit)?;
+            floor.start_for(self.tenant_of(job), slot, &allocation, now + row.limit)?;
         } else {
             floor.start(slot, &allocation, now + row.limit)?;
         }

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use crate::ids::{IdVec, JobId};
-use crate::time::{SimDuration, SimTime};
+use crate::time::{MICROS_PER_S, SimDuration, SimTime};
 
 /// A policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +90,21 @@ pub struct GpuCluster {
     pub gpus_per_node: u32,
 }
 
-/// The runnable jobs in the policy's order, and the decision who runs.
+/// The runnable jobs in a policy's order.
 #[derive(Clone, Debug)]
-pub struct Runner {
+pub struct Order {
     policy: PreemptivePolicy,
-    cluster: GpuCluster,
+    /// What one GPU is in the jobs' `gpus`.
+    unit: u32,
     /// One queue, or the three of Tiresias.
     queues: Vec<VecDeque<JobId>>,
+}
+
+/// The runnable jobs in the policy's order, and the decision who runs where nodes are equal.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    order: Order,
+    cluster: GpuCluster,
     /// Where the last pass put each running job; empty for Tiresias, to which GPUs are a bare count.
     placed: Vec<(JobId, NodeGpus)>,
 }
@@ -104,20 +112,32 @@ pub struct Runner {
 /// GPUs by node: (position of the node, GPUs).
 pub type NodeGpus = SmallVec<[(u32, u32); 2]>;
 
-impl Runner {
-    /// A runner without jobs.
+impl Order {
+    /// An order without jobs, whose `gpus` are counted in parts, so many to a GPU.
     #[must_use]
-    pub fn new(policy: PreemptivePolicy, cluster: GpuCluster) -> Self {
+    pub fn new(policy: PreemptivePolicy, unit: u32) -> Self {
         let queues = match policy {
             PreemptivePolicy::Srtf | PreemptivePolicy::Srsf => 1,
             PreemptivePolicy::Tiresias => QUEUE_LIMITS_GPU_S.len() + 1,
         };
-        Self { policy, cluster, queues: vec![VecDeque::new(); queues], placed: Vec::new() }
+        Self { policy, unit, queues: vec![VecDeque::new(); queues] }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> PreemptivePolicy {
+        self.policy
     }
 
     /// A job that can run from now on.
     pub fn arrive(&mut self, job: JobId) {
         self.queues[0].push_back(job);
+    }
+
+    /// A job that ran before and can run again from now on: it comes to the end of the queue of its service.
+    pub fn come_back(&mut self, job: JobId, jobs: &IdVec<JobId, TrainingJob>) {
+        let left = (0..self.queues.len() - 1).take_while(|at| self.is_due(&jobs[job], *at)).count();
+        self.queues[left].push_back(job);
     }
 
     /// A job that is done.
@@ -130,59 +150,51 @@ impl Runner {
         self.queues.iter().flatten().copied()
     }
 
-    /// Where the last pass put each running job, in its order; empty for Tiresias, to which GPUs are a bare count.
-    #[must_use]
-    pub fn placed(&self) -> &[(JobId, NodeGpus)] {
-        &self.placed
+    /// Whether a job has the service at which it leaves a queue.
+    fn is_due(&self, job: &TrainingJob, queue: usize) -> bool {
+        let service = i128::from(job.attained.micros()) * i128::from(job.gpus);
+        self.limit(queue).is_some_and(|limit| service >= i128::from(limit) * i128::from(MICROS_PER_S))
+    }
+
+    /// Service at which a job leaves a queue, in seconds x parts of GPUs.
+    fn limit(&self, queue: usize) -> Option<i64> {
+        QUEUE_LIMITS_GPU_S.get(queue).map(|limit| limit * i64::from(self.unit))
     }
 
     /// When the next running job leaves its queue (Tiresias), if all stays as it is: in whole seconds
     /// after its attained time.
     #[must_use]
     pub fn next_demotion(&self, jobs: &IdVec<JobId, TrainingJob>, now: SimTime) -> Option<SimTime> {
+        if self.queues.len() == 1 {
+            return None;
+        }
         let due = |job: &TrainingJob, limit: i64| {
-            let whole_s = limit.unsigned_abs().div_ceil(u64::from(job.gpus)) as i64;
-            now + SimDuration::from_micros(SimDuration::from_s(whole_s).micros() - job.attained.micros())
+            let whole_s = limit.unsigned_abs().div_ceil(u64::from(job.gpus.max(1))) as i64;
+            let left = SimDuration::from_s(whole_s).micros() - job.attained.micros();
+            now + SimDuration::from_micros(left.max(0))
         };
-        let limited = self.queues.iter().zip(QUEUE_LIMITS_GPU_S).filter(|_| self.queues.len() > 1);
+        let limited = self.queues.iter().enumerate().filter_map(|(at, queue)| Some((queue, self.limit(at)?)));
         let running = limited.flat_map(|(queue, limit)| queue.iter().map(move |id| (jobs[*id], limit)));
         running.filter(|(job, _)| job.running).map(|(job, limit)| due(&job, limit)).min()
     }
 
-    /// Decides anew who runs.
-    pub fn pass(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
-        match self.policy {
-            PreemptivePolicy::Srtf => self.shortest_first(jobs, |job| i128::from(job.remaining.micros())),
-            PreemptivePolicy::Srsf => {
-                self.shortest_first(jobs, |job| i128::from(job.remaining.micros()) * i128::from(job.gpus))
+    /// Puts the jobs in their order, before it is decided who runs.
+    pub fn sort(&mut self, jobs: &IdVec<JobId, TrainingJob>) {
+        let key: fn(&TrainingJob) -> i128 = match self.policy {
+            PreemptivePolicy::Srtf => |job| i128::from(job.remaining.micros()),
+            PreemptivePolicy::Srsf => |job| i128::from(job.remaining.micros()) * i128::from(job.gpus),
+            PreemptivePolicy::Tiresias => return self.demote(jobs),
+        };
+        self.queues[0].make_contiguous().sort_by_key(|id| key(&jobs[*id]));
+    }
+
+    /// Tiresias, after it is decided: running jobs stay ahead of waiting ones, so that the next pass does not swap
+    /// equals.
+    pub fn running_first(&mut self, jobs: &IdVec<JobId, TrainingJob>) {
+        if self.policy == PreemptivePolicy::Tiresias {
+            for queue in &mut self.queues {
+                queue.make_contiguous().sort_by_key(|id| !jobs[*id].running);
             }
-            PreemptivePolicy::Tiresias => self.least_attained(jobs),
-        }
-    }
-
-    fn shortest_first(&mut self, jobs: &mut IdVec<JobId, TrainingJob>, key: impl Fn(&TrainingJob) -> i128) {
-        let queue = self.queues[0].make_contiguous();
-        queue.sort_by_key(|id| key(&jobs[*id]));
-        let mut free = vec![self.cluster.gpus_per_node; self.cluster.nodes as usize];
-        self.placed.clear();
-        for id in queue {
-            let found = place(&mut free, self.cluster.gpus_per_node, jobs[*id].gpus);
-            jobs[*id].running = found.is_some();
-            self.placed.extend(found.map(|gpus| (*id, gpus)));
-        }
-    }
-
-    fn least_attained(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
-        self.demote(jobs);
-        let mut free = self.cluster.nodes * self.cluster.gpus_per_node;
-        for id in self.queues.iter().flatten() {
-            let job = &mut jobs[*id];
-            job.running = job.gpus <= free;
-            free -= if job.running { job.gpus } else { 0 };
-        }
-        // Running jobs stay ahead of waiting ones, so that the next pass does not swap equals.
-        for queue in &mut self.queues {
-            queue.make_contiguous().sort_by_key(|id| !jobs[*id].running);
         }
     }
 
@@ -196,14 +208,68 @@ impl Runner {
             .flat_map(|(at, queue)| queue.iter().map(move |id| (at, *id)))
             .collect();
         for (at, id) in standing {
-            let job = &jobs[id];
-            let service = i128::from(job.attained.micros()) * i128::from(job.gpus);
-            let limit = QUEUE_LIMITS_GPU_S.get(at);
-            if limit.is_some_and(|limit| service >= i128::from(SimDuration::from_s(*limit).micros())) {
+            if self.is_due(&jobs[id], at) {
                 self.queues[at].retain(|other| *other != id);
                 self.queues[at + 1].push_back(id);
             }
         }
+    }
+}
+
+impl Runner {
+    /// A runner without jobs.
+    #[must_use]
+    pub fn new(policy: PreemptivePolicy, cluster: GpuCluster) -> Self {
+        Self { order: Order::new(policy, 1), cluster, placed: Vec::new() }
+    }
+
+    /// A job that can run from now on.
+    pub fn arrive(&mut self, job: JobId) {
+        self.order.arrive(job);
+    }
+
+    /// A job that is done.
+    pub fn finish(&mut self, job: JobId) {
+        self.order.finish(job);
+    }
+
+    /// The jobs that are not done, waiting or running.
+    pub fn runnable(&self) -> impl Iterator<Item = JobId> {
+        self.order.runnable()
+    }
+
+    /// Where the last pass put each running job, in its order; empty for Tiresias, to which GPUs are a bare count.
+    #[must_use]
+    pub fn placed(&self) -> &[(JobId, NodeGpus)] {
+        &self.placed
+    }
+
+    /// When the next running job leaves its queue (Tiresias), if all stays as it is.
+    #[must_use]
+    pub fn next_demotion(&self, jobs: &IdVec<JobId, TrainingJob>, now: SimTime) -> Option<SimTime> {
+        self.order.next_demotion(jobs, now)
+    }
+
+    /// Decides anew who runs.
+    pub fn pass(&mut self, jobs: &mut IdVec<JobId, TrainingJob>) {
+        self.order.sort(jobs);
+        if self.order.policy() == PreemptivePolicy::Tiresias {
+            let mut free = self.cluster.nodes * self.cluster.gpus_per_node;
+            for id in self.order.runnable() {
+                let job = &mut jobs[id];
+                job.running = job.gpus <= free;
+                free -= if job.running { job.gpus } else { 0 };
+            }
+        } else {
+            let mut free = vec![self.cluster.gpus_per_node; self.cluster.nodes as usize];
+            self.placed.clear();
+            for id in self.order.runnable() {
+                let found = place(&mut free, self.cluster.gpus_per_node, jobs[id].gpus);
+                jobs[id].running = found.is_some();
+                self.placed.extend(found.map(|gpus| (id, gpus)));
+            }
+        }
+        self.order.running_first(jobs);
     }
 }
 

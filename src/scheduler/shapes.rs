@@ -6,10 +6,15 @@
 //! Rules (DESIGN.md 5.3). Nodes: as asked, else what the GPUs, tasks per node or CPUs need at the
 //! pool's node size. With nodes asked for, GPUs and CPUs are spread evenly (the first nodes take the
 //! remainder); without, nodes are filled one after another and the last takes the remainder. CPUs:
-//! as asked, else tasks x CPUs per task, else one per task. A job's nodes come from one pool.
+//! as asked, else tasks x CPUs per task, else one per task. A job's nodes come from one pool. Who asks for a part of a
+//! GPU gets a whole one ([`BoardPart`]).
+
+mod rounded;
 
 use smallvec::SmallVec;
 
+pub use self::rounded::BoardPart;
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
 use crate::workload::{Interner, Request, Workload};
@@ -36,8 +41,26 @@ pub struct PoolShape {
     pub total: Amounts,
     /// Asked for in all; less than `total` for exclusive nodes.
     pub asked: Amounts,
+    /// GPUs asked for in hours units, where the job asks for parts of GPUs and is given whole ones.
+    pub asked_units: Option<u64>,
     /// Nodes in all.
     pub nodes: u32,
+}
+
+impl PoolShape {
+    /// What each of its GPUs is asked for, in hours units.
+    #[must_use]
+    pub fn units_of_each(&self) -> u32 {
+        let each = self.asked_units.map(|units| units / u64::from(self.asked.gpus.max(1)));
+        each.map_or(CARD_UNITS, |units| u32::try_from(units).unwrap_or(CARD_UNITS))
+    }
+
+    /// Held of its GPUs beyond the parts that it asks for, in hours units; whole GPUs beyond those asked for are in
+    /// `total`.
+    #[must_use]
+    pub fn units_beyond(&self) -> u64 {
+        u64::from(CARD_UNITS - self.units_of_each()) * u64::from(self.asked.gpus)
+    }
 }
 
 /// A request on every pool that can hold it, in declared order; empty = no pool can.
@@ -153,12 +176,14 @@ impl Shapes {
             refusals.push(shape.pools.is_empty().then(|| reasons.join("; ")));
             by_request.push(shapes.intern(&shape));
         }
-        let gives_more = |(_, shape): (ShapeId, &Shape)| shape.pools.iter().any(|p| p.total != p.asked);
+        let gives_more = |(_, shape): (ShapeId, &Shape)| {
+            shape.pools.iter().any(|p| p.total != p.asked || p.asked_units.is_some())
+        };
         let have_slack = shapes.iter().any(gives_more);
         Self { parts, shapes, by_request, refusals, have_slack }
     }
 
-    /// Whether some request is given more than it asks for (exclusive nodes).
+    /// Whether some request is given more than it asks for (exclusive nodes, whole GPUs for parts of them).
     #[must_use]
     pub fn have_slack(&self) -> bool {
         self.have_slack
@@ -246,7 +271,8 @@ fn on_pool(
 ) -> Result<PoolShape, Infeasible> {
     let (node, count) = (&spec.node, spec.count);
     let asked = totals(request).ok_or(Infeasible::Overflow)?;
-    check_kind(request, workload, node, asked.gpus)?;
+    check_types(request, workload, node, asked.gpus)?;
+    let part = if asked.gpus > 0 { BoardPart::of(request, workload, node)? } else { None };
     let nodes = node_count(request, &asked, &node.capacity);
     if nodes > count {
         return Err(Infeasible::TooFewNodes { ask: nodes, has: count });
@@ -270,21 +296,8 @@ fn on_pool(
     let tenant = spec.dedicated.map(|_| TenantId::named(request.tenant));
     let mut intern = |amounts| parts.intern(&Part { pool, amounts, tenant });
     let groups = rows.into_iter().map(|(amounts, n)| (intern(amounts), n)).collect();
-    Ok(PoolShape { pool, groups, total, asked: asked_total, nodes })
-}
-
-/// Refuses what the kind of node cannot be: other GPU types, missing features, shares of GPUs.
-fn check_kind(request: &Request, workload: &Workload, node: &NodeSpec, gpus: u32) -> Result<(), Infeasible> {
-    if let Some(profile) = request.mig_profile {
-        return Err(Infeasible::SharedGpu(
-            format!("MIG profile {}", workload.texts.get(profile)),
-            "given whole",
-        ));
-    }
-    if let Some(milli) = request.gpu_milli.filter(|m| *m > 0 && *m != 1000) {
-        return Err(Infeasible::SharedGpu(format!("{milli}/1000 of a GPU"), "given whole"));
-    }
-    check_types(request, workload, node, gpus)
+    let asked_units = part.map(|part| u64::from(part.units) * u64::from(asked.gpus));
+    Ok(PoolShape { pool, groups, total, asked: asked_total, asked_units, nodes })
 }
 
 /// Refuses other GPU types and missing features.

@@ -108,6 +108,8 @@ pub(super) struct Core<'w, D: Decider> {
     at_work: BTreeMap<JobId, SimTime>,
     /// Jobs that may go elsewhere if their wait is long.
     spill: Option<Box<SpillWatch<'w>>>,
+    /// Whether run times are those of this very design, with all that made jobs slower.
+    as_recorded: bool,
     last: SimTime,
 }
 
@@ -175,6 +177,7 @@ impl<'w, D: Decider> Core<'w, D> {
             passes: 0,
             conflict: None,
             outages: Outages::new(options.outages),
+            as_recorded: options.as_recorded,
             last: from,
         }
     }
@@ -271,6 +274,8 @@ impl<'w, D: Decider> Core<'w, D> {
             tenancy,
         };
         outcome.shared = self.side.finish(&mut outcome, span_us);
+        let mut decider = self.decider;
+        decider.tell(&mut outcome);
         outcome
     }
 

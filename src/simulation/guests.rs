@@ -268,6 +268,10 @@ impl<'w> Guests<'w> {
         // A job in several pools waits for the slowest of them.
         let slowdowns = pools().map(|tenancy| tenancy.overhead.slowdown(&shares, self.seed, arrival.job));
         let own = slowdowns.fold(1.0, f64::max);
+        let unswitched = pools().map(|tenancy| tenancy.overhead.least(&shares)).fold(1.0, f64::max);
+        let is_sliced = arrival.cards.as_ref().is_some_and(|cards| {
+            cards.feels_others && spec.pools[cards.pool].slices.is_some() && !arrival.is_session
+        });
         let snapshots = pools().find_map(|tenancy| tenancy.snapshots);
         let boot = arrival.lead + self.boot(arrival);
         let whole = i128::from(arrival.run.micros()) * i128::from(arrival.measured);
@@ -285,6 +289,7 @@ impl<'w> Guests<'w> {
             uses: profile.uses,
             own,
             alone: if arrival.is_session { ONE } else { parts_of(own) },
+            switching: is_sliced.then_some((own, unswitched)),
             bare: times(arrival.bare.parts(), arrival.on_devices),
             by_pool: arrival.asked.clone(),
             asked,
@@ -613,6 +618,13 @@ impl<'w> Guests<'w> {
                 }
             }
             guest.job.company = self.on_cards(slot, &guest.job);
+            if let Some((among_others, by_itself)) = guest.job.switching {
+                // What passed until now passed at the old factor.
+                guest.course.settle(&guest.job, now);
+                let others = guest.job.cards.as_ref().is_some_and(|cards| self.has_company(slot, cards));
+                guest.job.own = if others { among_others } else { by_itself };
+                guest.job.alone = parts_of(guest.job.own);
+            }
         }
         guest.course.retune(&guest.job, now);
         self.rows[slot as usize] = Some(guest);
@@ -637,8 +649,13 @@ impl<'w> Guests<'w> {
             !neighbours_matter(self.tenancy_of(stay.host))
                 || self.caused(slot, &guest.job, stay) == stay.caused
         };
+        let switches = guest.job.switching.is_some_and(|(among_others, by_itself)| {
+            let others = guest.job.cards.as_ref().is_some_and(|cards| self.has_company(slot, cards));
+            guest.job.own != if others { among_others } else { by_itself }
+        });
         if guest.job.is_session
-            || (self.on_cards(slot, &guest.job) == guest.job.company
+            || (!switches
+                && self.on_cards(slot, &guest.job) == guest.job.company
                 && guest.job.stays.iter().all(is_as_before))
         {
             return;

@@ -201,15 +201,10 @@ impl Holds {
     }
 }
 
-/// Whether a job is over, however it ended.
-fn is_over(record: &JobRecord) -> bool {
-    matches!(record.state, JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Refused)
-}
-
 /// Slurm's rules (sbatch manual, `--dependency`), on what is known of the other job now.
 fn is_met(kind: DependencyKind, on: &JobRecord) -> Met {
     let started = on.start != SimTime::NEVER;
-    let ended = is_over(on);
+    let ended = on.state.is_over();
     let succeeded = on.state == JobState::Completed;
     let if_ended = |good: bool| match (ended, good) {
         (false, _) => Met::NotYet,

@@ -325,6 +325,9 @@ pub struct Meter {
 struct Levels {
     /// Held beyond what was asked for.
     slack: Load,
+    /// Of GPUs held by jobs that asked for parts of them: what they did not ask for, in units, and over time.
+    part_slack: u64,
+    part_slack_us: i128,
     /// VMs of elastic pools that are not there, and those that boot.
     absent: Load,
     booting: Load,
@@ -471,6 +474,22 @@ impl Tax {
         self.each(held, |tax, units| tax.startup += Self::whole(units, span));
     }
 
+    /// Of each GPU only a part was asked for, in units; the rest of it is slack, whatever it was lost to.
+    pub(super) fn of_part(&mut self, each: u32) {
+        let gpu = &mut self.gpu;
+        let amounts = [
+            &mut gpu.virtualization,
+            &mut gpu.neighbours,
+            &mut gpu.startup,
+            &mut gpu.held_idle,
+            &mut gpu.storage,
+            &mut gpu.lost,
+        ];
+        for amount in amounts {
+            *amount = *amount * i128::from(each) / UNITS_PER_DEVICE;
+        }
+    }
+
     /// No more can be lost than was held for `span`.
     pub(super) fn cap(&mut self, held: &Held, span: SimDuration) {
         self.each(held, |tax, units| {
@@ -504,6 +523,16 @@ impl Meter {
         *level = level.minus(slack);
     }
 
+    /// A job holds whole GPUs and asked for parts of them: so many units are beyond.
+    pub fn add_part_slack(&mut self, pool: PoolId, units: u64) {
+        self.pools[pool].part_slack += units;
+    }
+
+    /// Such a job has ended.
+    pub fn drop_part_slack(&mut self, pool: PoolId, units: u64) {
+        self.pools[pool].part_slack -= units;
+    }
+
     /// Books the time since the last call under the levels that held during it.
     pub fn advance(&mut self, now: SimTime, gauge: &impl Gauge, waiting: usize, cause: IdleCause) {
         let Some(since) = self.since.replace(now) else { return };
@@ -530,6 +559,7 @@ impl Meter {
                     row.gpu.startup += i128::from(span) * i128::from(level.making);
                 }
             }
+            level.part_slack_us += i128::from(span) * i128::from(level.part_slack);
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             if off != Load::ZERO {
                 level.book_off(row, span);
@@ -599,6 +629,19 @@ impl Meter {
         self.pools[pool].held_idle_milli += i128::from(span.micros()) * i128::from(gpus) * unused;
     }
 
+    /// The same of GPUs of which a job asked for parts, in units: what it used counts against the part.
+    pub(super) fn hold_part_idle(
+        &mut self,
+        pool: PoolId,
+        (gpus, each): (u32, u32),
+        span: SimDuration,
+        util_milli: u16,
+    ) {
+        let used = (i128::from(util_milli) * UNITS_PER_DEVICE / 1000).min(i128::from(each));
+        let unused = (i128::from(each) - used) * i128::from(gpus) * i128::from(span.micros());
+        self.pools[pool].tax.gpu.held_idle += unused;
+    }
+
     /// Moves what restarting jobs held from productive to start-up: GPUs x microseconds.
     pub fn restart(&mut self, pool: PoolId, gpu_us: i128) {
         let row = &mut self.hours.pools[pool].gpu;
@@ -622,7 +665,8 @@ impl Meter {
     pub fn finish<G: Gauge>(mut self, gauge: &G) -> Hours {
         for (pool, row) in self.hours.pools.as_mut_slice().iter_mut().enumerate() {
             let has = gauge.has(PoolId::new(pool));
-            let Levels { tax, absent_us: absent, held_idle_milli, .. } = &self.pools[PoolId::new(pool)];
+            let Levels { tax, absent_us: absent, held_idle_milli, part_slack_us, .. } =
+                &self.pools[PoolId::new(pool)];
             let devices = [
                 (&mut row.gpu, has.gpus, &tax.gpu, absent.0, G::GPU_UNITS),
                 (&mut row.cpu, has.cpus, &tax.cpu, absent.1, UNITS_PER_DEVICE),
@@ -639,7 +683,8 @@ impl Meter {
                 device.lost += tax.lost;
             }
             let held_idle = held_idle_milli * G::GPU_UNITS / 1000;
-            row.gpu.productive -= held_idle;
+            row.gpu.slack += part_slack_us;
+            row.gpu.productive -= held_idle + part_slack_us;
             row.gpu.held_idle += held_idle;
         }
         self.hours

@@ -14,17 +14,25 @@
 //!
 //! A job's run is a number of stretches between preemptions. Overhead is booked as start-up; no work is lost.
 
+pub(super) mod decider;
 pub mod machine;
 
 use std::collections::BTreeMap;
 
 use super::core::recorded_end;
 use super::meter::{Held, IdleCause, Meter, Tax};
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
+use super::shared::{SharedPolicy, run_on_cards};
+use super::{
+    JobRecord, JobState, Outcome, Policy, RunError, RunOptions, Speed, Stretch, TenancyFacts, run_on_nodes,
+};
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
-use crate::scheduler::preemptive::{GpuCluster, NodeGpus, PreemptiveSpec};
-use crate::scheduler::{Pending, Shapes};
+use crate::scheduler::ordering::BySubmit;
+use crate::scheduler::placement::placement;
+use crate::scheduler::preemptive::{GpuCluster, NodeGpus, OverheadRule, PreemptiveSpec};
+use crate::scheduler::shared::SharedSetup;
+use crate::scheduler::{BackfillSpec, Pending, PlacementSpec, Shapes};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -41,6 +49,8 @@ pub struct PreemptiveFacts {
     pub preemptions: u64,
     /// How often a running job was put on other GPUs without a break.
     pub moves: u64,
+    /// Whether jobs take CPUs and memory.
+    pub takes_cpus: bool,
     /// Overhead paid, in GPU-microseconds.
     pub overhead_gpu_us: i128,
     /// What of the trace has no meaning for these policies, with the number of jobs.
@@ -57,14 +67,40 @@ pub fn gpu_cluster(cluster: &ClusterSpec) -> Option<GpuCluster> {
     (equal && first > 0).then(|| GpuCluster { nodes: cluster.nodes(), gpus_per_node: first })
 }
 
-/// Runs `workload` on `cluster` under a preemptive policy.
+/// Runs `workload` on `cluster` under a preemptive policy, on whole GPUs, or with `setup` on parts of GPUs.
 ///
 /// # Errors
-/// [`RunError`]: a budget, an interruption, or a grant that the ledger refuses.
+/// [`RunError`]: a defect of the policy, a stall, a budget, or an interruption.
 ///
 /// # Panics
-/// If the nodes do not have equal numbers of GPUs; the scenario has checked it.
+/// Where overhead is charged at every event: if the nodes do not have equal numbers of GPUs; the scenario has checked it.
 pub fn simulate_preemptive(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    setup: Option<&SharedSetup>,
+    spec: &PreemptiveSpec,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
+    if spec.rule == OverheadRule::EveryEvent {
+        return at_every_event(workload, cluster, spec, options);
+    }
+    // The order is the policy's own; what is beneath places one job after the other.
+    let ordering = Box::new(BySubmit);
+    let backfill = BackfillSpec::Greedy;
+    match setup {
+        Some(setup) => {
+            let policy = SharedPolicy { ordering, placement: PlacementSpec::FirstFit, backfill };
+            run_on_cards(workload, cluster, setup, policy, Some(spec), options)
+        }
+        None => {
+            let policy = Policy { ordering, placement: placement(PlacementSpec::FirstFit), backfill };
+            run_on_nodes(workload, cluster, policy, Some(spec), options)
+        }
+    }
+}
+
+/// A run by the published arithmetic: overhead is charged at every event, and a completion is predicted without it.
+fn at_every_event(
     workload: &Workload,
     cluster: &ClusterSpec,
     spec: &PreemptiveSpec,
@@ -79,6 +115,8 @@ pub fn simulate_preemptive(
     let mut machine = Machine::new(&tasks, nodes, spec.policy, spec.rule);
     let mut run = Run::new(workload, cluster, &jobs, options);
     run.delivered = delivered;
+    let each = |job: &JobId| shapes.get(shapes.of(workload.jobs[*job].request)).pools[0].units_of_each();
+    run.units_of_each = jobs.iter().map(each).collect();
     let mut events = 0;
     while let Some(now) = machine.next_event() {
         if now > options.budget.until {
@@ -172,6 +210,8 @@ struct Run<'a> {
     jobs: &'a [JobId],
     /// How fast each task works in its VMs.
     delivered: Option<Vec<Speed>>,
+    /// What of each GPU each task asked for, in units of the hours.
+    units_of_each: Vec<u32>,
     ledger: Ledger,
     meter: Meter,
     records: IdVec<JobId, JobRecord>,
@@ -201,6 +241,7 @@ impl<'a> Run<'a> {
             workload,
             jobs,
             delivered: None,
+            units_of_each: vec![CARD_UNITS; jobs.len()],
             ledger,
             meter,
             records: IdVec::filled(workload.jobs.len(), blank),
@@ -257,9 +298,11 @@ impl<'a> Run<'a> {
         let holding = self.holdings[advance.job].as_ref().expect("a job that ran held GPUs");
         for grant in &holding.allocation {
             let (pool, gpus) = (self.ledger.node(grant.node).pool, grant.gpus.count_ones());
+            // The rest of each GPU is slack all the time.
+            let each = self.units_of_each[advance.job.index()];
             if advance.paid > SimDuration::ZERO {
                 let gpu_us = i128::from(advance.paid.micros()) * i128::from(gpus);
-                self.meter.restart(pool, gpu_us);
+                self.meter.restart(pool, gpu_us * i128::from(each) / i128::from(CARD_UNITS));
                 self.facts.overhead_gpu_us += gpu_us;
             }
             if let Some(delivered) = &self.delivered {
@@ -271,17 +314,39 @@ impl<'a> Run<'a> {
                         Tax::whole(Held::from(&held).gpu_units, advance.worked) - tax.gpu.virtualization;
                     tax.gpu.held_idle = left * i128::from(1000u16.saturating_sub(util_milli)) / 1000;
                 }
+                tax.of_part(each);
                 self.meter.tax(pool, &tax);
             } else if let Some(util_milli) = util_milli {
-                self.meter.hold_idle(pool, u64::from(gpus), advance.worked, util_milli);
+                match each {
+                    CARD_UNITS => self.meter.hold_idle(pool, u64::from(gpus), advance.worked, util_milli),
+                    each => self.meter.hold_part_idle(pool, (gpus, each), advance.worked, util_milli),
+                }
             }
         }
+    }
+
+    /// What a task holds beyond the parts of GPUs that it asked for, by pool, in units of the hours.
+    fn beyond_parts(&self, task: JobId, allocation: &Allocation) -> Vec<(PoolId, u64)> {
+        let beyond = u64::from(CARD_UNITS - self.units_of_each[task.index()]);
+        if beyond == 0 {
+            return Vec::new();
+        }
+        let units =
+            |grant: &Grant| (self.ledger.node(grant.node).pool, beyond * u64::from(grant.gpus.count_ones()));
+        allocation.iter().map(units).collect()
+    }
+
+    fn give_back(&mut self, task: JobId, holding: &Holding) -> Result<(), Conflict> {
+        for (pool, units) in self.beyond_parts(task, &holding.allocation) {
+            self.meter.drop_part_slack(pool, units);
+        }
+        self.ledger.give_back(&holding.allocation)
     }
 
     /// A task stops running.
     fn release(&mut self, task: JobId, now: SimTime) -> Result<(), Conflict> {
         let holding = self.holdings[task].take().expect("a job that ran held GPUs");
-        self.ledger.give_back(&holding.allocation)?;
+        self.give_back(task, &holding)?;
         self.note_held(task, &holding, now);
         let allocation = if self.keep { holding.allocation } else { Allocation::new() };
         self.stretches[task.index()].push(Stretch { start: holding.running_since, end: now, allocation });
@@ -307,7 +372,7 @@ impl<'a> Run<'a> {
                 continue;
             };
             self.facts.moves += 1;
-            self.ledger.give_back(&holding.allocation)?;
+            self.give_back(*task, &holding)?;
             self.note_held(*task, &holding, now);
             homeless.push((*task, Some(wanted), holding.running_since));
         }
@@ -322,6 +387,9 @@ impl<'a> Run<'a> {
                 None => self.anywhere(machine.jobs()[task].gpus),
             };
             self.ledger.take(&allocation)?;
+            for (pool, units) in self.beyond_parts(task, &allocation) {
+                self.meter.add_part_slack(pool, units);
+            }
             self.holdings[task] = Some(Holding { allocation, since: now, running_since });
             let record = &mut self.records[self.jobs[task.index()]];
             record.start = record.start.min(now);

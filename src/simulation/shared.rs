@@ -7,6 +7,7 @@
 use super::core::cards::CardSide;
 use super::core::{Core, Parts};
 use super::guests::Guests;
+use super::preemptive::decider::Preempting;
 use super::run_core;
 use crate::cluster::cards::CardAllocation;
 use crate::cluster::{Amounts, CardMode, ClusterSpec};
@@ -14,7 +15,7 @@ use crate::ids::{IdVec, JobId};
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::shared::{SharedScheduler, SharedSetup, Speeds, typical_mix};
-use crate::scheduler::{BackfillSpec, Ordering, PlacementSpec};
+use crate::scheduler::{BackfillSpec, Ordering, PlacementSpec, PreemptiveSpec};
 use crate::simulation::{Outcome, RunError, RunOptions};
 use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
@@ -83,6 +84,18 @@ pub fn simulate_shared(
     policy: SharedPolicy,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
+    run_on_cards(workload, cluster, setup, policy, None, options)
+}
+
+/// A classic policy on parts of GPUs, or a preemptive one over its placement.
+pub(super) fn run_on_cards(
+    workload: &Workload,
+    cluster: &ClusterSpec,
+    setup: &SharedSetup,
+    policy: SharedPolicy,
+    preemptive: Option<&PreemptiveSpec>,
+    options: &RunOptions<'_>,
+) -> Result<Outcome, RunError> {
     if matches!(policy.backfill, BackfillSpec::Conservative { .. }) {
         return Err(RunError::Unsupported("conservative backfill on pools that share GPUs"));
     }
@@ -94,20 +107,31 @@ pub fn simulate_shared(
     });
     let recorded = workload;
     let workload = slowest.as_ref().unwrap_or(recorded);
+    // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
+    let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole) || shapes.ask_for_parts();
+    let follows = preemptive.is_some() || has_parts;
     let mix = typical_mix(workload, &shapes, &floor);
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
     let decider = SharedScheduler::new(workload, shapes, speeds, &floor, &mix, rules);
     let side =
         CardSide::new(&floor, setup, decider.shapes(), mix, (workload.jobs.len(), options.keep_allocations));
-    // Parts of GPUs have a speed of their own, so their jobs are followed as those in VMs are.
-    let has_parts = setup.cards.iter().any(|pool| pool.mode != CardMode::Whole);
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
-    let tenancy = options.tenancy.or(has_parts.then_some(&bare_metal));
+    let tenancy = options.tenancy.or(follows.then_some(&bare_metal));
     let guests = tenancy.map(|spec| {
         let laws = Speeds::new(setup.speeds.clone(), workload);
         Guests::new(spec, cluster, options.seed, recorded.first_submit()).with_laws(laws)
     });
-    let parts = Parts { workload, recorded, cluster, ground: floor, decider, side, guests };
-    run_core(Core::new(parts, options), options)
+    let ground = floor;
+    match preemptive {
+        None => {
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+        Some(spec) => {
+            let decider = Preempting::new(decider, workload, spec, options);
+            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
+            run_core(Core::new(parts, options), options)
+        }
+    }
 }

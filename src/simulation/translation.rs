@@ -10,6 +10,8 @@
 //! Who has which speed is worked out elsewhere; this room only uses it. Metrics go on reading the recorded
 //! jobs: what a job delivers is counted in hours of the platform that it ran on.
 
+use rustc_hash::FxHashMap;
+
 use crate::ids::{Id, IdVec, JobId, PoolId, RequestId};
 use crate::scheduler::Shapes;
 use crate::time::SimDuration;
@@ -45,6 +47,13 @@ impl Speed {
     #[must_use]
     pub fn ratio(self) -> f64 {
         self.0 as f64 / Self::ONE.0 as f64
+    }
+
+    /// Both together, rounded down; never zero.
+    #[must_use]
+    pub fn times(self, other: Self) -> Self {
+        let parts = u128::from(self.0) * u128::from(other.0) / u128::from(Self::ONE.0);
+        Self(u64::try_from(parts).unwrap_or(u64::MAX).max(1))
     }
 
     /// How long recorded work takes at this speed, rounded up to a microsecond; at most the longest span.
@@ -83,6 +92,23 @@ impl Speeds {
     #[must_use]
     pub fn on(&self, job: JobId, pool: PoolId) -> Speed {
         self.rows[usize::from(self.row_of[job])][pool]
+    }
+
+    /// The same jobs at other speeds: `faster` tells by how much a job is faster still, by pool, as a row that jobs alike
+    /// share.
+    #[must_use]
+    pub fn times(&self, row_of: &IdVec<JobId, u16>, rows: &[IdVec<PoolId, Speed>]) -> Self {
+        let mut known: FxHashMap<(u16, u16), u16> = FxHashMap::default();
+        let mut both = Vec::new();
+        let mut joint = |pair: (u16, u16)| {
+            *known.entry(pair).or_insert_with(|| {
+                let pools = self.rows[usize::from(pair.0)].iter().zip(rows[usize::from(pair.1)].iter());
+                both.push(pools.map(|(a, b)| a.times(*b)).collect::<IdVec<PoolId, Speed>>());
+                u16::try_from(both.len() - 1).expect("a trace has fewer than 2^16 kinds of jobs")
+            })
+        };
+        let row_of = self.row_of.iter().zip(row_of.iter()).map(|(a, b)| joint((*a, *b))).collect();
+        Self { row_of, rows: both }
     }
 
     /// The jobs as a scheduler sees them: run times and limits as on the slowest pool that can hold each.

@@ -177,6 +177,12 @@ impl Overhead {
     /// Nothing is slower.
     pub const NONE: Self = Self { factors: [Range::exactly(1.0); SHARES], pick: Pick::Level(Level::Typical) };
 
+    /// The lowest plausible value of [`Overhead::slowdown`]: where nothing is switched.
+    #[must_use]
+    pub fn least(&self, shares: &Shares) -> f64 {
+        Self { pick: Pick::Level(Level::Low), ..*self }.slowdown(shares, 0, JobId(0))
+    }
+
     /// How many times longer a job with these shares takes.
     #[must_use]
     pub fn slowdown(&self, shares: &Shares, seed: u64, job: JobId) -> f64 {

@@ -210,6 +210,17 @@ mod tests {
         }
         let of = |number: &str| &claims.iter().find(|claim| claim.numbers == number).unwrap().verdict;
         assert_eq!(*of("26"), Verdict::Reproduced);
+        let figure = |number: &str, name: &str| {
+            let claim = claims.iter().find(|claim| claim.numbers == number).unwrap();
+            claim.figures.iter().find(|(known, _)| known == name).unwrap().1
+        };
+        // 75,200 a year for a server of 300,000 over five years.
+        assert!((figure("104", "fees / hardware") - 1.25).abs() < 0.005);
+        // What isolation costs jobs that could share servers.
+        assert_eq!(figure("21, 69", "jobs of 1 to 5 GPUs, servers of all"), 0.0);
+        let waits: Vec<f64> =
+            claims.iter().find(|c| c.numbers == "21, 69").unwrap().figures.iter().map(|f| f.1).collect();
+        assert!((waits[5] - 3.3).abs() < 0.05, "{waits:?}");
         assert!(matches!(of("43"), Verdict::Refuted(_) | Verdict::OnlyIf(_)));
     }
 }

@@ -22,7 +22,10 @@ mod csv;
 mod dependencies;
 mod extras;
 mod foreign;
+mod formats;
+mod guess;
 mod lines;
+mod mapping;
 pub mod node_list;
 mod problem;
 pub(crate) mod published;
@@ -38,6 +41,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::columns::{ColumnFacts, trace_columns};
+pub use self::guess::guess_columns;
+pub use self::mapping::{ColumnMap, ColumnSetting, WrittenColumn};
 pub use self::published::Dialect;
 
 use self::assembly::{Assembly, RowPlace};
@@ -96,6 +101,10 @@ pub struct ReadOptions {
     pub window: Option<(SimTime, SimTime)>,
     /// Which GPUs the nodes have, by name: tells the GPU type that a job ran on where the trace does not.
     pub node_list: Option<PathBuf>,
+    /// What the columns mean, where they are not called as in the native CSV.
+    pub columns: Option<Box<ColumnMap>>,
+    /// Types of GPUs that are plain names even where they look like a MIG profile (those of slurm.conf).
+    pub plain_types: Vec<String>,
     /// Only so many jobs, the first in submit order; the others are counted.
     pub job_limit: Option<u64>,
 }
@@ -142,8 +151,34 @@ fn read_into(stream: Box<dyn Read + '_>, mut assembly: Assembly<'_>) -> Result<W
     if let Err(fatal) = read_rows(stream, &mut assembly) {
         return Err(failed(assembly.workload, Some(fatal)));
     }
-    let workload = assembly.finish();
+    let plain_types = &assembly.options.plain_types;
+    let mut workload = assembly.finish();
+    take_as_plain_names(&mut workload, plain_types);
     if workload.warnings.errors() > 0 { Err(failed(workload, None)) } else { Ok(workload) }
+}
+
+/// Under slurm.conf the type of a GRES is a name and nothing else: `a100_3g.20gb` is a device of that name.
+fn take_as_plain_names(workload: &mut Workload, types: &[String]) {
+    if types.is_empty() || workload.requests.iter().all(|(_, request)| request.mig_profile.is_none()) {
+        return;
+    }
+    let mut rows: Vec<_> = workload.requests.iter().map(|(_, request)| request.clone()).collect();
+    for request in &mut rows {
+        let Some(profile) = request.mig_profile else { continue };
+        let texts = &workload.texts;
+        let whole = match request.gpu_types.as_slice() {
+            [board] => format!("{}_{}", texts.get(*board), texts.get(profile)),
+            _ => texts.get(profile).to_owned(),
+        };
+        if types.contains(&whole) {
+            request.gpu_types = smallvec::smallvec![workload.texts.intern(&whole)];
+            request.mig_profile = None;
+        }
+    }
+    workload.requests = super::Interner::default();
+    for request in rows {
+        workload.requests.push_row(request);
+    }
 }
 
 fn failed(workload: Workload, fatal: Option<Fatal>) -> ReadError {
@@ -157,7 +192,21 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
     let source = source::unpack(stream).map_err(|error| unreadable(&file, &error))?;
     let packing = source.packing;
     let broken = move |error: io::Error, line: u64| broken(&file, packing, line, &error);
-    let mut lines = Lines::new(source.reader);
+    let mut reader = source.reader;
+    let start = source::first_bytes(&mut reader, 512).map_err(|error| broken(error, 1))?;
+    if start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start().starts_with(b"{") {
+        let whole = io::Cursor::new(start).chain(reader);
+        return sacct::read_json(whole, assembly, &broken);
+    }
+    if start.starts_with(b"JobId=") {
+        let mut bytes = start;
+        reader.read_to_end(&mut bytes).map_err(|error| broken(error, 1))?;
+        return sacct::read_shown(&String::from_utf8_lossy(&bytes), assembly);
+    }
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(utf16(assembly));
+    }
+    let mut lines = Lines::new(io::Cursor::new(start).chain(reader));
     let first = loop {
         let number = lines.number() + 1;
         match lines.next_line().map_err(|error| broken(error, number))? {
@@ -174,6 +223,9 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
             Some(Line::Text(text)) => break text.to_vec(),
         }
     };
+    if let Some(columns) = assembly.options.columns.as_deref() {
+        return mapping::read(columns, &mut lines, &first, assembly, &broken);
+    }
     match assembly.options.format.unwrap_or_else(|| guess_format(&assembly.file, &first)) {
         TraceFormat::Csv => csv::read(&mut lines, &first, assembly, &broken),
         TraceFormat::Swf => swf::read(&mut lines, &first, assembly, &broken),
@@ -238,6 +290,14 @@ fn empty(assembly: &Assembly<'_>) -> Fatal {
         Diagnostic::error(code::EMPTY, "the trace is empty")
             .at(Place::File(Arc::clone(&assembly.file)))
             .help("the first line names the columns: job_id,submit_s,run_s,..."),
+    )
+}
+
+fn utf16(assembly: &Assembly<'_>) -> Fatal {
+    Box::new(
+        Diagnostic::error(code::NOT_UTF8, "the file is UTF-16, as spreadsheets write \"Unicode text\"")
+            .at(Place::File(Arc::clone(&assembly.file)))
+            .help("convert it once: iconv -f UTF-16 -t UTF-8 IN > OUT"),
     )
 }
 

@@ -332,6 +332,11 @@ impl Run<'_> {
         names.map(|name| self.start_s(name).unwrap_or_else(|| panic!("job '{name}' did not start")))
     }
 
+    /// When several jobs were at work, which all started: what is made for them comes first.
+    pub fn works_s<const N: usize>(&self, names: [&str; N]) -> [i64; N] {
+        names.map(|name| self.outcome.work_start(self.find(name)).micros() / 1_000_000)
+    }
+
     pub fn state(&self, name: &str) -> JobState {
         self.record(name).state
     }

@@ -225,16 +225,17 @@ fn instances_are_made_on_demand_kept_for_a_while_and_others_go_on() {
     let setup = mig(&spec, "H100-80GB-SXM", &[], LayoutChange::OnDemand);
     let run = share(&workload, &spec, &setup, &placed(PlacementSpec::MigBestFit));
     // MIG goes on for 3 s and one instance takes 1 s; a's is one more, at the same instant.
-    assert_eq!(run.starts_s(["long", "a"]), [4, 1]);
+    assert_eq!(run.starts_s(["long", "a"]), [0, 0], "a start is when devices are taken");
+    assert_eq!(run.works_s(["long", "a"]), [4, 1]);
     // 4g begins at 0 only. The 3g has the upper half where it strands least; a's instance (ended at 11) is
     // kept until 71; then 1 s to destroy and 1 s to create.
-    assert_eq!(run.start_s("b"), Some(73));
+    assert_eq!((run.start_s("b"), run.works_s(["b"])), (Some(71), [73]));
     assert_eq!(run.outcome.records[windtunnel::ids::JobId(0)].end.micros(), 504_000_000);
     let facts = run.outcome.shared.as_ref().unwrap();
     assert_eq!((facts.repartitions, facts.instances_made, facts.instances_destroyed), (3, 3, 1));
     let hours = run.outcome.hours.total().gpu;
     // Held before they run: 3g for 4 s, 1g for 1 s, 4g for 2 s, in sevenths of a GPU.
-    assert_eq!(hours.startup, i128::from(3 * 4 + 1 + 4 * 2) * 3_000 * 1_000_000);
+    assert_eq!(hours.restart, i128::from(3 * 4 + 1 + 4 * 2) * 3_000 * 1_000_000);
     assert_eq!(hours.sum(), hours.installed);
 }
 
@@ -246,7 +247,7 @@ fn a_planner_cuts_for_the_queue() {
     let mut setup = mig(&spec, "H100-80GB-SXM", &[], LayoutChange::Planned);
     let run = share(&workload, &spec, &setup, &classic("fcfs"));
     // MIG on, seven instances: 10 s; then all seven, then the whole GPU: 7 to destroy, MIG off.
-    assert_eq!(run.starts_s(["j0", "j6", "w"]), [10, 10, 120]);
+    assert_eq!(run.works_s(["j0", "j6", "w"]), [10, 10, 120]);
     if let CardMode::Mig(mig) = &mut setup.cards[0].mode {
         mig.whole_node = true;
     }

@@ -75,7 +75,7 @@ pub(super) fn check_designs(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>
             let path = ["design", design.name.as_str(), "pool", pool.name.as_str()];
             let message = if pool.node.capacity.gpus == 0 {
                 format!("the pool `{}` has no GPUs, and {} schedules nothing else", pool.name, spec.name)
-            } else if kind(pool) != kind(first) {
+            } else if kind(pool) != kind(first) && spec.rule == OverheadRule::EveryEvent {
                 format!("the pools `{}` and `{}` differ in their GPUs", first.name, pool.name)
             } else {
                 continue;

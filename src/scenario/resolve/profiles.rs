@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::Notes;
 use crate::scenario::Design;
 use crate::scenario::catalogue::virtualization::{self, JobSharesRow};
-use crate::scenario::file::{JobSharesTable, ScenarioFile};
+use crate::scenario::file::{JobSharesTable, RecordedOnTable, ScenarioFile};
 use crate::tenancy::{ClassProfile, ClassShares};
 
 /// The class whose profile all have that have none of their own.
 const DEFAULT: &str = "default";
 
 pub(super) fn complete(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: &mut [Design]) {
-    let matters = designs.iter().any(|design| design.pools.iter().any(|pool| !pool.tenancy.is_plain()));
+    let matters = designs.iter().any(|design| design.pools.iter().any(|pool| !pool.tenancy.is_plain()))
+        || matches!(file.workload.recorded_on, Some(RecordedOnTable::Vm(_)));
     if !matters && file.job_shares.is_empty() {
         return;
     }

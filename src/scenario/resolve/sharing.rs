@@ -115,11 +115,12 @@ fn check_policy(notes: &mut Notes<'_>, policy: Option<&PolicyChoice>) {
             let message = "conservative backfill on pools that share GPUs is not in this version";
             notes.error_help("W0219", &["policy"], message, help);
         }
-        Some(PolicyChoice::Preemptive(_)) => {
-            let message = "a preemptive policy on pools that share GPUs is not in this version";
+        Some(choice @ PolicyChoice::Preemptive(_)) if !choice.restarts() => {
+            let message = "overhead at every event is arithmetic of whole GPUs";
+            let help = "write `charge = \"restart\"` in the table of the policy";
             notes.error_help("W0219", &["policy"], message, help);
         }
-        Some(PolicyChoice::Classic(_) | PolicyChoice::Slurm) | None => {}
+        Some(PolicyChoice::Classic(_) | PolicyChoice::Preemptive(_) | PolicyChoice::Slurm) | None => {}
     }
 }
 

@@ -37,6 +37,11 @@ impl SlurmSite {
         self.boards.iter().map(|boards| boards.as_ref().map(|boards| &boards.cards))
     }
 
+    /// Names of the devices that `Gres=` counts, however they look: Slurm takes each as a plain name.
+    pub(super) fn device_types(&self) -> Vec<String> {
+        self.config.device_types.iter().filter(|name| !name.is_empty()).cloned().collect()
+    }
+
     /// The nodes of slurm.conf.
     pub(super) fn pools(&self) -> impl Iterator<Item = &PoolSpec> {
         self.pools.iter()

@@ -10,6 +10,7 @@ use crate::scenario::{Window, WorkloadSource, WorkloadSpec};
 use crate::time::{MICROS_PER_S, SimDuration};
 use crate::workload::classify::{self, ClassRule};
 use crate::workload::generate::{Model, Preset};
+use crate::workload::read::ColumnMap;
 use crate::workload::scale::Scale;
 
 pub(super) fn resolve(
@@ -43,8 +44,28 @@ pub(super) fn resolve(
         class_rules,
         time_zone: table.time_zone.clone(),
         node_list,
+        columns: columns(notes, table),
+        plain_types: Vec::new(),
         memory_from_peak: false,
+        recorded_on: None,
     })
+}
+
+/// How the columns of the trace are called and written, if the scenario says so.
+fn columns(notes: &mut Notes<'_>, table: &WorkloadTable) -> Option<Box<ColumnMap>> {
+    let columns = table.columns.as_ref()?;
+    if table.trace.is_none() {
+        let message = "`workload.columns` is for traces, and these jobs are generated";
+        notes.error_help("W0222", &["workload", "columns"], message, "leave it out");
+    }
+    match ColumnMap::of_table(columns) {
+        Ok(map) => Some(Box::new(map)),
+        Err((key, message, help)) => {
+            let path = ["workload", "columns", key.as_str()];
+            notes.error_help("W0207", &path[..if key.is_empty() { 2 } else { 3 }], message, &help);
+            None
+        }
+    }
 }
 
 fn source(notes: &mut Notes<'_>, table: &WorkloadTable, directory: &Path) -> Option<WorkloadSource> {

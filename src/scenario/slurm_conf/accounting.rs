@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::scheduler::slurm::config::{
-    Accounting, Assoc, AssocId, Limits, Qos, QosId, Shares, SlurmConfig, TresTable,
+    Accounting, Assoc, AssocId, Limits, Qos, Shares, SlurmConfig, TresTable,
 };
 
 use super::coverage::{Coverage, Treatment};
 use super::lines::Pair;
-use super::sacctmgr::{self, Entity, Entry, Form};
-use super::{parameters, values};
+use super::sacctmgr::{self, Entity, Entry, Form, Verb};
+use super::{parameters, removal, values};
 
 /// Reads the file into `config`, which then has an accounting database.
 pub(super) fn apply(
@@ -48,7 +48,7 @@ pub(super) fn apply(
         let row = text.lines().nth(line as usize - 1).unwrap_or("").to_owned();
         let place = Place::Line { file: Arc::clone(&file), line, column: 1, text: row };
         let help = "give what `sacctmgr dump`, `sacctmgr -P show assoc` or `sacctmgr -P show qos` write, or \
-                    commands as after `sacctmgr -i`: add|modify qos|account|user ...";
+                    commands as after `sacctmgr -i`: add|create|modify|remove|list qos|account|user ...";
         diagnostics.push(Diagnostic::error("W0512", why).at(place).help(help));
     }
 }
@@ -75,7 +75,10 @@ fn define_qos(entries: &[Entry], accounting: &mut Accounting, file: &Arc<str>, c
             .iter()
             .filter(|(key, _)| ["qos", "qoslevel", "defaultqos"].contains(&key.as_str()));
         let names = lists.flat_map(|(_, value)| value.split(','));
-        names.map(|name| name.trim_start_matches('+').to_owned()).filter(|name| !name.is_empty()).collect()
+        names
+            .map(|name| name.trim_start_matches(['+', '-']).to_owned())
+            .filter(|name| !name.is_empty())
+            .collect()
     };
     for name in &defined {
         if accounting.find_qos(name).is_none() {
@@ -98,13 +101,49 @@ fn put(entry: &Entry, accounting: &mut Accounting, gaps: &mut Vec<Gap>) -> Resul
     let known: Vec<(String, String)> =
         entry.settings.iter().filter(|pair| !is_gap(entry.entity, pair, gaps)).cloned().collect();
     let known = known.as_slice();
-    match entry.entity {
-        Entity::Qos => entry.names.iter().try_for_each(|n| qos(n, entry.add, known, accounting)),
-        Entity::Account => entry.names.iter().try_for_each(|n| account(n, entry.add, known, accounting)),
-        Entity::User => {
-            entry.names.iter().try_for_each(|n| user(n, entry.add, known, &entry.conditions, accounting))
-        }
+    let add = entry.verb == Verb::Add;
+    let mut names = entry.names.clone();
+    if names.is_empty() {
+        names = all_that_meet(entry, accounting);
     }
+    let mut each = names.iter();
+    match (entry.entity, entry.verb) {
+        (Entity::Other(why), _) => {
+            gaps.push(("command".to_owned(), names.join(","), Treatment::Ignored(why)));
+            Ok(())
+        }
+        (Entity::Qos, Verb::Remove) => each.try_for_each(|name| removal::qos(name, accounting)),
+        (Entity::Account, Verb::Remove) => each.try_for_each(|name| removal::account(name, accounting)),
+        (Entity::User, Verb::Remove) => {
+            each.try_for_each(|name| removal::user(name, condition(entry, "account"), accounting))
+        }
+        (Entity::Qos, _) => each.try_for_each(|name| qos(name, add, known, accounting)),
+        (Entity::Account, _) => each.try_for_each(|name| account(name, add, known, accounting)),
+        (Entity::User, _) => each.try_for_each(|name| user(name, add, known, &entry.conditions, accounting)),
+    }
+}
+
+fn condition<'e>(entry: &'e Entry, key: &str) -> Option<&'e str> {
+    entry.conditions.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+}
+
+/// The users or accounts of a command that names none and says where they are.
+fn all_that_meet(entry: &Entry, accounting: &Accounting) -> Vec<String> {
+    let (account, parent) = (condition(entry, "account"), condition(entry, "parent"));
+    let of_parent = |assoc: &Assoc| {
+        let above = assoc.parent.map(|id| accounting.assoc(id).account.as_str());
+        parent.is_none_or(|name| above == Some(name))
+    };
+    let hits = accounting.assocs.iter().filter(|assoc| match entry.entity {
+        Entity::User => assoc.user.is_some() && account.is_none_or(|name| assoc.account == name),
+        Entity::Account => assoc.user.is_none() && of_parent(assoc),
+        _ => false,
+    });
+    let mut names: Vec<String> =
+        hits.map(|assoc| assoc.user.clone().unwrap_or_else(|| assoc.account.clone())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Settings that this version does not use; unknown ones are told, and never stop the import.
@@ -140,7 +179,8 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
     ];
     const OF_QOS: [&str; 6] =
         ["usagefactor", "preempt", "preemptmode", "flags", "gracetime", "preemptexempttime"];
-    const OF_ASSOC: [&str; 6] = ["fairshare", "shares", "qos", "qoslevel", "defaultqos", "maxwallduration"];
+    const OF_ASSOC: [&str; 8] =
+        ["fairshare", "shares", "qos", "qoslevel", "qos+", "qos-", "defaultqos", "maxwallduration"];
     const PLAIN: [&str; 8] = [
         "account",
         "defaultaccount",
@@ -359,6 +399,25 @@ fn push(accounting: &mut Accounting, account: &str, user: Option<&str>, parent: 
     id(accounting.assocs.len() - 1)
 }
 
+/// The QOS of an association: a new list, or `qos+=a`, `qos-=b`, `qos=+a,-b` over the one that holds.
+fn set_qos(index: usize, key: &str, value: &str, accounting: &mut Accounting) -> Result<(), String> {
+    let is_change = key.ends_with(['+', '-']) || value.starts_with(['+', '-']);
+    let here = AssocId(u32::try_from(index).unwrap_or(0));
+    let inherited =
+        accounting.chain(here).map(|at| &accounting.assoc(at).qos).find(|list| !list.is_empty()).cloned();
+    let mut list = if is_change { inherited.unwrap_or_default() } else { Vec::new() };
+    for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let name = word.trim_start_matches(['+', '-']);
+        let qos = accounting.find_qos(name).ok_or_else(|| format!("no QOS {name}"))?;
+        list.retain(|known| *known != qos);
+        if !key.ends_with('-') && !word.starts_with('-') {
+            list.push(qos);
+        }
+    }
+    accounting.assocs[index].qos = list;
+    Ok(())
+}
+
 fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> Result<(), String> {
     let index = at.0 as usize;
     for (key, value) in settings {
@@ -372,15 +431,7 @@ fn set_assoc(at: AssocId, settings: &Settings, accounting: &mut Accounting) -> R
                     Shares::Raw(value.parse().map_err(|_| format!("`{value}` is no number of shares"))?)
                 };
             }
-            "qos" | "qoslevel" => {
-                let ids: Result<Vec<QosId>, String> = value
-                    .split(',')
-                    .map(|v| v.trim_start_matches('+'))
-                    .filter(|v| !v.is_empty())
-                    .map(|v| accounting.find_qos(v).ok_or_else(|| format!("no QOS {v}")))
-                    .collect();
-                accounting.assocs[index].qos = ids?;
-            }
+            "qos" | "qoslevel" | "qos+" | "qos-" => set_qos(index, key, value, accounting)?,
             "defaultqos" => {
                 let qos = accounting.find_qos(value).ok_or_else(|| format!("no QOS {value}"))?;
                 accounting.assocs[index].default_qos = Some(qos);
@@ -434,5 +485,35 @@ mod tests {
         assert_eq!(low.limits.max_tres_per_user, [(TresTable::GPU, 16)]);
         assert!(command("add user u2 account=nowhere", &mut accounting).is_err());
         assert!(command("drop qos low", &mut accounting).is_err());
+    }
+
+    #[test]
+    fn scripts_as_people_keep_them() {
+        let mut accounting = Accounting::default();
+        for line in [
+            "# accounts of the site",
+            "remove QOS where Name=normal",
+            "sacctmgr -i add QOS Name=low,high Priority=5",
+            "add cluster Name=big Fairshare=1 QOS=low",
+            "create account name=acc1 Description=\"two words\" fairshare=100",
+            "add account acc2 parent=acc1 share=7",
+            "add user Names=u1,u2 accounts=acc2",
+            "modify user where name=u1 set qos+=high",
+            "modify user where account=acc2 set maxjobs=3",
+            "add coordinator accounts=acc1 names=u1",
+            "list associations format=Account,Cluster tree withd",
+            "remove user u2 account=acc2",
+        ] {
+            command(line, &mut accounting).expect(line);
+        }
+        let acc1 = accounting.find_assoc("acc1", None).unwrap();
+        assert_eq!(accounting.assoc(acc1).shares, Shares::Raw(100));
+        let u1 = accounting.find_assoc("acc2", Some("u1")).unwrap();
+        assert_eq!(accounting.find_assoc("acc2", Some("u2")), None);
+        let may = |name: &str| accounting.allows_qos(u1, accounting.find_qos(name).unwrap());
+        assert!(may("low") && may("high") && !may("normal"));
+        assert_eq!(accounting.assoc(u1).limits.max_jobs, Some(3));
+        command("delete account where name=acc1", &mut accounting).unwrap();
+        assert_eq!(accounting.find_assoc("acc2", Some("u1")), None, "what is below goes too");
     }
 }

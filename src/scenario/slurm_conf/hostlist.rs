@@ -77,7 +77,12 @@ fn expand_one(part: &str, hosts: &mut Vec<String>) -> Result<(), HostListError> 
         if to - from >= MOST || hosts.len() >= MOST {
             return Err(HostListError::TooMany { most: MOST });
         }
+        let is_last = !after.contains('[');
         for n in from..=to {
+            if is_last {
+                hosts.push(format!("{before}{n:0width$}{after}", width = low.len()));
+                continue;
+            }
             expand_one(&format!("{before}{n:0width$}{after}", width = low.len()), hosts)?;
         }
     }

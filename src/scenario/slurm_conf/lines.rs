@@ -1,8 +1,13 @@
 //! Logical lines of Slurm's configuration files: comments, continuation lines, `Include`.
+//!
+//! The rules are those of Slurm's own parser (src/common/parse_config.c): a pair is `Key = value` with any
+//! blanks around the sign, a value ends at a blank unless it stands in double quotes, a backslash at the end
+//! of a line joins the next one without a blank between, and keys are the same in any case.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::dump;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// One `Key=Value` with its place.
@@ -51,90 +56,138 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The value of a key, if the line has it.
+    /// The value of a key, if the line has it; the last one counts, as for slurmctld.
     pub(super) fn get(&self, key: &str) -> Option<&Pair> {
-        self.pairs.iter().find(|p| p.is(key))
+        self.pairs.iter().rfind(|p| p.is(key))
     }
 }
 
 /// How deep `Include` may nest.
 const INCLUDE_DEPTH: u32 = 10;
 
-/// All logical lines of a file and of what it includes, in order.
+/// All logical lines of a file and of what it includes, in order. What `scontrol show` prints is read too.
 pub(super) fn read(path: &Path, diagnostics: &mut Diagnostics) -> Result<Vec<Line>, Box<Diagnostic>> {
-    let mut lines = Vec::new();
-    read_into(path, INCLUDE_DEPTH, &mut lines, diagnostics)?;
-    Ok(lines)
+    let mut reader = Reader { lines: Vec::new(), cluster: None, diagnostics };
+    reader.file(path, INCLUDE_DEPTH)?;
+    Ok(reader.lines)
 }
 
-fn read_into(
-    path: &Path,
-    depth: u32,
-    lines: &mut Vec<Line>,
-    diagnostics: &mut Diagnostics,
-) -> Result<(), Box<Diagnostic>> {
-    let name: Arc<str> = path.display().to_string().into();
-    let text = std::fs::read_to_string(path).map_err(|why| {
-        Box::new(
-            Diagnostic::error("W0502", format!("cannot read {name}: {why}"))
-                .at(Place::File(Arc::clone(&name))),
-        )
-    })?;
-    for (number, logical) in logical_lines(&text) {
-        let mut words = logical.split_whitespace();
-        if words.next().is_some_and(|w| w.eq_ignore_ascii_case("include")) {
-            include(path, words.next().unwrap_or(""), (&name, number), depth, lines, diagnostics);
-            continue;
+struct Reader<'d> {
+    lines: Vec<Line>,
+    /// `ClusterName` in lower case, once it was read: what `%c` of an Include stands for.
+    cluster: Option<String>,
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, path: &Path, depth: u32) -> Result<(), Box<Diagnostic>> {
+        let name: Arc<str> = path.display().to_string().into();
+        let bytes = std::fs::read(path).map_err(|why| {
+            Box::new(
+                Diagnostic::error("W0502", format!("cannot read {name}: {why}"))
+                    .at(Place::File(Arc::clone(&name))),
+            )
+        })?;
+        // Slurm reads bytes; remarks in another encoding must not stop the import.
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if dump::is_one(text) {
+            self.lines.extend(dump::lines(text, &name, self.diagnostics));
+            return Ok(());
         }
-        let pairs = pairs_of(&logical, &name, number, diagnostics);
-        if !pairs.is_empty() {
-            lines.push(Line { pairs });
+        for logical in logical_lines(text) {
+            let line = logical.text.as_str();
+            let mut words = line.split_whitespace();
+            if words.next().is_some_and(|w| w.eq_ignore_ascii_case("include")) {
+                let (number, _) = logical.place(0);
+                self.include(path, words.next().unwrap_or(""), (&name, number), depth);
+                continue;
+            }
+            let pairs = pairs_of(&logical, &name, self.diagnostics);
+            if let Some(first) = pairs.first() {
+                if first.is("ClusterName") {
+                    self.cluster = Some(first.value.to_lowercase());
+                }
+                self.lines.push(Line { pairs });
+            }
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, from: &Path, target: &str, (file, line): (&Arc<str>, u64), depth: u32) {
+        let place =
+            Place::Line { file: Arc::clone(file), line, column: 1, text: format!("Include {target}") };
+        let mut refuse = |message: String, help: &str| {
+            self.diagnostics.push(Diagnostic::error("W0503", message).at(place.clone()).help(help));
+        };
+        if target.is_empty() {
+            return refuse("Include without a file".to_owned(), "name a file, or leave the line out");
+        }
+        if depth == 0 {
+            return refuse("Include nests too deeply".to_owned(), "a file must not include itself");
+        }
+        let wanted = match (&self.cluster, target.contains("%c")) {
+            (None, true) => {
+                let help = "write ClusterName above this line, as slurmctld needs it too";
+                return refuse("`%c` stands for ClusterName, which is not known here".to_owned(), help);
+            }
+            (Some(cluster), true) => target.replace("%c", cluster),
+            (_, false) => target.to_owned(),
+        };
+        let Some(path) = find_include(from, &wanted) else {
+            let help = "copy it beside the file that includes it, or leave the line out";
+            return refuse(format!("the included file {wanted} is not there"), help);
+        };
+        if let Err(problem) = self.file(&path, depth - 1) {
+            self.diagnostics.push(problem.at(place));
         }
     }
-    Ok(())
 }
 
-fn include(
-    from: &Path,
-    target: &str,
-    (file, line): (&Arc<str>, u64),
-    depth: u32,
-    lines: &mut Vec<Line>,
-    diagnostics: &mut Diagnostics,
-) {
-    let beside = from.parent().unwrap_or(Path::new("")).join(target);
-    let place = Place::Line { file: Arc::clone(file), line, column: 1, text: format!("Include {target}") };
-    if depth == 0 || target.is_empty() {
-        let message = if target.is_empty() { "Include without a file" } else { "Include nests too deeply" };
-        diagnostics.push(Diagnostic::error("W0503", message).at(place));
-        return;
+/// Where an included file lies: as written, seen from the file that includes it, or, because a site's files
+/// are copied to another machine, the longest end of its path beside that file.
+fn find_include(from: &Path, wanted: &str) -> Option<PathBuf> {
+    let beside = from.parent().unwrap_or(Path::new(""));
+    let as_written = beside.join(wanted);
+    if as_written.is_file() {
+        return Some(as_written);
     }
-    let path: PathBuf = if beside.exists() { beside } else { PathBuf::from(target) };
-    if let Err(problem) = read_into(&path, depth - 1, lines, diagnostics) {
-        diagnostics.push(problem.at(place));
+    let parts: Vec<&str> = wanted.split('/').filter(|part| !part.is_empty()).collect();
+    (0..parts.len()).map(|at| beside.join(parts[at..].join("/"))).find(|path| path.is_file())
+}
+
+/// A line without comment, its continuations joined.
+struct Logical {
+    text: String,
+    /// Where in `text` which line of the file begins.
+    parts: Vec<(usize, u64)>,
+}
+
+impl Logical {
+    /// Line and column (from 1) of a byte of the text.
+    fn place(&self, at: usize) -> (u64, u64) {
+        let part = self.parts.iter().rfind(|(from, _)| *from <= at);
+        part.map_or((0, 1), |(from, line)| (*line, (at - from) as u64 + 1))
     }
 }
 
-/// Comment-free lines with continuations joined, each with the number of its first line.
-fn logical_lines(text: &str) -> Vec<(u64, String)> {
-    let mut out: Vec<(u64, String)> = Vec::new();
+/// Comment-free lines with continuations joined as slurmctld joins them: nothing comes between.
+fn logical_lines(text: &str) -> Vec<Logical> {
+    let mut out: Vec<Logical> = Vec::new();
     let mut open = false;
     for (at, raw) in text.lines().enumerate() {
-        let line = strip_comment(raw).trim_end();
-        let (part, more) = match line.strip_suffix('\\') {
-            Some(part) => (part, true),
-            None => (line, false),
-        };
-        match out.last_mut() {
-            Some((_, joined)) if open => {
-                joined.push(' ');
-                joined.push_str(part);
-            }
-            _ => out.push((at as u64 + 1, part.to_owned())),
+        let line = strip_comment(raw);
+        let (part, more) = strip_continuation(line);
+        if !open {
+            out.push(Logical { text: String::new(), parts: Vec::new() });
+        }
+        if let Some(last) = out.last_mut() {
+            last.parts.push((last.text.len(), at as u64 + 1));
+            push_unescaped(&mut last.text, part);
         }
         open = more;
     }
-    out.retain(|(_, line)| !line.trim().is_empty());
+    out.retain(|line| !line.text.trim().is_empty());
     out
 }
 
@@ -150,73 +203,155 @@ fn strip_comment(line: &str) -> &str {
     line
 }
 
-/// `Key=Value` and `Key="value with blanks"`; anything else is reported.
-fn pairs_of(line: &str, file: &Arc<str>, number: u64, diagnostics: &mut Diagnostics) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    let mut rest = line;
-    loop {
-        rest = rest.trim_start();
-        if rest.is_empty() {
-            return pairs;
-        }
-        let column = (line.len() - rest.len()) as u64 + 1;
-        let end = word_end(rest);
-        let word = &rest[..end];
-        rest = &rest[end..];
-        match word.split_once('=') {
-            Some((key, value)) if !key.is_empty() => pairs.push(Pair {
-                key: key.trim_end_matches(['+', '-']).to_owned(),
-                value: value.replace('"', ""),
-                file: Arc::clone(file),
-                line: number,
-                column,
-            }),
-            _ => diagnostics.push(
-                Diagnostic::error("W0504", format!("`{word}` is not Key=Value"))
-                    .at(Place::Line { file: Arc::clone(file), line: number, column, text: word.to_owned() })
-                    .help("Slurm's files hold Key=Value words, separated by blanks"),
-            ),
+/// What stands before a backslash at the end, and whether there is one: an even number are characters.
+fn strip_continuation(line: &str) -> (&str, bool) {
+    let trimmed = line.trim_end();
+    let backslashes = trimmed.len() - trimmed.trim_end_matches('\\').len();
+    if backslashes % 2 == 1 { (&trimmed[..trimmed.len() - 1], true) } else { (line, false) }
+}
+
+/// `\#` is `#` and `\\` is one backslash.
+fn push_unescaped(out: &mut String, part: &str) {
+    let mut chars = part.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            _ => out.push(c),
         }
     }
 }
 
-/// End of the first word; blanks inside double quotes belong to it.
-fn word_end(text: &str) -> usize {
-    let mut quoted = false;
-    for (at, c) in text.char_indices() {
-        if c == '"' {
-            quoted = !quoted;
-        } else if c.is_whitespace() && !quoted {
-            return at;
+/// All pairs of a line; what is none is reported, word by word.
+fn pairs_of(line: &Logical, file: &Arc<str>, diagnostics: &mut Diagnostics) -> Vec<Pair> {
+    let text = line.text.as_str();
+    let mut pairs = Vec::new();
+    let mut at = 0;
+    loop {
+        at += text[at..].len() - text[at..].trim_start().len();
+        if at == text.len() {
+            return pairs;
         }
+        let (number, column) = line.place(at);
+        let rest = &text[at..];
+        let Some(found) = first_pair(rest) else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            let word = &rest[..end];
+            let place = Place::Line { file: Arc::clone(file), line: number, column, text: word.to_owned() };
+            diagnostics.push(
+                Diagnostic::error("W0504", format!("`{word}` is not Key=Value")).at(place).help(
+                    "write Key=Value, put a value with blanks in double quotes, or begin a remark with #",
+                ),
+            );
+            at += end;
+            continue;
+        };
+        let pair = Pair {
+            key: found.key.to_owned(),
+            value: found.value.to_owned(),
+            file: Arc::clone(file),
+            line: number,
+            column,
+        };
+        if found.value.is_empty() {
+            let message = format!("{} has no value", found.key);
+            let told = Diagnostic::warning("W0504", message).at(pair.place());
+            diagnostics.push(told.help("slurmctld refuses that; here it says nothing: leave it out"));
+        } else {
+            pairs.push(pair);
+        }
+        at += found.end;
     }
-    text.len()
+}
+
+struct Found<'t> {
+    key: &'t str,
+    value: &'t str,
+    /// Where the pair ends.
+    end: usize,
+}
+
+/// The pair at the beginning of a text, by the expression of Slurm's parser.
+fn first_pair(text: &str) -> Option<Found<'_>> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let key_end = text.find(|c| !is_key(c)).unwrap_or(text.len());
+    let key = Some(&text[..key_end]).filter(|key| !key.is_empty())?;
+    let after = text[key_end..].trim_start();
+    let after = after.strip_prefix(['-', '*', '+', '/']).unwrap_or(after).strip_prefix('=')?;
+    let value = after.trim_start();
+    let from = text.len() - value.len();
+    if let Some(quoted) = value.strip_prefix('"')
+        && let Some(end) = quoted.find('"')
+        && quoted[end + 1..].chars().next().is_none_or(char::is_whitespace)
+    {
+        return Some(Found { key, value: &quoted[..end], end: from + end + 2 });
+    }
+    let end = value.find(char::is_whitespace).unwrap_or(value.len());
+    Some(Found { key, value: &value[..end], end: from + end })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pairs(text: &str) -> (Vec<(u64, u64, String, String)>, Diagnostics) {
+        let mut told = Diagnostics::default();
+        let file: Arc<str> = "f".into();
+        let lines = logical_lines(text);
+        let pairs = lines.iter().flat_map(|line| pairs_of(line, &file, &mut told)).collect::<Vec<_>>();
+        (pairs.into_iter().map(|p| (p.line, p.column, p.key, p.value)).collect(), told)
+    }
+
     #[test]
     fn continuation_comments_and_quotes() {
-        let text = "A=1 # note\nNodeName=n1 \\\n  CPUs=4\nB=\"x y\" C=a\\#b\n\n# only\n";
-        let mut diagnostics = Diagnostics::default();
-        let file: Arc<str> = "f".into();
-        let lines: Vec<(u64, Vec<Pair>)> = logical_lines(text)
-            .into_iter()
-            .map(|(n, l)| (n, pairs_of(&l, &file, n, &mut diagnostics)))
-            .collect();
-        assert!(diagnostics.is_empty());
-        assert_eq!(lines.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 4]);
-        assert_eq!(lines[1].1[1].value, "4");
-        assert_eq!(lines[2].1[0].value, "x y");
-        assert_eq!(lines[2].1[1].value, "a\\#b");
+        let (pairs, told) =
+            pairs("A=1 # note\nNodeName=n1 \\\n  CPUs=4\nB=\"x y\" C=a\\#b\n\n# only\nN=n1,\\ \nn2\n");
+        assert!(told.is_empty());
+        let values: Vec<&str> = pairs.iter().map(|(.., value)| value.as_str()).collect();
+        assert_eq!(values, ["1", "n1", "4", "x y", "a#b", "n1,n2"]);
+        let places: Vec<(u64, u64)> = pairs.iter().map(|(line, column, ..)| (*line, *column)).collect();
+        assert_eq!(places, [(1, 1), (2, 1), (3, 3), (4, 1), (4, 9), (7, 1)]);
+    }
+
+    #[test]
+    fn blanks_around_the_sign() {
+        let text = "PriorityMaxAge = 28-0\nMailProg= /bin/true\nJobCompLoc =/x CPUs\t=\t4 Key+=v\n";
+        let (pairs, told) = pairs(text);
+        assert!(told.is_empty());
+        let got: Vec<(&str, &str)> = pairs.iter().map(|(.., k, v)| (k.as_str(), v.as_str())).collect();
+        let want = [
+            ("PriorityMaxAge", "28-0"),
+            ("MailProg", "/bin/true"),
+            ("JobCompLoc", "/x"),
+            ("CPUs", "4"),
+            ("Key", "v"),
+        ];
+        assert_eq!(got, want);
     }
 
     #[test]
     fn a_word_without_an_equals_sign_is_told() {
-        let mut diagnostics = Diagnostics::default();
-        pairs_of("A=1 oops", &"f".into(), 7, &mut diagnostics);
-        assert!(matches!(diagnostics.kept()[0].place, Place::Line { line: 7, column: 5, .. }));
+        let (_, told) = pairs("\n\nA=1 oops\nB=\n");
+        assert!(matches!(told.kept()[0].place, Place::Line { line: 3, column: 5, .. }));
+        assert!(matches!(told.kept()[1].place, Place::Line { line: 4, column: 1, .. }));
+        assert_eq!(told.errors(), 1);
+    }
+
+    #[test]
+    fn included_files_are_found_beside_the_file_that_includes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        put(
+            "slurm.conf",
+            "ClusterName=Big\ninclude /etc/slurm/sub/%c.conf\nInclude /etc/slurm/b.conf # x\nInclude no\n",
+        );
+        put("sub/big.conf", "A=1\n");
+        put("b.conf", "B=2\n");
+        let mut told = Diagnostics::default();
+        let lines = read(&dir.path().join("slurm.conf"), &mut told).unwrap();
+        let keys: Vec<&str> = lines.iter().map(|line| line.pairs[0].key.as_str()).collect();
+        assert_eq!(keys, ["ClusterName", "A", "B"]);
+        assert!(matches!(told.kept()[0].place, Place::Line { line: 4, .. }));
+        assert_eq!(told.errors(), 1);
     }
 }

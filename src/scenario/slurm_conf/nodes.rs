@@ -1,12 +1,13 @@
-//! `NodeName` and `PartitionName` lines with their DEFAULT lines, and `gres.conf` against them.
+//! `NodeName` lines with their DEFAULT lines, `DownNodes`, and `gres.conf` against them.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, PartitionState, SlurmConfig};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scheduler::slurm::config::{GresCount, NodeConf, SlurmConfig};
 
 use super::coverage::{Coverage, Treatment};
 use super::hostlist::{HostListError, expand_hosts};
 use super::lines::{Line, Pair};
-use super::{parameters, values};
+use super::names::NodeNames;
+use super::values;
 
 /// Reads all `NodeName` lines in order.
 pub(super) fn apply_nodes(
@@ -14,10 +15,12 @@ pub(super) fn apply_nodes(
     config: &mut SlurmConfig,
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
-) {
+) -> NodeNames {
+    let mut names = NodeNames::default();
     let mut defaults: Vec<Pair> = Vec::new();
     for line in lines.iter().filter(|l| l.pairs[0].is("NodeName")) {
         let name = &line.pairs[0];
+        tell_repeated(line, diagnostics);
         for pair in &line.pairs {
             coverage.note(pair, node_treatment(pair));
         }
@@ -26,20 +29,36 @@ pub(super) fn apply_nodes(
             continue;
         }
         let Some(hosts) = hosts_of(name, diagnostics) else { continue };
-        let node = node_of(&defaults, &line.pairs[1..], config, diagnostics);
+        let (node, exists) = node_of(&defaults, line, config, diagnostics);
         for host in hosts {
-            if config.nodes.iter().any(|n| n.name == host) {
-                diagnostics.push(
-                    Diagnostic::error("W0506", format!("node {host} is defined twice")).at(name.place()),
-                );
-                continue;
+            let at = exists.then_some(config.nodes.len());
+            if !names.add(&host, at) {
+                let message = format!("node {host} is defined twice");
+                let told = Diagnostic::error("W0506", message).at(name.place());
+                diagnostics
+                    .push(told.help("leave one of the two lines out: slurmctld does not start with both"));
+            } else if exists {
+                config.nodes.push(NodeConf { name: host, ..node.clone() });
             }
-            config.nodes.push(NodeConf { name: host, ..node.clone() });
+        }
+    }
+    names
+}
+
+/// An option twice in one line: the last one counts, for slurmctld too.
+pub(super) fn tell_repeated(line: &Line, diagnostics: &mut Diagnostics) {
+    for (at, pair) in line.pairs.iter().enumerate() {
+        let again =
+            line.pairs[at + 1..].iter().find(|later| later.is(&pair.key) && later.value != pair.value);
+        if let Some(later) = again {
+            let message = format!("{} stands twice in one line; {} counts", pair.key, later.value);
+            let told = Diagnostic::warning("W0513", message).at(pair.place());
+            diagnostics.push(told.help("slurmctld takes the last one too: keep only that"));
         }
     }
 }
 
-fn hosts_of(pair: &Pair, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+pub(super) fn hosts_of(pair: &Pair, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
     expand_hosts(&pair.value)
         .map_err(|why| {
             let part = match &why {
@@ -55,12 +74,51 @@ fn hosts_of(pair: &Pair, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
         .ok()
 }
 
+/// Sockets, cores and threads of a node, as slurmctld works out its CPUs.
+#[derive(Default)]
+struct Layout {
+    cpus: Option<u32>,
+    boards: Option<u32>,
+    sockets: Option<u32>,
+    sockets_per_board: Option<u32>,
+    cores: Option<u32>,
+    threads: Option<u32>,
+}
+
+impl Layout {
+    /// CPUs, and what slurmctld would have said about them.
+    fn cpus(&self) -> (u32, Option<String>) {
+        let per_socket = self.cores.unwrap_or(1).max(1).saturating_mul(self.threads.unwrap_or(1).max(1));
+        let sockets = match (self.sockets_per_board, self.sockets) {
+            (Some(each), _) => Some(each.max(1).saturating_mul(self.boards.unwrap_or(1).max(1))),
+            (None, sockets) => sockets.map(|n| n.max(1)),
+        };
+        let Some(cpus) = self.cpus.filter(|n| *n > 0) else {
+            let sockets = sockets.unwrap_or(self.boards.unwrap_or(1).max(1));
+            return (sockets.saturating_mul(per_socket), None);
+        };
+        // without sockets they follow from the CPUs
+        let sockets = sockets.unwrap_or((cpus / per_socket).max(self.boards.unwrap_or(1)).max(1));
+        let cores = sockets.saturating_mul(self.cores.unwrap_or(1).max(1));
+        let all = sockets.saturating_mul(per_socket);
+        if [sockets, cores, all].contains(&cpus) {
+            return (cpus, None);
+        }
+        let message = format!(
+            "CPUs={cpus} is neither {sockets} sockets, {cores} cores nor {all} threads: {all} CPUs are taken, as \
+             slurmctld does"
+        );
+        (all, Some(message))
+    }
+}
+
+/// A node of a line, and whether it exists: nodes of `State=FUTURE` do not.
 fn node_of(
     defaults: &[Pair],
-    own: &[Pair],
+    line: &Line,
     config: &mut SlurmConfig,
     diagnostics: &mut Diagnostics,
-) -> NodeConf {
+) -> (NodeConf, bool) {
     let mut node = NodeConf {
         name: String::new(),
         cpus: 0,
@@ -70,37 +128,87 @@ fn node_of(
         features: Vec::new(),
         unusable: false,
     };
-    let (mut boards, mut sockets, mut cores, mut threads) = (1u32, 1u32, 1u32, 1u32);
-    for pair in defaults.iter().chain(own) {
+    let mut layout = Layout::default();
+    let mut exists = true;
+    for pair in defaults.iter().chain(&line.pairs[1..]) {
         let key = pair.key.to_ascii_lowercase();
         let mut number = || number(pair, diagnostics);
         match key.as_str() {
-            "cpus" | "procs" => node.cpus = number(),
-            "boards" => boards = number(),
-            "sockets" | "socketsperboard" => sockets = number(),
-            "corespersocket" => cores = number(),
-            "threadspercore" => threads = number(),
+            "cpus" | "procs" => layout.cpus = Some(number()),
+            "boards" => layout.boards = Some(number()),
+            "sockets" => layout.sockets = Some(number()),
+            "socketsperboard" => layout.sockets_per_board = Some(number()),
+            "corespersocket" => layout.cores = Some(number()),
+            "threadspercore" => layout.threads = Some(number()),
             "weight" => node.weight = number(),
             "realmemory" => node.mem_mb = u64::from(number()),
             "gres" => node.gres = gres_of(pair, config, diagnostics),
-            "feature" | "features" => node.features = pair.value.split(',').map(str::to_owned).collect(),
-            "state" => {
-                let first = pair.value.split('+').next().unwrap_or("").to_ascii_uppercase();
-                node.unusable = ["DOWN", "DRAIN", "FAIL", "FUTURE"].contains(&first.as_str());
-            }
+            "feature" | "features" => node.features = words_of(&pair.value),
+            "state" => (node.unusable, exists) = state_of(pair, diagnostics),
             _ => {}
         }
     }
-    if node.cpus == 0 {
-        node.cpus = boards.max(1) * sockets * cores * threads;
+    let (cpus, told) = layout.cpus();
+    node.cpus = cpus;
+    if let Some(message) = told {
+        let place = line.get("CPUs").or(line.get("Procs")).unwrap_or(&line.pairs[0]).place();
+        let told = Diagnostic::warning("W0514", message).at(place);
+        diagnostics.push(told.help("write CPUs as sockets x cores x threads, or leave CPUs out"));
     }
-    node
+    (node, exists)
 }
 
-fn number(pair: &Pair, diagnostics: &mut Diagnostics) -> u32 {
+/// The words of a list between commas.
+pub(super) fn words_of(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a node is out of use, and whether it exists; flags stand behind plus signs, as scontrol prints them.
+fn state_of(pair: &Pair, diagnostics: &mut Diagnostics) -> (bool, bool) {
+    const USABLE: [&str; 16] = [
+        "UNKNOWN",
+        "IDLE",
+        "ALLOCATED",
+        "MIXED",
+        "COMPLETING",
+        "CLOUD",
+        "POWERED_DOWN",
+        "POWERING_DOWN",
+        "POWERING_UP",
+        "PLANNED",
+        "RESERVED",
+        "UP",
+        "NOT_RESPONDING",
+        "DYNAMIC_NORM",
+        "CLEAR",
+        "BLOCKED",
+    ];
+    const UNUSABLE: [&str; 9] =
+        ["DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "MAINTENANCE", "REBOOT_ISSUED", "INVAL"];
+    let (mut unusable, mut exists) = (false, true);
+    for word in pair.value.split('+') {
+        let word =
+            word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_').to_ascii_uppercase();
+        match word.as_str() {
+            "FUTURE" => exists = false,
+            word if UNUSABLE.contains(&word) => unusable = true,
+            word if USABLE.contains(&word) => {}
+            _ => {
+                let message = format!("`{}` is no state of a node", pair.value);
+                let told = Diagnostic::error("W0507", message).at(pair.place());
+                diagnostics.push(told.help("one of UNKNOWN, DOWN, DRAIN, FAIL, FUTURE, CLOUD"));
+            }
+        }
+    }
+    (unusable, exists)
+}
+
+pub(super) fn number(pair: &Pair, diagnostics: &mut Diagnostics) -> u32 {
     pair.value.parse().unwrap_or_else(|_| {
         diagnostics.push(
-            Diagnostic::error("W0507", format!("`{}` is no whole number", pair.value)).at(pair.place()),
+            Diagnostic::error("W0507", format!("`{}` is no whole number", pair.value))
+                .at(pair.place())
+                .help(format!("write {}=1 or another whole number below 2^32", pair.key)),
         );
         0
     })
@@ -110,8 +218,7 @@ fn number(pair: &Pair, diagnostics: &mut Diagnostics) -> u32 {
 fn gres_of(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Vec<GresCount> {
     let mut out = Vec::new();
     let mut total = 0;
-    for item in pair.value.split(',') {
-        let item = item.split('(').next().unwrap_or(item);
+    for item in outside_parentheses(&pair.value).split(',').filter(|item| !item.is_empty()) {
         let parts: Vec<&str> = item.split(':').filter(|p| *p != "no_consume").collect();
         if parts.first() != Some(&"gpu") {
             diagnostics.push(
@@ -125,8 +232,9 @@ fn gres_of(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics)
             [kind, count, ..] => (kind, count),
             [] => ("", "1"),
         };
-        let Ok(count) = count.parse::<u32>() else {
-            diagnostics.push(Diagnostic::error("W0507", format!("`{item}` names no count")).at(pair.place()));
+        let Some(count) = values::amount(count).ok().and_then(|n| u32::try_from(n).ok()) else {
+            let told = Diagnostic::error("W0507", format!("`{item}` names no count")).at(pair.place());
+            diagnostics.push(told.help("write gpu:4 or gpu:a100:4"));
             continue;
         };
         total += count;
@@ -140,6 +248,17 @@ fn gres_of(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics)
         out.clear();
     }
     out
+}
+
+/// Leaves out what stands in parentheses: `(S:0,3)`, the sockets of a device.
+fn outside_parentheses(text: &str) -> String {
+    let mut inside = false;
+    let outside = |c: &char| {
+        let keep = !inside && *c != '(';
+        inside = (inside || *c == '(') && *c != ')';
+        keep
+    };
+    text.chars().filter(outside).collect()
 }
 
 /// `gres.conf` has to name the devices that `slurm.conf` counts.
@@ -171,6 +290,7 @@ pub(super) fn check_gres(
 /// Reads `NodeSet`, `DownNodes` and `FrontendName` lines.
 pub(super) fn apply_sets(
     lines: &[Line],
+    names: &NodeNames,
     config: &mut SlurmConfig,
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
@@ -181,8 +301,9 @@ pub(super) fn apply_sets(
             first.key.to_ascii_lowercase().as_str(),
             pair.key.to_ascii_lowercase().as_str(),
         ) {
-            ("nodeset", "nodeset" | "nodes") | ("downnodes", "downnodes" | "state") => Treatment::Honoured,
-            ("nodeset", "feature") => Treatment::NotYet("sets of nodes by feature"),
+            ("nodeset", "nodeset" | "nodes" | "feature") | ("downnodes", "downnodes" | "state") => {
+                Treatment::Honoured
+            }
             ("downnodes", "reason") => Treatment::Ignored("no influence on when or where jobs start"),
             ("frontendname", _) => Treatment::NotYet("front-end nodes"),
             _ => Treatment::NotYet("unknown to this version"),
@@ -191,12 +312,17 @@ pub(super) fn apply_sets(
             line.pairs.iter().for_each(|pair| coverage.note(pair, treat(pair)));
         }
         if first.is("DownNodes") {
+            let state = line.get("State").is_none_or(|state| {
+                ["DOWN", "DRAIN", "FAIL", "FAILING"].iter().any(|word| state.value.eq_ignore_ascii_case(word))
+            });
             for host in hosts_of(first, diagnostics).into_iter().flatten() {
-                match config.nodes.iter_mut().find(|node| node.name == host) {
-                    Some(node) => node.unusable = true,
+                match names.find(&host) {
+                    Some(Some(at)) => config.nodes[at].unusable |= state,
+                    Some(None) => {}
                     None => {
                         let message = format!("DownNodes names node {host}, which no NodeName line defines");
-                        diagnostics.push(Diagnostic::error("W0511", message).at(first.place()));
+                        let told = Diagnostic::error("W0511", message).at(first.place());
+                        diagnostics.push(names.suggest(told, &host));
                     }
                 }
             }
@@ -204,166 +330,14 @@ pub(super) fn apply_sets(
     }
 }
 
-/// Reads all `PartitionName` lines in order.
-pub(super) fn apply_partitions(
-    lines: &[Line],
-    config: &mut SlurmConfig,
-    coverage: &mut Coverage,
-    diagnostics: &mut Diagnostics,
-) {
-    let sets: Vec<(String, Vec<String>)> = lines
-        .iter()
-        .filter(|l| l.pairs[0].is("NodeSet"))
-        .filter_map(|l| Some((l.pairs[0].value.clone(), expand_hosts(&l.get("Nodes")?.value).ok()?)))
-        .collect();
-    let mut defaults: Vec<Pair> = Vec::new();
-    for line in lines.iter().filter(|l| l.pairs[0].is("PartitionName")) {
-        for pair in &line.pairs {
-            coverage.note(pair, partition_treatment(pair, config));
-        }
-        let name = &line.pairs[0];
-        if name.value.eq_ignore_ascii_case("DEFAULT") {
-            defaults.extend(line.pairs[1..].iter().cloned());
-            continue;
-        }
-        let mut partition = PartitionConf::new(&name.value, config.no_nodes());
-        for pair in defaults.iter().chain(&line.pairs[1..]) {
-            set_partition(&mut partition, pair, &sets, config, diagnostics);
-        }
-        if config.partition(&name.value).is_some() {
-            let message = format!("partition {} is defined twice", name.value);
-            diagnostics.push(Diagnostic::error("W0506", message).at(name.place()));
-            continue;
-        }
-        config.partitions.push(partition);
-    }
-}
-
-fn set_partition(
-    partition: &mut PartitionConf,
-    pair: &Pair,
-    sets: &[(String, Vec<String>)],
-    config: &mut SlurmConfig,
-    diagnostics: &mut Diagnostics,
-) {
-    let mut minutes = || {
-        values::minutes(&pair.value).unwrap_or_else(|()| {
-            diagnostics
-                .push(Diagnostic::error("W0507", format!("`{}` is no time", pair.value)).at(pair.place()));
-            None
-        })
-    };
-    match pair.key.to_ascii_lowercase().as_str() {
-        "nodes" => set_partition_nodes(partition, pair, sets, config, diagnostics),
-        "default" => partition.default = values::yes(&pair.value).unwrap_or(false),
-        "maxtime" => partition.max_time_min = minutes(),
-        "defaulttime" | "defmaxtime" => partition.default_time_min = minutes(),
-        "overtimelimit" => partition.over_time_limit_min = minutes(),
-        "minnodes" => partition.min_nodes = number(pair, diagnostics),
-        "maxnodes" if pair.value.eq_ignore_ascii_case("UNLIMITED") => partition.max_nodes = None,
-        "maxnodes" => partition.max_nodes = Some(number(pair, diagnostics)),
-        "prioritytier" => {
-            partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX)
-        }
-        "priorityjobfactor" => partition.priority_job_factor = number(pair, diagnostics),
-        "priority" => {
-            partition.priority_job_factor = number(pair, diagnostics);
-            partition.priority_tier = u16::try_from(partition.priority_job_factor).unwrap_or(u16::MAX);
-        }
-        "tresbillingweights" => match values::tres_weights(&pair.value, &mut config.accounting.tres) {
-            Ok(weights) => partition.billing = weights,
-            Err(part) => {
-                diagnostics
-                    .push(Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place()));
-            }
-        },
-        "state" => {
-            let word = pair.value.to_ascii_uppercase();
-            partition.state = PartitionState {
-                submit: word == "UP" || word == "DOWN",
-                schedule: word == "UP" || word == "DRAIN",
-            };
-        }
-        _ => set_partition_rules(partition, pair, config, diagnostics),
-    }
-}
-
-/// Who may use a partition, and how its jobs get along with others.
-fn set_partition_rules(
-    partition: &mut PartitionConf,
-    pair: &Pair,
-    config: &SlurmConfig,
-    diagnostics: &mut Diagnostics,
-) {
-    let list = || Some(pair.value.split(',').map(str::to_owned).collect::<Vec<_>>());
-    let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
-    match pair.key.to_ascii_lowercase().as_str() {
-        "allowaccounts" => partition.allow_accounts = unless_all(),
-        "denyaccounts" => partition.deny_accounts = list().unwrap_or_default(),
-        "allowqos" => partition.allow_qos = unless_all(),
-        "denyqos" => partition.deny_qos = list().unwrap_or_default(),
-        "preemptmode" => {
-            partition.preempt_mode = Some(parameters::preempt_mode(&pair.value.to_ascii_lowercase()));
-        }
-        "gracetime" => partition.grace_s = i64::from(number(pair, diagnostics)),
-        "oversubscribe" | "shared" => partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE"),
-        "exclusiveuser" => partition.exclusive_user = values::yes(&pair.value).unwrap_or(false),
-        "lln" => partition.least_loaded = values::yes(&pair.value).unwrap_or(false),
-        "selecttypeparameters" => {
-            partition.least_loaded |= pair.value.to_ascii_lowercase().contains("cr_lln");
-        }
-        "allowgroups" => partition.allow_groups = unless_all(),
-        "qos" => match config.accounting.find_qos(&pair.value) {
-            Some(qos) => partition.qos = Some(qos),
-            None => {
-                let message =
-                    format!("partition {} names QOS {}, which is not known", partition.name, pair.value);
-                let help = "give the accounting database (`assoc`): without that QOS the partition has no limits of one";
-                diagnostics.push(Diagnostic::warning("W0515", message).at(pair.place()).help(help));
-            }
-        },
-        _ => {}
-    }
-}
-
-fn set_partition_nodes(
-    partition: &mut PartitionConf,
-    pair: &Pair,
-    sets: &[(String, Vec<String>)],
-    config: &SlurmConfig,
-    diagnostics: &mut Diagnostics,
-) {
-    partition.nodes.clear();
-    if pair.value.eq_ignore_ascii_case("ALL") {
-        partition.nodes.insert_range(..);
-        return;
-    }
-    let Some(mut hosts) = hosts_of(pair, diagnostics) else { return };
-    for (name, members) in sets {
-        if let Some(at) = hosts.iter().position(|h| h == name) {
-            hosts.splice(at..=at, members.iter().cloned());
-        }
-    }
-    for host in hosts {
-        match config.nodes.iter().position(|n| n.name == host) {
-            Some(at) => partition.nodes.insert(at),
-            None => {
-                let message =
-                    format!("partition {} names node {host}, which no NodeName line defines", partition.name);
-                let mut told = Diagnostic::error("W0511", message).at(pair.place());
-                if let Some(near) = nearest(&host, config.nodes.iter().map(|n| n.name.as_str())) {
-                    told = told.help(format!("did you mean {near}?"));
-                }
-                diagnostics.push(told);
-            }
-        }
-    }
-}
-
 fn node_treatment(pair: &Pair) -> Treatment {
-    let cloud = pair.value.to_ascii_uppercase().contains("CLOUD");
+    let upper = pair.value.to_ascii_uppercase();
+    let (cloud, out) = (upper.contains("CLOUD"), ["DOWN", "DRAIN", "FAIL"].iter().any(|w| upper.contains(w)));
     match pair.key.to_ascii_lowercase().as_str() {
         "state" if cloud => Treatment::NotYet("power saving: nodes of the cloud are always on"),
+        "state" if out => {
+            Treatment::Approximated("no job starts there; its hours are booked as idle, not as down")
+        }
         "nodename" | "cpus" | "procs" | "boards" | "sockets" | "socketsperboard" | "corespersocket"
         | "threadspercore" | "realmemory" | "gres" | "weight" | "feature" | "features" | "state" => {
             Treatment::Honoured
@@ -386,56 +360,6 @@ fn gres_treatment(key: &str) -> Treatment {
         }
         "cores" | "cpus" | "links" => {
             Treatment::Approximated("locality of devices is not used in the choice")
-        }
-        _ => Treatment::NotYet("unknown to this version"),
-    }
-}
-
-fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
-    let qos_known = config.accounting.find_qos(&pair.value).is_some();
-    let upper = pair.value.to_ascii_uppercase();
-    match pair.key.to_ascii_lowercase().as_str() {
-        "preemptmode" if upper.contains("SUSPEND") || upper.contains("GANG") => {
-            Treatment::NotYet("suspend and gang: jobs of this partition are not preempted")
-        }
-        "oversubscribe" | "shared" if ["NO", "EXCLUSIVE", "FORCE:1"].contains(&upper.as_str()) => {
-            Treatment::Honoured
-        }
-        "oversubscribe" | "shared" if upper.starts_with("YES") => {
-            Treatment::Approximated("as NO: jobs of a trace do not ask for --oversubscribe")
-        }
-        "oversubscribe" | "shared" => Treatment::NotYet("FORCE: a CPU holds one job at a time"),
-        "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes"
-        | "prioritytier" | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts"
-        | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode"
-        | "lln" | "exclusiveuser" => Treatment::Honoured,
-        "qos" if qos_known => Treatment::Honoured,
-        "qos" => Treatment::NotYet("the QOS is in no file of accounts that was given: no limits"),
-        "allowgroups" if upper == "ALL" => Treatment::Honoured,
-        "allowgroups" => Treatment::Approximated(
-            "by `groups` of [policy.slurm] (getent group); without it everybody is let in",
-        ),
-        "selecttypeparameters" if upper == "CR_LLN" => Treatment::Honoured,
-        "selecttypeparameters" => {
-            Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster")
-        }
-        "exclusivetopo" if upper == "NO" => Treatment::Honoured,
-        "gracetime" if pair.value == "0" => Treatment::Honoured,
-        "gracetime" => {
-            Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known")
-        }
-        "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
-        "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
-            Treatment::NotYet("limits on what a job takes of a node")
-        }
-        "defmempernode" | "defmempercpu" | "defcpupergpu" | "defmempergpu" | "jobdefaults" => {
-            Treatment::NotYet("jobs ask for memory and CPUs as recorded")
-        }
-        "suspendtime" | "suspendtimeout" | "resumetimeout" | "powerdownonidle" => {
-            Treatment::NotYet("power saving: nodes are always on")
-        }
-        "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" | "cpubind" => {
-            Treatment::Ignored("about who may see or submit, not about when jobs start")
         }
         _ => Treatment::NotYet("unknown to this version"),
     }

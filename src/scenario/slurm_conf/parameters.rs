@@ -1,11 +1,17 @@
 //! All other options: `SchedulerParameters`, `Priority*`, `Preempt*`, times.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scheduler::slurm::config::{PreemptMode, PreemptType, SchedulerKind, SlurmConfig};
 
 use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
-use super::{unused, values};
+use super::{unused, values, words};
+
+/// Options that may stand in several lines, each with a meaning of its own: the first controller and its
+/// backups.
+const SEVERAL: [&str; 1] = ["slurmctldhost"];
 
 /// Applies every line that is no node, partition or set.
 pub(super) fn apply(
@@ -14,24 +20,38 @@ pub(super) fn apply(
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
 ) {
-    for (at, line) in lines.iter().enumerate().filter(|(_, line)| !of_hardware(line)) {
-        for pair in &line.pairs {
-            let later =
-                lines[at + 1..].iter().filter(|line| !of_hardware(line)).find_map(|l| l.get(&pair.key));
-            if let Some(later) = later {
-                coverage.note(pair, Treatment::Ignored("written again further on: the last one counts"));
-                if later.value != pair.value {
-                    let message = format!("{} is written twice; {} counts", pair.key, later.value);
-                    let told = Diagnostic::warning("W0513", message).at(pair.place());
-                    diagnostics.push(told.help("slurmctld takes the last one too: keep only that"));
-                }
-            } else if pair.is("SchedulerParameters") {
-                scheduler_parameters(pair, config, coverage, diagnostics);
-            } else {
-                let treatment = option(pair, config, diagnostics);
-                coverage.note(pair, treatment);
+    let pairs: Vec<&Pair> =
+        lines.iter().filter(|line| !of_hardware(line)).flat_map(|line| &line.pairs).collect();
+    // the last value of every option, looked up once for all
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, pair) in pairs.iter().enumerate() {
+        last.insert(synonym(&pair.key), at);
+    }
+    for (at, pair) in pairs.iter().enumerate() {
+        let key = synonym(&pair.key);
+        let later = last.get(&key).filter(|later| **later > at && !SEVERAL.contains(&key.as_str()));
+        if let Some(later) = later.map(|later| pairs[*later]) {
+            coverage.note(pair, Treatment::Ignored("written again further on: the last one counts"));
+            if later.value != pair.value {
+                let message = format!("{} is written twice; {} counts", pair.key, later.value);
+                let told = Diagnostic::warning("W0513", message).at(pair.place());
+                diagnostics.push(told.help("slurmctld takes the last one too: keep only that"));
             }
+        } else if key == "schedulerparameters" {
+            scheduler_parameters(pair, config, coverage, diagnostics);
+        } else {
+            let treatment = option(pair, config, diagnostics);
+            coverage.note(pair, treatment);
         }
+    }
+}
+
+/// The name of an option in lower case; older names stand for their successors.
+fn synonym(key: &str) -> String {
+    let lower = key.to_ascii_lowercase();
+    match lower.as_str() {
+        "schedulerparam" => "schedulerparameters".to_owned(),
+        _ => lower,
     }
 }
 
@@ -54,15 +74,17 @@ pub(super) fn apply_tres_weights(lines: &[Line], config: &mut SlurmConfig, diagn
 }
 
 fn bad(pair: &Pair, message: &str, diagnostics: &mut Diagnostics) {
-    diagnostics.push(Diagnostic::error("W0507", message).at(pair.place()));
+    let help = "slurm.conf(5) names what it may be; without the option Slurm's default holds";
+    diagnostics.push(Diagnostic::error("W0507", message).at(pair.place()).help(help));
 }
 
 pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
     let key = pair.key.to_ascii_lowercase();
+    words::check(&key, pair, diagnostics);
     if let Some(treatment) = priority_option(&key, pair, config, diagnostics) {
         return treatment;
     }
-    if let Some(treatment) = plugin_option(&key, pair, config) {
+    if let Some(treatment) = plugin_option(&key, pair, config, diagnostics) {
         return treatment;
     }
     let mut number = || {
@@ -104,12 +126,18 @@ pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Di
                 controller.cred_expire_s = seconds;
             }
         }
-        _ => return unused::treatment(&key),
+        "slurm_version" => {}
+        _ => return unused::treatment(&key, &pair.value),
     }
     Treatment::Honoured
 }
 
-fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Treatment> {
+fn plugin_option(
+    key: &str,
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) -> Option<Treatment> {
     let lower = pair.value.to_ascii_lowercase();
     let has = |word: &str| lower.split(',').any(|w| w.trim() == word);
     match key {
@@ -156,7 +184,15 @@ fn plugin_option(key: &str, pair: &Pair, config: &mut SlurmConfig) -> Option<Tre
                 config.preempt.reorder_count = count;
             }
         }
-        "preemptexempttime" => config.preempt.exempt_s = values::duration_s(&lower, 60).unwrap_or(0),
+        "preemptexempttime" => {
+            let none = ["-1", "none"].contains(&lower.as_str());
+            config.preempt.exempt_s = values::duration_s(&lower, 60).unwrap_or_else(|()| {
+                if !none {
+                    bad(pair, &format!("`{}` is no time", pair.value), diagnostics);
+                }
+                0
+            });
+        }
         "accountingstoragetype" => config.accounting.present = !lower.ends_with("/none"),
         "accountingstorageenforce" => {
             let enforce = &mut config.accounting.enforce;
@@ -191,6 +227,14 @@ fn priority_option(
 ) -> Option<Treatment> {
     let priority = &mut config.priority;
     let lower = pair.value.to_ascii_lowercase();
+    let weighs = key.starts_with("priorityweight") && key != "priorityweighttres";
+    if (weighs || key == "fairsharedampeningfactor") && pair.value.parse::<u32>().is_err() {
+        bad(pair, &format!("`{}` is no whole number", pair.value), diagnostics);
+        return Some(Treatment::NotYet("unreadable value"));
+    }
+    if key == "priorityfavorsmall" && values::yes(&lower).is_none() {
+        bad(pair, &format!("`{}` is neither YES nor NO", pair.value), diagnostics);
+    }
     let mut time_s = |unit: i64| {
         values::duration_s(&lower, unit).unwrap_or_else(|()| {
             bad(pair, &format!("`{}` is no time", pair.value), diagnostics);

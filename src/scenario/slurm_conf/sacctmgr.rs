@@ -9,6 +9,19 @@ pub(super) enum Entity {
     Qos,
     Account,
     User,
+    /// Something that decides nothing here: its name in a command, and why.
+    Other(&'static str),
+}
+
+/// What is done to an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// It may be new.
+    Add,
+    /// It must be there.
+    Modify,
+    /// It goes away.
+    Remove,
 }
 
 /// A setting with its key in lower case and its column.
@@ -20,8 +33,7 @@ pub(super) struct Entry {
     pub line: u64,
     pub entity: Entity,
     pub names: Vec<String>,
-    /// It may be new; else it must be there.
-    pub add: bool,
+    pub verb: Verb,
     pub settings: Settings,
     /// What follows `where` in a command.
     pub conditions: Settings,
@@ -63,8 +75,7 @@ pub(super) fn read(text: &str) -> (Vec<Entry>, Vec<Bad>) {
 fn commands(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (at, raw) in text.lines().enumerate() {
-        let line = raw.split('#').next().unwrap_or("").trim();
-        match command(line, at as u64 + 1) {
+        match words(raw).and_then(|words| command(&words, at as u64 + 1)) {
             Ok(entry) => entries.extend(entry),
             Err(why) => bad.push((at as u64 + 1, why)),
         }
@@ -72,42 +83,141 @@ fn commands(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
     entries
 }
 
-/// One command: verb, entity, names, settings; nothing for a blank line or a cluster.
-fn command(line: &str, number: u64) -> Result<Option<Entry>, String> {
-    let mut words = line.split_whitespace();
-    let Some(verb) = words.next().map(str::to_ascii_lowercase) else { return Ok(None) };
-    let entity = words.next().unwrap_or("").to_ascii_lowercase();
-    if !["add", "create", "modify"].contains(&verb.as_str()) {
-        return Err(format!("`{verb}` is not add or modify"));
+/// The words of a command; blanks inside quotes belong to them, and a `#` outside begins a remark.
+fn words(line: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') if word.is_empty() => break,
+            (None, c) if c.is_whitespace() => {
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            (_, c) => word.push(c),
+        }
     }
+    if quote.is_some() {
+        return Err("a quote is not closed".to_owned());
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    Ok(words)
+}
+
+/// The word that begins so; sacctmgr takes any beginning of at least three letters.
+fn begun<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let lower = word.to_ascii_lowercase();
+    let exact = known.iter().find(|name| **name == lower);
+    exact.or_else(|| known.iter().find(|name| lower.len() >= 3 && name.starts_with(&lower))).copied()
+}
+
+/// One command: verb, entity, names, settings; nothing for a blank line and for what only asks.
+fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
+    // scripts call the program itself, with options
+    let mut words = words.iter().map(String::as_str);
+    let is_call = |word: &&str| word.ends_with("sacctmgr") || word.starts_with('-') || *word == "sudo";
+    let Some(word) = words.find(|word| !is_call(word)) else { return Ok(None) };
+    let verbs = [
+        "add", "create", "modify", "update", "remove", "delete", "list", "show", "quit", "exit", "commit",
+        "ping",
+    ];
+    let verb = match begun(word, &verbs) {
+        Some("add" | "create") => Verb::Add,
+        Some("modify" | "update") => Verb::Modify,
+        Some("remove" | "delete") => Verb::Remove,
+        Some(_) => return Ok(None),
+        None => return Err(format!("`{word}` is not add, create, modify, remove, delete or list")),
+    };
+    let entities = [
+        "qos",
+        "account",
+        "accounts",
+        "user",
+        "users",
+        "cluster",
+        "clusters",
+        "coordinator",
+        "resource",
+        "wckey",
+        "federation",
+        "event",
+        "runawayjobs",
+    ];
+    let word = words.next().unwrap_or("");
+    let (entity, name_keys): (Entity, &[&str]) = match begun(word, &entities) {
+        Some("qos") => (Entity::Qos, &["name", "names", "qos"]),
+        Some("account" | "accounts") => {
+            (Entity::Account, &["name", "names", "account", "accounts", "acct", "accts"])
+        }
+        Some("user" | "users") => (Entity::User, &["name", "names", "user", "users"]),
+        // the cluster's settings are those of its root account
+        Some("cluster" | "clusters") => (Entity::Account, &["name", "names", "cluster", "clusters"]),
+        Some("coordinator") => {
+            (Entity::Other("coordinators decide on accounts, not on when jobs start"), &[])
+        }
+        Some("resource" | "federation") => (Entity::Other("licences and federations are not modelled"), &[]),
+        Some(_) => (Entity::Other("labels and records, without influence on when jobs start"), &[]),
+        None => return Err(format!("`{word}` is not qos, account, user or cluster")),
+    };
+    let is_cluster = name_keys.contains(&"cluster");
     let (mut names, mut conditions, mut settings) = (Vec::new(), Vec::new(), Vec::new());
-    let mut setting = verb != "modify";
+    let mut setting = verb == Verb::Add;
     for word in words {
         match (word.to_ascii_lowercase().as_str(), word.split_once('=')) {
             ("set", _) => setting = true,
-            ("where", _) => {}
+            ("where", _) => setting = false,
             (_, Some((key, value))) => {
-                let pair = (key.to_ascii_lowercase(), value.trim_matches('"').to_owned());
-                if setting { settings.push(pair) } else { conditions.push(pair) }
+                let key = key_of(key);
+                if name_keys.contains(&key.as_str()) && (!setting || verb == Verb::Add) {
+                    names.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+                } else if setting {
+                    settings.push((key, value.to_owned()));
+                } else {
+                    conditions.push((key, value.to_owned()));
+                }
             }
-            (_, None) => names.extend(word.split(',').map(str::to_owned)),
+            (_, None) => names.extend(word.split(',').filter(|name| !name.is_empty()).map(str::to_owned)),
         }
     }
-    for (key, value) in &conditions {
-        if ["name", "names", "user", "account"].contains(&key.as_str())
-            && (*key != "account" || entity == "account")
-        {
-            names.extend(value.split(',').map(str::to_owned));
+    if is_cluster {
+        if settings.is_empty() || verb == Verb::Remove {
+            return Ok(None);
         }
+        names = vec!["root".to_owned()];
     }
-    let entity = match entity.as_str() {
-        "qos" => Entity::Qos,
-        "account" => Entity::Account,
-        "user" => Entity::User,
-        "cluster" => return Ok(None),
-        other => return Err(format!("`{other}` is not qos, account, user or cluster")),
+    let verb = if is_cluster { Verb::Modify } else { verb };
+    // `modify user where account=x` means everybody there
+    let speaks_of_all = verb != Verb::Add && !conditions.is_empty();
+    if names.is_empty() && !speaks_of_all && !matches!(entity, Entity::Other(_)) {
+        return Err("the command names nothing".to_owned());
+    }
+    Ok(Some(Entry { line: number, entity, names, verb, settings, conditions }))
+}
+
+/// A key by its one name here: synonyms and plurals of sacctmgr.
+fn key_of(key: &str) -> String {
+    let lower = key.to_ascii_lowercase();
+    let (plain, operator) = match lower.strip_suffix(['+', '-']) {
+        Some(plain) => (plain, &lower[plain.len()..]),
+        None => (lower.as_str(), ""),
     };
-    Ok(Some(Entry { line: number, entity, names, add: verb != "modify", settings, conditions }))
+    let one = match plain {
+        "accounts" | "acct" | "accts" => "account",
+        "parents" | "parentname" => "parent",
+        "share" => "fairshare",
+        "clusters" => "cluster",
+        "partitions" => "partition",
+        "qoslevel" => "qos",
+        "defaultacct" | "defacct" => "defaultaccount",
+        "defqos" | "defaultqoslevel" => "defaultqos",
+        "org" => "organization",
+        "desc" => "description",
+        "grpsubmitjob" => "grpsubmitjobs",
+        other => other,
+    };
+    format!("{one}{operator}")
 }
 
 /// `Account - 'physics':Fairshare=10:...`: what it is, its name, the rest.
@@ -151,7 +261,7 @@ fn dump(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
                     line: number,
                     entity: Entity::Account,
                     names: vec!["root".to_owned()],
-                    add: false,
+                    verb: Verb::Modify,
                     settings,
                     conditions: Vec::new(),
                 };
@@ -160,7 +270,14 @@ fn dump(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
             }
         };
         let names = vec![name.to_owned()];
-        entries.push(Entry { line: number, entity, names, add: true, settings, conditions: Vec::new() });
+        entries.push(Entry {
+            line: number,
+            entity,
+            names,
+            verb: Verb::Add,
+            settings,
+            conditions: Vec::new(),
+        });
     }
     entries
 }
@@ -225,7 +342,7 @@ fn tables(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
             line: number,
             entity,
             names: vec![name.to_owned()],
-            add: true,
+            verb: Verb::Add,
             settings,
             conditions: Vec::new(),
         };

@@ -3,16 +3,11 @@
 use std::path::Path;
 
 use super::coverage::{Coverage, Treatment};
+use super::names::NodeNames;
 use super::{expand_hosts, lines};
-use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::scheduler::slurm::config::SlurmConfig;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 
-pub(super) fn check(
-    path: &Path,
-    config: &SlurmConfig,
-    coverage: &mut Coverage,
-    diagnostics: &mut Diagnostics,
-) {
+pub(super) fn check(path: &Path, names: &NodeNames, coverage: &mut Coverage, diagnostics: &mut Diagnostics) {
     let lines = match lines::read(path, diagnostics) {
         Ok(lines) => lines,
         Err(problem) => return diagnostics.push(*problem),
@@ -23,7 +18,10 @@ pub(super) fn check(
             _ => Treatment::NotYet("nodes are chosen without topology"),
         };
         coverage.note(pair, treatment);
-        if !pair.is("Nodes") {
+        if !pair.is("Nodes")
+            || pair.value.eq_ignore_ascii_case("ALL")
+            || pair.value.eq_ignore_ascii_case("none")
+        {
             continue;
         }
         let hosts = match expand_hosts(&pair.value) {
@@ -35,14 +33,10 @@ pub(super) fn check(
                 continue;
             }
         };
-        for host in hosts.iter().filter(|host| !config.nodes.iter().any(|node| node.name == **host)) {
+        for host in hosts.iter().filter(|host| names.find(host).is_none()) {
             let message = format!("a switch names node {host}, which no NodeName line defines");
             let told = Diagnostic::warning("W0511", message).at(pair.place());
-            let near = nearest(host, config.nodes.iter().map(|node| node.name.as_str()));
-            diagnostics.push(match near {
-                Some(near) => told.help(format!("did you mean {near}?")),
-                None => told,
-            });
+            diagnostics.push(names.suggest(told, host));
         }
     }
 }

@@ -15,10 +15,14 @@ const IGNORED: &[(&str, &str)] = &[
     ("accountingstoreflags", PLUMBING),
     ("acctgather", PLUMBING),
     ("auth", PLUMBING),
+    ("backup", PLUMBING),
     ("batchstarttimeout", PLUMBING),
+    ("cachegroups", WHO),
+    ("checkpoint", RUNNING),
     ("cliparameters", PLUMBING),
     ("clifilter", AS_RECORDED),
     ("communicationparameters", PLUMBING),
+    ("control", PLUMBING),
     ("corespecplugin", PLUMBING),
     ("cpufreq", RUNNING),
     ("cred", PLUMBING),
@@ -74,6 +78,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("routeplugin", PLUMBING),
     ("salloc", RUNNING),
     ("sbcast", RUNNING),
+    ("schedulerport", PLUMBING),
+    ("schedulerrootfilter", PLUMBING),
     ("scron", PLUMBING),
     ("slurmctld", PLUMBING),
     ("slurmd", PLUMBING),
@@ -116,8 +122,38 @@ const NOT_YET: &[(&str, &str)] = &[
     ("topology", "nodes are chosen without topology"),
 ];
 
-/// What becomes of an option (in lower case) that no rule uses.
-pub(super) fn treatment(key: &str) -> Treatment {
+/// Values that switch nothing on: `scontrol show config` prints every option, defaults included.
+const NEUTRAL: [&str; 15] = [
+    "none",
+    "(null)",
+    "no",
+    "0",
+    "-1",
+    "unlimited",
+    "infinite",
+    "n/a",
+    "topology/none",
+    "topology/default",
+    "topology/flat",
+    "mcs/none",
+    "power/none",
+    "burst_buffer/none",
+    "site_factor/none",
+];
+
+/// What becomes of an option (its name in lower case) that no rule uses.
+pub(super) fn treatment(key: &str, value: &str) -> Treatment {
+    match named(key) {
+        Treatment::NotYet(why) if why != UNKNOWN && NEUTRAL.iter().any(|n| value.eq_ignore_ascii_case(n)) => {
+            Treatment::Ignored("says that there is none")
+        }
+        other => other,
+    }
+}
+
+const UNKNOWN: &str = "unknown to this version";
+
+fn named(key: &str) -> Treatment {
     if key == "enforcepartlimits" {
         return Treatment::Approximated("jobs over a partition's limits pend, as with NO");
     }
@@ -129,7 +165,7 @@ pub(super) fn treatment(key: &str) -> Treatment {
             Treatment::Ignored(why)
         }
         (_, Some((_, why))) => Treatment::NotYet(why),
-        _ => Treatment::NotYet("unknown to this version"),
+        _ => Treatment::NotYet(UNKNOWN),
     }
 }
 
@@ -148,7 +184,9 @@ mod tests {
             ("enforcepartlimits", "approximated"),
             ("frobnicate", "not yet"),
         ] {
-            assert_eq!(treatment(key).word(), word, "{key}");
+            assert_eq!(treatment(key, "x").word(), word, "{key}");
         }
+        assert_eq!(treatment("licenses", "(null)").word(), "ignored");
+        assert_eq!(treatment("frobnicate", "0").word(), "not yet");
     }
 }

@@ -18,7 +18,7 @@ use crate::cluster::cards::{
 use crate::cluster::mig::{ProfileId, SliceNeed, SliceShare};
 use crate::cluster::{Amounts, ClusterSpec, PoolSpec};
 use crate::ids::{Id, IdVec, PartId, PoolId, RequestId, ShapeId, TenantId};
-use crate::scheduler::shapes::{Infeasible, Totals, check_types, node_count, split, totals};
+use crate::scheduler::shapes::{BoardPart, Infeasible, Totals, check_types, node_count, split, totals};
 use crate::workload::{Interner, Request, Workload};
 
 /// A request on one pool.
@@ -49,6 +49,18 @@ pub enum Reference {
     Milli(u16),
     /// An instance.
     Instance(SliceShare),
+}
+
+impl Reference {
+    /// In thousandths of a GPU.
+    #[must_use]
+    pub fn milli(self) -> u64 {
+        match self {
+            Self::Whole => 1000,
+            Self::Milli(milli) => u64::from(milli),
+            Self::Instance(share) => (share.sm * 1000.0) as u64,
+        }
+    }
 }
 
 /// A request on every pool that can hold it, in declared order.
@@ -119,6 +131,13 @@ impl CardShapes {
     #[must_use]
     pub fn refusal(&self, request: RequestId) -> Option<&str> {
         self.refusals[request].as_deref()
+    }
+
+    /// Whether some request is for less than whole GPUs.
+    #[must_use]
+    pub fn ask_for_parts(&self) -> bool {
+        let pools = || self.shapes.iter().flat_map(|shape| &shape.pools);
+        pools().any(|pool| pool.reference != Reference::Whole)
     }
 
     /// Amounts asked for by each request on the first pool that can hold it.
@@ -304,15 +323,10 @@ fn kind(
         }
         CardMode::Whole => {
             check_memory(need, view)?;
-            let Some(name) = profile else { return Ok((Kind::Whole, reference, milli.map(milli_units))) };
-            let board = view.pool.node.gpu_type.as_deref().unwrap_or("");
-            let found = crate::cluster::mig::find_model(board).ok();
-            let found = found.and_then(|model| model.find(name).ok().map(|id| (model, model.profile(id))));
-            let Some((model, profile)) = found else {
-                return Err(Infeasible::NoProfile { profile: name.to_owned(), gpu: board.to_owned() });
-            };
-            let units = slice_units(model, profile.compute_slices);
-            Ok((Kind::Whole, Reference::Instance(SliceShare::of(model, profile)), Some(units)))
+            Ok(match BoardPart::of(request, workload, &view.pool.node)? {
+                None => (Kind::Whole, Reference::Whole, None),
+                Some(part) => (Kind::Whole, part.reference, Some(part.units)),
+            })
         }
     }
 }

@@ -71,6 +71,29 @@ impl SharedScheduler<'_> {
         }
     }
 
+    /// Starts a job that is not queued, if there is room for it now; expected to end as if it had started at `since`.
+    ///
+    /// # Errors
+    /// The ledger's conflict, which is a defect of the policy.
+    pub fn start_one(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        floor: &mut CardFloor,
+    ) -> Result<Option<CardStart>, Conflict> {
+        let shape = self.shape_of(job);
+        let Some(pool) = self.fit(shape, None, floor).now else { return Ok(None) };
+        let mut starts = Vec::new();
+        self.start_in(pool, job, shape, since, floor, &mut starts)?;
+        Ok(starts.pop())
+    }
+
+    /// Whose job it is, where hosts are dedicated.
+    #[must_use]
+    pub fn tenant_of(&self, job: JobId) -> TenantId {
+        TenantId::named(self.workload.requests.get(self.workload.jobs[job].request).tenant)
+    }
+
     /// The places of the jobs that came since the last pass, in queue order.
     fn fresh_positions(&mut self, now: SimTime) -> SmallVec<[Position; 4]> {
         let mut fresh: SmallVec<[Position; 4]> =
@@ -273,9 +296,7 @@ impl SharedScheduler<'_> {
             self.slots - 1
         });
         if floor.ledger().dedication().is_some() {
-            let request = self.workload.jobs[job].request;
-            let tenant = TenantId::named(self.workload.requests.get(request).tenant);
-            floor.start_for(tenant, slot, &allocation, &reshapes, end)?;
+            floor.start_for(self.tenant_of(job), slot, &allocation, &reshapes, end)?;
         } else {
             floor.start(slot, &allocation, &reshapes, end)?;
         }

@@ -135,6 +135,12 @@ impl Speeds {
         self.laws[job.labels.index()]
     }
 
+    /// Speed of a job on a part of a GPU, alone there.
+    #[must_use]
+    pub fn on_part(&self, job: &Job, share: SliceShare) -> u64 {
+        per_billion(self.law(job).slice.speed(share))
+    }
+
     /// Speed on what the run time was measured on.
     #[must_use]
     pub fn reference(&self, job: &Job, reference: Reference) -> u64 {

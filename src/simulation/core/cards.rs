@@ -8,7 +8,7 @@ use super::Timer;
 use super::gauge::CardGauge;
 use super::ground::{Act, Begin, Decider, Fit, Ground, OnDevices, Side};
 use super::layouts::Layouts;
-use crate::cluster::cards::{CardAllocation, CardPool, Device, InstanceState};
+use crate::cluster::cards::{CARD_UNITS, CardAllocation, CardPool, Device, InstanceState};
 use crate::cluster::{Allocation, CardGrant, CardLedger, Conflict, Grant};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::kernel::Calendar;
@@ -132,7 +132,7 @@ impl Decider for SharedScheduler<'_> {
         SharedScheduler::withdraw(self, job, now)
     }
 
-    fn free_slot(&mut self, slot: u32) {
+    fn free_slot(&mut self, slot: u32, _: SimTime) {
         SharedScheduler::free_slot(self, slot);
     }
 
@@ -195,6 +195,10 @@ impl Decider for SharedScheduler<'_> {
             gpus: fit.asked_units.map_or(0, |asked| held.gpus.saturating_sub(asked)),
             cpus: held.cpus.saturating_sub(u64::from(fit.asked.cpus)),
         }
+    }
+
+    fn units_of_each(&self, _: JobId, _: PoolId) -> u32 {
+        CARD_UNITS
     }
 
     fn on_devices(&self, job: JobId, grants: &CardAllocation, ground: &CardFloor) -> OnDevices {

@@ -4,9 +4,11 @@
 //! who starts, where, and who must go. [`Side`] is what only one kind of devices has: layouts that change.
 
 use super::Timer;
+use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, Conflict, Grant, Ledger};
 use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId};
 use crate::kernel::Calendar;
+use crate::scheduler::shapes::PoolShape;
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::{Classic, Floor, Pending, Start};
 use crate::simulation::guests::{OnCards, OnNode, OnNodes};
@@ -17,7 +19,7 @@ use crate::time::{SimDuration, SimTime};
 /// A floor.
 pub(in crate::simulation) trait Ground: Sized {
     /// What a job holds: a grant per node.
-    type Grants: Clone + std::fmt::Debug;
+    type Grants: Clone + std::fmt::Debug + PartialEq;
     /// What is cut anew for a job that starts.
     type Cuts;
     type Gauge: Gauge;
@@ -98,15 +100,12 @@ impl OnDevices {
 /// Who decides: who starts, where, and who must go. It sees limits, never true run times.
 pub(in crate::simulation) trait Decider {
     type Ground: Ground;
-    /// Whether it stops running jobs.
-    const PREEMPTS: bool = false;
-
     /// Takes a job in.
     fn enqueue(&mut self, job: JobId);
     /// Takes a waiting job out; tells whether it was there.
     fn withdraw(&mut self, job: JobId, now: SimTime) -> bool;
     /// A job has left its slot; the floor has its devices back.
-    fn free_slot(&mut self, slot: u32);
+    fn free_slot(&mut self, slot: u32, now: SimTime);
     /// Decides, and changes the floor accordingly.
     fn pass(
         &mut self,
@@ -131,6 +130,8 @@ pub(in crate::simulation) trait Decider {
     fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_;
     /// What a job on one pool holds beyond what it asked for.
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load;
+    /// What of each GPU that it holds a job on one pool asked for, in units of the hours; the rest is slack.
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32;
     /// How fast a job is on what it was given.
     fn on_devices(
         &self,
@@ -147,6 +148,8 @@ pub(in crate::simulation) trait Decider {
     }
     /// What a job asks for there.
     fn card_shape_of(&self, job: JobId) -> ShapeId;
+    /// Adds what only it can tell of the run.
+    fn tell(&mut self, _: &mut Outcome) {}
 }
 
 /// What belongs to one kind of devices only; does nothing where GPUs are whole.
@@ -297,7 +300,7 @@ impl Decider for Classic<'_> {
         Classic::withdraw(self, job, now)
     }
 
-    fn free_slot(&mut self, slot: u32) {
+    fn free_slot(&mut self, slot: u32, _: SimTime) {
         Classic::free_slot(self, slot);
     }
 
@@ -350,6 +353,14 @@ impl Decider for Classic<'_> {
         }
         let fit = self.fits(job).find(|fit| fit.pool == pool).expect("it was placed there");
         fit.total.saturating_minus(&fit.asked)
+    }
+
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        if !self.shapes().have_slack() {
+            return CARD_UNITS;
+        }
+        let shape = self.shapes().get(self.shape_of(job));
+        shape.pools.iter().find(|fit| fit.pool == pool).map_or(CARD_UNITS, PoolShape::units_of_each)
     }
 
     fn on_devices(&self, _: JobId, _: &Allocation, _: &Floor) -> OnDevices {

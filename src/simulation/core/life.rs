@@ -3,6 +3,7 @@
 use super::ground::{Begin, Decider, Ground, OnDevices, Side};
 use super::{Core, Slot, Timer};
 use crate::cluster::Allocation;
+use crate::cluster::cards::CARD_UNITS;
 use crate::ids::{JobId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::simulation::guests::{Arrival, ByPool, Departure};
@@ -112,6 +113,11 @@ impl<D: Decider> Core<'_, D> {
         if slack != Load::ZERO {
             self.meter.add_slack(pool, &slack);
         }
+        let asked = held.minus(&slack);
+        let beyond = self.units_beyond(job, pool, &asked);
+        if beyond > 0 {
+            self.meter.add_part_slack(pool, beyond);
+        }
         self.side.started(job, &held);
         if let Some(spill) = &mut self.spill {
             spill.start(pool, &held, expected, self.ground.gauge());
@@ -121,8 +127,8 @@ impl<D: Decider> Core<'_, D> {
         // Waits end with the first start.
         record.start = record.start.min(now);
         record.state = JobState::Running;
-        let lead = lead + self.side.cut(&cuts, pool);
-        let asked = held.minus(&slack);
+        let cut = self.side.cut(&cuts, pool);
+        let lead = if self.as_recorded { lead } else { lead + cut };
         match self.arrival(job, pool, &grants, &asked, (now, expected, lead)) {
             None => {
                 let run = self.run_on(job, pool);
@@ -148,6 +154,12 @@ impl<D: Decider> Core<'_, D> {
         self.after_change(job, now, calendar);
     }
 
+    /// Units of whole GPUs that a job holds and did not ask for: it asked for parts of them.
+    fn units_beyond(&self, job: JobId, pool: PoolId, asked: &Load) -> u64 {
+        let each = self.decider.units_of_each(job, pool);
+        u64::from(CARD_UNITS - each) * asked.gpus
+    }
+
     /// How long a job runs on whole GPUs of a pool, alone on bare metal.
     fn run_on(&self, job: JobId, pool: PoolId) -> SimDuration {
         let Some((recorded, speeds)) = self.translated else { return self.workload.jobs[job].run };
@@ -169,10 +181,14 @@ impl<D: Decider> Core<'_, D> {
             None => (self.workload.jobs[job].run, Speed::ONE),
         };
         let is_session = self.workload.jobs[job].flags.has(JobFlags::SESSION);
-        let on =
-            if is_session { OnDevices::WHOLE } else { self.decider.on_devices(job, grants, &self.ground) };
+        let on = if is_session || self.as_recorded {
+            OnDevices::WHOLE
+        } else {
+            self.decider.on_devices(job, grants, &self.ground)
+        };
         let gpu_units = i128::from(asked.gpus) * <D::Ground as Ground>::Gauge::GPU_UNITS;
-        let held = Held { gpu_units: gpu_units as u64, cpus: asked.cpus as u32 };
+        let gpu_units = gpu_units as u64 - self.units_beyond(job, pool, asked);
+        let held = Held { gpu_units, cpus: asked.cpus as u32 };
         let fit = self.decider.fits(job).find(|fit| fit.pool == pool);
         let gpus = fit.map_or(0, |fit| fit.gpus);
         let by_pool: ByPool = std::iter::once((pool, held)).collect();
@@ -224,10 +240,11 @@ impl<D: Decider> Core<'_, D> {
             if let Err(conflict) = self.ground.give_back(slot, &held.grants, held.expected) {
                 self.conflict = Some(conflict);
             }
-            self.decider.free_slot(slot);
-        }
-        if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
-            self.conflict = Some(conflict);
+            self.decider.free_slot(slot, now);
+            // What a decider has taken away may be somebody else's already.
+            if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
+                self.conflict = Some(conflict);
+            }
         }
         let pool = self.ground.pool_of(D::Ground::first(&held.grants));
         if let Some(spill) = &mut self.spill {
@@ -238,6 +255,11 @@ impl<D: Decider> Core<'_, D> {
         let slack = self.decider.slack(job, pool, &self.ground.load(&held.grants));
         if slack != Load::ZERO {
             self.meter.drop_slack(pool, &slack);
+        }
+        let asked = self.ground.load(&held.grants).minus(&slack);
+        let beyond = self.units_beyond(job, pool, &asked);
+        if beyond > 0 {
+            self.meter.drop_part_slack(pool, beyond);
         }
         let Some(guests) = &mut self.guests else {
             self.book_held_idle(&held, now);
@@ -295,7 +317,7 @@ impl<D: Decider> Core<'_, D> {
         row.lost = lost;
         // Without snapshots it goes on from where it was last stopped, if it ever was.
         row.left = departure.and_then(|departure| departure.kept).or(row.left);
-        self.wait_again(held, now);
+        self.wait_again(held, now, calendar);
     }
 
     /// The decider has taken a running job off the floor: it keeps its work and waits again.
@@ -307,12 +329,14 @@ impl<D: Decider> Core<'_, D> {
         let job = held.job;
         self.records[job].state = JobState::Pending;
         self.note_allocation(held, now);
+        self.after_change(job, now, calendar);
     }
 
-    fn wait_again(&mut self, held: Slot<D::Ground>, now: SimTime) {
+    fn wait_again(&mut self, held: Slot<D::Ground>, now: SimTime, calendar: &mut Calendar<Timer>) {
         let job = held.job;
         self.records[job].state = JobState::Pending;
         self.note_allocation(held, now);
+        self.after_change(job, now, calendar);
         self.enqueue(job, now);
     }
 
@@ -322,7 +346,11 @@ impl<D: Decider> Core<'_, D> {
         let pool = self.ground.pool_of(D::Ground::first(&slot.grants));
         let held = self.ground.load(&slot.grants);
         let asked = held.minus(&self.decider.slack(slot.job, pool, &held));
-        self.meter.hold_idle(pool, asked.gpus, now.since(slot.start), util_milli);
+        let span = now.since(slot.start);
+        match self.decider.units_of_each(slot.job, pool) {
+            CARD_UNITS => self.meter.hold_idle(pool, asked.gpus, span, util_milli),
+            each => self.meter.hold_part_idle(pool, (asked.gpus as u32, each), span, util_milli),
+        }
     }
 
     /// A job leaves without having run.

@@ -107,6 +107,13 @@ impl Guests<'_> {
         cards.gpus().iter().map(on).min().unwrap_or(ONE)
     }
 
+    /// Whether others are on its GPUs.
+    pub(super) fn has_company(&self, slot: u32, cards: &OnCards) -> bool {
+        let others =
+            |gpu: &Gpu| self.cards.residents.get(gpu).into_iter().flatten().any(|other| *other != slot);
+        cards.gpus().iter().any(others)
+    }
+
     fn resident(&self, slot: u32) -> Option<Resident> {
         let guest = self.rows.get(slot as usize)?.as_ref()?;
         guest.job.cards.as_ref().map(|cards| cards.resident)

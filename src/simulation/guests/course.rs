@@ -38,6 +38,9 @@ pub(super) struct Fixed {
     pub(super) own: f64,
     /// Speed under it, alone, in parts of that on bare metal.
     pub(super) alone: u64,
+    /// Slowdown by the access method beside others on its GPUs, and with nobody there, where GPUs are time-sliced: then
+    /// nothing is switched.
+    pub(super) switching: Option<(f64, f64)>,
     /// Speed on bare metal, on these devices, alone there, relative to what the run time was recorded on.
     pub(super) bare: u64,
     /// What of that is due to the devices, which may be parts of GPUs.

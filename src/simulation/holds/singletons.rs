@@ -8,10 +8,8 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::is_over;
 use crate::ids::{Id, JobId, LabelId, TextId};
-use crate::simulation::JobRecord;
-use crate::time::SimTime;
+use crate::simulation::{JobRecord, JobState};
 use crate::workload::{DependencyKind, Labels, Workload};
 
 /// Who runs what, as far as singletons care.
@@ -28,7 +26,8 @@ struct Line {
     active: BTreeSet<JobId>,
     /// Singletons that wait for others.
     waiting: FxHashSet<JobId>,
-    running: u32,
+    /// A set and no count: a job that is lost and starts again is still one job.
+    running: FxHashSet<JobId>,
 }
 
 /// The lines of all owners that have a singleton; empty for traces without.
@@ -81,18 +80,19 @@ impl Singletons {
         waits
     }
 
-    /// A job has started or ended: the singleton that may go on now, if any.
+    /// A job has started, was lost and is queued again, or has ended: the singleton that may go on now, if any.
     pub(super) fn changed(&mut self, job: JobId, record: &JobRecord) -> Option<JobId> {
         let line = self.line(job)?;
-        let has_started = record.start != SimTime::NEVER;
-        if !is_over(record) {
-            line.running += u32::from(has_started);
+        if record.state == JobState::Running {
+            line.running.insert(job);
             return None;
         }
-        line.running -= u32::from(has_started);
-        line.active.remove(&job);
-        line.waiting.remove(&job);
+        line.running.remove(&job);
+        if record.state.is_over() {
+            line.active.remove(&job);
+            line.waiting.remove(&job);
+        }
         let first = *line.active.first()?;
-        (line.running == 0 && line.waiting.remove(&first)).then_some(first)
+        (line.running.is_empty() && line.waiting.remove(&first)).then_some(first)
     }
 }

@@ -132,7 +132,7 @@ impl Intake {
             array: None,
             task_of,
             reservation: None,
-            requeue: None,
+            requeue: job.flags.has(JobFlags::NO_REQUEUE).then_some(false),
             begin_s: extras.and_then(|e| e.begin).map(whole_seconds),
             hold: false,
             wider: None,

@@ -29,7 +29,8 @@ fn four_parts() -> Vec<Claim> {
     let found = run(&designs, &month);
     let (metal, vms, containers) = (&found[0], &found[1], &found[2]);
     let share = |part: f64, of: &Priced| part / of.total;
-    let of_hardware = vms.part("licences") / vms.part("hardware");
+    // Against the price: what the hardware is worth at the end is no discount on what it cost.
+    let of_hardware = vms.part("licences") / vms.hardware;
     let gpu_months = vms.total / vms.per_hour / 730.5;
     vec![
         claim(
@@ -58,7 +59,8 @@ fn four_parts() -> Vec<Claim> {
             "104",
             "S4",
             "hypervisor and vGPU fees can rival part of the hardware over years",
-            "VMware Cloud Foundation by core and NVIDIA AI Enterprise by GPU at typical prices",
+            "VMware Cloud Foundation by core and NVIDIA AI Enterprise by GPU at typical prices, against the price of the \
+             hardware over its lifetime",
             vec![
                 named("fees / hardware", of_hardware),
                 named("USD for a GPU and month", vms.part("licences") / gpu_months),

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::experiment::outlook::{DesignFlow, outlook};
+use crate::experiment::pricing::hardware_price;
 use crate::experiment::{DesignResult, LoadedWorkload, load_workload, run_designs};
 use crate::scenario::{Scenario, catalogue, load_text};
 use crate::simulation::RunOptions;
@@ -26,6 +27,8 @@ pub(super) struct Priced {
     pub(super) used: f64,
     /// Hardware at work, licences, overhead hours, idle hours.
     pub(super) four: [f64; 4],
+    /// The price of the nodes, spread over their lifetime with nothing left.
+    pub(super) hardware: f64,
     /// By what is paid for.
     parts: Vec<(&'static str, f64)>,
     pub(super) wait_p95_s: f64,
@@ -41,6 +44,7 @@ impl Priced {
             per_useful: cost.per_useful_gpu_hour.map_or(f64::NAN, |money| money.as_units()),
             used: result.summary.utilization.gpu_allocated.unwrap_or(0.0),
             four: [four.at_work, four.licences, four.overhead, four.idle].map(|money| money.as_units()),
+            hardware: hardware_price(result).map_or(0.0, |money| money.as_units()),
             parts: cost.parts.iter().map(|(part, amount)| (part.key(), amount.as_units())).collect(),
             wait_p95_s: result.summary.wait_s.p95.unwrap_or(0.0),
         }

@@ -90,6 +90,18 @@ impl Cells {
         }
     }
 
+    /// Takes cells that were made from those of another table, each with its byte column there.
+    pub fn put(&mut self, made: &[(String, u64)]) {
+        self.spans.clear();
+        self.unquoted.clear();
+        self.quoted = true;
+        for (text, column) in made {
+            let start = self.unquoted.len();
+            self.unquoted.extend_from_slice(text.as_bytes());
+            self.push(start, self.unquoted.len(), usize::try_from(column.saturating_sub(1)).unwrap_or(0));
+        }
+    }
+
     /// Number of cells.
     pub fn len(&self) -> usize {
         self.spans.len()

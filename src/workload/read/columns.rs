@@ -138,7 +138,6 @@ const WITHOUT_EFFECT: [Column; 11] = [
     C::Reservation,
     C::CheckpointGb,
     C::CheckpointInterval,
-    C::Requeue,
     C::Tenant,
     C::ExitCode,
     C::AllocNodes,
@@ -329,7 +328,8 @@ impl Header {
         }
         let header = Self { width: names.len(), placed };
         if let Some(missing) = header.missing() {
-            problems.insert(0, missing.at(place(0)));
+            let found: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+            problems.insert(0, missing.because(found_columns(&found)).at(place(0)));
         }
         match problems.pop() {
             None => Ok(header),
@@ -348,12 +348,20 @@ impl Header {
         }
         let message = format!("required column missing: {}", missing.join(", "));
         Some(
-            Diagnostic::error(code::MISSING_COLUMN, message)
-                .because("the first line must name the columns")
-                .help(
-                    "a trace needs job_id, submit_s and run_s; `windtunnel schema trace` lists all columns",
-                ),
+            Diagnostic::error(code::MISSING_COLUMN, message).help(
+                "a trace needs job_id, submit_s and run_s (`windtunnel schema trace` lists all columns); where they \
+                 are called differently, `windtunnel trace check FILE --guess` proposes [workload.columns]",
+            ),
         )
+    }
+
+    /// The columns of a table that is made of another one.
+    pub fn made(columns: &[Column]) -> Self {
+        let name =
+            |column: &Column| COLUMNS.iter().find(|(_, known)| known == column).map_or("", |(name, _)| name);
+        let placed =
+            columns.iter().enumerate().map(|(at, column)| Placed { at, column: *column, name: name(column) });
+        Self { width: columns.len(), placed: placed.collect() }
     }
 
     /// Position of a column.
@@ -365,6 +373,14 @@ impl Header {
     pub fn of_part(&self, part: Part) -> Vec<Placed> {
         self.placed.iter().filter(|p| p.column.part() == part).copied().collect()
     }
+}
+
+/// What the first line says, so that it is seen whether it is a header.
+fn found_columns(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    let names: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name.as_bytes(), 0)).collect();
+    format!("the first line must name the columns; it has: {}{more}", names.join(", "))
 }
 
 fn unknown(name: &str) -> Diagnostic {

@@ -40,16 +40,17 @@ pub(super) fn read<R: std::io::Read>(
             }
             Some(Line::Text(line)) if line.trim_ascii().is_empty() => {}
             Some(Line::Text(line)) => {
-                let row = RowPlace { line: number, text: line };
-                check_utf8(row, assembly)?;
                 assembly.workload.repairs.rows_read += 1;
+                let mut store = String::new();
+                let row = RowPlace { line: number, text: line };
+                let row = super::foreign::as_utf8(row, &mut store, assembly);
                 if let Err(problem) = rows.take(row, assembly) {
                     assembly.refuse(row, problem);
                 }
             }
         }
     }
-    assembly.workload.unused_columns = rows.unused.iter().map(|name| (*name).to_owned()).collect();
+    rows.finish(assembly);
     Ok(())
 }
 
@@ -128,7 +129,7 @@ impl<I: Copy> Remembered<I> {
 }
 
 /// All that is needed to read one row after the other.
-struct Rows {
+pub(super) struct Rows {
     width: usize,
     job_id: usize,
     submit: Placed,
@@ -147,7 +148,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(header: &Header, clock: Clock) -> Self {
+    pub(super) fn new(header: &Header, clock: Clock) -> Self {
         let required = |column| header.find(column).expect("the header has all required columns");
         Self {
             width: header.width,
@@ -169,13 +170,33 @@ impl Rows {
 
     /// Reads one row and hands it to the assembly.
     fn take(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
-        let line = row.text;
-        self.cells.split(line)?;
+        self.cells.split(row.text)?;
         if self.cells.len() != self.width {
             let message = format!("the row has {} cells, the header {}", self.cells.len(), self.width);
             return Err(Problem::new(code::WIDTH, "a row of the wrong width", message)
                 .help("a cell that holds a comma must stand in double quotes"));
         }
+        self.take_cells(row, assembly)
+    }
+
+    /// Reads a row whose cells were put together elsewhere, in the order of the header.
+    pub(super) fn take_made(
+        &mut self,
+        made: &[(String, u64)],
+        row: RowPlace<'_>,
+        assembly: &mut Assembly<'_>,
+    ) -> Result<(), Problem> {
+        self.cells.put(made);
+        self.take_cells(row, assembly)
+    }
+
+    /// Hands the columns without effect to the workload.
+    pub(super) fn finish(self, assembly: &mut Assembly<'_>) {
+        assembly.workload.unused_columns = self.unused.iter().map(|name| (*name).to_owned()).collect();
+    }
+
+    fn take_cells(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
+        let line = row.text;
         self.clock.ambiguous = 0;
         let submit = cell(&self.cells, line, self.submit).instant(&mut self.clock)?;
         let run = cell(&self.cells, line, self.run).positive_span()?;
@@ -311,6 +332,7 @@ impl Rows {
                 C::After => beyond.after = extras::parse_after(cell)?,
                 C::Array => beyond.array = Some(extras::parse_array(cell)?),
                 C::Begin => beyond.extras.begin = Some(cell.instant(&mut self.clock)?),
+                C::Requeue => flags.set(JobFlags::NO_REQUEUE, !cell.yes_no()?),
                 C::Cancel => beyond.extras.cancel = Some(cell.instant(&mut self.clock)?),
                 _ => {
                     let value = checked_text(placed.column, cell, &mut self.clock)?;
@@ -380,7 +402,6 @@ fn checked_text(column: C, cell: Cell<'_>, clock: &mut Clock) -> Result<String, 
             _ => return Err(cell.wrong_type("an amount of at least 0")),
         },
         C::CheckpointInterval => _ = cell.positive_span()?,
-        C::Requeue => _ = cell.yes_no()?,
         _ => {}
     }
     Ok(cell.str().to_owned())

@@ -5,7 +5,7 @@
 
 use super::assembly::{Assembly, Beyond, RowPlace};
 use super::columns::{COLUMNS, Column as C};
-use super::problem::Problem;
+use super::problem::{Problem, code};
 use crate::ids::TextId;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{Extras, Job, JobFlags, JobName, Labels, Recorded, Request, Texts};
@@ -105,6 +105,25 @@ impl Intake {
 
 fn name_of(column: C) -> &'static str {
     COLUMNS.iter().find(|(_, known)| *known == column).map_or("", |(name, _)| name)
+}
+
+/// The row as UTF-8. Bytes that are none are read as Latin-1, one letter each, so that two names stay two; the
+/// right letters beside them are kept, and the row is counted.
+pub(super) fn as_utf8<'a>(
+    row: RowPlace<'a>,
+    store: &'a mut String,
+    assembly: &mut Assembly<'_>,
+) -> RowPlace<'a> {
+    let Err(error) = std::str::from_utf8(row.text) else { return row };
+    let at = error.valid_up_to();
+    let message = format!("byte 0x{:02x} is not UTF-8: it is read as Latin-1", row.text[at]);
+    let problem = Problem::new(code::NOT_UTF8, "bytes that are not UTF-8 (read as Latin-1)", message);
+    assembly.change(row, problem.at(at as u64 + 1).help("a name may be written differently: compare it"));
+    for chunk in row.text.utf8_chunks() {
+        store.push_str(chunk.valid());
+        store.extend(chunk.invalid().iter().map(|byte| char::from(*byte)));
+    }
+    RowPlace { line: row.line, text: store.as_bytes() }
 }
 
 /// A text that says something, interned.

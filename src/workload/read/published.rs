@@ -177,9 +177,10 @@ pub(super) fn read<R: std::io::Read>(
             }
             Some(Line::Text(line)) if line.trim_ascii().is_empty() => {}
             Some(Line::Text(line)) => {
-                let row = RowPlace { line: number, text: line };
-                super::csv::check_utf8(row, assembly)?;
                 assembly.workload.repairs.rows_read += 1;
+                let mut store = String::new();
+                let row = RowPlace { line: number, text: line };
+                let row = super::foreign::as_utf8(row, &mut store, assembly);
                 if let Err(problem) = rows.take(row, assembly) {
                     assembly.refuse(row, problem);
                 }

@@ -11,10 +11,11 @@
 mod clock;
 mod columns;
 mod job;
+mod json;
 mod steps;
 mod tres;
 
-pub(super) use self::clock::CivilClock;
+pub(super) use self::clock::{CivilClock, clock_span, looks_like_a_timestamp};
 pub(super) use self::tres::Tres;
 
 use std::rc::Rc;
@@ -36,7 +37,7 @@ use crate::time::SimTime;
 use crate::workload::{Extras, JobFlags, RepairKind};
 
 /// The command that gives all that is read here.
-pub const COMMAND: &str = "sacct -a -D -P --starttime FROM --endtime TO --format=\
+pub const COMMAND: &str = "sacct -a -D -P --delimiter='^|^' --starttime FROM --endtime TO --format=\
 JobID,JobName,User,Account,Partition,QOS,State,ExitCode,Submit,Eligible,Start,End,ElapsedRaw,Suspended,\
 TimelimitRaw,ReqNodes,AllocNodes,ReqCPUS,AllocCPUS,NTasks,ReqMem,ReqTRES,AllocTRES,TRESUsageInAve,\
 TRESUsageInMax,TRESUsageInTot,NodeList,Priority,Reservation,Constraints";
@@ -55,17 +56,7 @@ pub(super) fn read<R: std::io::Read>(
 ) -> Result<(), Fatal> {
     let place = RowPlace { line: lines.number(), text: first };
     super::csv::check_utf8(place, assembly)?;
-    let layout = layout(place, assembly)?;
-    let mut rows = Rows {
-        clock: CivilClock::new(assembly.options.time_zone.as_deref())?,
-        nodes: node_list::of_options(assembly.options.node_list.as_deref())?,
-        layout: Rc::new(layout),
-        intake: Intake::default(),
-        open: None,
-        attempts: FxHashMap::default(),
-        array_limits: Vec::new(),
-        refused: String::new(),
-    };
+    let mut rows = Rows::new(layout(place, assembly)?, assembly)?;
     if !rows.layout.has_header {
         rows.take(place, assembly);
     }
@@ -80,10 +71,39 @@ pub(super) fn read<R: std::io::Read>(
             Some(Line::Text(line)) if line.trim_ascii().is_empty() => {}
             Some(Line::Text(line)) => {
                 let row = RowPlace { line: number, text: line };
-                super::csv::check_utf8(row, assembly)?;
-                rows.take(row, assembly);
+                let mut store = String::new();
+                rows.take(super::foreign::as_utf8(row, &mut store, assembly), assembly);
             }
         }
+    }
+    rows.finish(assembly);
+    Ok(())
+}
+
+/// Reads `sacct --json`. A job's place is its number in the list, because JSON has no lines.
+pub(super) fn read_json(
+    reader: impl std::io::Read,
+    assembly: &mut Assembly<'_>,
+    _: &dyn Fn(std::io::Error, u64) -> Fatal,
+) -> Result<(), Fatal> {
+    let made = json::rows(reader).map_err(|why| {
+        let told = Diagnostic::error(code::SACCT_LAYOUT, format!("the file begins like JSON, but {why}"));
+        let help = format!("give what `sacct -a -D --json` prints, or export again:\n{COMMAND}");
+        Box::new(told.at(Place::File(assembly.file.clone())).help(help))
+    })?;
+    let rows = made.into_iter().enumerate().map(|(at, row)| (at as u64 + 1, row)).collect();
+    read_made(rows, assembly)
+}
+
+/// Reads `scontrol show job`.
+pub(super) fn read_shown(text: &str, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
+    read_made(json::shown_jobs(text), assembly)
+}
+
+fn read_made(made: Vec<(u64, String)>, assembly: &mut Assembly<'_>) -> Result<(), Fatal> {
+    let mut rows = Rows::new(json::layout(), assembly)?;
+    for (line, row) in &made {
+        rows.take(RowPlace { line: *line, text: row.as_bytes() }, assembly);
     }
     rows.finish(assembly);
     Ok(())
@@ -149,6 +169,19 @@ struct Rows {
 }
 
 impl Rows {
+    fn new(layout: Layout, assembly: &Assembly<'_>) -> Result<Self, Fatal> {
+        Ok(Self {
+            clock: CivilClock::new(assembly.options.time_zone.as_deref())?,
+            nodes: node_list::of_options(assembly.options.node_list.as_deref())?,
+            layout: Rc::new(layout),
+            intake: Intake::default(),
+            open: None,
+            attempts: FxHashMap::default(),
+            array_limits: Vec::new(),
+            refused: String::new(),
+        })
+    }
+
     /// A line below the header.
     fn take(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) {
         assembly.workload.repairs.rows_read += 1;
@@ -160,7 +193,14 @@ impl Rows {
     fn take_row(&mut self, row: RowPlace<'_>, assembly: &mut Assembly<'_>) -> Result<(), Problem> {
         let line = std::str::from_utf8(row.text).expect("lines are checked before");
         let layout = Rc::clone(&self.layout);
-        let (texts, starts) = cut(line, &layout)?;
+        let (texts, starts, joined) = cut(line, &layout)?;
+        if let Some(name) = joined {
+            let message =
+                format!("{name} holds the separator '{}'; the row is read around it", layout.separator);
+            let problem =
+                Problem::new(code::WIDTH, "a text with the separator inside (put together)", message);
+            assembly.change(row, problem.help("export with --delimiter='^|^'"));
+        }
         let cells = Cells { fields: &layout.fields, texts: &texts, starts: &starts };
         let (mut id, mut column) = cells.find(F::JobId);
         if id.is_empty() {
@@ -208,8 +248,13 @@ impl Rows {
         }
         let (kind, reason) = match &mut self.open {
             Some(open) if is_taken => {
-                open.usage.add(step, cells);
-                (RepairKind::Noted, "a step, folded into its job")
+                let can_read = open.usage.add(step, cells);
+                let reason = if can_read {
+                    "a step, folded into its job"
+                } else {
+                    "a step whose use cannot be read (not counted where so)"
+                };
+                (RepairKind::Noted, reason)
             }
             _ => (RepairKind::Refused, "a step of a job that is refused"),
         };
@@ -301,35 +346,77 @@ impl Rows {
     }
 }
 
-/// The cells of a line and their byte columns.
-fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>), Problem> {
-    let texts: Vec<&str> = if layout.separator == "," {
-        columns::cut_quoted(line)
-    } else {
-        columns::cut(line, layout.separator).collect()
+/// The cells of a line and their byte columns. A row with too many has the separator inside a text: where
+/// only one place makes sense of the others, it is put together there, and the column's name is handed out.
+fn cut<'a>(line: &'a str, layout: &'a Layout) -> Result<(Vec<&'a str>, Vec<u64>, Option<&'a str>), Problem> {
+    let separator = layout.separator;
+    let quoted = separator.len() == 1 && separator != "|" && line.contains('"');
+    let mut texts: Vec<&str> = match (quoted, layout.has_trailing) {
+        (true, _) => columns::cut_quoted(line, separator),
+        (false, Some(false)) => line.split(separator).collect(),
+        (false, _) => columns::cut(line, separator).collect(),
     };
     let width = layout.fields.len();
     // The last column may be empty, and then `--parsable` and `--parsable2` look the same.
-    let texts: Vec<&str> = if texts.len() + 1 == width && line.ends_with(layout.separator) {
-        line.split(layout.separator).collect()
-    } else {
-        texts
-    };
+    if texts.len() + 1 == width && line.ends_with(separator) {
+        texts = line.split(separator).collect();
+    }
+    let mut joined = None;
+    if texts.len() > width
+        && let Some((together, name)) = put_together(line, &texts, layout)
+    {
+        (texts, joined) = (together, Some(name));
+    }
     if texts.len() != width {
-        let message = format!("the row has {} cells, the header {width}", texts.len());
-        return Err(Problem::new(code::WIDTH, "a row of the wrong width", message)
-            .help("a job name may hold the separator: export with --delimiter and a rare character"));
+        return Err(wrong_width(texts.len(), layout));
     }
     let mut column = 1;
     let starts = texts
         .iter()
         .map(|text| {
             let start = column;
-            column += (text.len() + layout.separator.len()) as u64;
+            column += (text.len() + separator.len()) as u64;
             start
         })
         .collect();
-    Ok((texts, starts))
+    Ok((texts, starts, joined))
+}
+
+fn wrong_width(cells: usize, layout: &Layout) -> Problem {
+    let message = format!("the row has {cells} cells, the header {}", layout.fields.len());
+    let names: Vec<&str> = layout.free_text().map(|(_, name)| name).collect();
+    let texts = if names.is_empty() { "a text".to_owned() } else { names.join(" or ") };
+    let help = if cells > layout.fields.len() {
+        format!("{texts} may hold the separator: export with --delimiter='^|^'")
+    } else {
+        format!("{texts} may hold a line break: leave that column out of --format (SubmitLine is not used)")
+    };
+    Problem::new(code::WIDTH, "a row of the wrong width", message).help(help)
+}
+
+/// Puts the surplus cells into the one column of free text after which all others can be read.
+fn put_together<'a>(line: &'a str, texts: &[&'a str], layout: &'a Layout) -> Option<(Vec<&'a str>, &'a str)> {
+    let surplus = texts.len() - layout.fields.len();
+    let mut found = None;
+    for (at, name) in layout.free_text() {
+        let from: usize = texts[..at].iter().map(|text| text.len() + layout.separator.len()).sum();
+        let ends: usize =
+            texts[at..=at + surplus].iter().map(|text| text.len() + layout.separator.len()).sum();
+        let Some(text) = line.get(from..from + ends - layout.separator.len()) else { continue };
+        let cells: Vec<&str> = texts[..at]
+            .iter()
+            .copied()
+            .chain([text])
+            .chain(texts[at + surplus + 1..].iter().copied())
+            .collect();
+        if job::makes_sense(&layout.fields, &cells) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some((cells, name));
+        }
+    }
+    found
 }
 
 /// Tells what is odd about a row that is kept.
@@ -353,6 +440,23 @@ fn tell(oddity: Oddity, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
         Oddity::AllocatedMore => "allocated more than requested (both are kept)",
         Oddity::Requeued => "ended by a requeue (an attempt, a job of its own)",
         Oddity::Constraint => "constraints are not used",
+        Oddity::GpusFromAllocation => {
+            "GPUs only in the allocation (the allocated ones stand for the request)"
+        }
+        Oddity::MemoryFromAllocation => {
+            "memory only in the allocation (the allocated one stands for the request)"
+        }
+        Oddity::Shares => {
+            "asks for shards or MPS shares of a GPU, which are not modelled (replayed without them)"
+        }
+        Oddity::OtherTres => "asks for a GRES or TRES that is not modelled (replayed without it)",
+        Oddity::SeveralTypes => "asks for GPUs of several types (the last type stands for all)",
+        Oddity::NodesDisagree => {
+            "NodeList, node count and TRES name different numbers of nodes (TRES counts)"
+        }
+        Oddity::ColumnsDisagree => "two columns of one meaning differ (the first counts)",
+        Oddity::UnknownState => "a state that is none of Slurm's (counts as completed)",
+        Oddity::Resized => "a part of a job that was resized (a job of its own here)",
         Oddity::OutOfOrder => {
             let reason = "recorded times out of order (submit, start, end)";
             return assembly.note(row, Problem::new(code::ENDS_BEFORE_START, reason, reason));

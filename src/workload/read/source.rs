@@ -42,6 +42,13 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(Box::new(file))
 }
 
+/// The first bytes of a stream, at most so many; the stream goes on behind them.
+pub(super) fn first_bytes(stream: &mut dyn Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    stream.take(most).read_to_end(&mut start)?;
+    Ok(start)
+}
+
 /// Looks at the first bytes and unpacks if they are those of an archive.
 pub(super) fn unpack(mut stream: Box<dyn Read + '_>) -> io::Result<TraceBytes<'_>> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());

@@ -110,7 +110,6 @@ impl Rows {
         }
         assembly.workload.repairs.rows_read += 1;
         if let Err(problem) = self.take_job(row, assembly) {
-            super::csv::check_utf8(row, assembly)?;
             assembly.refuse(row, problem);
         }
         Ok(())

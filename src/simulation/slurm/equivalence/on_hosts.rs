@@ -86,6 +86,7 @@ impl Site {
             recorded: &recorded,
             speeds: None,
             pools: &pools,
+            cards: None,
             seed,
         };
         let mut calendar = Calendar::new();

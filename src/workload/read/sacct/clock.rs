@@ -51,6 +51,11 @@ impl CivilClock {
         Ok(Self { zone, is_named, seen: Seen::default(), ambiguous: 0 })
     }
 
+    /// A clock in UTC, for times that are only looked at.
+    pub fn utc() -> Self {
+        Self { zone: TimeZone::UTC, is_named: true, seen: Seen::default(), ambiguous: 0 }
+    }
+
     /// The instant that a text names; `None` where it says that there is none.
     pub fn read(&mut self, name: &str, text: &str, column: u64) -> Result<Option<SimTime>, Problem> {
         let text = text.trim();
@@ -103,28 +108,42 @@ pub(in crate::workload::read) fn looks_like_a_timestamp(text: &str) -> bool {
         && bytes[7] == b'-'
 }
 
-/// `[D-]HH:MM:SS`, `MM:SS`, with or without a fraction.
+/// `[D-]HH:MM:SS`, `MM:SS`, with or without a fraction; also `1 days 02:03:04` and `1 day, 2:03:04`, as Python
+/// and pandas print it.
 pub(in crate::workload::read) fn clock_span(text: &str) -> Option<SimDuration> {
-    let (days, clock) = match text.split_once('-') {
-        None => (0, text),
-        Some((days, clock)) => (days.parse::<i64>().ok().filter(|d| (0..=1_000_000).contains(d))?, clock),
+    let (days, clock) = match text.split_once("day") {
+        Some((days, clock)) => {
+            let clock = clock.strip_prefix('s').unwrap_or(clock).trim_start_matches(',').trim();
+            (Some(days.trim()), if clock.is_empty() { "0:00:00" } else { clock })
+        }
+        None => text.split_once('-').map_or((None, text), |(days, clock)| (Some(days), clock)),
     };
+    let digits = |part: &str| -> Option<i64> {
+        let is_number = !part.is_empty() && part.len() <= 9 && part.bytes().all(|c| c.is_ascii_digit());
+        is_number.then(|| part.parse().ok())?
+    };
+    let day = days.map_or(Some(0), digits).filter(|days| *days <= 1_000_000)?;
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let mut micros = 0;
     if !fraction.is_empty() {
-        let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
-        micros = digits.parse::<i64>().ok().filter(|_| digits.bytes().all(|c| c.is_ascii_digit()))?;
+        fraction.bytes().all(|c| c.is_ascii_digit()).then_some(())?;
+        let six: String = fraction.chars().chain("000000".chars()).take(6).collect();
+        micros = six.parse::<i64>().ok()?;
     }
-    let parts: Vec<i64> =
-        clock.split(':').map(|part| part.parse::<u32>().ok().map(i64::from)).collect::<Option<Vec<i64>>>()?;
+    let parts: Vec<i64> = clock.split(':').map(digits).collect::<Option<Vec<i64>>>()?;
+    let has_days = days.is_some();
+    // below the largest unit that is written, sixty of one are one of the next
+    let fits =
+        parts.iter().skip(1).all(|part| *part < 60) && (!has_days || parts.first().is_some_and(|h| *h < 24));
     let seconds = match parts[..] {
+        _ if !fits => return None,
         [hours, minutes, seconds] => hours * 3600 + minutes * 60 + seconds,
-        [hours, minutes] if text.contains('-') => hours * 3600 + minutes * 60,
+        [hours, minutes] if has_days => hours * 3600 + minutes * 60,
         [minutes, seconds] => minutes * 60 + seconds,
-        [hours] if text.contains('-') => hours * 3600,
+        [hours] if has_days => hours * 3600,
         _ => return None,
     };
-    Some(SimDuration::from_micros((days * 86_400 + seconds) * MICROS_PER_S + micros))
+    Some(SimDuration::from_micros((day * 86_400 + seconds) * MICROS_PER_S + micros))
 }
 
 #[cfg(test)]
@@ -139,7 +158,20 @@ mod tests {
         assert_eq!(s("125-00:00:00"), Some(125 * 86_400 * 1_000_000));
         assert_eq!(s("23:08.357"), Some((23 * 60 + 8) * 1_000_000 + 357_000));
         assert_eq!(s("2-12"), Some((2 * 86_400 + 12 * 3600) * 1_000_000));
-        for text in ["", "UNLIMITED", "Partition_Limit", "1:2:3:4", "x:00", "-1-00:00:00"] {
+        assert_eq!(s("1 days 02:18:51"), Some((86_400 + 2 * 3600 + 18 * 60 + 51) * 1_000_000));
+        assert_eq!(s("0 days 00:00:01.500000"), Some(1_500_000));
+        assert_eq!(s("1 day, 2:00:00"), Some((86_400 + 7200) * 1_000_000));
+        for text in [
+            "",
+            "UNLIMITED",
+            "Partition_Limit",
+            "1:2:3:4",
+            "x:00",
+            "-1-00:00:00",
+            "99:99:99",
+            "1-24:00:00",
+            "+1:00:00",
+        ] {
             assert_eq!(s(text), None, "{text}");
         }
     }

@@ -34,6 +34,8 @@ pub(super) enum Field {
     AllocTres,
     ReqGres,
     AllocGres,
+    ReqGpus,
+    AllocGpus,
     UsageInAve,
     UsageInMax,
     UsageInTot,
@@ -46,8 +48,8 @@ pub(super) enum Field {
 use Field as F;
 
 /// sacct's names (lower case) with what they mean here; NNodes and NCPUS are the allocated ones of a
-/// job that started.
-const NAMES: [(&str, Field); 37] = [
+/// job that started. The last ones are those of `squeue -o %all`.
+const NAMES: [(&str, Field); 51] = [
     ("jobid", F::JobId),
     ("jobidraw", F::JobIdRaw),
     ("jobname", F::JobName),
@@ -85,10 +87,28 @@ const NAMES: [(&str, Field); 37] = [
     ("priority", F::Priority),
     ("reservation", F::Reservation),
     ("constraints", F::Constraints),
+    ("reqgpus", F::ReqGpus),
+    ("allocgpus", F::AllocGpus),
+    ("name", F::JobName),
+    ("submit_time", F::Submit),
+    ("eligible_time", F::Eligible),
+    ("start_time", F::Start),
+    ("end_time", F::End),
+    ("time", F::Elapsed),
+    ("time_limit", F::Timelimit),
+    ("nodes", F::AllocNodes),
+    ("cpus", F::AllocCpus),
+    ("min_memory", F::ReqMem),
+    ("features", F::Constraints),
+    ("tres_alloc", F::AllocTres),
 ];
 
 /// Separators that `sacct --delimiter` is used with; `-P` gives the first.
-const SEPARATORS: [&str; 6] = ["|", "\u{2603}", ";", "\t", ",", "^"];
+const SEPARATORS: [&str; 8] = ["^|^", "|", "\u{2603}", ";", "\t", ",", "^", "\u{1f}"];
+
+/// Fields whose text people choose, so that it may hold the separator.
+const FREE_TEXT: [&str; 8] =
+    ["jobname", "constraints", "submitline", "comment", "admincomment", "systemcomment", "workdir", "reason"];
 
 /// Open XDMoD's `sacct` call, without header.
 const XDMOD: &str = "jobid|jobidraw|cluster|partition|qos|account|group|gid|user|uid|submit|eligible|start|end|\
@@ -106,6 +126,10 @@ pub(super) struct Layout {
     pub separator: &'static str,
     /// Meaning of each column; `None` = not used.
     pub fields: Vec<Option<Field>>,
+    /// Names of the columns as written.
+    pub names: Vec<String>,
+    /// Whether every line ends with a separator (`--parsable`); without a header that is not known.
+    pub has_trailing: Option<bool>,
     /// Whether the first line is a header (otherwise it is the first row).
     pub has_header: bool,
 }
@@ -125,7 +149,12 @@ impl Layout {
             let known = fields.iter().flatten().count();
             let is_one =
                 (has(F::JobId) || has(F::JobIdRaw)) && known >= 3 && (has(F::State) || has(F::Submit));
-            is_one.then_some(Self { separator, fields, has_header: true })
+            let names =
+                || cut(first, separator).map(|name| name.trim().trim_matches('"').to_owned()).collect();
+            is_one.then(|| {
+                let has_trailing = Some(first.ends_with(separator));
+                Self { separator, names: names(), fields, has_trailing, has_header: true }
+            })
         })
     }
 
@@ -138,8 +167,15 @@ impl Layout {
             let fits = cells.len() == fields.len()
                 && cells[0].starts_with(|c: char| c.is_ascii_digit())
                 && super::clock::looks_like_a_timestamp(cells[submit]);
-            fits.then_some(Self { separator, fields, has_header: false })
+            let names = names.split('|').map(str::to_owned).collect();
+            fits.then_some(Self { separator, names, fields, has_trailing: None, has_header: false })
         })
+    }
+
+    /// The columns of free text, with their names as written.
+    pub fn free_text(&self) -> impl Iterator<Item = (usize, &str)> {
+        let named = self.names.iter().enumerate().map(|(at, name)| (at, name.as_str()));
+        named.filter(|(_, name)| FREE_TEXT.contains(&name.to_ascii_lowercase().as_str()))
     }
 
     pub fn has(&self, field: Field) -> bool {
@@ -152,12 +188,12 @@ pub(super) fn cut<'a>(line: &'a str, separator: &'a str) -> std::str::Split<'a, 
     line.strip_suffix(separator).filter(|_| !separator.is_empty()).unwrap_or(line).split(separator)
 }
 
-/// The cells of a line that a spreadsheet wrote: commas inside quotes are no separators.
-pub(super) fn cut_quoted(line: &str) -> Vec<&str> {
+/// The cells of a line that a spreadsheet wrote: separators inside quotes are none.
+pub(super) fn cut_quoted<'a>(line: &'a str, separator: &str) -> Vec<&'a str> {
     let mut inside = false;
     let outside = |c: char| {
         inside ^= c == '"';
-        c == ',' && !inside
+        separator.starts_with(c) && !inside
     };
     line.split(outside)
         .map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell))
@@ -167,7 +203,7 @@ pub(super) fn cut_quoted(line: &str) -> Vec<&str> {
 fn fields_of<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Option<Field>> {
     names
         .map(|name| {
-            let name = name.trim().to_ascii_lowercase();
+            let name = name.trim().trim_matches('"').to_ascii_lowercase();
             NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
         })
         .collect()
@@ -199,9 +235,18 @@ mod tests {
     }
 
     #[test]
+    fn the_separator_that_the_product_asks_for() {
+        let layout = Layout::detect(b"JobID^|^State^|^Submit^|^Constraints").expect("a header");
+        assert_eq!((layout.separator, layout.fields.len()), ("^|^", 4));
+        assert_eq!(cut("1^|^a|b^|^", "^|^").collect::<Vec<_>>(), ["1", "a|b"]);
+        let text: Vec<&str> = layout.free_text().map(|(_, name)| name).collect();
+        assert_eq!(text, ["Constraints"]);
+    }
+
+    #[test]
     fn commas_inside_quotes() {
-        assert_eq!(cut_quoted("1,\"cpu=1,mem=2G\",,x"), ["1", "cpu=1,mem=2G", "", "x"]);
-        assert_eq!(cut_quoted(""), [""]);
+        assert_eq!(cut_quoted("1,\"cpu=1,mem=2G\",,x", ","), ["1", "cpu=1,mem=2G", "", "x"]);
+        assert_eq!(cut_quoted("", ","), [""]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::clock::{CivilClock, clock_span};
 use super::columns::Field as F;
-use super::tres::{JobKey, ReqMem, Tres};
+use super::tres::{JobKey, ReqMem, Tres, count};
 use crate::ids::TextId;
-use crate::time::{MICROS_PER_S, SimDuration, SimTime};
+use crate::time::{MICROS_PER_S, SimDuration, SimTime, parse_seconds_micros};
+use crate::workload::read::cells::parse_integer;
 use crate::workload::read::foreign::{ForeignJob, label};
-use crate::workload::read::node_list::NodeList;
+use crate::workload::read::node_list::{NodeList, hosts};
 use crate::workload::read::problem::{Problem, code};
 use crate::workload::{Labels, Recorded, Request, Texts};
 
@@ -62,6 +63,24 @@ pub(super) enum Oddity {
     Constraint,
     /// Recorded times out of order.
     OutOfOrder,
+    /// GPUs that only the allocation names.
+    GpusFromAllocation,
+    /// Memory that only the allocation names.
+    MemoryFromAllocation,
+    /// Shares of GPUs.
+    Shares,
+    /// Devices that are no GPUs, or an unknown TRES.
+    OtherTres,
+    /// GPUs of several types.
+    SeveralTypes,
+    /// NodeList, node counts and TRES do not agree.
+    NodesDisagree,
+    /// Two columns with the same meaning hold different values.
+    ColumnsDisagree,
+    /// A state that is none of Slurm's.
+    UnknownState,
+    /// A part of a job whose size was changed while it ran.
+    Resized,
 }
 
 /// A job as read, before its steps are folded in.
@@ -86,11 +105,15 @@ pub(super) fn read(
 ) -> Result<SacctJob, Problem> {
     let mut oddities = Vec::new();
     let state = state_word(cells.text(F::State));
+    check_cells(cells, &mut oddities)?;
+    if !state.is_empty() && !STATES.iter().any(|(_, known)| *known == state) {
+        oddities.push(Oddity::UnknownState);
+    }
     let times = Times::read(cells, clock, &state, &mut oddities)?;
     let asked = Tres::read(cells.text(F::ReqTres));
     let given = Tres::read(cells.text(F::AllocTres));
     let given_gres = Tres::read_gres(cells.text(F::AllocGres));
-    let gpus_given = given.gpus.or(given_gres.gpus);
+    let gpus_given = given.gpus.or(given_gres.gpus).or_else(|| number(cells.text(F::AllocGpus)));
     let request = request(cells, &asked, &given, texts, &mut oddities);
     let allocated = |cell: F, tres: Option<u32>| tres.or_else(|| number(cells.text(cell)));
     let (alloc_cpus, alloc_nodes) =
@@ -107,6 +130,12 @@ pub(super) fn read(
     }
     if state == "REQUEUED" {
         oddities.push(Oddity::Requeued);
+    }
+    if state == "RESIZING" {
+        oddities.push(Oddity::Resized);
+    }
+    if !nodes_agree(cells, &given) {
+        oddities.push(Oddity::NodesDisagree);
     }
     let (limit, limit_column) = limit(cells, &mut oddities);
     let gpus = gpus_given.or(request.gpus).unwrap_or(0);
@@ -130,7 +159,7 @@ pub(super) fn read(
         run: times.run,
         limit,
         limit_column,
-        priority: cells.text(F::Priority).parse().unwrap_or(0),
+        priority: whole(cells.text(F::Priority)).unwrap_or(0),
         request,
         labels: labels(cells, texts),
         recorded,
@@ -143,10 +172,155 @@ pub(super) fn read(
     Ok(SacctJob { job, oddities, gpus })
 }
 
-/// `CANCELLED by 1000` and `CANCELLED+` are CANCELLED.
+/// Slurm's states, with the short words that `squeue` prints.
+const STATES: [(&str, &str); 24] = [
+    ("BF", "BOOT_FAIL"),
+    ("CA", "CANCELLED"),
+    ("CD", "COMPLETED"),
+    ("CF", "CONFIGURING"),
+    ("CG", "COMPLETING"),
+    ("DL", "DEADLINE"),
+    ("F", "FAILED"),
+    ("LF", "LAUNCH_FAILED"),
+    ("NF", "NODE_FAIL"),
+    ("OOM", "OUT_OF_MEMORY"),
+    ("PD", "PENDING"),
+    ("PR", "PREEMPTED"),
+    ("R", "RUNNING"),
+    ("RD", "RESV_DEL_HOLD"),
+    ("RF", "REQUEUE_FED"),
+    ("RH", "REQUEUE_HOLD"),
+    ("RQ", "REQUEUED"),
+    ("RS", "RESIZING"),
+    ("RV", "REVOKED"),
+    ("S", "SUSPENDED"),
+    ("SE", "SPECIAL_EXIT"),
+    ("SI", "SIGNALING"),
+    ("ST", "STOPPED"),
+    ("TO", "TIMEOUT"),
+];
+
+/// `CANCELLED by 1000`, `CANCELLED+` (cut short) and `CA` are CANCELLED.
 pub(super) fn state_word(text: &str) -> String {
-    let word = text.split_ascii_whitespace().next().unwrap_or("");
-    word.trim_end_matches('+').to_ascii_uppercase()
+    let word = text.split_ascii_whitespace().next().unwrap_or("").to_ascii_uppercase();
+    if let Some((_, state)) = STATES.iter().find(|(short, _)| *short == word) {
+        return (*state).to_owned();
+    }
+    match word.strip_suffix('+') {
+        Some(cut) if cut.len() > 3 => {
+            let found = STATES.iter().find(|(_, state)| state.starts_with(cut));
+            found.map_or(cut.to_owned(), |(_, state)| (*state).to_owned())
+        }
+        _ => word,
+    }
+}
+
+/// Whether a row could be one: its id, state and times can be read, and all other cells too.
+pub(super) fn makes_sense(fields: &[Option<F>], texts: &[&str]) -> bool {
+    let starts = vec![1; texts.len()];
+    let cells = Cells { fields, texts, starts: &starts };
+    let mut clock = CivilClock::utc();
+    let mut times = [F::Submit, F::Eligible, F::Start, F::End].into_iter();
+    let state = state_word(cells.text(F::State));
+    (state.is_empty() || STATES.iter().any(|(_, known)| *known == state))
+        && times.all(|field| clock.read("", cells.text(field), 1).is_ok())
+        && check_cells(&cells, &mut Vec::new()).is_ok()
+}
+
+/// Every cell of a column that is used can be read, or the row is refused: what a typing error hides would else
+/// be taken for what nobody wrote.
+fn check_cells(cells: &Cells<'_>, oddities: &mut Vec<Oddity>) -> Result<(), Problem> {
+    let mut counts: Vec<(F, Option<u32>)> = Vec::new();
+    for (at, field) in cells.fields.iter().enumerate() {
+        let Some(field) = *field else { continue };
+        let text = cells.texts[at].trim();
+        if text.is_empty() {
+            continue;
+        }
+        let refuse = |wanted: &str| {
+            let shown: String = text.chars().take(40).collect();
+            let message = format!("{field:?} is '{shown}', which is not {wanted}");
+            let reason = "a cell that cannot be read";
+            let help = "correct the cell; an empty one says that nothing is known";
+            Err(Problem::new(code::TYPE, reason, message).at(cells.starts[at]).help(help))
+        };
+        match field {
+            F::AllocNodes
+            | F::ReqNodes
+            | F::AllocCpus
+            | F::ReqCpus
+            | F::NTasks
+            | F::ReqGpus
+            | F::AllocGpus => {
+                let Some(n) = count(text) else { return refuse("a count") };
+                match counts.iter().find(|(known, _)| *known == field) {
+                    Some((_, before)) if *before != n => oddities.push(Oddity::ColumnsDisagree),
+                    _ => counts.push((field, n)),
+                }
+            }
+            F::Elapsed | F::Suspended if clock_span(text).is_none() => return refuse("[D-]HH:MM:SS"),
+            F::ElapsedRaw if seconds(text).is_none() => return refuse("a number of seconds"),
+            F::Timelimit if clock_span(text).is_none() && !is_no_limit(text) => {
+                return refuse("[D-]HH:MM:SS");
+            }
+            F::TimelimitRaw if whole(text).is_none_or(|n| n < 0) && !is_no_limit(text) => {
+                return refuse("a number of minutes");
+            }
+            F::ReqMem if ReqMem::read(text).is_none() => return refuse("an amount of memory"),
+            F::Priority if whole(text).is_none() => return refuse("a whole number"),
+            F::ReqTres | F::AllocTres | F::ReqGres | F::AllocGres => {
+                let is_tres = matches!(field, F::ReqTres | F::AllocTres);
+                let tres = if is_tres { Tres::read(text) } else { Tres::read_gres(text) };
+                if let Some(part) = &tres.unread {
+                    return refuse(&format!("name=amount, in `{part}`"));
+                }
+                note_tres(&tres, oddities);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn note_tres(tres: &Tres, oddities: &mut Vec<Oddity>) {
+    let odd = [
+        (tres.has_shares, Oddity::Shares),
+        (tres.has_others, Oddity::OtherTres),
+        (tres.has_several_types, Oddity::SeveralTypes),
+    ];
+    for (_, oddity) in odd.into_iter().filter(|(is_so, _)| *is_so) {
+        if !oddities.contains(&oddity) {
+            oddities.push(oddity);
+        }
+    }
+}
+
+/// Whether the nodes that were given are as many by name, by count and in the TRES.
+fn nodes_agree(cells: &Cells<'_>, given: &Tres) -> bool {
+    let list = cells.text(F::NodeList);
+    let named = (!list.is_empty() && !list.eq_ignore_ascii_case("none assigned"))
+        .then(|| u32::try_from(hosts(list).len()).unwrap_or(u32::MAX));
+    let counts = [named, given.nodes, number(cells.text(F::AllocNodes))];
+    let mut known = counts.into_iter().flatten();
+    let first = known.next();
+    known.all(|n| Some(n) == first)
+}
+
+/// Words for a job without a limit of its own.
+fn is_no_limit(text: &str) -> bool {
+    ["unlimited", "partition_limit", "infinite", "not_set", "invalid", "none"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// A whole number; a spreadsheet may have written `4.0`.
+fn whole(text: &str) -> Option<i64> {
+    parse_integer(text.as_bytes()).and_then(|n| i64::try_from(n).ok())
+}
+
+/// Seconds of at least zero, whole or with a fraction.
+fn seconds(text: &str) -> Option<SimDuration> {
+    parse_seconds_micros(text.as_bytes()).ok().filter(|micros| *micros >= 0).map(SimDuration::from_micros)
 }
 
 /// When it was where.
@@ -172,7 +346,8 @@ impl Times {
         let submit = time(F::Submit, "Submit")?;
         let eligible = time(F::Eligible, "Eligible")?;
         let start = time(F::Start, "Start")?;
-        let end = time(F::End, "End")?;
+        // of a job that still runs, squeue and scontrol tell when it will be killed
+        let end = time(F::End, "End")?.filter(|_| state != "RUNNING");
         let submit = submit.ok_or_else(|| {
             let (text, column) = cells.find(F::Submit);
             Problem::new(code::TYPE, "a job without submit time", format!("Submit is '{text}'")).at(column)
@@ -187,7 +362,7 @@ impl Times {
             let message = format!("the job ended ({state}) without having started");
             return Err(never_ran("ended without having started", message));
         };
-        let elapsed = elapsed(cells)?;
+        let elapsed = elapsed(cells);
         let suspended = clock_span(cells.text(F::Suspended)).unwrap_or(SimDuration::ZERO);
         let between = end.map(|end| end.saturating_since(start + suspended));
         let run = elapsed.or(between).unwrap_or(SimDuration::ZERO);
@@ -209,22 +384,9 @@ impl Times {
     }
 }
 
-/// Elapsed as sacct counts it: without suspension.
-fn elapsed(cells: &Cells<'_>) -> Result<Option<SimDuration>, Problem> {
-    if let Ok(seconds @ 0..) = cells.text(F::ElapsedRaw).parse::<i64>() {
-        return Ok(Some(SimDuration::from_micros(seconds.saturating_mul(MICROS_PER_S))));
-    }
-    let (text, column) = cells.find(F::Elapsed);
-    match clock_span(text) {
-        Some(span) => Ok(Some(span)),
-        None if text.is_empty() => Ok(None),
-        None => Err(Problem::new(
-            code::TYPE,
-            "a time that cannot be read",
-            format!("Elapsed is '{text}', which is not [D-]HH:MM:SS"),
-        )
-        .at(column)),
-    }
+/// Elapsed as sacct counts it: without suspension. The cells are checked before.
+fn elapsed(cells: &Cells<'_>) -> Option<SimDuration> {
+    seconds(cells.text(F::ElapsedRaw)).or_else(|| clock_span(cells.text(F::Elapsed)))
 }
 
 /// Elapsed against End - Start - Suspended: half hours and hours are clock changes.
@@ -239,7 +401,7 @@ fn disagreement(elapsed: Option<SimDuration>, between: Option<SimDuration>) -> O
 
 fn limit(cells: &Cells<'_>, oddities: &mut Vec<Oddity>) -> (Option<SimDuration>, u64) {
     let (raw, raw_column) = cells.find(F::TimelimitRaw);
-    if let Ok(minutes @ 1..) = raw.parse::<i64>() {
+    if let Some(minutes @ 1..) = whole(raw) {
         return (Some(SimDuration::from_micros(minutes.saturating_mul(60 * MICROS_PER_S))), raw_column);
     }
     let (text, column) = cells.find(F::Timelimit);
@@ -252,10 +414,10 @@ fn limit(cells: &Cells<'_>, oddities: &mut Vec<Oddity>) -> (Option<SimDuration>,
 }
 
 fn number(text: &str) -> Option<u32> {
-    text.parse::<u32>().ok().filter(|n| *n > 0)
+    count(text).flatten()
 }
 
-/// What was asked; where nothing tells, what was given.
+/// What was asked, resource by resource; of one that the request does not speak of, what was given.
 fn request(
     cells: &Cells<'_>,
     asked: &Tres,
@@ -264,27 +426,34 @@ fn request(
     oddities: &mut Vec<Oddity>,
 ) -> Request {
     let gres = Tres::read_gres(cells.text(F::ReqGres));
+    let gres_given = Tres::read_gres(cells.text(F::AllocGres));
     let mut cpus = asked.cpus.or_else(|| number(cells.text(F::ReqCpus)));
     let mut nodes = asked.nodes.or_else(|| number(cells.text(F::ReqNodes)));
-    let mut gpus = asked.gpus.or(gres.gpus);
-    let mut kind = asked.gpu_type.clone().or(gres.gpu_type);
     if cpus.is_none() {
         cpus = given.cpus.or_else(|| number(cells.text(F::AllocCpus)));
         oddities.extend(cpus.map(|_| Oddity::AllocatedForAsked));
-        if gpus.is_none() {
-            gpus = given.gpus.or(Tres::read_gres(cells.text(F::AllocGres)).gpus);
-            kind = kind.or_else(|| given.gpu_type.clone());
-        }
     }
+    let count_of = |field: F| count(cells.text(field)).map(|n| n.unwrap_or(0));
+    let gpus_asked = asked.gpus.or(gres.gpus).or_else(|| count_of(F::ReqGpus));
+    let gpus_given = given.gpus.or(gres_given.gpus).or_else(|| count_of(F::AllocGpus));
+    if gpus_asked.is_none() && gpus_given.is_some_and(|n| n > 0) {
+        oddities.push(Oddity::GpusFromAllocation);
+    }
+    let gpus = gpus_asked.or(gpus_given);
+    let of_type = if gpus_asked.is_some() { [asked, &gres] } else { [given, &gres_given] };
+    let kind = of_type.iter().find_map(|tres| tres.gpu_type.as_deref());
+    let profile = of_type.iter().find_map(|tres| tres.mig_profile.as_deref());
     // ReqTRES and ReqNodes tell the least number of nodes: a job that got more did not fix it.
     let nodes_given = given.nodes.or_else(|| number(cells.text(F::AllocNodes)));
     let is_fixed = nodes.is_none() || nodes_given.is_none_or(|given| Some(given) <= nodes);
     nodes = nodes_given.or(nodes);
     let per_node = |total: u64| total.div_ceil(u64::from(nodes.unwrap_or(1).max(1)));
-    let mem = asked
-        .mem_mib
-        .map(per_node)
-        .or_else(|| ReqMem::read(cells.text(F::ReqMem)).and_then(|mem| mem.per_node(cpus, nodes)));
+    let asked_mem = ReqMem::read(cells.text(F::ReqMem)).flatten();
+    let mut mem = asked.mem_mib.map(per_node).or_else(|| asked_mem.and_then(|mem| mem.per_node(cpus, nodes)));
+    if mem.is_none() && given.mem_mib.is_some_and(|mib| mib > 0) {
+        mem = given.mem_mib.map(per_node);
+        oddities.push(Oddity::MemoryFromAllocation);
+    }
     Request {
         nodes: nodes.filter(|_| is_fixed),
         tasks: number(cells.text(F::NTasks)),
@@ -292,7 +461,7 @@ fn request(
         mem_mb_per_node: mem.filter(|mib| *mib > 0 && *mib < 1 << 40),
         gpus: gpus.filter(|n| *n > 0),
         gpu_types: kind.iter().map(|kind| texts.intern(kind)).collect(),
-        mig_profile: asked.mig_profile.as_deref().map(|profile| texts.intern(profile)),
+        mig_profile: profile.map(|profile| texts.intern(profile)),
         ..Request::default()
     }
 }

@@ -8,7 +8,7 @@
 use super::clock::clock_span;
 use super::columns::Field as F;
 use super::job::{Cells, SacctJob};
-use super::tres::{size_mib, usage};
+use super::tres::{count, size_mib, usage};
 use crate::time::MICROS_PER_S;
 use crate::workload::read::assembly::{Assembly, RowPlace};
 use crate::workload::read::problem::{Problem, code};
@@ -25,12 +25,13 @@ pub(super) struct StepUsage {
 }
 
 impl StepUsage {
-    /// Adds one step. Those that only keep a place (`extern`) tell nothing of use.
-    pub fn add(&mut self, step: &str, cells: &Cells<'_>) {
+    /// Adds one step; tells whether its use can be read. Those that only keep a place (`extern`) tell nothing.
+    pub fn add(&mut self, step: &str, cells: &Cells<'_>) -> bool {
         if step == "extern" {
-            return;
+            return true;
         }
-        let tasks = cells.text(F::NTasks).parse::<u64>().ok().filter(|n| *n > 0).unwrap_or(1);
+        let can_read = is_readable(cells);
+        let tasks = count(cells.text(F::NTasks)).flatten().map_or(1, u64::from);
         let percent_of =
             |field: F| usage(cells.text(field), "gres/gpuutil").and_then(|n| n.parse::<u64>().ok());
         // A maximum over one task is that task's use.
@@ -44,6 +45,7 @@ impl StepUsage {
         let memory = usage(cells.text(F::UsageInMax), "gres/gpumem").and_then(size_mib);
         self.memory_mib = self.memory_mib.max(memory.filter(|mib| *mib > 0));
         self.tasks = self.tasks.max(tasks);
+        can_read
     }
 
     /// Writes use and memory into the job.
@@ -64,6 +66,23 @@ impl StepUsage {
         let memory = self.memory_mib.map(|mib| mib.div_ceil(per_task));
         read.job.recorded.gpu_mem_peak_mib = memory.and_then(|mib| u32::try_from(mib).ok());
     }
+}
+
+/// Whether the cells of a step that are used can be read.
+fn is_readable(cells: &Cells<'_>) -> bool {
+    let tasks = cells.text(F::NTasks);
+    let is_use = |field: F| {
+        let text = cells.text(field);
+        let is_number = |name| usage(text, name).is_none_or(|n| n.parse::<u64>().is_ok());
+        let is_size = |name| usage(text, name).is_none_or(|n| size_mib(n).is_some());
+        is_number("gres/gpuutil") && is_size("gres/gpumem")
+    };
+    let elapsed = cells.text(F::Elapsed);
+    let raw = cells.text(F::ElapsedRaw);
+    (tasks.is_empty() || count(tasks).is_some())
+        && [F::UsageInTot, F::UsageInAve, F::UsageInMax].into_iter().all(is_use)
+        && (elapsed.is_empty() || clock_span(elapsed).is_some())
+        && (raw.is_empty() || raw.parse::<u32>().is_ok())
 }
 
 fn elapsed_micros(cells: &Cells<'_>) -> u128 {

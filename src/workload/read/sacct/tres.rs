@@ -15,25 +15,60 @@ pub(in crate::workload::read) struct Tres {
     /// Of typed GPUs: type and, for a MIG instance, its profile.
     pub gpu_type: Option<String>,
     pub mig_profile: Option<String>,
+    /// A part that cannot be read.
+    pub unread: Option<String>,
+    /// Shares of GPUs (`gres/shard`, `gres/mps`).
+    pub has_shares: bool,
+    /// Devices that are no GPUs, or a TRES that is not known.
+    pub has_others: bool,
+    /// GPUs of more than one type.
+    pub has_several_types: bool,
 }
 
+/// TRES that say nothing about what a job needs here.
+const WITHOUT_NEED: [&str; 4] = ["billing", "energy", "vmem", "pages"];
+
 impl Tres {
-    /// Reads ReqTRES or AllocTRES; what is not known is passed over.
+    /// Reads ReqTRES or AllocTRES. What is not used is passed over or, where it may matter, noted.
     pub fn read(text: &str) -> Self {
         let mut tres = Self::default();
         let mut typed = 0u32;
-        for (name, value) in text.split(',').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "cpu" => tres.cpus = count(value),
-                "node" => tres.nodes = count(value),
-                "mem" => tres.mem_mib = size_mib(value),
-                "gres/gpu" => tres.gpus = value.parse().ok(),
-                _ => {
-                    if let Some(kind) = name.strip_prefix("gres/gpu:") {
-                        typed += value.parse::<u32>().unwrap_or(0);
-                        tres.set_kind(kind);
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let name_and_value = pair.split_once('=').map(|(name, value)| (name.to_ascii_lowercase(), value));
+            let Some((name, value)) = name_and_value else {
+                tres.unread.get_or_insert_with(|| pair.to_owned());
+                continue;
+            };
+            let number = count(value);
+            let known = match name.as_str() {
+                "cpu" => number.map(|n| tres.cpus = n),
+                "node" => number.map(|n| tres.nodes = n),
+                "mem" => size_mib(value).map(|mib| tres.mem_mib = Some(mib)),
+                "gres/gpu" => number.map(|n| tres.gpus = Some(n.unwrap_or(0))),
+                "gres/shard" | "gres/mps" => number.map(|n| tres.has_shares |= n.is_some()),
+                _ if name.starts_with("gres/gpu:") => number.map(|n| {
+                    typed = typed.saturating_add(n.unwrap_or(0));
+                    if n.is_some() {
+                        tres.set_kind(&pair["gres/gpu:".len()..pair.len() - value.len() - 1]);
                     }
+                }),
+                _ if name.starts_with("gres/shard:") || name.starts_with("gres/mps:") => {
+                    number.map(|n| tres.has_shares |= n.is_some())
                 }
+                _ if WITHOUT_NEED.contains(&name.as_str()) => Some(()),
+                _ if ["fs/", "bb/", "ic/", "license/", "interconnect/"]
+                    .iter()
+                    .any(|k| name.starts_with(k)) =>
+                {
+                    Some(())
+                }
+                _ => {
+                    tres.has_others = true;
+                    Some(())
+                }
+            };
+            if known.is_none() {
+                tres.unread.get_or_insert_with(|| pair.to_owned());
             }
         }
         tres.gpus = tres.gpus.or((typed > 0).then_some(typed));
@@ -43,23 +78,33 @@ impl Tres {
     /// Reads ReqGRES or AllocGRES of versions before 20.11: `gpu:2`, `gpu:a100:2`, `gres:gpu:a100:2`.
     pub fn read_gres(text: &str) -> Self {
         let mut tres = Self::default();
-        for word in without_sockets(text).split(',') {
+        for word in without_sockets(text).split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            let word = word.strip_prefix("PER_NODE:").unwrap_or(word);
             let word = word.strip_prefix("gres:").or_else(|| word.strip_prefix("gres/")).unwrap_or(word);
             let parts: Vec<&str> = word.split(':').collect();
-            match parts[..] {
-                ["gpu"] => tres.gpus = Some(1),
-                ["gpu", number] if number.bytes().all(|c| c.is_ascii_digit()) => {
-                    tres.gpus = number.parse().ok()
+            let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+            let (kind, number) = match parts[..] {
+                ["gpu"] => ("", "1"),
+                ["gpu", number] if is_number(number) => ("", number),
+                ["gpu", kind] => (kind, "1"),
+                ["gpu", kind, number] => (kind, number),
+                ["shard" | "mps", ..] => {
+                    tres.has_shares = true;
+                    continue;
                 }
-                ["gpu", kind] => {
-                    tres.gpus = Some(1);
-                    tres.set_kind(kind);
+                ["(null)" | "N/A" | "none"] | ["0"] => continue,
+                _ => {
+                    tres.has_others = true;
+                    continue;
                 }
-                ["gpu", kind, number] => {
-                    tres.gpus = number.parse().ok();
-                    tres.set_kind(kind);
-                }
-                _ => {}
+            };
+            let Some(n) = count(number) else {
+                tres.unread.get_or_insert_with(|| word.to_owned());
+                continue;
+            };
+            tres.gpus = Some(tres.gpus.unwrap_or(0) + n.unwrap_or(0));
+            if !kind.is_empty() {
+                tres.set_kind(kind);
             }
         }
         tres
@@ -72,12 +117,11 @@ impl Tres {
             _ if is_mig(kind) => ("", kind),
             _ => (kind, ""),
         };
-        if !board.is_empty() {
-            self.gpu_type = Some(board.to_owned());
-        }
-        if !profile.is_empty() {
-            self.mig_profile = Some(profile.to_owned());
-        }
+        let before = (self.gpu_type.take(), self.mig_profile.take());
+        self.gpu_type = Some(board.to_owned()).filter(|board| !board.is_empty());
+        self.mig_profile = Some(profile.to_owned()).filter(|profile| !profile.is_empty());
+        let is_first = before == (None, None);
+        self.has_several_types |= !is_first && before != (self.gpu_type.clone(), self.mig_profile.clone());
     }
 }
 
@@ -92,8 +136,20 @@ fn is_mig(text: &str) -> bool {
         && gigabytes.bytes().all(|c| c.is_ascii_digit())
 }
 
-fn count(text: &str) -> Option<u32> {
-    text.parse::<u32>().ok().filter(|n| *n > 0 && i32::try_from(*n).is_ok())
+/// A count as sacct prints it: `64`, `64.0` (a spreadsheet was here), `2K` (2048); zero says that there is none.
+/// `None` where it is no count.
+pub(super) fn count(text: &str) -> Option<Option<u32>> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let whole = match (digits.len() == text.len(), digits.split_once('.')) {
+        (true, Some((whole, fraction))) => {
+            fraction.bytes().all(|c| c == b'0').then_some(())?;
+            whole.parse::<u64>().ok()?
+        }
+        (true, None) => digits.parse::<u64>().ok()?,
+        (false, _) => size_bytes(text, 1)?,
+    };
+    let number = i32::try_from(whole).ok()?;
+    Some(u32::try_from(number).ok().filter(|n| *n > 0))
 }
 
 /// The value of one TRES (`gres/gpuutil`) in a usage string.
@@ -140,20 +196,21 @@ pub(super) enum ReqMem {
 }
 
 impl ReqMem {
-    /// `48000Mn`, `4Gc`, `32G`; `2147486448Mn` is 2800 MiB per CPU, the mark left in the number.
-    pub fn read(text: &str) -> Option<Self> {
+    /// `48000Mn`, `4Gc`, `32G`; `2147486448Mn` is 2800 MiB per CPU, the mark left in the number. `None` where
+    /// it is no size, `Some(None)` where it says that none was asked for.
+    pub fn read(text: &str) -> Option<Option<Self>> {
         let (size, per) = match text.strip_suffix('n') {
             Some(size) => (size, 'n'),
             None => text.strip_suffix('c').map_or((text, ' '), |size| (size, 'c')),
         };
-        let mib = size_bytes(size, 1 << 20)? >> 20;
-        match per {
-            'n' if mib >= MEM_PER_CPU => Some(Self::PerCpu(mib - MEM_PER_CPU)),
-            'n' => Some(Self::PerNode(mib)),
-            'c' => Some(Self::PerCpu(mib)),
-            _ => Some(Self::Total(mib)),
-        }
-        .filter(|mem| !matches!(mem, Self::PerNode(0) | Self::PerCpu(0) | Self::Total(0)))
+        let mib = size_bytes(size, 1 << 20)?.div_ceil(1 << 20);
+        let read = match per {
+            'n' if mib >= MEM_PER_CPU => Self::PerCpu(mib - MEM_PER_CPU),
+            'n' => Self::PerNode(mib),
+            'c' => Self::PerCpu(mib),
+            _ => Self::Total(mib),
+        };
+        Some(Some(read).filter(|mem| !matches!(mem, Self::PerNode(0) | Self::PerCpu(0) | Self::Total(0))))
     }
 
     /// Memory of each node.
@@ -161,7 +218,7 @@ impl ReqMem {
         let nodes = u64::from(nodes.unwrap_or(1).max(1));
         match self {
             Self::PerNode(mib) => Some(mib),
-            Self::PerCpu(mib) => Some((mib * u64::from(cpus?)).div_ceil(nodes)),
+            Self::PerCpu(mib) => Some(mib.saturating_mul(u64::from(cpus?)).div_ceil(nodes)),
             Self::Total(mib) => Some(mib.div_ceil(nodes)),
         }
     }
@@ -223,10 +280,32 @@ mod tests {
         assert_eq!((mig.gpus, mig.gpu_type.as_deref()), (Some(1), Some("h100")));
         assert_eq!(mig.mig_profile.as_deref(), Some("1g.10gb"));
         assert_eq!(Tres::read(""), Tres::default());
+        assert_eq!(Tres::read("cpu=abc,node=1").unread.as_deref(), Some("cpu=abc"));
+        assert!(Tres::read("cpu=8,gres/shard=4").has_shares);
+        assert!(Tres::read("gres/gpu:3g.40gb=2,gres/gpu:4g.40gb=1").has_several_types);
+        assert!(!Tres::read("gres/gpu:a100=2,gres/gpu=2,billing=3,license/x=1").has_several_types);
         assert_eq!(Tres::read_gres("gpu:a100:2(S:0-1)").gpus, Some(2));
         assert_eq!(Tres::read_gres("gpu:a100:2(S:0,3),craynetwork:1").gpus, Some(2));
         assert_eq!(Tres::read_gres("craynetwork:1,gpu:4").gpus, Some(4));
         assert_eq!(usage("cpu=00:01:00,gres/gpuutil=54,mem=1K", "gres/gpuutil"), Some("54"));
+    }
+
+    #[test]
+    fn counts() {
+        for (text, want) in [
+            ("64", Some(Some(64))),
+            ("64.0", Some(Some(64))),
+            ("2K", Some(Some(2048))),
+            ("1.50K", Some(Some(1536))),
+            ("0", Some(None)),
+            ("4.5", None),
+            ("abc", None),
+            ("4Q", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(count(text), want, "{text}");
+        }
     }
 
     #[test]
@@ -239,11 +318,11 @@ mod tests {
 
     #[test]
     fn requested_memory() {
-        assert_eq!(ReqMem::read("48000Mn"), Some(ReqMem::PerNode(48_000)));
-        assert_eq!(ReqMem::read("4Gc"), Some(ReqMem::PerCpu(4096)));
-        assert_eq!(ReqMem::read("199G"), Some(ReqMem::Total(199 * 1024)));
-        assert_eq!(ReqMem::read("2147486448Mn"), Some(ReqMem::PerCpu(2800)));
-        assert_eq!(ReqMem::read("0n"), None);
+        assert_eq!(ReqMem::read("48000Mn"), Some(Some(ReqMem::PerNode(48_000))));
+        assert_eq!(ReqMem::read("4Gc"), Some(Some(ReqMem::PerCpu(4096))));
+        assert_eq!(ReqMem::read("199G"), Some(Some(ReqMem::Total(199 * 1024))));
+        assert_eq!(ReqMem::read("2147486448Mn"), Some(Some(ReqMem::PerCpu(2800))));
+        assert_eq!(ReqMem::read("0n"), Some(None), "none asked for");
         assert_eq!(ReqMem::read("?"), None);
         assert_eq!(ReqMem::PerCpu(2800).per_node(Some(12), Some(2)), Some(16_800));
     }

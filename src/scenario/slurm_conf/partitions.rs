@@ -1,0 +1,242 @@
+//! `PartitionName` lines with their DEFAULT lines.
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scheduler::slurm::config::{PartitionConf, PartitionState, SlurmConfig};
+
+use super::coverage::{Coverage, Treatment};
+use super::lines::{Line, Pair};
+use super::names::{NodeNames, NodeSets};
+use super::nodes::{hosts_of, number, tell_repeated, words_of};
+use super::{parameters, values, words};
+
+/// Reads all `PartitionName` lines in order.
+pub(super) fn apply_partitions(
+    lines: &[Line],
+    names: &NodeNames,
+    config: &mut SlurmConfig,
+    coverage: &mut Coverage,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut sets = NodeSets::read(lines, names, config, diagnostics);
+    let mut defaults: Vec<Pair> = Vec::new();
+    for line in lines.iter().filter(|l| l.pairs[0].is("PartitionName")) {
+        tell_repeated(line, diagnostics);
+        for pair in &line.pairs {
+            coverage.note(pair, partition_treatment(pair, config));
+        }
+        let name = &line.pairs[0];
+        if name.value.eq_ignore_ascii_case("DEFAULT") {
+            defaults.extend(line.pairs[1..].iter().cloned());
+            continue;
+        }
+        let mut partition = PartitionConf::new(&name.value, config.no_nodes());
+        for pair in defaults.iter().chain(&line.pairs[1..]) {
+            // a later pair of the same name replaces the nodes of an earlier one, so only the last is looked up
+            if !pair.is("Nodes") {
+                set_partition(&mut partition, pair, config, diagnostics);
+            }
+        }
+        let nodes = line.get("Nodes").or_else(|| defaults.iter().rfind(|pair| pair.is("Nodes")));
+        if let Some(pair) = nodes {
+            set_partition_nodes(&mut partition, pair, &mut sets, names, diagnostics);
+        }
+        if config.partition(&name.value).is_some() {
+            let message = format!("partition {} is defined twice", name.value);
+            let told = Diagnostic::error("W0506", message).at(name.place());
+            diagnostics.push(told.help("put all of its options into one line"));
+            continue;
+        }
+        config.partitions.push(partition);
+    }
+}
+
+fn set_partition(
+    partition: &mut PartitionConf,
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut minutes = || {
+        values::minutes(&pair.value).unwrap_or_else(|()| {
+            let told = Diagnostic::error("W0507", format!("`{}` is no time", pair.value)).at(pair.place());
+            diagnostics.push(told.help("write minutes, days-hours or hours:minutes:seconds, or UNLIMITED"));
+            None
+        })
+    };
+    match pair.key.to_ascii_lowercase().as_str() {
+        "default" => partition.default = yes(pair, diagnostics),
+        "maxtime" => partition.max_time_min = minutes(),
+        "defaulttime" | "defmaxtime" => partition.default_time_min = minutes(),
+        "overtimelimit" => partition.over_time_limit_min = minutes(),
+        "minnodes" => partition.min_nodes = number(pair, diagnostics),
+        "maxnodes" if pair.value.eq_ignore_ascii_case("UNLIMITED") => partition.max_nodes = None,
+        "maxnodes" => partition.max_nodes = Some(number(pair, diagnostics)),
+        "prioritytier" => {
+            partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX)
+        }
+        "priorityjobfactor" => partition.priority_job_factor = number(pair, diagnostics),
+        "priority" => {
+            partition.priority_job_factor = number(pair, diagnostics);
+            partition.priority_tier = u16::try_from(partition.priority_job_factor).unwrap_or(u16::MAX);
+        }
+        "tresbillingweights" => match values::tres_weights(&pair.value, &mut config.accounting.tres) {
+            Ok(weights) => partition.billing = weights,
+            Err(part) => {
+                diagnostics
+                    .push(Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place()));
+            }
+        },
+        "state" => {
+            let word = pair.value.to_ascii_uppercase();
+            if !["UP", "DOWN", "DRAIN", "INACTIVE"].contains(&word.as_str()) {
+                let message = format!("`{}` is no state of a partition", pair.value);
+                let told = Diagnostic::error("W0507", message).at(pair.place());
+                diagnostics.push(told.help("one of UP, DOWN, DRAIN, INACTIVE"));
+            }
+            partition.state = PartitionState {
+                submit: word == "UP" || word == "DOWN",
+                schedule: word == "UP" || word == "DRAIN",
+            };
+        }
+        _ => set_partition_rules(partition, pair, config, diagnostics),
+    }
+}
+
+/// Who may use a partition, and how its jobs get along with others.
+fn set_partition_rules(
+    partition: &mut PartitionConf,
+    pair: &Pair,
+    config: &SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) {
+    words::check(&pair.key.to_ascii_lowercase(), pair, diagnostics);
+    let list = || Some(words_of(&pair.value));
+    let unless_all = || if pair.value.eq_ignore_ascii_case("ALL") { None } else { list() };
+    match pair.key.to_ascii_lowercase().as_str() {
+        "allowaccounts" => partition.allow_accounts = unless_all(),
+        "denyaccounts" => partition.deny_accounts = list().unwrap_or_default(),
+        "allowqos" => partition.allow_qos = unless_all(),
+        "denyqos" => partition.deny_qos = list().unwrap_or_default(),
+        "preemptmode" => {
+            partition.preempt_mode = Some(parameters::preempt_mode(&pair.value.to_ascii_lowercase()));
+        }
+        "gracetime" => partition.grace_s = i64::from(number(pair, diagnostics)),
+        "oversubscribe" | "shared" => partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE"),
+        "exclusiveuser" => partition.exclusive_user = yes(pair, diagnostics),
+        "lln" => partition.least_loaded = yes(pair, diagnostics),
+        "selecttypeparameters" => {
+            partition.least_loaded |= pair.value.to_ascii_lowercase().contains("cr_lln");
+        }
+        "allowgroups" => partition.allow_groups = unless_all(),
+        "qos" => match config.accounting.find_qos(&pair.value) {
+            Some(qos) => partition.qos = Some(qos),
+            None => {
+                let message =
+                    format!("partition {} names QOS {}, which is not known", partition.name, pair.value);
+                let help = "give the accounting database (`assoc`): without that QOS the partition has no limits of one";
+                diagnostics.push(Diagnostic::warning("W0515", message).at(pair.place()).help(help));
+            }
+        },
+        _ => {}
+    }
+}
+
+/// `YES` or `NO`, in Slurm's spellings.
+fn yes(pair: &Pair, diagnostics: &mut Diagnostics) -> bool {
+    values::yes(&pair.value).unwrap_or_else(|| {
+        let message = format!("`{}` is neither YES nor NO", pair.value);
+        let told = Diagnostic::error("W0507", message).at(pair.place());
+        diagnostics.push(told.help(format!("write {}=YES or {0}=NO", pair.key)));
+        false
+    })
+}
+
+fn set_partition_nodes(
+    partition: &mut PartitionConf,
+    pair: &Pair,
+    sets: &mut NodeSets,
+    names: &NodeNames,
+    diagnostics: &mut Diagnostics,
+) {
+    partition.nodes.clear();
+    if pair.value.eq_ignore_ascii_case("ALL") {
+        partition.nodes.insert_range(..);
+        return;
+    }
+    if let Some(nodes) = sets.known(&pair.value) {
+        partition.nodes.clone_from(nodes);
+        return;
+    }
+    let Some(hosts) = hosts_of(pair, diagnostics) else { return };
+    let mut is_whole = true;
+    for host in &hosts {
+        // a set comes before a node of the same name
+        if let Some(members) = sets.find(host) {
+            partition.nodes.union_with(members);
+            continue;
+        }
+        match names.find(host) {
+            Some(Some(at)) => partition.nodes.insert(at),
+            Some(None) => {}
+            None => {
+                is_whole = false;
+                let message =
+                    format!("partition {} names node {host}, which no NodeName line defines", partition.name);
+                diagnostics.push(names.suggest(Diagnostic::error("W0511", message).at(pair.place()), host));
+            }
+        }
+    }
+    if is_whole {
+        sets.remember(&pair.value, &partition.nodes);
+    }
+}
+
+fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
+    let qos_known = config.accounting.find_qos(&pair.value).is_some();
+    let upper = pair.value.to_ascii_uppercase();
+    match pair.key.to_ascii_lowercase().as_str() {
+        "preemptmode" if upper.contains("SUSPEND") || upper.contains("GANG") => {
+            Treatment::NotYet("suspend and gang: jobs of this partition are not preempted")
+        }
+        "oversubscribe" | "shared" if ["NO", "EXCLUSIVE", "FORCE:1"].contains(&upper.as_str()) => {
+            Treatment::Honoured
+        }
+        "oversubscribe" | "shared" if upper.starts_with("YES") => {
+            Treatment::Approximated("as NO: jobs of a trace do not ask for --oversubscribe")
+        }
+        "oversubscribe" | "shared" => Treatment::NotYet("FORCE: a CPU holds one job at a time"),
+        "partitionname" | "nodes" | "default" | "maxtime" | "defaulttime" | "minnodes" | "maxnodes"
+        | "prioritytier" | "priorityjobfactor" | "priority" | "allowaccounts" | "denyaccounts"
+        | "allowqos" | "denyqos" | "state" | "tresbillingweights" | "overtimelimit" | "preemptmode"
+        | "lln" | "exclusiveuser" => Treatment::Honoured,
+        "qos" if qos_known => Treatment::Honoured,
+        "qos" => Treatment::NotYet("the QOS is in no file of accounts that was given: no limits"),
+        "allowgroups" if upper == "ALL" => Treatment::Honoured,
+        "allowgroups" => Treatment::Approximated(
+            "by `groups` of [policy.slurm] (getent group); without it everybody is let in",
+        ),
+        "selecttypeparameters" if upper == "CR_LLN" => Treatment::Honoured,
+        "selecttypeparameters" => {
+            Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster")
+        }
+        "exclusivetopo" if upper == "NO" => Treatment::Honoured,
+        "gracetime" if pair.value == "0" => Treatment::Honoured,
+        "gracetime" => {
+            Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known")
+        }
+        "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
+        "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
+            Treatment::NotYet("limits on what a job takes of a node")
+        }
+        "defmempernode" | "defmempercpu" | "defcpupergpu" | "defmempergpu" | "jobdefaults" => {
+            Treatment::NotYet("jobs ask for memory and CPUs as recorded")
+        }
+        "suspendtime" | "suspendtimeout" | "resumetimeout" | "powerdownonidle" => {
+            Treatment::NotYet("power saving: nodes are always on")
+        }
+        "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" | "cpubind" => {
+            Treatment::Ignored("about who may see or submit, not about when jobs start")
+        }
+        _ => Treatment::NotYet("unknown to this version"),
+    }
+}

@@ -1,0 +1,548 @@
+//! SRTF, SRSF and Tiresias as a decider: who runs is decided anew at every change, over whatever floor there is.
+//!
+//! A pass takes all running jobs off the floor and puts the runnable ones back in the policy's order, as long as they fit:
+//! that is who runs. SRTF and SRSF forget where a job was for that, as published; under Tiresias, and where GPUs are cut on
+//! demand, a job keeps its place while that is free. Then those who ran stay where they are, if the others fit beside them;
+//! else all are placed as they were found to fit, and who is elsewhere than before moves without a break. Who no longer fits
+//! is stopped: it keeps its work, waits, and pays the restart time when it starts again. Placement is that of the policy beneath
+//! ([`Placer`]), so a request means what it means under every policy: nodes, CPUs, memory, parts of GPUs, tenants.
+//!
+//! The order is an oracle's on bare metal: remaining work is the job's run time, under the constant factor of the first
+//! pool's access method, less the time that it worked. What neighbours, noise and boots add is not foreseen.
+
+use std::collections::BTreeSet;
+
+use super::PreemptiveFacts;
+use crate::cluster::cards::{CardAllocation, LayoutChange};
+use crate::cluster::{Allocation, Conflict};
+use crate::ids::{Id, IdVec, JobId, PoolId, RequestId, ShapeId};
+use crate::scheduler::preemptive::{Order, PreemptivePolicy, PreemptiveSpec, TrainingJob};
+use crate::scheduler::shared::demand::CardShapes;
+use crate::scheduler::shared::floor::CardFloor;
+use crate::scheduler::shared::{CardStart, SharedScheduler};
+use crate::scheduler::{Classic, Floor, Pending, Start};
+use crate::simulation::core::ground::{Act, Begin, Decider, Fit, Ground, OnDevices};
+use crate::simulation::meter::{Gauge, Load, UNITS_PER_DEVICE};
+use crate::simulation::{Outcome, RunOptions, Speed, Stretch};
+use crate::time::{SimDuration, SimTime};
+use crate::workload::{JobFlags, Workload};
+
+/// A policy that can put one job on the floor.
+pub(in crate::simulation) trait Placer: Decider {
+    /// Puts a job on the floor where there is room for it; it is expected to end as if it had started at `since`.
+    fn start_now(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        ground: &mut Self::Ground,
+    ) -> Result<Option<Begin<Self::Ground>>, Conflict>;
+    /// Gives a job back what it held in `slot`, if all of that is free.
+    fn put_back(
+        &self,
+        job: JobId,
+        slot: u32,
+        held: (&<Self::Ground as Ground>::Grants, SimTime),
+        ground: &mut Self::Ground,
+    ) -> bool;
+    /// Whether a start leaves traces when it is taken back: GPUs are cut for it.
+    fn cuts(ground: &Self::Ground) -> bool;
+}
+
+impl Placer for Classic<'_> {
+    fn start_now(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        ground: &mut Floor,
+    ) -> Result<Option<Begin<Floor>>, Conflict> {
+        let Some(Start { job, allocation, slot }) = self.start_one(job, since, ground)? else {
+            return Ok(None);
+        };
+        let (expected, lead) = (since + self.limit(job), SimDuration::ZERO);
+        Ok(Some(Begin { job, slot, grants: allocation, cuts: (), expected, lead }))
+    }
+
+    fn put_back(
+        &self,
+        job: JobId,
+        slot: u32,
+        (grants, expected): (&Allocation, SimTime),
+        ground: &mut Floor,
+    ) -> bool {
+        if ground.start(slot, grants, expected).is_err() {
+            return false;
+        }
+        if !ground.ledger().is_dedicated() {
+            return true;
+        }
+        // The room is there; whether the host is open to the tenant is asked apart.
+        let _ = ground.end(slot, grants, expected);
+        ground.start_for(self.tenant_of(job), slot, grants, expected).is_ok()
+    }
+
+    fn cuts(_: &Floor) -> bool {
+        false
+    }
+}
+
+impl Placer for SharedScheduler<'_> {
+    fn start_now(
+        &mut self,
+        job: JobId,
+        since: SimTime,
+        ground: &mut CardFloor,
+    ) -> Result<Option<Begin<CardFloor>>, Conflict> {
+        let Some(start) = self.start_one(job, since, ground)? else { return Ok(None) };
+        let CardStart { job, allocation, reshapes, slot, expected } = start;
+        let lead = SimDuration::ZERO;
+        Ok(Some(Begin { job, slot, grants: allocation, cuts: reshapes, expected, lead }))
+    }
+
+    fn put_back(
+        &self,
+        job: JobId,
+        slot: u32,
+        (grants, expected): (&CardAllocation, SimTime),
+        ground: &mut CardFloor,
+    ) -> bool {
+        if ground.start(slot, grants, &[], expected).is_err() {
+            return false;
+        }
+        if ground.ledger().dedication().is_none() {
+            return true;
+        }
+        let _ = ground.end(slot, grants, expected);
+        ground.start_for(self.tenant_of(job), slot, grants, &[], expected).is_ok()
+    }
+
+    fn cuts(ground: &CardFloor) -> bool {
+        let mut pools = (0..ground.ledger().pools()).map(PoolId::new);
+        pools.any(|pool| {
+            let mig = ground.ledger().spec(pool).mig();
+            mig.is_some_and(|mig| mig.change == LayoutChange::OnDemand)
+        })
+    }
+}
+
+/// A job that runs.
+#[derive(Debug)]
+struct Running<G: Ground> {
+    job: JobId,
+    grants: G::Grants,
+    expected: SimTime,
+    /// When it was started after its last preemption.
+    started: SimTime,
+    /// Restart time that must pass before its work goes on.
+    owed: SimDuration,
+}
+
+/// Where a job that ran is now.
+enum Placed<G: Ground> {
+    /// Where it was.
+    Stays,
+    /// Placed anew, maybe where it was.
+    New(Begin<G>),
+}
+
+/// A preemptive policy over the placement of another.
+pub(in crate::simulation) struct Preempting<P: Placer> {
+    placer: P,
+    order: Order,
+    jobs: IdVec<JobId, TrainingJob>,
+    /// Work of each job, and what a restart costs it.
+    work: IdVec<JobId, SimDuration>,
+    overheads: IdVec<JobId, SimDuration>,
+    refusals: IdVec<RequestId, Option<String>>,
+    /// By slot.
+    running: Vec<Option<Running<P::Ground>>>,
+    slot_of: IdVec<JobId, Option<u32>>,
+    waiting: usize,
+    now: SimTime,
+    facts: PreemptiveFacts,
+    /// Who was put elsewhere without a break, and when.
+    moved: BTreeSet<(JobId, SimTime)>,
+    keeps_allocations: bool,
+    /// Whether the run tells of tenancies beside what it tells of preemption.
+    tells_tenancy: bool,
+}
+
+impl<P: Placer> Preempting<P> {
+    /// A policy over the jobs of `workload`.
+    pub(in crate::simulation) fn new(
+        placer: P,
+        workload: &Workload,
+        spec: &PreemptiveSpec,
+        options: &RunOptions<'_>,
+    ) -> Self {
+        let per_gpu = UNITS_PER_DEVICE / <P::Ground as Ground>::Gauge::GPU_UNITS;
+        let unit = u32::try_from(per_gpu.max(1)).unwrap_or(1);
+        let mut refusals = IdVec::filled(workload.requests.len(), None);
+        let (mut jobs, mut work, mut overheads) = (IdVec::new(), IdVec::new(), IdVec::new());
+        for (id, job) in workload.jobs.iter_ids() {
+            let fit = placer.fits(id).next();
+            let gpus = fit.as_ref().map_or(0, |fit| u32::try_from(fit.asked.gpus).unwrap_or(u32::MAX));
+            if fit.is_some() && gpus == 0 {
+                let why = format!("asks for no GPU; {} schedules GPUs only", spec.name);
+                refusals[job.request] = Some(why);
+            }
+            let class = workload.labels.get(job.labels).class.map(|class| workload.texts.get(class));
+            let listed = spec.by_class.iter().find(|(name, _)| Some(name.as_str()) == class);
+            overheads.push(listed.map_or(spec.overhead, |(_, overhead)| *overhead));
+            let remaining = fit.map_or(job.run, |fit| work_on(id, &fit, workload, options));
+            work.push(remaining);
+            jobs.push(TrainingJob { gpus, remaining, attained: SimDuration::ZERO, running: false });
+        }
+        Self {
+            placer,
+            order: Order::new(spec.policy, unit),
+            slot_of: IdVec::filled(jobs.len(), None),
+            jobs,
+            work,
+            overheads,
+            refusals,
+            running: Vec::new(),
+            waiting: 0,
+            now: workload.first_submit(),
+            facts: PreemptiveFacts { takes_cpus: true, ..PreemptiveFacts::default() },
+            moved: BTreeSet::new(),
+            keeps_allocations: options.keep_allocations,
+            tells_tenancy: options.tenancy.is_some() || options.spills.is_some(),
+        }
+    }
+
+    /// What all running jobs did until `now`.
+    fn come_to(&mut self, now: SimTime) {
+        let passed = now.saturating_since(self.now);
+        self.now = now;
+        for row in self.running.iter_mut().flatten() {
+            let job = &mut self.jobs[row.job];
+            let paid = row.owed.min(passed);
+            job.attained += passed;
+            row.owed = less(row.owed, paid);
+            job.remaining = less(job.remaining, less(passed, paid));
+            let units = i128::from(job.gpus) * <P::Ground as Ground>::Gauge::GPU_UNITS;
+            self.facts.overhead_gpu_us += i128::from(paid.micros()) * units / UNITS_PER_DEVICE;
+        }
+    }
+
+    /// Whether a job keeps its place while that is free.
+    fn keeps_places(&self, ground: &P::Ground) -> bool {
+        self.order.policy() == PreemptivePolicy::Tiresias || P::cuts(ground)
+    }
+
+    /// Puts a job that ran until now on the floor again, where there is room; `None` = nowhere. The slot stays its own.
+    fn again(
+        &mut self,
+        slot: u32,
+        keeps_place: bool,
+        ground: &mut P::Ground,
+    ) -> Result<Option<Placed<P::Ground>>, Conflict> {
+        let row = self.running[slot as usize].as_ref().expect("it runs in this slot");
+        if keeps_place && self.placer.put_back(row.job, slot, (&row.grants, row.expected), ground) {
+            return Ok(Some(Placed::Stays));
+        }
+        let (job, started) = (row.job, row.started);
+        // The next slot that is given out is the last that came back.
+        self.placer.free_slot(slot, self.now);
+        Ok(self.placer.start_now(job, started, ground)?.map(Placed::New))
+    }
+
+    /// Who runs from now on, and where: the runnable jobs in order, as long as they fit. Those who ran come first.
+    fn place_all(
+        &mut self,
+        ground: &mut P::Ground,
+    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>, Vec<u32>), Conflict> {
+        let keeps = self.keeps_places(ground);
+        let (mut again, mut fresh, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for job in self.order.runnable().collect::<Vec<JobId>>() {
+            match self.slot_of[job] {
+                None => fresh.extend(self.placer.start_now(job, self.now, ground)?),
+                Some(slot) => match self.again(slot, keeps, ground)? {
+                    Some(placed) => again.push((slot, placed)),
+                    None => gone.push(slot),
+                },
+            }
+        }
+        Ok((again, fresh, gone))
+    }
+
+    /// Takes these off the floor again.
+    fn take_off(
+        &mut self,
+        again: &[(u32, Placed<P::Ground>)],
+        fresh: &[Begin<P::Ground>],
+        ground: &mut P::Ground,
+    ) -> Result<(), Conflict> {
+        for (slot, placed) in again {
+            let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
+            match placed {
+                Placed::Stays => ground.give_back(*slot, &row.grants, row.expected)?,
+                Placed::New(begin) => ground.give_back(*slot, &begin.grants, begin.expected)?,
+            }
+        }
+        for begin in fresh.iter().rev() {
+            ground.give_back(begin.slot, &begin.grants, begin.expected)?;
+            self.placer.free_slot(begin.slot, self.now);
+        }
+        Ok(())
+    }
+
+    /// The same jobs with those who ran where they are, if the others fit beside them; else as before.
+    fn leave_in_place(
+        &mut self,
+        (again, fresh): (Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>),
+        ground: &mut P::Ground,
+    ) -> Result<(Vec<(u32, Placed<P::Ground>)>, Vec<Begin<P::Ground>>), Conflict> {
+        let moves = |(_, placed): &(u32, Placed<P::Ground>)| matches!(placed, Placed::New(_));
+        if P::cuts(ground) || !again.iter().any(moves) {
+            return Ok((again, fresh));
+        }
+        self.take_off(&again, &fresh, ground)?;
+        for (slot, _) in &again {
+            let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
+            let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
+            debug_assert!(is_back, "they were there side by side");
+        }
+        let mut beside = Vec::new();
+        for begin in &fresh {
+            beside.extend(self.placer.start_now(begin.job, self.now, ground)?);
+        }
+        let stays: Vec<_> = again.iter().map(|(slot, _)| (*slot, Placed::Stays)).collect();
+        if beside.len() == fresh.len() {
+            return Ok((stays, beside));
+        }
+        self.take_off(&stays, &beside, ground)?;
+        // Once more as it was found to fit, in the policy's order.
+        let (again, fresh, gone) = self.place_all(ground)?;
+        debug_assert!(gone.is_empty(), "they fitted just now");
+        Ok((again, fresh))
+    }
+
+    /// A job that ran is elsewhere now.
+    fn relocate(&mut self, slot: u32, begin: Begin<P::Ground>) -> Option<Begin<P::Ground>> {
+        let row = self.running[slot as usize].as_mut().expect("it runs in this slot");
+        if begin.grants == row.grants {
+            return None;
+        }
+        self.facts.moves += 1;
+        self.moved.insert((row.job, self.now));
+        (row.grants, row.expected) = (begin.grants.clone(), begin.expected);
+        Some(Begin { lead: row.owed, ..begin })
+    }
+
+    /// A job that ran is stopped.
+    fn stop(&mut self, slot: u32) {
+        let row = self.running[slot as usize].take().expect("it runs in this slot");
+        self.facts.preemptions += 1;
+        self.slot_of[row.job] = None;
+        self.jobs[row.job].running = false;
+        self.waiting += 1;
+    }
+
+    /// A job that waited has been put on the floor.
+    fn begin(&mut self, begin: Begin<P::Ground>) -> Begin<P::Ground> {
+        let (job, slot, at) = (begin.job, begin.slot, begin.slot as usize);
+        let ran = self.jobs[job].attained > SimDuration::ZERO;
+        let lead = if ran { self.overheads[job] } else { SimDuration::ZERO };
+        if at >= self.running.len() {
+            self.running.resize_with(at + 1, || None);
+        }
+        let (grants, expected) = (begin.grants.clone(), begin.expected);
+        self.running[at] = Some(Running { job, grants, expected, started: self.now, owed: lead });
+        self.slot_of[job] = Some(slot);
+        self.jobs[job].running = true;
+        self.waiting -= 1;
+        Begin { lead, ..begin }
+    }
+
+    /// Attempts of a job as stretches between preemptions: one that goes on elsewhere is the same stretch.
+    fn without_moves(&self, job: JobId, rows: Vec<Stretch>) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match stretches.last_mut() {
+                Some(last) if last.end == row.start && self.moved.contains(&(job, row.start)) => {
+                    (last.end, last.allocation) = (row.end, row.allocation);
+                }
+                _ => stretches.push(row),
+            }
+        }
+        stretches
+    }
+}
+
+/// How long a job works on the first pool that can hold it, under the constant factor of the access method there.
+fn work_on(job: JobId, fit: &Fit, workload: &Workload, options: &RunOptions<'_>) -> SimDuration {
+    let row = &workload.jobs[job];
+    match options.tenancy {
+        Some(tenancy) if !row.flags.has(JobFlags::SESSION) => {
+            let parts = tenancy.delivered(job, fit.pool, (fit.gpus, fit.nodes), options.seed);
+            Speed::of_parts(parts).time_of(row.run)
+        }
+        _ => row.run,
+    }
+}
+
+/// `a - b`, at least nothing.
+fn less(a: SimDuration, b: SimDuration) -> SimDuration {
+    SimDuration::from_micros((a.micros() - b.micros()).max(0))
+}
+
+impl<P: Placer> Decider for Preempting<P> {
+    type Ground = P::Ground;
+
+    fn enqueue(&mut self, job: JobId) {
+        // One that comes back was lost with its host.
+        self.jobs[job].remaining = self.work[job];
+        self.order.come_back(job, &self.jobs);
+        self.waiting += 1;
+    }
+
+    fn withdraw(&mut self, job: JobId, _: SimTime) -> bool {
+        let waits = self.slot_of[job].is_none() && self.order.runnable().any(|other| other == job);
+        if waits {
+            self.order.finish(job);
+            self.waiting -= 1;
+        }
+        waits
+    }
+
+    fn free_slot(&mut self, slot: u32, now: SimTime) {
+        self.come_to(now);
+        if let Some(row) = self.running[slot as usize].take() {
+            self.slot_of[row.job] = None;
+            self.jobs[row.job].running = false;
+            self.order.finish(row.job);
+        }
+        self.placer.free_slot(slot, now);
+    }
+
+    fn pass(
+        &mut self,
+        now: SimTime,
+        ground: &mut P::Ground,
+        acts: &mut Vec<Act<P::Ground>>,
+    ) -> Result<(), Conflict> {
+        self.come_to(now);
+        self.order.sort(&self.jobs);
+        if self.waiting > 0 {
+            for (slot, row) in (0u32..).zip(&self.running) {
+                if let Some(row) = row {
+                    ground.give_back(slot, &row.grants, row.expected)?;
+                }
+            }
+            let (again, fresh, gone) = self.place_all(ground)?;
+            for slot in &gone {
+                self.stop(*slot);
+            }
+            let (again, fresh) = self.leave_in_place((again, fresh), ground)?;
+            let mut starts = Vec::new();
+            acts.extend(gone.into_iter().map(Act::Stop));
+            for (slot, placed) in again {
+                let Placed::New(begin) = placed else { continue };
+                if let Some(begin) = self.relocate(slot, begin) {
+                    acts.push(Act::Stop(slot));
+                    starts.push(Act::Start(begin));
+                }
+            }
+            acts.extend(starts);
+            for begin in fresh {
+                acts.push(Act::Start(self.begin(begin)));
+            }
+        }
+        self.order.running_first(&self.jobs);
+        Ok(())
+    }
+
+    fn wakes_at(&self) -> Option<SimTime> {
+        self.order.next_demotion(&self.jobs, self.now)
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn head_reason(&self, ground: &P::Ground) -> Option<(JobId, Pending)> {
+        let head = self.queued().next()?;
+        let has_room = |fit: &Fit| {
+            let free = ground.gauge().free(fit.pool);
+            free.gpus >= fit.total.gpus && free.cpus >= fit.total.cpus
+        };
+        let enough = self.placer.fits(head).any(|fit| has_room(&fit));
+        Some((head, if enough { Pending::Fragmentation } else { Pending::Resources }))
+    }
+
+    fn queued(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.order.runnable().filter(|job| self.slot_of[*job].is_none())
+    }
+
+    fn shadow(&self) -> Option<SimTime> {
+        None
+    }
+
+    fn refusal(&self, request: RequestId) -> Option<&str> {
+        self.placer.refusal(request).or(self.refusals[request].as_deref())
+    }
+
+    fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_ {
+        self.placer.fits(job)
+    }
+
+    fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load {
+        self.placer.slack(job, pool, held)
+    }
+
+    fn units_of_each(&self, job: JobId, pool: PoolId) -> u32 {
+        self.placer.units_of_each(job, pool)
+    }
+
+    fn on_devices(
+        &self,
+        job: JobId,
+        grants: &<P::Ground as Ground>::Grants,
+        ground: &P::Ground,
+    ) -> OnDevices {
+        self.placer.on_devices(job, grants, ground)
+    }
+
+    fn reroute(&mut self, job: JobId, request: RequestId) {
+        self.placer.reroute(job, request);
+    }
+
+    fn is_rerouted(&self, job: JobId, request: RequestId) -> bool {
+        self.placer.is_rerouted(job, request)
+    }
+
+    fn card_shapes(&self) -> Option<&CardShapes> {
+        self.placer.card_shapes()
+    }
+
+    fn card_shape_of(&self, job: JobId) -> ShapeId {
+        self.placer.card_shape_of(job)
+    }
+
+    fn tell(&mut self, outcome: &mut Outcome) {
+        let mut facts = std::mem::take(&mut self.facts);
+        let attempts = outcome.tenancy.as_mut().map(|facts| std::mem::take(&mut facts.restarted));
+        let attempts = attempts.unwrap_or_default();
+        if !self.tells_tenancy {
+            outcome.tenancy = None;
+        }
+        if self.keeps_allocations {
+            let again = attempts.iter().flat_map(|(job, rows)| rows.iter().map(move |row| (*job, row)));
+            facts.held = again.map(|(job, row)| (job, row.start, row.end, row.allocation.clone())).collect();
+            let once = |job: &JobId| attempts.binary_search_by_key(job, |(other, _)| *other).is_err();
+            for (job, allocation) in outcome.allocations.iter().filter(|(job, _)| once(job)) {
+                let record = &outcome.records[*job];
+                facts.held.push((*job, record.start, record.end, allocation.clone()));
+            }
+            facts.held.sort_by_key(|(job, start, ..)| (*start, *job));
+        }
+        for (job, rows) in attempts {
+            let stretches = self.without_moves(job, rows);
+            if stretches.len() > 1 {
+                facts.resumed.push((job, stretches));
+            }
+        }
+        outcome.preemptive = Some(Box::new(facts));
+    }
+}
