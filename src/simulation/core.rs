@@ -26,7 +26,7 @@ pub(super) mod cards;
 pub(super) mod gauge;
 pub(super) mod ground;
 pub(super) mod layouts;
-mod life;
+pub(super) mod life;
 mod nodes;
 mod spill;
 mod story;

@@ -17,8 +17,9 @@ use crate::scheduler::shared::Speeds;
 use crate::scheduler::shared::floor::NodeReshape;
 use crate::scheduler::slurm::job::{Ask, JobIx, State};
 use crate::simulation::core::ground::OnDevices;
+use crate::simulation::core::life::used_of_held;
 use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
-use crate::simulation::meter::Meter;
+use crate::simulation::meter::{Held, Meter};
 use crate::simulation::{self, RunOptions, SharedFacts, Speed};
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
@@ -36,6 +37,8 @@ pub(super) struct Hosted<'a> {
     pub(super) pools: &'a [PoolId],
     /// How GPUs are given out, where that is in parts.
     pub(super) cards: Option<&'a CardSite<'a>>,
+    /// Run times are those of this very site: nothing that it does to them is done again.
+    pub(super) as_recorded: bool,
     pub(super) seed: u64,
 }
 
@@ -49,7 +52,8 @@ impl<'a> Hosted<'a> {
     ) -> Option<Self> {
         let (speeds, seed) = (options.speeds, options.seed);
         let tenancy = options.tenancy.or(cards.map(|_| bare_metal))?;
-        Some(Self { tenancy, cluster, recorded, speeds, pools, cards, seed })
+        let as_recorded = options.as_recorded;
+        Some(Self { tenancy, cluster, recorded, speeds, pools, cards, as_recorded, seed })
     }
 }
 
@@ -145,8 +149,10 @@ impl<'a> Hosts<'a> {
                 None => asked.push((row.pool, row.asked())),
             }
         }
+        let row = &self.run.recorded.jobs[id];
+        let is_session = row.flags.has(JobFlags::SESSION);
         let devices = match (self.run.cards, starting.ledger) {
-            (Some(site), Some(ledger)) => {
+            (Some(site), Some(ledger)) if !is_session && !self.run.as_recorded => {
                 let grants = card_grants(starting.holding.grants, starting.holding.cards);
                 site.on_devices((id, starting.holding.is_wider), &grants, ledger)
             }
@@ -156,19 +162,26 @@ impl<'a> Hosts<'a> {
             Some(tool) if !starting.reshapes.is_empty() => tool.cut(starting.reshapes, rows[0].pool),
             _ => SimDuration::ZERO,
         };
-        let row = &self.run.recorded.jobs[id];
+        let lead = if self.run.as_recorded { SimDuration::ZERO } else { lead };
+        let gpus = rows.iter().map(|row| row.gpus).sum();
+        let held = asked.iter().fold(Held::default(), |sum, (_, held)| sum.plus(held));
+        let util_milli = self.run.recorded.recorded.gpu_util_milli(id);
+        let util_milli = util_milli.map(|milli| match self.run.cards {
+            Some(_) => used_of_held(milli, gpus, &held, devices.speed),
+            None => milli,
+        });
         let arrival = Arrival {
             job: id,
             run: row.run,
             bare: self.run.speeds.map_or(Speed::ONE, |speeds| speeds.on(id, asked[0].0)),
-            is_session: row.flags.has(JobFlags::SESSION),
+            is_session,
             on_devices: devices.speed,
             measured: devices.measured,
             cards: devices.cards,
-            gpus: rows.iter().map(|row| row.gpus).sum(),
+            gpus,
             asked,
             lead,
-            util_milli: self.run.recorded.recorded.gpu_util_milli(id),
+            util_milli,
             launch: starting.overhead,
             // The controller kills it.
             limit: None,

@@ -87,6 +87,7 @@ impl Site {
             speeds: None,
             pools: &pools,
             cards: None,
+            as_recorded: false,
             seed,
         };
         let mut calendar = Calendar::new();
