@@ -181,6 +181,7 @@ fn random_job(draw: &mut Stream, node_cpus: u32, most_nodes: u32) -> (JobSpec, S
         requeue: None,
         begin_s: None,
         hold: false,
+        wider: None,
     };
     (spec, SimDuration::from_s(run_s.min(86_000)))
 }
@@ -200,7 +201,7 @@ fn saturated(nodes: u32, queue: usize, span_s: i64) -> (SlurmConfig, Vec<JobSpec
         }
         let submit = SimTime::from_micros((at_s * 1e6) as i64);
         specs.push(spec);
-        jobs.push(SlurmJob { submit, run, exit_ok: true, cancel: None });
+        jobs.push(SlurmJob { submit, run, exit_ok: true, cancel: None, spill_after: None });
     }
     (config, specs, jobs)
 }

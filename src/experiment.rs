@@ -218,6 +218,8 @@ fn run_at_speeds(
         }
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
+            let sharing = counts_parts(workload, design).then_some(&design.sharing);
+            let site = (site, sharing);
             simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
         }
     }
@@ -227,6 +229,17 @@ fn run_at_speeds(
 /// does not need it: pools of whole GPUs round it up.
 fn gives_parts(design: &Design) -> bool {
     design.shares_gpus
+}
+
+/// Whether GPUs are counted card by card under Slurm's policy: a design gives out parts of them, or a job asks for one,
+/// which whole GPUs round up.
+fn counts_parts(workload: &Workload, design: &Design) -> bool {
+    let asks_for_part = |request: &crate::workload::Request| {
+        request.mig_profile.is_some() || request.gpu_milli.is_some_and(|milli| milli < 1000)
+    };
+    let has_gpus = design.cluster.pools.iter().any(|pool| pool.node.capacity.gpus > 0);
+    let trace_shares = || workload.requests.iter().any(|(_, request)| asks_for_part(request));
+    gives_parts(design) || (has_gpus && trace_shares())
 }
 
 /// Extends every design to the last instant of the slowest: what it installed stays installed.

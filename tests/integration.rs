@@ -51,6 +51,7 @@ mod integration {
     mod shipped_traces;
     mod slurm_files;
     mod slurm_import;
+    mod slurm_parts;
     mod slurm_policy;
     mod slurm_recordings;
     mod slurm_tenancy;

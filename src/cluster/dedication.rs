@@ -68,7 +68,8 @@ impl Dedication {
     }
 
     /// The nodes on the host of a node, itself included.
-    pub(super) fn beside(&self, node: NodeId) -> Option<std::ops::Range<u32>> {
+    #[must_use]
+    pub fn beside(&self, node: NodeId) -> Option<std::ops::Range<u32>> {
         let row = &self.hosts[self.host(node)?];
         Some(row.first..row.first + row.nodes)
     }
@@ -77,6 +78,13 @@ impl Dedication {
     #[must_use]
     pub fn tenant(&self, node: NodeId) -> Option<TenantId> {
         self.host(node).and_then(|host| self.hosts[host].tenant)
+    }
+
+    /// The same with the number of grants that they have there.
+    #[must_use]
+    pub fn owner(&self, node: NodeId) -> Option<(TenantId, u32)> {
+        let row = &self.hosts[self.host(node)?];
+        row.tenant.map(|tenant| (tenant, row.grants))
     }
 
     /// Whether `tenant` may use a node now as far as other tenants go.

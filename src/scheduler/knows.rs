@@ -161,6 +161,13 @@ pub const CONSERVATIVE: Knows = BACKFILL;
 
 /// Slurm's two schedulers.
 pub const SLURM: Knows = Knows::NOTHING
+    .with(Capability::Parts)
+    .with(Capability::Layouts)
+    .with(Capability::PlannedLayouts)
+    .with(Capability::Dedicated)
+    .with(Capability::Tenants)
+    .with(Capability::Routes)
+    .with(Capability::Spill)
     .with(Capability::Cpus)
     .with(Capability::MixedGpus)
     .with(Capability::MixedTenancy)

@@ -28,6 +28,7 @@ mod backfill;
 pub mod config;
 mod controller;
 mod dependency;
+pub mod devices;
 mod fair_share;
 mod fits;
 pub mod job;
@@ -49,9 +50,9 @@ mod uncached;
 #[cfg(test)]
 mod worked_examples;
 
-pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of};
+pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of, hardware_on};
 pub use dependency::dependency_cycle;
-pub use lifecycle::NodeChange;
+pub use lifecycle::{NodeChange, Widened};
 pub use reservation::{Reservation, ReservationRequest};
 
 /// A set of nodes by index.

@@ -23,10 +23,10 @@
 //! so expected ends are limits, whatever the neighbours do.
 
 pub(super) mod cards;
-mod gauge;
+pub(super) mod gauge;
 pub(super) mod ground;
-mod layouts;
-mod life;
+pub(super) mod layouts;
+pub(super) mod life;
 mod nodes;
 mod spill;
 mod story;

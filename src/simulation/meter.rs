@@ -532,7 +532,7 @@ impl Meter {
     }
 
     /// Moves what an attempt held for `span` in `pool` from productive to lost.
-    pub fn lose(&mut self, pool: PoolId, held: &Amounts, span: SimDuration) {
+    pub fn lose(&mut self, pool: PoolId, held: &Load, span: SimDuration) {
         let us = i128::from(span.micros());
         let row = &mut self.hours.pools[pool];
         for (device, count) in [(&mut row.gpu, held.gpus), (&mut row.cpu, held.cpus)] {

@@ -111,7 +111,8 @@ pub(super) fn run_on_cards(
     let speeds = Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, policy.placement, policy.backfill);
     let decider = SharedScheduler::of_cards(workload, shapes, speeds, &floor, &mix, rules);
-    let side = CardSide::new(&floor, setup, &decider, mix, (workload.jobs.len(), options.keep_allocations));
+    let side =
+        CardSide::new(&floor, setup, decider.shapes(), mix, (workload.jobs.len(), options.keep_allocations));
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
     let tenancy = options.tenancy.or(follows.then_some(&bare_metal));
     let guests = tenancy.map(|spec| {

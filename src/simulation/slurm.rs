@@ -15,6 +15,8 @@
 //! Invariants: a job's attempts do not overlap; the ledger refuses what is not free; the same inputs and
 //! seed give the same records.
 
+mod booking;
+mod cards;
 mod causes;
 mod chance;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod equivalence;
 mod hosted;
 mod intake;
 mod life;
+mod named;
 mod observed;
 mod outcome;
 mod site_state;
@@ -31,7 +34,9 @@ mod watch;
 use crate::cluster::Allocation;
 use crate::ids::{Id, PoolId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
+use crate::scheduler::shared::floor::NodeReshape;
 use crate::scheduler::slurm::config::{AssocId, SlurmConfig};
+use crate::scheduler::slurm::devices::Held;
 use crate::scheduler::slurm::job::{JobIx, JobSpec, StartedBy, State};
 use crate::scheduler::slurm::placement::Hardware;
 use crate::scheduler::slurm::{Cycles, NodeChange, NodeSet, Refusal, ReservationRequest};
@@ -40,7 +45,7 @@ use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
 pub use chance::{Chance, Phases};
-pub use intake::Intake;
+pub use intake::{Intake, Pools};
 pub use observed::{Observer, run_slurm_observed};
 pub use outcome::simulate_slurm;
 
@@ -55,6 +60,8 @@ pub struct SlurmJob {
     pub exit_ok: bool,
     /// Withdrawn by its user then, if it has not ended.
     pub cancel: Option<SimTime>,
+    /// After so long a wait other nodes will do.
+    pub spill_after: Option<SimDuration>,
 }
 
 /// A command of an administrator.
@@ -128,6 +135,14 @@ pub struct Attempt {
     pub nodes: Vec<usize>,
     /// What it held there.
     pub grants: Allocation,
+    /// What it held of cards, by node, where GPUs are given out so.
+    pub cards: Held,
+    /// What was cut anew for it.
+    pub reshapes: Vec<NodeReshape>,
+    /// Whether other nodes would do for it by then.
+    pub is_wider: bool,
+    /// When it was at work: booted, with its instances there.
+    pub works: SimTime,
     /// Who started it.
     pub started_by: StartedBy,
     /// Priority at the start.
@@ -147,6 +162,8 @@ pub struct SlurmOutcome {
     pub withdrawn: Vec<usize>,
     /// When, in the same order.
     pub withdrawn_at: Vec<SimTime>,
+    /// Submissions that other nodes would do for after a while.
+    pub spilled: u64,
     /// Answers to refused commands: (position, answer).
     pub refused_commands: Vec<(usize, &'static str)>,
     /// How often each scheduler ran.

@@ -98,7 +98,12 @@ fn design(
     check_total(notes, name, &cluster);
     let routes = route::resolve(notes, name, table, &cluster);
     let slurm = slurm::of_design(notes, site, name, table, &cluster);
-    let (sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
+    let (mut sharing, speedup) = (sharing::whole(&cluster), SpeedupSpec::default());
+    for (slot, cards) in sharing.cards.iter_mut().zip(site.into_iter().flat_map(SlurmSite::cards)) {
+        if let Some(cards) = cards {
+            slot.clone_from(cards);
+        }
+    }
     let mut design = Design {
         name: name.to_owned(),
         label,

@@ -54,7 +54,9 @@ pub(super) fn complete(
     let by_placement =
         policy.and_then(PolicyChoice::classic).is_some_and(|spec| spec.placement.is_for_shared_gpus());
     for design in &mut designs {
-        design.shares_gpus = by_placement;
+        // Boards that slurm.conf cuts give out parts too.
+        let is_cut = design.sharing.cards.iter().any(|cards| cards.mode != CardMode::Whole);
+        design.shares_gpus = by_placement || is_cut;
         let Some(table) = file.design.get_mut(&design.name) else { continue };
         // Nodes of slurm.conf come first and are no pools of the file.
         let first = design.cluster.pools.len() - table.pool.len().min(design.cluster.pools.len());

@@ -3,10 +3,13 @@
 //! With `conf` every design holds the nodes of slurm.conf, and its own pools beside them. Without, the
 //! pools are the nodes: one partition of the pool's name, and of several pools one of all (the default).
 
+mod boards;
+
 use std::path::Path;
 
+use self::boards::Boards;
 use super::Notes;
-use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
+use crate::cluster::{Amounts, CardPool, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::{Diagnostics, nearest};
 use crate::scenario::file::{DesignTable, PolicyTable, SLURM_VERSION, SlurmTable};
 use crate::scenario::slurm_conf::{self, Coverage, SiteFiles};
@@ -17,6 +20,8 @@ pub(super) struct SlurmSite {
     config: SlurmConfig,
     /// The nodes of slurm.conf, equal neighbours together.
     pools: Vec<PoolSpec>,
+    /// How the GPUs of each of these are cut, where their types name MIG profiles.
+    boards: Vec<Option<Boards>>,
     /// The files could not be used; that is told, and what follows from it need not be.
     broken: bool,
 }
@@ -25,6 +30,11 @@ impl SlurmSite {
     /// Whether slurm.conf brings nodes.
     pub(super) fn has_nodes(&self) -> bool {
         self.broken || !self.pools.is_empty()
+    }
+
+    /// How the boards of its pools are cut, by pool; `None` = plain GPUs.
+    pub(super) fn cards(&self) -> impl Iterator<Item = Option<&CardPool>> {
+        self.boards.iter().map(|boards| boards.as_ref().map(|boards| &boards.cards))
     }
 
     /// Names of the devices that `Gres=` counts, however they look: Slurm takes each as a plain name.
@@ -47,7 +57,7 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
     match &table.conf {
         Some(_) => match read_files(notes, table, directory) {
             Some(read) => (config, coverage) = read,
-            None => return Some(SlurmSite { config, pools: Vec::new(), broken: true }),
+            None => return Some(SlurmSite { config, pools: Vec::new(), boards: Vec::new(), broken: true }),
         },
         None => {
             if let Some(path) = file(notes, directory, "assoc", table.assoc.as_deref()) {
@@ -79,8 +89,8 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
         notes.or_convention(&mut table.selecttypeparameters, default, "CR_Core_Memory", &path);
     }
     note_defaults(notes, table, &coverage);
-    let pools = pools_of(&config);
-    Some(SlurmSite { config, pools, broken: false })
+    let (pools, boards) = pools_of(&config);
+    Some(SlurmSite { config, pools, boards, broken: false })
 }
 
 fn set_option(notes: &mut Notes<'_>, config: &mut SlurmConfig, path: &[&str], key: &str, value: &str) {
@@ -163,7 +173,7 @@ fn warn_of_gaps(notes: &mut Notes<'_>, coverage: &Coverage) {
 }
 
 /// Neighbouring nodes that are equal are a pool.
-fn pools_of(config: &SlurmConfig) -> Vec<PoolSpec> {
+fn pools_of(config: &SlurmConfig) -> (Vec<PoolSpec>, Vec<Option<Boards>>) {
     let mut pools: Vec<(PoolSpec, usize)> = Vec::new();
     for (at, node) in config.nodes.iter().enumerate() {
         let spec = spec_of(config, node);
@@ -184,11 +194,14 @@ fn pools_of(config: &SlurmConfig) -> Vec<PoolSpec> {
         pool.node.name.clone_from(&pool.name);
         pool
     };
-    pools.into_iter().map(name).collect()
+    let boards = pools.iter().map(|(_, first)| boards::of(config, &config.nodes[*first])).collect();
+    (pools.into_iter().map(name).collect(), boards)
 }
 
 fn spec_of(config: &SlurmConfig, node: &NodeConf) -> NodeSpec {
+    let boards = boards::of(config, node);
     let gpu_type = match node.gres.as_slice() {
+        _ if boards.is_some() => boards.as_ref().map(|boards| boards.model.name.clone()),
         [one] => one.device_type.map(|kind| config.device_types[kind.0 as usize].clone()),
         _ => None,
     };
@@ -196,7 +209,10 @@ fn spec_of(config: &SlurmConfig, node: &NodeConf) -> NodeSpec {
         name: node.name.clone(),
         capacity: Amounts {
             cpus: node.cpus,
-            gpus: node.gres.iter().map(|gres| gres.count).sum(),
+            gpus: match boards {
+                Some(boards) => boards.count,
+                None => node.gres.iter().map(|gres| gres.count).sum(),
+            },
             mem_mb: node.mem_mb,
         },
         gpu_type: gpu_type.filter(|name| !name.is_empty()),

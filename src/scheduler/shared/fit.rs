@@ -48,6 +48,20 @@ pub enum DeviceAsk {
     },
 }
 
+impl DeviceAsk {
+    /// The same kind of devices, so many of them.
+    #[must_use]
+    pub fn times(&self, devices: u32) -> Self {
+        match self {
+            _ if devices == 0 => Self::None,
+            Self::None => Self::None,
+            Self::Whole(_) => Self::Whole(devices),
+            Self::Share { milli, mib, .. } => Self::Share { cards: devices, milli: *milli, mib: *mib },
+            Self::Slice { profiles, .. } => Self::Slice { profiles: profiles.clone(), count: devices },
+        }
+    }
+}
+
 /// Which of the cards (and starts) with room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardRule {

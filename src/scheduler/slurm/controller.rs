@@ -1,9 +1,12 @@
 //! The controller's state.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
 use super::config::{AssocId, BackfillRule, Limits, SlurmConfig};
+use super::devices::{Cards, Stock};
 use super::fair_share::FairShare;
 use super::fits::Fits;
 use super::job::{Ask, Job, JobIx, JobSpec, Reason, StartedBy, State};
@@ -14,7 +17,8 @@ use super::queue::Queue;
 use super::quiet::QuietCycle;
 use super::reservation::Reservation;
 use super::time_map::TimeMap;
-use crate::cluster::{Amounts, ClusterSpec, Ledger, NodeSpec, PoolSpec};
+use crate::cluster::cards::CardPool;
+use crate::cluster::{Amounts, ClusterSpec};
 use crate::time::SimDuration;
 
 /// What the controller decided; the simulation carries it out.
@@ -100,7 +104,7 @@ pub struct Controller<'c> {
     pub(super) config: &'c SlurmConfig,
     pub(super) specs: &'c [JobSpec],
     pub(super) hardware: &'c [Hardware],
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Stock,
     pub(super) free: Vec<Free>,
     pub(super) nodes: Vec<NodeState>,
     /// Nodes that are neither down, drained nor failed.
@@ -211,8 +215,8 @@ impl<'c> Controller<'c> {
             config,
             specs,
             hardware,
-            ledger: Ledger::new(&cluster_of(config)),
-            free: hardware.iter().map(|h| h.empty).collect(),
+            ledger: Stock::new(&node_names(config), hardware),
+            free: hardware.iter().map(|h| h.empty.clone()).collect(),
             nodes,
             usable,
             completing: config.no_nodes(),
@@ -448,7 +452,8 @@ impl<'c> Controller<'c> {
     }
 
     pub(super) fn ask(&self, job: JobIx) -> &'c Ask {
-        &self.spec(job).ask
+        let (spec, record) = (self.spec(job), &self.jobs[job.at()]);
+        spec.wider.as_deref().filter(|_| record.is_wider).unwrap_or(&spec.ask)
     }
 
     /// Interns a user.
@@ -482,29 +487,29 @@ pub fn hardware_of(config: &SlurmConfig) -> Vec<Hardware> {
     config.nodes.iter().map(Hardware::of).collect()
 }
 
-/// The ledger's view of the nodes: each is a pool of its own, so that indices are the configuration's.
-fn cluster_of(config: &SlurmConfig) -> ClusterSpec {
-    let pools = config
-        .nodes
-        .iter()
-        .map(|node| PoolSpec {
-            name: node.name.clone(),
-            node: NodeSpec {
-                name: node.name.clone(),
-                capacity: Amounts {
-                    cpus: node.cpus,
-                    gpus: node.gres.iter().map(|g| g.count).sum(),
-                    mem_mb: node.mem_mb,
-                },
-                gpu_type: None,
-                gpu_mem_mib: None,
-                features: node.features.clone(),
-            },
-            count: 1,
-            dedicated: None,
-        })
-        .collect();
-    ClusterSpec { pools }
+/// The same on the pools of `cluster`, whose nodes come in its order: with their dedicated hosts, and with their GPUs
+/// card by card where `cards` says how they are given out.
+#[must_use]
+pub fn hardware_on(config: &SlurmConfig, cluster: &ClusterSpec, cards: Option<&[CardPool]>) -> Vec<Hardware> {
+    let specs: Vec<Arc<CardPool>> = cards.into_iter().flatten().map(|spec| Arc::new(spec.clone())).collect();
+    let mut nodes = config.nodes.iter().map(Hardware::of);
+    let mut all = Vec::with_capacity(config.nodes.len());
+    for (pool, spec) in cluster.pools.iter().enumerate() {
+        for mut node in nodes.by_ref().take(spec.count as usize) {
+            node.pool = Some((pool, spec.dedicated));
+            all.push(match specs.get(pool) {
+                Some(cards) => {
+                    node.with_cards(Cards { pool, spec: Arc::clone(cards) }, spec.node.capacity.gpus)
+                }
+                None => node,
+            });
+        }
+    }
+    all
+}
+
+fn node_names(config: &SlurmConfig) -> Vec<String> {
+    config.nodes.iter().map(|node| node.name.clone()).collect()
 }
 
 fn is_unlimited(config: &SlurmConfig) -> bool {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::NodeSet;
 use super::controller::Controller;
 use super::job::{Ask, JobIx, JobSpec};
-use super::placement::Free;
+use super::placement::{Free, Placement};
 
 /// Feasible nodes of one demand.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Fit {
 #[derive(Clone, Debug)]
 pub(super) struct Fits {
     of_spec: Vec<u32>,
+    /// Of requests that are wider after a while.
+    of_wider: FxHashMap<usize, u32>,
     pub(super) fits: Vec<Fit>,
 }
 
@@ -29,15 +31,20 @@ impl Fits {
         let mut ids: FxHashMap<Ask, u32> = FxHashMap::default();
         let mut fits = Vec::new();
         let mut of_spec = Vec::with_capacity(specs.len());
-        for spec in specs {
+        let mut id_of = |ask: &Ask| {
             let next = u32::try_from(fits.len()).expect("fewer than 2^32 requests");
-            let id = *ids.entry(per_node(&spec.ask)).or_insert(next);
+            let id = *ids.entry(per_node(ask)).or_insert(next);
             if id == next {
                 fits.push(Fit { version: None, nodes: no_nodes.clone() });
             }
-            of_spec.push(id);
+            id
+        };
+        let mut of_wider = FxHashMap::default();
+        for (at, spec) in specs.iter().enumerate() {
+            of_spec.push(id_of(&spec.ask));
+            of_wider.extend(spec.wider.as_ref().map(|wider| (at, id_of(wider))));
         }
-        Self { of_spec, fits }
+        Self { of_spec, of_wider, fits }
     }
 }
 
@@ -53,6 +60,8 @@ fn per_node(ask: &Ask) -> Ask {
         gres: ask.gres.clone(),
         exclusive: ask.exclusive,
         features: ask.features.clone(),
+        parts: ask.parts.clone(),
+        tenant: ask.tenant,
     }
 }
 
@@ -87,16 +96,20 @@ impl Controller<'_> {
 
     /// The number of a job's demand.
     pub(super) fn demand(&self, job: JobIx) -> usize {
-        self.fits.of_spec[self.jobs[job.at()].spec] as usize
+        let record = &self.jobs[job.at()];
+        let demand =
+            if record.is_wider { self.fits.of_wider[&record.spec] } else { self.fits.of_spec[record.spec] };
+        demand as usize
     }
 
-    /// The nodes that the job gets out of `allowed`, given which nodes are `fitting` with `free`.
+    /// The nodes that the job gets out of `allowed`, given which nodes are `fitting` with `free`, now or later.
     pub(super) fn choose_fitting(
         &self,
         job: JobIx,
         allowed: &NodeSet,
         fitting: &NodeSet,
         free: &[Free],
+        is_later: bool,
     ) -> Option<Vec<usize>> {
         let ask = self.ask(job);
         if allowed.intersection_count(fitting) < ask.min_nodes as usize {
@@ -104,6 +117,6 @@ impl Controller<'_> {
         }
         let mut candidates = allowed.clone();
         candidates.intersect_with(fitting);
-        self.placement_of(job).choose(ask, &candidates, free)
+        Placement { is_later, ..self.placement_of(job) }.choose(ask, &candidates, free)
     }
 }

@@ -6,7 +6,10 @@ use smallvec::SmallVec;
 
 use super::NodeSet;
 use super::config::{AssocId, GresCount, QosId, Tres};
+use super::devices::{Held, Parts};
 use crate::cluster::Allocation;
+use crate::ids::TenantId;
+use crate::scheduler::shared::floor::NodeReshape;
 use crate::time::SimTime;
 
 /// What a job asks of every node, and of all together.
@@ -30,6 +33,10 @@ pub struct Ask {
     pub exclusive: bool,
     /// `--constraint`: every feature is needed.
     pub features: SmallVec<[Box<str>; 1]>,
+    /// What of the GPUs of a node it asks for, by pool, where they are given out card by card; `gres` then only counts.
+    pub parts: Option<Parts>,
+    /// Whose jobs may be on its hosts, where hosts are dedicated.
+    pub tenant: Option<TenantId>,
 }
 
 /// The types of `--dependency`.
@@ -111,6 +118,8 @@ pub struct JobSpec {
     pub begin_s: Option<i64>,
     /// `--hold`.
     pub hold: bool,
+    /// What it asks for instead once it has waited too long: other nodes will do.
+    pub wider: Option<Box<Ask>>,
 }
 
 /// Slurm's job states, as far as they are modelled.
@@ -293,12 +302,18 @@ pub struct Job {
     pub start_s: i64,
     /// Start + limit, whole seconds.
     pub end_planned_s: i64,
+    /// It asks for what [`JobSpec::wider`] says.
+    pub is_wider: bool,
     /// 1, 2, ... counting requeues.
     pub attempt: u32,
     /// Dependencies that are not met yet, by position in the submission's list.
     pub waiting_for: Vec<Dependency>,
     /// What it holds.
     pub grants: Allocation,
+    /// What it holds of cards, by node, where GPUs are given out so.
+    pub held: Held,
+    /// What was cut anew for its start.
+    pub reshapes: Vec<NodeReshape>,
     /// Nodes that it holds.
     pub nodes: NodeSet,
     /// Amounts that it holds, for limits and usage.

@@ -6,9 +6,13 @@
 
 use super::NodeSet;
 use super::controller::{Controller, Decision, Standing};
+use super::devices::{Held, cards_of};
 use super::job::{Job, JobIx, Reason, StartedBy, State};
-use crate::cluster::{Allocation, Grant};
+use crate::cluster::cards::{InstanceState, Reshape};
+use crate::cluster::mig::Placement;
+use crate::cluster::{Allocation, CardLedger, Grant};
 use crate::ids::NodeId;
+use crate::scheduler::shared::floor::NodeReshape;
 use crate::time::SimTime;
 
 /// What `scontrol update NodeName=... State=` can say.
@@ -27,14 +31,34 @@ pub enum NodeChange {
     Idle,
 }
 
+/// What [`Controller::widen`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Widened {
+    /// Some record asks for more nodes now.
+    pub any: bool,
+    /// Some has not waited so long: look again so many seconds later.
+    pub again_after_s: Option<i64>,
+}
+
+/// What a job takes when it starts.
+#[derive(Debug, Default)]
+struct Taken {
+    grants: Allocation,
+    held: Held,
+    /// What is cut anew for it.
+    reshapes: Vec<NodeReshape>,
+}
+
 impl Controller<'_> {
     /// Gives `nodes` to a pending job; an array's record gives its next task away. Tells which record runs.
     pub(super) fn start(&mut self, job: JobIx, nodes: &[usize], now: SimTime, by: StartedBy) -> JobIx {
-        let grants = self.grants_of(job, nodes);
-        self.ledger.take(&grants).expect("the placement rule chooses free resources");
-        for grant in &grants {
-            self.sync_free(grant.node.0 as usize);
+        let Taken { grants, held, reshapes } = self.grants_of(job, nodes);
+        self.ledger.reshape(&reshapes, InstanceState::Idle).expect("only idle slices are cut anew");
+        self.ledger.take(&grants, &held).expect("the placement rule chooses free resources");
+        if let Some(tenant) = self.ask(job).tenant {
+            self.ledger.claim(&grants, &held, tenant).expect("the placement rule chooses open hosts");
         }
+        self.sync_all(&grants);
         let runs = self.split_task(job);
         let now_s = now.micros().div_euclid(1_000_000);
         let cpus = grants.iter().map(|g| u64::from(g.cpus)).sum();
@@ -50,6 +74,8 @@ impl Controller<'_> {
         record.end_planned_s = now_s + i64::from(record.limit_min) * 60;
         record.usage_to_s = now_s;
         record.grants = grants;
+        record.held = held;
+        record.reshapes = reshapes;
         record.nodes = set;
         record.tres = tres;
         record.billing = billing;
@@ -92,41 +118,105 @@ impl Controller<'_> {
         at
     }
 
-    fn grants_of(&self, job: JobIx, nodes: &[usize]) -> Allocation {
+    fn grants_of(&self, job: JobIx, nodes: &[usize]) -> Taken {
         let ask = self.ask(job);
         let mut left = ask.cpus;
         let mut after = u32::try_from(nodes.len()).expect("few nodes");
-        nodes
-            .iter()
-            .map(|n| {
-                let (hardware, free) = (&self.hardware[*n], &self.free[*n]);
-                after -= 1;
-                let cpus = if ask.exclusive {
-                    hardware.empty.cpus
-                } else if ask.fixed_per_node {
-                    ask.cpus_per_node
-                } else {
-                    let spare = left.saturating_sub(after * ask.cpus_per_node);
-                    spare.max(ask.cpus_per_node).min(free.cpus)
-                };
-                left = left.saturating_sub(cpus);
-                let gpus = if ask.exclusive {
-                    hardware.empty.gpus
-                } else {
-                    hardware.pick_devices(ask, free).expect("the node is feasible")
-                };
-                let mem_mb = if self.config.select.memory { ask.mem_mb_per_node } else { 0 };
-                Grant { node: NodeId(u32::try_from(*n).expect("few nodes")), cpus, mem_mb, gpus }
-            })
-            .collect()
+        let mut taken = Taken::default();
+        for n in nodes {
+            let (hardware, free) = (&self.hardware[*n], &self.free[*n]);
+            after -= 1;
+            let cpus = if ask.exclusive {
+                hardware.empty.cpus
+            } else if ask.fixed_per_node {
+                ask.cpus_per_node
+            } else {
+                let spare = left.saturating_sub(after * ask.cpus_per_node);
+                spare.max(ask.cpus_per_node).min(free.cpus)
+            };
+            left = left.saturating_sub(cpus);
+            let node = NodeId(u32::try_from(*n).expect("few nodes"));
+            let gpus = if let (Some(cards), Some(state)) = (&hardware.cards, &free.cards) {
+                let chosen = cards.choose_for(ask.parts.as_ref(), ask.exclusive, state);
+                let chosen = chosen.expect("the node is feasible");
+                taken.reshapes.extend(chosen.reshapes.into_iter().map(|change| (node, change)));
+                let bits = cards_of(&chosen.devices);
+                taken.held.push(chosen.devices);
+                bits
+            } else if ask.exclusive {
+                hardware.empty.gpus
+            } else {
+                hardware.pick_devices(ask, free).expect("the node is feasible")
+            };
+            let mem_mb = if self.config.select.memory { ask.mem_mb_per_node } else { 0 };
+            taken.grants.push(Grant { node, cpus, mem_mb, gpus });
+        }
+        taken
+    }
+
+    /// The cards, where GPUs are given out card by card.
+    #[must_use]
+    pub fn cards(&self) -> Option<&CardLedger> {
+        self.ledger.cards()
+    }
+
+    /// The tool of the site begins to cut a card anew: what it makes is not there yet.
+    ///
+    /// # Panics
+    /// If the hardware does not allow it.
+    pub fn recut(&mut self, node: NodeId, change: &Reshape) {
+        let change = (node, change.clone());
+        self.ledger.reshape(std::slice::from_ref(&change), InstanceState::Making).expect("it is idle");
+        self.sync_free(node.0 as usize);
+    }
+
+    /// An instance that nobody uses is kept, or is there from now on.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn mark_instance(&mut self, node: NodeId, card: u8, placement: Placement, state: InstanceState) {
+        self.ledger.mark(node, card, placement, state).expect("nobody uses it");
+        self.sync_free(node.0 as usize);
+    }
+
+    /// Something of the nodes has changed, as the backfill thread asks.
+    pub fn note_nodes_changed(&mut self, now_s: i64) {
+        self.note_change(now_s);
+    }
+
+    /// Pending jobs that nothing but room keeps waiting, in the order of the queue as far as it is known.
+    #[must_use]
+    pub fn eligible_in_order(&self, now_s: i64) -> Vec<JobIx> {
+        let is_eligible = |job: &JobIx| {
+            let record = &self.jobs[job.at()];
+            record.state == State::Pending
+                && record.begin_s.is_some_and(|begin| begin <= now_s)
+                && !record.completing
+        };
+        let mut jobs: Vec<JobIx> = self.pending.iter().copied().filter(is_eligible).collect();
+        jobs.sort_by_key(|job| {
+            let record = &self.jobs[job.at()];
+            (std::cmp::Reverse(record.priority), record.id, record.list_order)
+        });
+        jobs
+    }
+
+    /// The nodes of a job have changed, and those beside them on dedicated hosts.
+    fn sync_all(&mut self, grants: &Allocation) {
+        for grant in grants {
+            let beside = self.ledger.dedication().and_then(|dedication| dedication.beside(grant.node));
+            match beside {
+                None => self.sync_free(grant.node.0 as usize),
+                Some(nodes) => nodes.for_each(|node| self.sync_free(node as usize)),
+            }
+        }
     }
 
     fn sync_free(&mut self, node: usize) {
-        let now = self.ledger.node(NodeId(u32::try_from(node).expect("few nodes")));
+        let now = self.ledger.free_on(node);
         let before = u64::from(self.free[node].cpus);
-        self.free_cpus = self.free_cpus + u64::from(now.free.cpus) - before;
-        self.free[node] =
-            super::placement::Free { cpus: now.free.cpus, mem_mb: now.free.mem_mb, gpus: now.free_gpus };
+        self.free_cpus = self.free_cpus + u64::from(now.cpus) - before;
+        self.free[node] = now;
         self.version += 1;
     }
 
@@ -159,14 +249,18 @@ impl Controller<'_> {
         self.count_submitted(job, -1);
         let record = &mut self.jobs[job.at()];
         let grants = std::mem::take(&mut record.grants);
+        let held = std::mem::take(&mut record.held);
         record.completing = true;
         if let Some(array) = record.array {
             self.arrays[array].running -= 1;
         }
-        self.ledger.give_back(&grants).expect("a job gives back what it took");
+        self.ledger.give_back(&grants, &held).expect("a job gives back what it took");
+        if self.ask(job).tenant.is_some() {
+            self.ledger.disclaim(&grants, &held);
+        }
+        self.sync_all(&grants);
         for grant in &grants {
             let node = grant.node.0 as usize;
-            self.sync_free(node);
             self.nodes[node].completing += 1;
             self.completing.insert(node);
         }
@@ -226,6 +320,31 @@ impl Controller<'_> {
         self.version += 1;
         self.leave_pending(job);
         self.note_change(now_s);
+    }
+
+    /// `scontrol update JobId=`: a submission that has waited since `since_s` or longer asks for what
+    /// [`JobSpec::wider`](super::job::JobSpec::wider) says. Tells when to look again, where it has not waited so long.
+    pub fn widen(&mut self, spec: usize, since_s: i64, now_s: i64) -> Widened {
+        let mut widened = Widened::default();
+        for at in 0..self.records[spec].len() {
+            let job = self.records[spec][at];
+            let record = &mut self.jobs[job.at()];
+            if record.state != State::Pending || record.is_wider {
+                continue;
+            }
+            let eligible_s = record.begin_s.unwrap_or(now_s);
+            if eligible_s > since_s {
+                widened.again_after_s = Some(eligible_s - since_s);
+                continue;
+            }
+            record.is_wider = true;
+            widened.any = true;
+            self.version += 1;
+        }
+        if widened.any {
+            self.note_change(now_s);
+        }
+        widened
     }
 
     /// `scancel` of a whole submission; tells whether anything of it was still pending.

@@ -268,8 +268,8 @@ impl Controller<'_> {
         // on all of the partition it fits: that was asked at submission
         let whole = base.count_ones(..) == partition.nodes.count_ones(..);
         let fits_empty = completing_there || whole || {
-            let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
-            self.placement_of(job).choose(ask, base, &empty).is_some()
+            let empty: Vec<_> = self.hardware.iter().map(|h| h.empty.clone()).collect();
+            self.placement_of(job).later().choose(ask, base, &empty).is_some()
         };
         let record = &mut self.jobs[job.at()];
         if fits_empty {

@@ -15,6 +15,7 @@ use super::placement::{Level, each_run};
 use super::prediction::{BATCH, Windows};
 use super::sets::{has_at_least, next_one, share_at_least};
 use crate::cluster::Allocation;
+use crate::ids::{Id, NodeId};
 
 /// Names a running job's end: planned end, list order. Ends keep their names while others come and go.
 type End = (i64, u64);
@@ -271,20 +272,35 @@ impl Controller<'_> {
         let Some(here) = self.outlook.on_node.get(node) else { return (NEVER, 0) };
         let placed = |(job, grant): &(JobIx, u32)| (self.outlook.position[job.at()], *grant);
         let mut here: SmallVec<[(u32, u32); 16]> = here.iter().map(placed).collect();
+        let id = NodeId::new(node);
+        let host = self.beside(id);
+        for other in host.clone().into_iter().flatten().filter(|other| *other != id.0) {
+            here.extend(self.outlook.on_node[other as usize].iter().map(placed));
+        }
         here.sort_unstable();
-        let rule = self.placement();
-        let mut free = self.free[node];
+        let rule = self.placement().later();
+        let mut free = self.free[node].later();
         for (at, grant) in here {
             let (end, order, gone) = self.outlook.rows[at as usize];
-            let grant = &self.jobs[gone.at()].grants[grant as usize];
-            free.cpus += grant.cpus;
-            free.mem_mb += grant.mem_mb;
-            free.gpus |= grant.gpus;
+            let row = &self.jobs[gone.at()];
+            let held = row.held.get(grant as usize).map_or(&[][..], |held| held.as_slice());
+            let grant = &row.grants[grant as usize];
+            if grant.node == id {
+                free.give_back(grant, held, &self.hardware[node]);
+            }
+            if host.is_some() {
+                free.leave_host();
+            }
             if rule.fits(ask, node, &free) {
                 return ((end, order), free.cpus);
             }
         }
         (NEVER, 0)
+    }
+
+    /// The nodes on the host of a node, where hosts are dedicated.
+    pub(super) fn beside(&self, node: NodeId) -> Option<std::ops::Range<u32>> {
+        self.ledger.dedication().and_then(|dedication| dedication.beside(node))
     }
 
     /// How many ends there are up to and with this one.
@@ -457,7 +473,7 @@ impl Controller<'_> {
             return self.placement_of(job).choose(ask, allowed, &self.free);
         }
         if !self.is_plain(job) {
-            return self.choose_fitting(job, allowed, self.fitting(job), &self.free);
+            return self.choose_fitting(job, allowed, self.fitting(job), &self.free, false);
         }
         if !share_at_least(allowed, self.fitting(job), ask.min_nodes as usize) {
             return None;

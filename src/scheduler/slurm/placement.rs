@@ -12,10 +12,14 @@
 
 use super::NodeSet;
 use super::config::{NodeConf, SlurmConfig};
+use super::devices::Cards;
 use super::job::Ask;
+use crate::cluster::Amounts;
+use crate::cluster::cards::CardNode;
+use crate::ids::{Id, PoolId, TenantId};
 
 /// What is free on one node now, or will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Free {
     /// CPUs.
     pub cpus: u32,
@@ -23,6 +27,10 @@ pub struct Free {
     pub mem_mb: u64,
     /// Devices, one bit each.
     pub gpus: u64,
+    /// GPUs card by card, where they are given out so; there are no bits then.
+    pub cards: Option<Box<CardNode>>,
+    /// Whose jobs are on its host, and how many grants they have there, where hosts are dedicated.
+    pub owner: Option<(TenantId, u32)>,
 }
 
 /// What the rule needs to know of a node besides what is free.
@@ -36,6 +44,10 @@ pub struct Hardware {
     pub devices: Vec<(super::config::DeviceTypeId, u64)>,
     /// Features.
     pub features: Vec<String>,
+    /// How its GPUs are given out, where that is card by card.
+    pub cards: Option<Cards>,
+    /// The pool that it belongs to, and nodes on each host where the pool is dedicated.
+    pub pool: Option<(usize, Option<u32>)>,
 }
 
 impl Hardware {
@@ -52,10 +64,42 @@ impl Hardware {
             }
         }
         Self {
-            empty: Free { cpus: node.cpus, mem_mb: node.mem_mb, gpus: mask_of(next) },
+            empty: Free {
+                cpus: node.cpus,
+                mem_mb: node.mem_mb,
+                gpus: mask_of(next),
+                cards: None,
+                owner: None,
+            },
             weight: node.weight,
             devices,
             features: node.features.clone(),
+            cards: None,
+            pool: None,
+        }
+    }
+
+    /// The same node with `gpus` GPUs that are given out card by card.
+    #[must_use]
+    pub fn with_cards(mut self, cards: Cards, gpus: u32) -> Self {
+        let capacity = Amounts { cpus: self.empty.cpus, gpus, mem_mb: self.empty.mem_mb };
+        let node = CardNode::new(PoolId::new(cards.pool), capacity, &cards.spec);
+        self.empty.gpus = 0;
+        self.empty.cards = Some(Box::new(node));
+        self.cards = Some(cards);
+        self
+    }
+
+    /// What the node has.
+    #[must_use]
+    pub fn capacity(&self) -> Amounts {
+        match &self.empty.cards {
+            Some(node) => node.capacity,
+            None => Amounts {
+                cpus: self.empty.cpus,
+                gpus: self.empty.gpus.count_ones(),
+                mem_mb: self.empty.mem_mb,
+            },
         }
     }
 
@@ -88,19 +132,29 @@ impl Hardware {
     /// Whether a job's share fits into what is free.
     #[inline]
     #[must_use]
-    pub fn fits(&self, ask: &Ask, free: &Free, memory: bool) -> bool {
+    pub fn fits(&self, ask: &Ask, free: &Free, memory: bool, is_later: bool) -> bool {
         if free.cpus < ask.cpus_per_node || (memory && free.mem_mb < ask.mem_mb_per_node) {
             return false;
         }
-        if ask.exclusive && *free != self.empty {
+        if ask.exclusive && !free.is_unused(&self.empty) {
+            return false;
+        }
+        if free.owner.is_some_and(|(owner, _)| ask.tenant != Some(owner)) {
             return false;
         }
         let devices = match ask.gres.as_slice() {
+            _ if self.cards.is_some() => self.cuts(ask, free, is_later),
             [] => true,
             [one] => (free.gpus & self.mask(one.device_type)).count_ones() >= one.count,
             _ => self.pick_devices(ask, free).is_some(),
         };
         devices && ask.features.iter().all(|f| self.features.iter().any(|g| **g == **f))
+    }
+
+    /// Whether the cards of the node have what a job asks for.
+    fn cuts(&self, ask: &Ask, free: &Free, is_later: bool) -> bool {
+        let both = self.cards.as_ref().zip(free.cards.as_deref());
+        both.is_some_and(|(cards, node)| cards.choose(ask.parts.as_ref(), node, is_later).is_some())
     }
 }
 
@@ -197,20 +251,33 @@ pub struct Placement<'c> {
     pub memory: bool,
     /// `CR_LLN`.
     pub least_loaded: bool,
+    /// This is about a later instant: layouts of GPUs may have been changed until then.
+    pub is_later: bool,
 }
 
 impl<'c> Placement<'c> {
     /// The rule for a site.
     #[must_use]
     pub fn new(config: &SlurmConfig, hardware: &'c [Hardware]) -> Self {
-        Self { hardware, memory: config.select.memory, least_loaded: config.select.least_loaded }
+        Self {
+            hardware,
+            memory: config.select.memory,
+            least_loaded: config.select.least_loaded,
+            is_later: false,
+        }
+    }
+
+    /// The same for a later instant.
+    #[must_use]
+    pub fn later(self) -> Self {
+        Self { is_later: true, ..self }
     }
 
     /// Whether the job fits on one node with so much free.
     #[inline]
     #[must_use]
     pub fn fits(&self, ask: &Ask, node: usize, free: &Free) -> bool {
-        self.hardware[node].fits(ask, free, self.memory)
+        self.hardware[node].fits(ask, free, self.memory, self.is_later)
     }
 
     /// The nodes that the job gets out of `allowed`, in the order of choice; `None` if it does not fit.
@@ -458,13 +525,14 @@ mod tests {
 
     fn chosen(ask: &Ask, busy: &[usize]) -> Option<Vec<usize>> {
         let hardware = nodes(8);
-        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty).collect();
+        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty.clone()).collect();
         for n in busy {
-            free[*n] = Free { cpus: 0, mem_mb: 0, gpus: 0 };
+            free[*n] = Free { cpus: 0, mem_mb: 0, gpus: 0, cards: None, owner: None };
         }
         let mut allowed = NodeSet::with_capacity(8);
         allowed.insert_range(..);
-        Placement { hardware: &hardware, memory: true, least_loaded: false }.choose(ask, &allowed, &free)
+        Placement { hardware: &hardware, memory: true, least_loaded: false, is_later: false }
+            .choose(ask, &allowed, &free)
     }
 
     #[test]
@@ -480,7 +548,7 @@ mod tests {
     #[test]
     fn cpu_jobs_take_the_tightest_node() {
         let hardware = nodes(3);
-        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty).collect();
+        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty.clone()).collect();
         free[1].cpus = 10;
         let mut allowed = NodeSet::with_capacity(3);
         allowed.insert_range(..);
@@ -492,7 +560,7 @@ mod tests {
             fixed_per_node: true,
             ..Ask::default()
         };
-        let rule = Placement { hardware: &hardware, memory: true, least_loaded: false };
+        let rule = Placement { hardware: &hardware, memory: true, least_loaded: false, is_later: false };
         assert_eq!(rule.choose(&ask, &allowed, &free), Some(vec![1]));
     }
 

@@ -32,7 +32,7 @@ impl Controller<'_> {
     ) -> Option<Prediction> {
         let ask = self.ask(job);
         if self.free_cpus >= u64::from(ask.cpus)
-            && let Some(nodes) = self.choose_fitting(job, allowed, self.fitting(job), &self.free)
+            && let Some(nodes) = self.choose_fitting(job, allowed, self.fitting(job), &self.free, false)
         {
             return Some(Prediction { start_s: now_s, nodes });
         }
@@ -54,7 +54,7 @@ impl Controller<'_> {
         }
         let ends = self.outlook.rows.iter().map(|(end, _, job)| (*end, *job));
         let ending: Vec<(i64, JobIx)> = ends.filter(|(_, job)| !candidates.contains(job)).collect();
-        let rule = self.placement();
+        let rule = self.placement().later();
         let mut fitting = self.fitting(job).clone();
         for victim in &candidates {
             for grant in &self.jobs[victim.at()].grants {
@@ -63,6 +63,7 @@ impl Controller<'_> {
             }
         }
         let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
@@ -75,7 +76,7 @@ impl Controller<'_> {
             }
             at = batch.next;
             if batch.tested
-                && let Some(nodes) = self.choose_fitting(job, allowed, &fitting, &free)
+                && let Some(nodes) = self.choose_fitting(job, allowed, &fitting, &free, true)
             {
                 return Some(Prediction {
                     start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),

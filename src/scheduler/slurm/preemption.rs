@@ -134,11 +134,14 @@ impl Controller<'_> {
 
     /// What would be free without `victim`, in `free`.
     pub(super) fn remove_from(&self, free: &mut [Free], victim: JobIx) {
-        for grant in &self.jobs[victim.at()].grants {
-            let node = &mut free[grant.node.0 as usize];
-            node.cpus += grant.cpus;
-            node.mem_mb += grant.mem_mb;
-            node.gpus |= grant.gpus;
+        let row = &self.jobs[victim.at()];
+        for (at, grant) in row.grants.iter().enumerate() {
+            let node = grant.node.0 as usize;
+            let held = row.held.get(at).map_or(&[][..], |held| held.as_slice());
+            free[node].give_back(grant, held, &self.hardware[node]);
+            for beside in self.beside(grant.node).into_iter().flatten() {
+                free[beside as usize].leave_host();
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use super::NodeSet;
 use super::config::Tres;
 use super::config::{AssocId, QosId, TresTable};
 use super::controller::{ArrayState, Controller, Refusal};
+use super::devices::Held;
 use super::job::{Ask, Dependency, Job, JobIx, JobSpec, Reason, StartedBy, State};
 use crate::cluster::Allocation;
 use crate::time::SimTime;
@@ -29,7 +30,8 @@ impl Controller<'_> {
         let assoc = self.association(asked, user)?;
         let qos = self.qos_of(asked, assoc)?;
         let reservation = self.reservation_of(asked)?;
-        if !self.is_possible(&asked.ask, partition) {
+        let wider = asked.wider.as_ref().is_some_and(|wider| self.is_possible(wider, partition));
+        if !wider && !self.is_possible(&asked.ask, partition) {
             return Err(Refusal::NodeConfiguration);
         }
         if !self.group_lets(asked, partition) {
@@ -143,8 +145,8 @@ impl Controller<'_> {
 
     /// Whether the job fits on the partition's nodes if all were empty and up.
     fn fits_when_empty(&self, ask: &Ask, partition: usize) -> bool {
-        let empty: Vec<_> = self.hardware.iter().map(|h| h.empty).collect();
-        let rule = self.placement_in(partition);
+        let empty: Vec<_> = self.hardware.iter().map(|h| h.empty.clone()).collect();
+        let rule = self.placement_in(partition).later();
         let partition = &self.config.partitions[partition];
         rule.choose(ask, &partition.nodes, &empty).is_some()
             || partition.max_nodes.is_some_and(|most| ask.min_nodes > most)
@@ -192,6 +194,9 @@ impl Controller<'_> {
             attempt: 1,
             waiting_for: known_dependencies(asked),
             grants: Allocation::new(),
+            is_wider: false,
+            held: Held::new(),
+            reshapes: Vec::new(),
             nodes: NodeSet::new(),
             tres: Tres::default(),
             billing: 0.0,

@@ -427,6 +427,7 @@ impl Controller<'_> {
         let mut ending: Vec<(i64, JobIx)> = ending.into_iter().map(|(end, _, job)| (end, job)).collect();
         ending.retain(|(_, job)| !candidates.contains(job));
         let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
@@ -435,7 +436,7 @@ impl Controller<'_> {
             }
             at = batch.next;
             if batch.tested
-                && let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free)
+                && let Some(nodes) = self.placement_of(job).later().choose(ask, allowed, &free)
             {
                 return Some(Prediction {
                     start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),

@@ -64,6 +64,7 @@ fn job(nodes: u32, gpus: u32, limit_min: u32) -> JobSpec {
         requeue: None,
         begin_s: None,
         hold: false,
+        wider: None,
     }
 }
 

@@ -14,16 +14,17 @@ use crate::cluster::cards::{
 use crate::cluster::{CardGrant, CardLedger, CardMode, Conflict, Grant};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
 use crate::kernel::Calendar;
-use crate::scheduler::shared::demand::{CardPoolShape, CardShapes};
+use crate::scheduler::shared::demand::{CardPoolShape, CardShapes, Reference};
 use crate::scheduler::shared::floor::{CardFloor, NodeReshape};
 use crate::scheduler::shared::speed::Resident;
-use crate::scheduler::shared::{SharedScheduler, SharedSetup};
+use crate::scheduler::shared::{SharedScheduler, SharedSetup, Speeds};
 use crate::scheduler::sharing::TypicalMix;
 use crate::simulation::guests::{Gpu, OnCards};
 use crate::simulation::meter::{Load, Meter};
 use crate::simulation::shared::CardHolding;
 use crate::simulation::{Outcome, SharedFacts};
 use crate::time::{SimDuration, SimTime};
+use crate::workload::Job;
 
 impl Parts for Cards {
     type Side = CardSide;
@@ -89,24 +90,8 @@ impl Parts for Cards {
         grants: &CardAllocation,
         ledger: &CardLedger,
     ) -> OnDevices {
-        let pool = ledger.node(grants[0].node).pool;
-        let (row, spec, speeds) = (decider.job(job), ledger.spec(pool), decider.speeds());
-        let on = |grant: &CardGrant| speeds.alone(row, &grant.gpus, pool.index(), spec);
-        let speed = grants.iter().map(on).min().unwrap_or(OnDevices::WHOLE.speed);
-        let has_gpus = grants.iter().any(|grant| !grant.gpus.is_empty());
-        let feels_others = has_gpus && speeds.neighbours_matter(pool.index(), spec);
-        let is_shared = feels_others || spec.mode == CardMode::Shares;
-        let cards = (has_gpus && is_shared).then(|| {
-            let first = ledger.pool_range(pool).start;
-            let law = speeds.law(row);
-            let util = decider.util_milli(job).map(|milli| f64::from(milli) / 1000.0);
-            let resident = Resident { law, use_alone: util.unwrap_or(law.use_alone()) };
-            let held = grants.iter().flat_map(|grant| grant.gpus.iter().map(|device| (grant.node, device)));
-            let devices = held.map(|(node, device)| (gpu_of(node, first, device, spec), milli(device)));
-            Box::new(OnCards { pool, devices: devices.collect(), resident, feels_others })
-        });
-        let reference = fit_in(decider, job, pool).more.reference;
-        OnDevices { speed, measured: speeds.reference(row, reference), cards }
+        let reference = fit_in(decider, job, ledger.node(grants[0].node).pool).more.reference;
+        on_devices((decider.job(job), decider.util_milli(job)), reference, grants, ledger, decider.speeds())
     }
 
     fn card_shapes(shapes: &CardShapes) -> Option<&CardShapes> {
@@ -117,6 +102,33 @@ impl Parts for Cards {
         let mut pools = (0..ledger.pools()).map(PoolId::new);
         pools.any(|pool| ledger.spec(pool).mig().is_some_and(|mig| mig.change == LayoutChange::OnDemand))
     }
+}
+
+/// How fast a job is on `grants`, all in one pool; with the thousandths of its GPUs that it used where it was measured.
+pub(in crate::simulation) fn on_devices(
+    (row, util_milli): (&Job, Option<u16>),
+    reference: Reference,
+    grants: &[CardGrant],
+    ledger: &CardLedger,
+    speeds: &Speeds,
+) -> OnDevices {
+    let pool = ledger.node(grants[0].node).pool;
+    let spec = ledger.spec(pool);
+    let on = |grant: &CardGrant| speeds.alone(row, &grant.gpus, pool.index(), spec);
+    let speed = grants.iter().map(on).min().unwrap_or(OnDevices::WHOLE.speed);
+    let has_gpus = grants.iter().any(|grant| !grant.gpus.is_empty());
+    let feels_others = has_gpus && speeds.neighbours_matter(pool.index(), spec);
+    let is_shared = feels_others || spec.mode == CardMode::Shares;
+    let cards = (has_gpus && is_shared).then(|| {
+        let first = ledger.pool_range(pool).start;
+        let law = speeds.law(row);
+        let util = util_milli.map(|milli| f64::from(milli) / 1000.0);
+        let resident = Resident { law, use_alone: util.unwrap_or(law.use_alone()) };
+        let held = grants.iter().flat_map(|grant| grant.gpus.iter().map(|device| (grant.node, device)));
+        let devices = held.map(|(node, device)| (gpu_of(node, first, device, spec), milli(device)));
+        Box::new(OnCards { pool, devices: devices.collect(), resident, feels_others })
+    });
+    OnDevices { speed, measured: speeds.reference(row, reference), cards }
 }
 
 /// The GPU that a device is on: host (by its first node) and index there.
@@ -150,17 +162,17 @@ impl CardSide {
     pub(in crate::simulation) fn new(
         floor: &CardFloor,
         setup: &SharedSetup,
-        decider: &SharedScheduler<'_>,
+        shapes: &CardShapes,
         mix: TypicalMix,
         (jobs, keep): (usize, bool),
     ) -> Self {
         let facts = SharedFacts {
-            asked: decider.shapes().asked().collect(),
-            reference_milli: reference_milli(decider.shapes()),
+            asked: shapes.asked().collect(),
+            reference_milli: reference_milli(shapes),
             ..SharedFacts::default()
         };
         Self {
-            layouts: Layouts::new(floor, setup),
+            layouts: Layouts::new(floor.ledger(), setup),
             gauge: CardGauge::new(floor, mix),
             facts,
             keep,
@@ -174,6 +186,20 @@ impl CardSide {
 fn reference_milli(shapes: &CardShapes) -> Vec<u64> {
     let of = |pool: &CardPoolShape| u64::from(pool.asked.gpus) * pool.more.reference.milli();
     shapes.by_request().map(|shape| shape.pools.first().map_or(0, of)).collect()
+}
+
+impl CardSide {
+    /// Looks at the nodes that changed.
+    pub(in crate::simulation) fn look(&mut self, floor: &CardFloor, meter: &mut Meter) {
+        self.gauge.follow(floor, meter);
+    }
+
+    /// The layouts were changed so often by somebody else.
+    pub(in crate::simulation) fn count_as(&mut self, facts: &SharedFacts) {
+        self.facts.repartitions = facts.repartitions;
+        self.facts.instances_made = facts.instances_made;
+        self.facts.instances_destroyed = facts.instances_destroyed;
+    }
 }
 
 impl Side<CardFloor> for CardSide {

@@ -19,7 +19,7 @@ struct NodeLevel {
 }
 
 /// Follows the nodes as they change.
-pub(super) struct CardGauge {
+pub(in crate::simulation) struct CardGauge {
     nodes: IdVec<NodeId, NodeLevel>,
     strandings: IdVec<PoolId, Option<Stranding>>,
     mix: TypicalMix,
@@ -27,14 +27,14 @@ pub(super) struct CardGauge {
     fragmented: i128,
     free_milli: i128,
     stranded_slices: i128,
-    pub(super) fragmented_us: i128,
-    pub(super) free_milli_us: i128,
-    pub(super) stranded_slices_us: i128,
+    pub(in crate::simulation) fragmented_us: i128,
+    pub(in crate::simulation) free_milli_us: i128,
+    pub(in crate::simulation) stranded_slices_us: i128,
 }
 
 impl CardGauge {
     /// Nothing measured yet.
-    pub(super) fn new(floor: &CardFloor, mix: TypicalMix) -> Self {
+    pub(in crate::simulation) fn new(floor: &CardFloor, mix: TypicalMix) -> Self {
         let ledger = floor.ledger();
         let pools = (0..ledger.pools()).map(PoolId::new);
         let table = |pool| ledger.spec(pool).mig().map(|mig| Stranding::new(mig.model));
@@ -53,12 +53,12 @@ impl CardGauge {
     }
 
     /// Weight of the mix: what fragmentations are multiples of.
-    pub(super) fn mix_weight(&self) -> i64 {
+    pub(in crate::simulation) fn mix_weight(&self) -> i64 {
         self.mix.weight().max(1)
     }
 
     /// Looks anew at the nodes that changed.
-    pub(super) fn follow(&mut self, floor: &CardFloor, meter: &mut Meter) {
+    pub(in crate::simulation) fn follow(&mut self, floor: &CardFloor, meter: &mut Meter) {
         let ledger = floor.ledger();
         let changed = self.seen.and_then(|seen| ledger.changed_since(seen));
         let nodes: Vec<NodeId> = match changed {
@@ -80,7 +80,7 @@ impl CardGauge {
     }
 
     /// `span` microseconds pass under what holds now.
-    pub(super) fn advance(&mut self, span: i128) {
+    pub(in crate::simulation) fn advance(&mut self, span: i128) {
         self.fragmented_us += span * self.fragmented;
         self.free_milli_us += span * self.free_milli;
         self.stranded_slices_us += span * self.stranded_slices;

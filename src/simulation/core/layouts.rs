@@ -8,9 +8,10 @@ use crate::cluster::cards::{
     CARD_MILLI, Card, CardAllocation, Device, InstanceState, LayoutChange, MigPool, Reshape,
 };
 use crate::cluster::mig::{Layout, Placement};
-use crate::cluster::{Conflict, cards::slice_units};
-use crate::ids::{Id, IdVec, NodeId, PoolId};
+use crate::cluster::{CardLedger, Conflict, cards::slice_units};
+use crate::ids::{Id, IdVec, NodeId, PoolId, ShapeId};
 use crate::kernel::{Calendar, Phase};
+use crate::scheduler::shared::demand::{CardPoolShape, CardShapes};
 use crate::scheduler::shared::fit::{CardRule, DeviceAsk, Look, choose};
 use crate::scheduler::shared::floor::{CardFloor, NodeReshape};
 use crate::scheduler::shared::planner::{CardPlan, Counts, Planner};
@@ -34,7 +35,7 @@ struct Making {
 
 /// Changes of layouts under way, and when the next may come.
 #[derive(Debug)]
-pub(super) struct Layouts {
+pub(in crate::simulation) struct Layouts {
     times: Vec<LayoutTimes>,
     planners: IdVec<PoolId, Option<Planner>>,
     next_plan: IdVec<PoolId, SimTime>,
@@ -42,10 +43,10 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    pub(super) fn new(floor: &CardFloor, setup: &SharedSetup) -> Self {
-        let pools = floor.ledger().pools();
+    pub(in crate::simulation) fn new(ledger: &CardLedger, setup: &SharedSetup) -> Self {
+        let pools = ledger.pools();
         let planner = |pool| {
-            let mig = floor.ledger().spec(pool).mig().filter(|mig| mig.change == LayoutChange::Planned);
+            let mig = ledger.spec(pool).mig().filter(|mig| mig.change == LayoutChange::Planned);
             mig.map(|mig| Planner::new(mig.model))
         };
         Self {
@@ -57,7 +58,7 @@ impl Layouts {
     }
 
     /// How long a job waits for what is cut for it: one GPU after the other on a node, nodes side by side.
-    pub(super) fn for_job(
+    pub(in crate::simulation) fn for_job(
         &self,
         reshapes: &[NodeReshape],
         pool: PoolId,
@@ -102,7 +103,8 @@ impl Layouts {
     }
 }
 
-fn duration(change: &Reshape, times: &LayoutTimes) -> SimDuration {
+/// How long one change takes.
+pub(in crate::simulation) fn duration(change: &Reshape, times: &LayoutTimes) -> SimDuration {
     let instances = change.destroy.len() + change.create.len();
     let mut sum = SimDuration::from_micros(times.per_instance.micros() * instances as i64);
     if change.is_cut != change.was_cut {
@@ -111,7 +113,8 @@ fn duration(change: &Reshape, times: &LayoutTimes) -> SimDuration {
     sum
 }
 
-fn count(change: &Reshape, facts: &mut SharedFacts) {
+/// Counts one change.
+pub(in crate::simulation) fn count(change: &Reshape, facts: &mut SharedFacts) {
     facts.repartitions += 1;
     facts.instances_made += change.create.len() as u64;
     facts.instances_destroyed += change.destroy.len() as u64;
@@ -160,8 +163,9 @@ impl Layouts {
                 calendar.set(Timer::Replan(pool.0), self.next_plan[pool], Phase::Release);
                 continue;
             }
-            let Some(wanted) = self.wanted(pool, decider) else { continue };
-            let changes = self.planned(pool, &wanted, (floor, decider), nobody_runs);
+            let shapes = decider.card_shapes().expect("only floors of cards have layouts");
+            let queue = Wanting::new(shapes, decider.queued().map(|job| decider.card_shape_of(job)));
+            let changes = self.planned(pool, floor.ledger(), &queue, nobody_runs);
             if changes.is_empty() {
                 continue;
             }
@@ -171,35 +175,17 @@ impl Layouts {
         Ok(())
     }
 
-    /// Instances that the first waiting jobs want in a pool; `None` if they want none.
-    fn wanted<D: Decider<Ground = CardFloor>>(&self, pool: PoolId, decider: &D) -> Option<Counts> {
-        let shapes = decider.card_shapes()?;
-        let mut wanted = self.planners[pool].as_ref()?.none();
-        for job in decider.queued().take(PLAN_DEPTH) {
-            let shape = shapes.get(decider.card_shape_of(job));
-            let Some(fit) = shape.pools.iter().find(|p| p.pool == pool) else { continue };
-            for (part, nodes) in &fit.groups {
-                if let DeviceAsk::Slice { profiles, count } = &shapes.parts.get(*part).ask {
-                    // Where layouts change, a request has one profile: the smallest.
-                    wanted[usize::from(profiles[0].0)] += count * nodes;
-                }
-            }
-        }
-        wanted.iter().any(|count| *count > 0).then_some(wanted)
-    }
-
-    /// Changes of layouts that serve `wanted` better; if the planner sees none although nothing runs, those
-    /// that the first job needs on one node.
-    fn planned<D: Decider<Ground = CardFloor>>(
+    /// New layouts for the first waiting jobs in a pool that a planner cuts, where it sees better ones.
+    pub(in crate::simulation) fn planned(
         &mut self,
         pool: PoolId,
-        wanted: &Counts,
-        (floor, decider): (&CardFloor, &D),
+        ledger: &CardLedger,
+        queue: &Wanting<'_>,
         nobody_runs: bool,
     ) -> Vec<NodeReshape> {
-        let ledger = floor.ledger();
+        let Some(wanted) = self.wanted(pool, queue) else { return Vec::new() };
         let mig = ledger.spec(pool).mig().expect("a planner is for MIG");
-        let planner = self.planners[pool].as_mut().expect("asked before");
+        let planner = self.planners[pool].as_mut().expect("only such pools want something");
         let mut places = Vec::new();
         for node in ledger.pool_range(pool).map(NodeId) {
             let state = ledger.node(node);
@@ -212,16 +198,45 @@ impl Layouts {
         let cards = places
             .iter()
             .map(|(_, _, card)| CardPlan { fixed: card.fixed(mig.model), now: whole_layout(card, mig) });
-        let plan = planner.plan(wanted, cards);
+        let plan = planner.plan(&wanted, cards);
         let mut changes = Vec::new();
         for ((node, at, card), target) in places.iter().zip(plan) {
             let Some(target) = target else { continue };
             changes.push((*node, between(*at, &whole_layout(card, mig), &target, card.is_cut)));
         }
         if changes.is_empty() && nobody_runs && self.making.iter().all(Option::is_none) {
-            changes = for_head(pool, floor, decider);
+            changes = for_head(pool, ledger, queue);
         }
         changes
+    }
+
+    /// Whether some pool is cut by a planner.
+    pub(in crate::simulation) fn has_planner(&self) -> bool {
+        self.planners.iter().any(Option::is_some)
+    }
+
+    /// Whether a planner cuts this pool.
+    pub(in crate::simulation) fn plans(&self, pool: PoolId) -> bool {
+        self.planners[pool].is_some()
+    }
+
+    /// How long changes take in a pool, and stay.
+    pub(in crate::simulation) fn times(&self, pool: PoolId) -> &LayoutTimes {
+        &self.times[pool.index()]
+    }
+
+    /// Instances that the first waiting jobs want in a pool; `None` if they want none.
+    fn wanted(&self, pool: PoolId, queue: &Wanting<'_>) -> Option<Counts> {
+        let mut wanted = self.planners[pool].as_ref()?.none();
+        for fit in queue.fits(pool) {
+            for (part, nodes) in &fit.groups {
+                if let DeviceAsk::Slice { profiles, count } = &queue.shapes.parts.get(*part).ask {
+                    // Where layouts change, a request has one profile: the smallest.
+                    wanted[usize::from(profiles[0].0)] += count * nodes;
+                }
+            }
+        }
+        wanted.iter().any(|count| *count > 0).then_some(wanted)
     }
 
     /// Begins changes of layouts.
@@ -254,16 +269,30 @@ impl Layouts {
     }
 }
 
+/// The requests of the first waiting jobs, in order.
+pub(in crate::simulation) struct Wanting<'a> {
+    shapes: &'a CardShapes,
+    queue: Vec<ShapeId>,
+}
+
+impl<'a> Wanting<'a> {
+    /// As many of `queue` as a planner looks at.
+    pub(in crate::simulation) fn new(shapes: &'a CardShapes, queue: impl Iterator<Item = ShapeId>) -> Self {
+        Self { shapes, queue: queue.take(PLAN_DEPTH).collect() }
+    }
+
+    /// Those that a pool can hold.
+    fn fits(&self, pool: PoolId) -> impl Iterator<Item = &CardPoolShape> {
+        let all = self.queue.iter();
+        all.filter_map(move |shape| self.shapes.get(*shape).pools.iter().find(|fit| fit.pool == pool))
+    }
+}
+
 /// What must be cut for the first waiting job where nothing else is going on.
-fn for_head<D: Decider<Ground = CardFloor>>(
-    pool: PoolId,
-    floor: &CardFloor,
-    decider: &D,
-) -> Vec<NodeReshape> {
-    let ledger = floor.ledger();
-    let Some((job, shapes)) = decider.queued().next().zip(decider.card_shapes()) else { return Vec::new() };
-    let shape = shapes.get(decider.card_shape_of(job));
-    let Some(fit) = shape.pools.iter().find(|p| p.pool == pool) else { return Vec::new() };
+fn for_head(pool: PoolId, ledger: &CardLedger, queue: &Wanting<'_>) -> Vec<NodeReshape> {
+    let shapes = queue.shapes;
+    let head = queue.queue.first().and_then(|shape| shapes.get(*shape).pools.iter().find(|p| p.pool == pool));
+    let Some(fit) = head else { return Vec::new() };
     let look = Look {
         spec: ledger.spec(pool),
         stranding: None,

@@ -28,6 +28,13 @@ pub(super) enum Leaves {
     Stopped,
 }
 
+/// Thousandths of what a job holds that it uses, where it used `util_milli` of so many whole GPUs.
+pub(in crate::simulation) fn used_of_held(util_milli: u16, gpus: u32, held: &Held, speed: u64) -> u16 {
+    let whole = u128::from(gpus) * UNITS_PER_DEVICE as u128;
+    let used = u128::from(util_milli) * whole * u128::from(speed) / 1_000_000_000;
+    used.checked_div(u128::from(held.gpu_units)).unwrap_or(1000).min(1000) as u16
+}
+
 impl<D: Decider> Core<'_, D> {
     pub(super) fn submit(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.records[job].state = JobState::Pending;
@@ -214,10 +221,7 @@ impl<D: Decider> Core<'_, D> {
     /// work uses more of it.
     fn used_of_held(&self, job: JobId, gpus: u32, held: &Held, speed: u64) -> Option<u16> {
         let util_milli = self.workload.recorded.gpu_util_milli(job)?;
-        let whole = u128::from(gpus) * UNITS_PER_DEVICE as u128;
-        let used = u128::from(util_milli) * whole * u128::from(speed) / 1_000_000_000;
-        let of_held = used.checked_div(u128::from(held.gpu_units)).unwrap_or(1000);
-        Some(of_held.min(1000) as u16)
+        Some(used_of_held(util_milli, gpus, held, speed))
     }
 
     pub(super) fn end(&mut self, slot: u32, state: JobState, now: SimTime, calendar: &mut Calendar<Timer>) {

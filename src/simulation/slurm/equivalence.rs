@@ -142,6 +142,7 @@ fn random_ask(draw: &mut Stream, config: &SlurmConfig) -> Ask {
         fixed_per_node: fixed,
         exclusive: draw.below(8) == 0,
         features: if draw.below(8) == 0 { smallvec!["even".into()] } else { smallvec![] },
+        ..Ask::default()
     }
 }
 
@@ -186,6 +187,7 @@ fn random_job(draw: &mut Stream, config: &SlurmConfig, at: usize) -> JobSpec {
         requeue: None,
         begin_s: (draw.below(15) == 0).then(|| draw.below(400) as i64),
         hold: draw.below(60) == 0,
+        wider: None,
     }
 }
 
@@ -204,6 +206,7 @@ fn random_site(seed: u64) -> Site {
             run: SimDuration::from_micros((draw.exponential(90.0) * 1e6) as i64),
             exit_ok: draw.below(10) > 0,
             cancel: (draw.below(20) == 0).then(|| submit + SimDuration::from_s(draw.below(200) as i64)),
+            spill_after: None,
         });
     }
     Site { commands: random_commands(&mut draw, &config), config, specs, jobs }

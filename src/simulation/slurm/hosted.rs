@@ -6,16 +6,21 @@
 
 use rustc_hash::FxHashMap;
 
+use super::cards::{CardSite, Holding, LayoutTool, LayoutTurn, card_grants};
 use super::life::{HostLife, Spell, Turn};
 use super::threads::Timer;
 use super::timer_of;
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Grant};
+use crate::cluster::{Amounts, CardLedger, ClusterSpec, Grant};
 use crate::ids::{Id, JobId, PoolId};
 use crate::kernel::Calendar;
+use crate::scheduler::shared::Speeds;
+use crate::scheduler::shared::floor::NodeReshape;
 use crate::scheduler::slurm::job::{Ask, JobIx, State};
+use crate::simulation::core::ground::OnDevices;
+use crate::simulation::core::life::used_of_held;
 use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::simulation::meter::{Held, Meter};
-use crate::simulation::{RunOptions, Speed, Speeds};
+use crate::simulation::{self, RunOptions, SharedFacts, Speed};
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
@@ -27,22 +32,28 @@ pub(super) struct Hosted<'a> {
     pub(super) cluster: &'a ClusterSpec,
     /// The jobs with their recorded run times; submissions have the same order.
     pub(super) recorded: &'a Workload,
-    pub(super) speeds: Option<&'a Speeds>,
+    pub(super) speeds: Option<&'a simulation::Speeds>,
     /// The pool of each node.
     pub(super) pools: &'a [PoolId],
+    /// How GPUs are given out, where that is in parts.
+    pub(super) cards: Option<&'a CardSite<'a>>,
+    /// Run times are those of this very site: nothing that it does to them is done again.
+    pub(super) as_recorded: bool,
     pub(super) seed: u64,
 }
 
 impl<'a> Hosted<'a> {
-    /// `None` where all is bare metal, alone.
+    /// `None` where all is bare metal, alone, and GPUs are whole; `bare_metal` is what else parts of them are on.
     pub(super) fn new(
         recorded: &'a Workload,
-        cluster: &'a ClusterSpec,
-        pools: &'a [PoolId],
+        (cluster, pools): (&'a ClusterSpec, &'a [PoolId]),
+        (cards, bare_metal): (Option<&'a CardSite<'a>>, &'a RunTenancy),
         options: &RunOptions<'a>,
     ) -> Option<Self> {
         let (speeds, seed) = (options.speeds, options.seed);
-        options.tenancy.map(|tenancy| Self { tenancy, cluster, recorded, speeds, pools, seed })
+        let tenancy = options.tenancy.or(cards.map(|_| bare_metal))?;
+        let as_recorded = options.as_recorded;
+        Some(Self { tenancy, cluster, recorded, speeds, pools, cards, as_recorded, seed })
     }
 }
 
@@ -54,6 +65,9 @@ pub(super) struct Losses {
     pub(super) facts: TenancyFacts,
     /// When which nodes were out of order, in order.
     pub(super) spells: Vec<Spell>,
+    /// When which layouts were changed by the tool of the site, and how often they changed at all.
+    pub(super) turns: Vec<(SimTime, LayoutTurn)>,
+    pub(super) layouts: SharedFacts,
 }
 
 impl GuestTimer for Timer {
@@ -70,8 +84,11 @@ impl GuestTimer for Timer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Starting<'a> {
     pub(super) spec: usize,
-    pub(super) ask: &'a Ask,
-    pub(super) grants: &'a Allocation,
+    pub(super) holding: Holding<'a>,
+    /// What was cut anew for it.
+    pub(super) reshapes: &'a [NodeReshape],
+    /// Where GPUs are given out card by card.
+    pub(super) ledger: Option<&'a CardLedger>,
     /// Launch and clean-up.
     pub(super) overhead: SimDuration,
 }
@@ -85,16 +102,21 @@ pub(super) struct Hosts<'a> {
     /// Work left at the last snapshot of jobs whose last attempt was lost.
     left: FxHashMap<JobIx, i128>,
     life: HostLife,
+    pub(super) tool: Option<LayoutTool<'a>>,
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn new(run: Hosted<'a>, calendar: &mut Calendar<Timer>) -> Self {
+    pub(super) fn new(run: Hosted<'a>, ledger: Option<&CardLedger>, calendar: &mut Calendar<Timer>) -> Self {
         let from = run.recorded.first_submit();
-        let guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
+        let mut guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
+        if let Some(site) = run.cards {
+            guests = guests.with_laws(Speeds::new(site.setup.speeds.clone(), site.workload));
+        }
+        let tool = run.cards.zip(ledger).map(|(site, ledger)| LayoutTool::new(site, ledger));
         let life = HostLife::new(&guests, from, run.seed);
         life.prepare(from, calendar);
         let meter = Meter::new(run.cluster.pools.len());
-        Self { meter, guests, left: FxHashMap::default(), life, run }
+        Self { meter, guests, left: FxHashMap::default(), life, tool, run }
     }
 
     /// Something is due on a host; tells what becomes of its nodes.
@@ -106,52 +128,67 @@ impl<'a> Hosts<'a> {
 
     /// Whether jobs may wait for a host, where nothing else happens.
     pub(super) fn is_awaited(&self, last_event: SimTime, quiet: SimDuration, now: SimTime) -> bool {
-        self.life.is_awaited(last_event, quiet, now)
+        let by_tool = self.tool.as_ref().is_some_and(|tool| tool.is_awaited(now));
+        by_tool || self.life.is_awaited(last_event, quiet, now)
     }
 
-    /// An attempt starts.
+    /// An attempt starts; tells when it is at work.
     pub(super) fn begin(
         &mut self,
         job: JobIx,
         starting: Starting<'_>,
         now: SimTime,
         calendar: &mut Calendar<Timer>,
-    ) {
+    ) -> SimTime {
         let id = JobId::new(starting.spec);
+        let rows = starting.holding.rows(self.run.pools, self.run.cards);
         let mut asked = ByPool::new();
-        let mut gpus = 0;
-        for grant in starting.grants {
-            let pool = self.run.pools[grant.node.index()];
-            let slack = slack(starting.ask, starting.grants.len(), grant);
-            let at_work = grant.amounts().saturating_minus(&slack);
-            gpus += at_work.gpus;
-            let at_work = Held::from(&at_work);
-            match asked.iter_mut().find(|(known, _)| *known == pool) {
-                Some((_, sum)) => *sum = sum.plus(&at_work),
-                None => asked.push((pool, at_work)),
+        for row in &rows {
+            match asked.iter_mut().find(|(known, _)| *known == row.pool) {
+                Some((_, sum)) => *sum = sum.plus(&row.asked()),
+                None => asked.push((row.pool, row.asked())),
             }
         }
         let row = &self.run.recorded.jobs[id];
+        let is_session = row.flags.has(JobFlags::SESSION);
+        let devices = match (self.run.cards, starting.ledger) {
+            (Some(site), Some(ledger)) if !is_session && !self.run.as_recorded => {
+                let grants = card_grants(starting.holding.grants, starting.holding.cards);
+                site.on_devices((id, starting.holding.is_wider), &grants, ledger)
+            }
+            _ => OnDevices::WHOLE,
+        };
+        let lead = match &mut self.tool {
+            Some(tool) if !starting.reshapes.is_empty() => tool.cut(starting.reshapes, rows[0].pool),
+            _ => SimDuration::ZERO,
+        };
+        let lead = if self.run.as_recorded { SimDuration::ZERO } else { lead };
+        let gpus = rows.iter().map(|row| row.gpus).sum();
+        let held = asked.iter().fold(Held::default(), |sum, (_, held)| sum.plus(held));
+        let util_milli = self.run.recorded.recorded.gpu_util_milli(id);
+        let util_milli = util_milli.map(|milli| match self.run.cards {
+            Some(_) => used_of_held(milli, gpus, &held, devices.speed),
+            None => milli,
+        });
         let arrival = Arrival {
             job: id,
             run: row.run,
             bare: self.run.speeds.map_or(Speed::ONE, |speeds| speeds.on(id, asked[0].0)),
-            is_session: row.flags.has(JobFlags::SESSION),
-            on_devices: Speed::ONE.parts(),
-            measured: Speed::ONE.parts(),
-            cards: None,
+            is_session,
+            on_devices: devices.speed,
+            measured: devices.measured,
+            cards: devices.cards,
             gpus,
             asked,
-            lead: SimDuration::ZERO,
-            util_milli: self.run.recorded.recorded.gpu_util_milli(id),
+            lead,
+            util_milli,
             launch: starting.overhead,
             // The controller kills it.
             limit: None,
             resumes: self.left.remove(&job),
         };
-        let on_node = |grant: &Grant| OnNode { node: grant.node, held: Held::from(&grant.amounts()) };
-        let nodes = starting.grants.iter().map(on_node).collect();
-        self.guests.begin(timer_of(job), &arrival, &nodes, now, calendar);
+        let nodes = rows.iter().map(|row| OnNode { node: row.node, held: row.held }).collect();
+        self.guests.begin(timer_of(job), &arrival, &nodes, now, calendar)
     }
 
     /// An attempt has ended, or was killed.
@@ -178,8 +215,10 @@ impl<'a> Hosts<'a> {
         for job in running {
             self.guests.close(timer_of(job), until, &mut self.meter);
         }
-        let facts = TenancyFacts { failures: self.life.failures, ..self.guests.facts };
-        Losses { meter: self.meter, facts, spells: self.life.spells }
+        let companies = self.guests.companies();
+        let facts = TenancyFacts { failures: self.life.failures, companies, ..self.guests.facts };
+        let (turns, layouts) = self.tool.map_or_else(Default::default, |tool| (tool.turns, tool.facts));
+        Losses { meter: self.meter, facts, spells: self.life.spells, turns, layouts }
     }
 }
 

@@ -7,16 +7,31 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
 use super::SlurmJob;
-use crate::ids::{Id, JobId, TextId};
+use crate::ids::{Id, JobId, RequestId, TenantId, TextId};
+use crate::scheduler::shared::demand::{CardPoolShape, CardShapes};
+use crate::scheduler::shared::fit::DeviceAsk;
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
+use crate::scheduler::slurm::devices::Parts;
 use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
-use crate::simulation::JobState;
 use crate::simulation::core::recorded_end;
+use crate::simulation::{JobState, Spills};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{self, JobFlags, Request, Workload};
+
+/// What pools know beside Slurm's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pools<'a> {
+    /// What each request means on each of so many pools, where GPUs are given out card by card.
+    pub cards: Option<(&'a CardShapes, usize)>,
+    /// Jobs that may go to other pools if their wait is long.
+    pub spills: Option<&'a Spills>,
+    /// Whether hosts are dedicated to tenants.
+    pub are_dedicated: bool,
+}
 
 /// Submissions made from a trace.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,19 +48,41 @@ impl Intake {
     /// Makes submissions of all jobs of `trace`.
     #[must_use]
     pub fn new(trace: &Workload, config: &SlurmConfig) -> Self {
+        Self::on_pools(trace, config, &Pools::default())
+    }
+
+    /// The same on pools that know more than Slurm's files say.
+    #[must_use]
+    pub fn on_pools(trace: &Workload, config: &SlurmConfig, pools: &Pools<'_>) -> Self {
+        let cards = pools.cards;
+        let mut parts = cards.map(|(shapes, pools)| PartsOf { shapes, pools, known: FxHashMap::default() });
         let mut intake = Self {
             specs: Vec::with_capacity(trace.jobs.len()),
             jobs: Vec::with_capacity(trace.jobs.len()),
             unknown: BTreeMap::new(),
         };
         for (id, job) in trace.jobs.iter_ids() {
-            let spec = intake.spec(trace, config, id, job);
+            let mut spec = intake.spec(trace, config, id, job, parts.as_mut());
+            let spill = pools.spills.and_then(|spills| spills.jobs.get(&id));
+            if let Some(spill) = spill {
+                let partition = spec.partition.as_deref();
+                let wider = intake.bound(trace, config, spill.request, partition, parts.as_mut());
+                spec.wider = Some(Box::new(wider));
+            }
+            if pools.are_dedicated {
+                let tenant = |request| Some(TenantId::named(trace.requests.get(request).tenant));
+                spec.ask.tenant = tenant(job.request);
+                if let Some((wider, spill)) = spec.wider.as_mut().zip(spill) {
+                    wider.tenant = tenant(spill.request);
+                }
+            }
             intake.specs.push(spec);
             intake.jobs.push(SlurmJob {
                 submit: job.submit,
                 run: job.run,
                 exit_ok: recorded_end(trace, id) == JobState::Completed,
                 cancel: trace.extras_of(id).and_then(|e| e.cancel),
+                spill_after: spill.map(|spill| spill.after),
             });
         }
         intake
@@ -55,7 +92,14 @@ impl Intake {
         *self.unknown.entry(what).or_insert(0) += 1;
     }
 
-    fn spec(&mut self, trace: &Workload, config: &SlurmConfig, id: JobId, job: &workload::Job) -> JobSpec {
+    fn spec(
+        &mut self,
+        trace: &Workload,
+        config: &SlurmConfig,
+        id: JobId,
+        job: &workload::Job,
+        parts: Option<&mut PartsOf<'_>>,
+    ) -> JobSpec {
         let labels = trace.labels.get(job.labels);
         let text = |t: Option<TextId>| t.map(|t| trace.texts.get(t).to_owned());
         let partition = text(labels.partition).filter(|name| config.partition(name).is_some());
@@ -72,8 +116,7 @@ impl Intake {
             let array = u32::try_from(array.index()).expect("fewer than 2^32 texts");
             Some(TaskOf { array, limit: e.array_limit })
         });
-        let mut ask = self.ask(trace, config, trace.requests.get(job.request));
-        config.adapt(&mut ask, partition.as_deref());
+        let ask = self.bound(trace, config, job.request, partition.as_deref(), parts);
         let limit_known = !job.flags.has(JobFlags::LIMIT_UNKNOWN);
         JobSpec {
             name: trace.job_name(id),
@@ -89,13 +132,39 @@ impl Intake {
             array: None,
             task_of,
             reservation: None,
-            requeue: None,
+            requeue: job.flags.has(JobFlags::NO_REQUEUE).then_some(false),
             begin_s: extras.and_then(|e| e.begin).map(whole_seconds),
             hold: false,
+            wider: None,
         }
     }
 
-    fn ask(&mut self, trace: &Workload, config: &SlurmConfig, request: &Request) -> Ask {
+    /// A request as its partition makes it, with its parts of GPUs where these are given out so.
+    fn bound(
+        &mut self,
+        trace: &Workload,
+        config: &SlurmConfig,
+        request: RequestId,
+        partition: Option<&str>,
+        parts: Option<&mut PartsOf<'_>>,
+    ) -> Ask {
+        let fit = parts.as_ref().and_then(|parts| parts.first(request));
+        let mut ask = self.ask(trace, config, trace.requests.get(request), fit, parts.is_some());
+        if let Some(parts) = parts {
+            ask.parts = parts.of(request, &ask);
+        }
+        config.adapt(&mut ask, partition);
+        ask
+    }
+
+    fn ask(
+        &mut self,
+        trace: &Workload,
+        config: &SlurmConfig,
+        request: &Request,
+        fit: Option<&CardPoolShape>,
+        has_cards: bool,
+    ) -> Ask {
         let node_cpus = config.nodes.iter().map(|n| n.cpus).max().unwrap_or(1).max(1);
         let node_gpus: u32 =
             config.nodes.iter().map(|n| n.gres.iter().map(|g| g.count).sum()).max().unwrap_or(0);
@@ -106,11 +175,19 @@ impl Intake {
             .or_else(|| request.gpus_per_task.map(|g| g * tasks))
             .or_else(|| request.gpus_per_node.map(|g| g * request.nodes.unwrap_or(1)))
             .unwrap_or(0);
-        let by_gpus = if node_gpus > 0 { gpus.div_ceil(node_gpus) } else { u32::from(gpus > 0) };
+        let by_gpus = if let Some(fit) = fit.filter(|_| gpus > 0) {
+            fit.nodes
+        } else if node_gpus > 0 {
+            gpus.div_ceil(node_gpus)
+        } else {
+            u32::from(gpus > 0)
+        };
         let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
         let even = cpus.is_multiple_of(nodes)
             && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
-        if request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some() {
+        if !has_cards && request.gpu_milli.is_some_and(|m| m < 1_000)
+            || (!has_cards && request.mig_profile.is_some())
+        {
             self.note("part of a GPU: a whole one");
         }
         let wanted: SmallVec<[&str; 1]> = request.gpu_types.iter().map(|t| trace.texts.get(*t)).collect();
@@ -118,7 +195,7 @@ impl Intake {
             [one] => config.find_device_type(one),
             _ => None,
         };
-        if !wanted.is_empty() && device_type.is_none() {
+        if !wanted.is_empty() && device_type.is_none() && !has_cards {
             self.note("GPU type unknown to the site, or alternatives: any type");
         }
         let gres = match gpus.div_ceil(nodes) {
@@ -135,7 +212,40 @@ impl Intake {
             fixed_per_node: even,
             exclusive: request.exclusive,
             features: request.features.iter().map(|f| trace.texts.get(*f).into()).collect(),
+            parts: None,
+            tenant: None,
         }
+    }
+}
+
+/// What requests ask of the GPUs of a node, each worked out once.
+struct PartsOf<'a> {
+    shapes: &'a CardShapes,
+    pools: usize,
+    known: FxHashMap<(RequestId, u32), Parts>,
+}
+
+impl PartsOf<'_> {
+    /// The request on the first pool that can hold it.
+    fn first(&self, request: RequestId) -> Option<&CardPoolShape> {
+        self.shapes.get(self.shapes.of(request)).pools.first()
+    }
+
+    /// By pool, as many devices on each node as Slurm's request says.
+    fn of(&mut self, request: RequestId, ask: &Ask) -> Option<Parts> {
+        let count = ask.gres.iter().map(|gres| gres.count).sum();
+        let shape = self.shapes.get(self.shapes.of(request));
+        let parts = self.known.entry((request, count)).or_insert_with(|| {
+            // Of jobs without GPUs Slurm decides by itself.
+            let none = (count == 0).then_some(DeviceAsk::None);
+            let mut by_pool = vec![none; self.pools];
+            for fit in &shape.pools {
+                let (part, _) = fit.groups[0];
+                by_pool[fit.pool.index()] = Some(self.shapes.parts.get(part).ask.times(count));
+            }
+            by_pool.into()
+        });
+        Some(parts.clone())
     }
 }
 

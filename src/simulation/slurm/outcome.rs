@@ -6,25 +6,33 @@
 
 use std::collections::BTreeMap;
 
+use super::booking::{Booking, CardBook};
+use super::cards::{CardSite, card_grants};
 use super::causes::Causes;
-use super::hosted::{Hosted, is_in_vain, slack};
+use super::hosted::Hosted;
 use super::life::Spell;
+use super::named::named_parts;
 use super::observed::run_hosted;
 use super::site_state::site_commands;
 use super::threads::last_instant;
 use super::watch::Watch;
-use super::{
-    Attempt, Chance, Command, Intake, Observer, Phases, SlurmJob, SlurmOutcome, SlurmRun, Translated,
-};
-use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
-use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
+use super::{Chance, Command, Intake, Observer, Phases, Pools, SlurmJob, SlurmOutcome, SlurmRun, Translated};
+use crate::cluster::{Allocation, ClusterSpec, Ledger};
+use crate::ids::{Id, IdVec, JobId, NodeId, PoolId, RequestId};
 use crate::kernel::RunEnd;
 use crate::scheduler::Shapes;
+use crate::scheduler::shared::demand::CardShapes;
+use crate::scheduler::shared::floor::CardFloor;
+use crate::scheduler::shared::{self, SharedSetup, typical_mix};
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::slurm::job::{JobSpec, StartedBy, State};
-use crate::scheduler::slurm::{Controller, hardware_of};
-use crate::simulation::meter::{IdleCause, Load, Meter};
-use crate::simulation::{Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch};
+use crate::scheduler::slurm::job::{StartedBy, State};
+use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
+use crate::simulation::core::cards::CardSide;
+use crate::simulation::core::ground::Side;
+use crate::simulation::{
+    Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
+};
+use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -33,26 +41,43 @@ use crate::workload::Workload;
 const STARTED_BEFORE: (SimDuration, SimDuration) = (SimDuration::from_s(1_800), SimDuration::from_s(1_200));
 
 /// Runs `workload` on the site of `config`, whose nodes are those of `cluster` in the same order, with an
-/// administrator's `commands` in order of time.
+/// administrator's `commands` in order of time. With `sharing` its GPUs are given out in parts.
 ///
 /// # Errors
 /// [`RunError`]: a stall, a budget, an interruption, or a grant that the ledger refuses.
 pub fn simulate_slurm(
     workload: &Workload,
     cluster: &ClusterSpec,
-    config: &SlurmConfig,
+    (config, sharing): (&SlurmConfig, Option<&SharedSetup>),
     commands: &[(SimTime, Command)],
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
     let recorded = workload;
-    let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &Shapes::new(workload, cluster)));
+    let named = sharing.and_then(|setup| named_parts(workload, (cluster, setup), config));
+    let recorded = named.as_ref().unwrap_or(recorded);
+    let shapes = sharing.map(|setup| CardShapes::of_cards(recorded, cluster, &setup.cards));
+    let slowest = options.speeds.map(|speeds| match &shapes {
+        Some(shapes) => speeds.slowest_of(recorded, |request| {
+            shapes.get(shapes.of(request)).pools.iter().map(|pool| pool.pool)
+        }),
+        None => speeds.slowest(recorded, &Shapes::new(recorded, cluster)),
+    });
     let workload = slowest.as_ref().unwrap_or(recorded);
     let mut config = config.clone();
     know_devices(workload, &mut config);
-    let mut intake = Intake::new(workload, &config);
-    refuse_shares(workload, &mut config, &mut intake);
+    know_routes(cluster, &mut config);
+    let are_dedicated = cluster.pools.iter().any(|pool| pool.dedicated.is_some());
+    let cards = shapes.as_ref().map(|shapes| (shapes, cluster.pools.len()));
+    let known = Pools { cards, spills: options.spills, are_dedicated };
+    let mut intake = Intake::on_pools(workload, &config, &known);
+    if sharing.is_none() {
+        refuse_shares(workload, &mut config, &mut intake);
+    }
     ask_for_reservations(workload, options, &mut intake);
-    let hardware = hardware_of(&config);
+    let hardware = match sharing {
+        None if !are_dedicated => hardware_of(&config),
+        _ => hardware_on(&config, cluster, sharing.map(|setup| setup.cards.as_slice())),
+    };
     let first = workload.first_submit();
     let chance = Chance {
         seed: options.seed,
@@ -74,7 +99,16 @@ pub fn simulate_slurm(
         translated,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
-    let hosted = Hosted::new(recorded, cluster, &pools, options);
+    let laws = sharing.map(|setup| shared::Speeds::new(setup.speeds.clone(), workload));
+    let site = sharing.zip(shapes.as_ref()).zip(laws.as_ref()).map(|((setup, shapes), speeds)| CardSite {
+        setup,
+        shapes,
+        workload: recorded,
+        spills: options.spills,
+        speeds,
+    });
+    let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
+    let hosted = Hosted::new(recorded, (cluster, &pools), (site.as_ref(), &bare_metal), options);
     let told = run_hosted(run, hosted, options.budget, &mut seen, options.interrupted);
     let Seen { causes, watch } = seen;
     match told.end {
@@ -83,19 +117,58 @@ pub fn simulate_slurm(
         RunEnd::Interrupted => return Err(RunError::Interrupted),
         RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
     }
-    let mut outcome = records(workload, cluster, (&told, &intake.jobs), options.keep_allocations);
-    outcome.hours = Booking {
+    let tells_tenancy = options.tenancy.is_some();
+    let refusal = |request| match &shapes {
+        Some(shapes) => shapes.refusal(request).map(str::to_owned),
+        None => Shapes::new(workload, cluster).refusal(request).map(str::to_owned),
+    };
+    let (keep, told_by) = (options.keep_allocations, (&told, intake.jobs.as_slice()));
+    let mut outcome = records(workload, told_by, &refusal, (keep, tells_tenancy));
+    let spells = spells(&told, options);
+    let booking = Booking {
         workload,
         told: &told,
         specs: &intake.specs,
         causes: &causes,
-        spells: &spells(&told, options),
+        spells: &spells,
+        pools: &pools,
+        site: site.as_ref(),
+    };
+    match &site {
+        None => outcome.hours = booking.hours(&mut Ledger::new(cluster), &outcome)?.0,
+        Some(site) => book_cards(&booking, (site, cluster), &mut outcome, options)?,
     }
-    .hours(cluster, &outcome)?;
     let facts = outcome.slurm.as_mut().expect("records make them");
     facts.watched = watch.map_or_else(Vec::new, |watch| watch.rows);
     facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
     Ok(outcome)
+}
+
+/// The hours where GPUs are given out in parts, with the figures of sharing.
+fn book_cards(
+    booking: &Booking<'_>,
+    (site, cluster): (&CardSite<'_>, &ClusterSpec),
+    outcome: &mut Outcome,
+    options: &RunOptions<'_>,
+) -> Result<(), RunError> {
+    let floor = CardFloor::of_cards(cluster, &site.setup.cards, true);
+    let mix = typical_mix(site.workload, site.shapes, &floor);
+    let jobs = (site.workload.jobs.len(), options.keep_allocations);
+    let mut side = CardSide::new(&floor, site.setup, site.shapes, mix, jobs);
+    if options.keep_allocations {
+        for attempt in &booking.told.attempts {
+            let held = (JobId::new(attempt.spec), attempt.start, attempt.end);
+            Side::<CardFloor>::note(&mut side, held, card_grants(&attempt.grants, &attempt.cards));
+        }
+    }
+    if let Some(losses) = &booking.told.losses {
+        side.count_as(&losses.layouts);
+    }
+    let mut book = CardBook { floor, side, rests: 0 };
+    let (hours, span_us) = booking.hours(&mut book, outcome)?;
+    outcome.hours = hours;
+    outcome.shared = Side::<CardFloor>::finish(book.side, outcome, span_us);
+    Ok(())
 }
 
 /// Everybody who looks on.
@@ -140,6 +213,18 @@ fn ask_for_reservations(workload: &Workload, options: &RunOptions<'_>, intake: &
     }
 }
 
+/// Which pools a job may use by its route or for its tenant is a feature that their nodes have.
+fn know_routes(cluster: &ClusterSpec, config: &mut SlurmConfig) {
+    let pools = cluster.pools.iter().flat_map(|pool| std::iter::repeat_n(pool, pool.count as usize));
+    for (node, pool) in config.nodes.iter_mut().zip(pools) {
+        for feature in &pool.node.features {
+            if !node.features.contains(feature) {
+                node.features.push(feature.clone());
+            }
+        }
+    }
+}
+
 /// GPUs are given whole, as under every other policy: a job that asks for a share or a MIG profile asks for
 /// a device that no node has, unless the site counts devices of that name.
 fn refuse_shares(workload: &Workload, config: &mut SlurmConfig, intake: &mut Intake) {
@@ -179,9 +264,9 @@ fn state_of(state: State) -> JobState {
 /// Everything but the hours.
 fn records(
     workload: &Workload,
-    cluster: &ClusterSpec,
     (told, jobs): (&SlurmOutcome, &[SlurmJob]),
-    keep: bool,
+    refusal: &dyn Fn(RequestId) -> Option<String>,
+    (keep, tells_tenancy): (bool, bool),
 ) -> Outcome {
     let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
     let mut records = IdVec::filled(workload.jobs.len(), blank);
@@ -213,7 +298,7 @@ fn records(
             held_until.entry(*job).or_insert(SimTime::NEVER);
         }
     }
-    let refused = refusals(workload, cluster, told);
+    let refused = refusals(workload, refusal, told);
     for (job, _) in &refused {
         records[*job] =
             JobRecord { start: SimTime::NEVER, end: workload.jobs[*job].submit, state: JobState::Refused };
@@ -224,7 +309,7 @@ fn records(
         allocations: if keep { allocations(told) } else { Vec::new() },
         hours: Hours::default(),
         refused,
-        at_work: Vec::new(),
+        at_work: at_work(told),
         held_until: held_until.into_iter().collect(),
         watched: Vec::new(),
         first_submit: workload.first_submit(),
@@ -233,7 +318,7 @@ fn records(
         passes: told.cycles.main + told.cycles.backfill,
         preemptive: None,
         shared: None,
-        tenancy: told.losses.as_ref().map(|losses| Box::new(losses.facts.clone())),
+        tenancy: tenancy_facts(told, tells_tenancy),
         slurm: Some(Box::new(SlurmFacts {
             requeued: requeued(told, keep),
             pending,
@@ -247,24 +332,48 @@ fn records(
     }
 }
 
+fn tenancy_facts(told: &SlurmOutcome, tells: bool) -> Option<Box<TenancyFacts>> {
+    let known = told.losses.as_ref().filter(|_| tells).map(|losses| losses.facts.clone());
+    let spilled = (told.spilled > 0).then(TenancyFacts::default);
+    let facts = known.or(spilled)?;
+    Some(Box::new(TenancyFacts { spilled: told.spilled, ..facts }))
+}
+
 /// Refused jobs with Slurm's answer, and why no node can hold them where that is the reason.
-fn refusals(workload: &Workload, cluster: &ClusterSpec, told: &SlurmOutcome) -> Vec<(JobId, String)> {
-    if told.refused.is_empty() {
-        return Vec::new();
-    }
-    let shapes = Shapes::new(workload, cluster);
+fn refusals(
+    workload: &Workload,
+    refusal_of: &dyn Fn(RequestId) -> Option<String>,
+    told: &SlurmOutcome,
+) -> Vec<(JobId, String)> {
+    let mut known: BTreeMap<RequestId, Option<String>> = BTreeMap::new();
     let mut refused: Vec<(JobId, String)> = told
         .refused
         .iter()
         .map(|(spec, refusal)| {
             let job = JobId::new(*spec);
             let too_large = *refusal == crate::scheduler::slurm::Refusal::NodeConfiguration;
-            let why = shapes.refusal(workload.jobs[job].request).filter(|_| too_large);
+            let request = workload.jobs[job].request;
+            let why = known.entry(request).or_insert_with(|| refusal_of(request));
+            let why = why.as_ref().filter(|_| too_large);
             (job, why.map_or_else(|| refusal.to_string(), |why| format!("{refusal}: {why}")))
         })
         .collect();
     refused.sort_unstable();
     refused
+}
+
+/// When the last attempt of a job was at work, where that is later than its start.
+fn at_work(told: &SlurmOutcome) -> Vec<(JobId, SimTime)> {
+    let mut last: BTreeMap<JobId, SimTime> = BTreeMap::new();
+    for attempt in &told.attempts {
+        let job = JobId::new(attempt.spec);
+        if attempt.works > attempt.start {
+            last.insert(job, attempt.works);
+        } else {
+            last.remove(&job);
+        }
+    }
+    last.into_iter().collect()
 }
 
 /// The last allocation of every job, in order of start.
@@ -291,27 +400,6 @@ fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
     by_job.into_iter().map(|(spec, rows)| (JobId::new(spec), rows)).collect()
 }
 
-/// What happens to the levels, in this order at one instant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
-    /// An attempt ends.
-    End(usize),
-    /// Nodes go out of order, or come back.
-    Spell(usize),
-    /// Jobs that come, or come back, wait.
-    Wait,
-    /// A job that waited leaves without a start.
-    Leave,
-    /// An attempt starts.
-    Start(usize),
-    /// Another cause of idleness.
-    Cause(usize),
-}
-
-fn policy(at: SimTime, conflict: Conflict) -> RunError {
-    RunError::Policy { at, conflict }
-}
-
 /// When which nodes were out of order: by the life of hosts, by outages, by reservations for nobody.
 fn spells(told: &SlurmOutcome, options: &RunOptions<'_>) -> Vec<Spell> {
     let mut spells = told.losses.as_ref().map_or_else(Vec::new, |losses| losses.spells.clone());
@@ -324,197 +412,4 @@ fn spells(told: &SlurmOutcome, options: &RunOptions<'_>) -> Vec<Spell> {
         spells.push(Spell { at: until, nodes: node..node + 1, begins: false });
     }
     spells
-}
-
-/// Nodes that are out of order, with what is taken of them so that it counts as down.
-#[derive(Debug, Default)]
-struct Off {
-    /// For how many reasons, and what is taken.
-    nodes: BTreeMap<NodeId, (u32, Vec<Grant>)>,
-}
-
-impl Off {
-    /// Takes what is free on those of `nodes` that are out of order.
-    fn absorb(
-        &mut self,
-        nodes: impl Iterator<Item = NodeId>,
-        ledger: &mut Ledger,
-        meter: &mut Meter,
-    ) -> Result<(), Conflict> {
-        for node in nodes {
-            let Some((_, taken)) = self.nodes.get_mut(&node) else { continue };
-            let row = ledger.node(node);
-            let (pool, free) = (row.pool, row.free);
-            if free == Amounts::ZERO {
-                continue;
-            }
-            let grant = Grant { node, cpus: free.cpus, mem_mb: free.mem_mb, gpus: row.free_gpus };
-            ledger.take(std::slice::from_ref(&grant))?;
-            meter.add_down(pool, &Load::from(&free));
-            taken.push(grant);
-        }
-        Ok(())
-    }
-
-    fn turn(&mut self, spell: &Spell, ledger: &mut Ledger, meter: &mut Meter) -> Result<(), Conflict> {
-        let nodes = spell.nodes.clone().map(NodeId);
-        if spell.begins {
-            for node in nodes.clone() {
-                self.nodes.entry(node).or_default().0 += 1;
-            }
-            return self.absorb(nodes, ledger, meter);
-        }
-        for node in nodes {
-            let reasons = self.nodes.get_mut(&node).map_or(0, |row| {
-                row.0 -= 1;
-                row.0
-            });
-            if reasons > 0 {
-                continue;
-            }
-            for grant in self.nodes.remove(&node).into_iter().flat_map(|row| row.1) {
-                meter.drop_down(ledger.node(grant.node).pool, &Load::from(&grant.amounts()));
-                ledger.give_back(std::slice::from_ref(&grant))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What the hours are made from.
-struct Booking<'a> {
-    workload: &'a Workload,
-    told: &'a SlurmOutcome,
-    specs: &'a [JobSpec],
-    causes: &'a Causes,
-    /// When which nodes were out of order.
-    spells: &'a [Spell],
-}
-
-impl Booking<'_> {
-    /// Books every instant of the run.
-    fn hours(&self, cluster: &ClusterSpec, outcome: &Outcome) -> Result<Hours, RunError> {
-        let steps = self.changes(outcome);
-        let mut ledger = Ledger::new(cluster);
-        let losses = self.told.losses.as_ref();
-        let mut meter = losses.map_or_else(|| Meter::new(ledger.pools()), |losses| losses.meter.clone());
-        let mut off = Off::default();
-        let mut waiting = 0usize;
-        let mut cause = IdleCause::NoDemand;
-        meter.advance(outcome.first_submit, &ledger, 0, cause);
-        let mut at = 0;
-        while at < steps.len() {
-            let now = steps[at].0;
-            if now > outcome.last_instant {
-                break;
-            }
-            if now > outcome.first_submit {
-                meter.advance(now, &ledger, waiting, cause);
-            }
-            while let Some((_, change)) = steps.get(at).filter(|(when, _)| *when == now) {
-                at += 1;
-                match change {
-                    Change::Wait => waiting += 1,
-                    Change::Leave => waiting -= 1,
-                    Change::Cause(which) => cause = self.causes.changes[*which].1,
-                    Change::Start(which) => {
-                        waiting -= 1;
-                        self.take(&mut ledger, &mut meter, *which)?;
-                    }
-                    Change::End(which) => {
-                        self.give_back(&mut ledger, &mut meter, *which)?;
-                        let nodes = self.told.attempts[*which].grants.iter().map(|grant| grant.node);
-                        off.absorb(nodes, &mut ledger, &mut meter)
-                            .map_err(|conflict| policy(now, conflict))?;
-                    }
-                    Change::Spell(which) => {
-                        let spell = &self.spells[*which];
-                        off.turn(spell, &mut ledger, &mut meter).map_err(|conflict| policy(now, conflict))?;
-                    }
-                }
-            }
-            meter.note_waiting(waiting);
-        }
-        meter.advance(outcome.last_instant, &ledger, waiting, cause);
-        for attempt in self.told.attempts.iter().filter(|attempt| attempt.end == SimTime::NEVER) {
-            for grant in &attempt.grants {
-                let gpus = grant.gpus.count_ones() - self.slack(attempt, grant).gpus;
-                let pool = ledger.node(grant.node).pool;
-                self.hold_idle(&mut meter, attempt, pool, gpus, outcome.last_instant);
-            }
-        }
-        Ok(meter.finish(&ledger))
-    }
-
-    /// What a grant of an exclusive job holds beyond what was asked of a node.
-    fn slack(&self, attempt: &Attempt, grant: &Grant) -> Amounts {
-        slack(&self.specs[attempt.spec].ask, attempt.grants.len(), grant)
-    }
-
-    fn take(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
-        let attempt = &self.told.attempts[which];
-        for grant in &attempt.grants {
-            meter.add_slack(ledger.node(grant.node).pool, &Load::from(&self.slack(attempt, grant)));
-        }
-        ledger.take(&attempt.grants).map_err(|conflict| policy(attempt.start, conflict))
-    }
-
-    fn give_back(&self, ledger: &mut Ledger, meter: &mut Meter, which: usize) -> Result<(), RunError> {
-        let attempt = &self.told.attempts[which];
-        let lost = is_in_vain(attempt.state) && self.told.losses.is_none();
-        for grant in &attempt.grants {
-            let (pool, slack) = (ledger.node(grant.node).pool, self.slack(attempt, grant));
-            meter.drop_slack(pool, &Load::from(&slack));
-            if lost {
-                meter.lose(pool, &grant.amounts().minus(&slack), attempt.end.since(attempt.start));
-            } else {
-                self.hold_idle(meter, attempt, pool, grant.gpus.count_ones() - slack.gpus, attempt.end);
-            }
-        }
-        ledger.give_back(&attempt.grants).map_err(|conflict| policy(attempt.end, conflict))
-    }
-
-    /// Books what an attempt did not use of `gpus`, where the trace recorded its use.
-    fn hold_idle(&self, meter: &mut Meter, attempt: &Attempt, pool: PoolId, gpus: u32, until: SimTime) {
-        if self.told.losses.is_some() {
-            return; // the guests have booked it
-        }
-        if let Some(util_milli) = self.workload.recorded.gpu_util_milli(JobId::new(attempt.spec)) {
-            meter.hold_idle(pool, u64::from(gpus), until.since(attempt.start), util_milli);
-        }
-    }
-
-    /// All changes in order.
-    fn changes(&self, outcome: &Outcome) -> Vec<(SimTime, Change)> {
-        let (told, causes) = (self.told, &self.causes.changes);
-        let mut steps = Vec::with_capacity(3 * self.workload.jobs.len() + causes.len());
-        for (job, record) in outcome.records.iter_ids() {
-            if record.state != JobState::Refused {
-                steps.push((self.workload.jobs[job].submit, Change::Wait));
-            }
-        }
-        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-        for (at, attempt) in told.attempts.iter().enumerate() {
-            steps.push((attempt.start, Change::Start(at)));
-            if attempt.end != SimTime::NEVER {
-                steps.push((attempt.end, Change::End(at)));
-            }
-            if let Some(before) = last.insert(attempt.spec, at) {
-                steps.push((told.attempts[before].end, Change::Wait));
-            }
-        }
-        // Withdrawn or still pending: after a requeue they waited once more.
-        let pending = told.pending.iter().map(|(spec, _, _)| (*spec, None));
-        let withdrawn = told.withdrawn.iter().zip(&told.withdrawn_at).map(|(spec, at)| (*spec, Some(*at)));
-        for (spec, left) in pending.chain(withdrawn) {
-            if let Some(before) = last.get(&spec) {
-                steps.push((told.attempts[*before].end, Change::Wait));
-            }
-            steps.extend(left.map(|at| (at, Change::Leave)));
-        }
-        steps.extend(self.spells.iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
-        steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
-        steps.sort_unstable();
-        steps
-    }
 }

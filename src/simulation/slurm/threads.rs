@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
+use super::cards::{Holding, LayoutTool};
 use super::hosted::{Hosted, Hosts, Starting};
 use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun, Translated, timer_of};
 use crate::ids::{Id, JobId};
@@ -28,6 +29,13 @@ pub(super) enum Timer {
     Overdue,
     Look(u32),
     Host(u32),
+    Spill(u32),
+    /// The change of layouts of this number is done.
+    Made(u32),
+    /// The instance at this start of a card of a node need not be kept any longer.
+    Unkeep(u32, u8, u8),
+    /// The layouts of this pool may be planned again.
+    Replan(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -74,6 +82,7 @@ pub(super) struct Daemon<'a> {
     withdrawn: Vec<usize>,
     withdrawn_at: Vec<SimTime>,
     refused_commands: Vec<(usize, &'static str)>,
+    spilled: u64,
     decisions: Vec<Decision>,
     last_event: SimTime,
     finished: bool,
@@ -135,6 +144,7 @@ impl<'a> Daemon<'a> {
             withdrawn: Vec::new(),
             withdrawn_at: Vec::new(),
             refused_commands: Vec::new(),
+            spilled: 0,
             decisions: Vec::new(),
             last_event: started,
             finished: false,
@@ -150,7 +160,7 @@ impl<'a> Daemon<'a> {
 
     /// Attempts run on these hosts.
     pub(super) fn put_on(&mut self, hosted: Hosted<'a>, calendar: &mut Calendar<Timer>) {
-        self.hosts = Some(Box::new(Hosts::new(hosted, calendar)));
+        self.hosts = Some(Box::new(Hosts::new(hosted, self.controller.cards(), calendar)));
     }
 
     /// Nobody looks at planned starts.
@@ -178,6 +188,7 @@ impl<'a> Daemon<'a> {
             withdrawn: self.withdrawn,
             withdrawn_at: self.withdrawn_at,
             refused_commands: self.refused_commands,
+            spilled: self.spilled,
             losses,
             events: report.events,
             end: report.end,
@@ -309,6 +320,28 @@ impl<'a> Daemon<'a> {
         self.want_pass(now, calendar);
     }
 
+    /// Instances are there, or need not be kept any longer.
+    fn layouts_changed(&mut self, timer: Timer, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if self.finished {
+            return;
+        }
+        let tool = self.hosts.as_mut().and_then(|hosts| hosts.tool.as_mut());
+        let tool = tool.expect("only the site's tool has these timers");
+        let changed = match timer {
+            Timer::Made(number) => {
+                tool.made(number, now, &mut self.controller);
+                true
+            }
+            Timer::Unkeep(node, card, start) => LayoutTool::unkeep(&mut self.controller, node, card, start),
+            _ => false,
+        };
+        if changed {
+            self.last_event = now;
+            self.controller.note_nodes_changed(whole_s(now));
+            self.want_pass(now, calendar);
+        }
+    }
+
     /// The backfill thread wakes.
     fn wake_backfill(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         if self.finished {
@@ -364,6 +397,10 @@ impl<'a> Daemon<'a> {
             state: State::Running,
             nodes: record.nodes.ones().collect(),
             grants: record.grants.clone(),
+            cards: record.held.clone(),
+            reshapes: record.reshapes.clone(),
+            is_wider: record.is_wider,
+            works: now,
             started_by: record.started_by,
             priority: record.priority,
         });
@@ -372,9 +409,17 @@ impl<'a> Daemon<'a> {
         let overhead =
             if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.overhead(key, record.attempt) };
         if let Some(hosts) = &mut self.hosts {
-            let ask = self.controller.asked(job);
-            let starting = Starting { spec: record.spec, ask, grants: &record.grants, overhead };
-            hosts.begin(job, starting, now, calendar);
+            let holding = Holding {
+                job: JobId::new(record.spec),
+                is_wider: record.is_wider,
+                ask: self.controller.asked(job),
+                grants: &record.grants,
+                cards: &record.held,
+            };
+            let (reshapes, ledger) = (record.reshapes.as_slice(), self.controller.cards());
+            let starting = Starting { spec: record.spec, holding, reshapes, ledger, overhead };
+            let works = hosts.begin(job, starting, now, calendar);
+            self.attempts.last_mut().expect("it was pushed just now").works = works;
             return;
         }
         let run = match self.run.translated {
@@ -402,6 +447,9 @@ impl<'a> Daemon<'a> {
         let attempt = &mut self.attempts[at];
         attempt.end = now;
         attempt.state = state;
+        if let Some(tool) = self.hosts.as_ref().and_then(|hosts| hosts.tool.as_ref()) {
+            tool.keep((&attempt.grants, &attempt.cards), now, &mut self.controller, calendar);
+        }
         let record = self.controller.job(job);
         (u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), attempt.number)
     }
@@ -450,6 +498,21 @@ impl<'a> Daemon<'a> {
         }
         self.carry_out(now, calendar);
         self.want_pass(now, calendar);
+    }
+
+    /// A job may have waited too long for the nodes of its route.
+    fn spill(&mut self, spec: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let after = self.run.jobs[spec].spill_after.expect("only such jobs have this timer");
+        let widened = self.controller.widen(spec, whole_s(now - after), whole_s(now));
+        self.spilled += u64::from(widened.any);
+        if widened.any {
+            self.last_event = now;
+            self.want_pass(now, calendar);
+        }
+        if let Some(later_s) = widened.again_after_s {
+            let timer = Timer::Spill(u32::try_from(spec).expect("fewer than 2^32 jobs"));
+            calendar.set(timer, now + SimDuration::from_s(later_s), Phase::Arrival);
+        }
     }
 
     fn command(&mut self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -508,6 +571,10 @@ impl Model for Daemon<'_> {
                         let timer = Timer::Cancel(u32::try_from(spec).expect("fewer than 2^32 jobs"));
                         calendar.set(timer, cancel.max(now), Phase::Release);
                     }
+                    if let Some(after) = self.run.jobs[spec].spill_after {
+                        let timer = Timer::Spill(u32::try_from(spec).expect("fewer than 2^32 jobs"));
+                        calendar.set(timer, now + after, Phase::Arrival);
+                    }
                 }
                 Err(refusal) => self.refused.push((spec, refusal)),
             }
@@ -525,8 +592,11 @@ impl Model for Daemon<'_> {
             }
             Timer::Command(at) => self.command(at as usize, now, calendar),
             Timer::Host(at) => self.turn_of_host(at, now, calendar),
+            Timer::Made(_) | Timer::Unkeep(..) => self.layouts_changed(timer, now, calendar),
+            Timer::Replan(_) => {}
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
+            Timer::Spill(spec) => self.spill(spec as usize, now, calendar),
             Timer::Cleaned(job) => self.cleaned(JobIx(job), now, calendar),
             Timer::Registered(at) => self.registered(at, now, calendar),
             Timer::Pass => {
@@ -551,7 +621,10 @@ impl Model for Daemon<'_> {
         }
     }
 
-    fn settle(&mut self, _: SimTime, _: &mut Calendar<Timer>) -> ControlFlow<()> {
+    fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> ControlFlow<()> {
+        if let Some(tool) = self.hosts.as_mut().and_then(|hosts| hosts.tool.as_mut()) {
+            tool.plan(now, &mut self.controller, calendar);
+        }
         if self.finished { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

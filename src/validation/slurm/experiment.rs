@@ -215,12 +215,14 @@ fn job_of(
         requeue: if row.requeue == "no" { Some(false) } else { None },
         begin_s: None,
         hold: false,
+        wider: None,
     };
     let job = SlurmJob {
         submit: SimTime::from_micros(micros(&row.submit_s)?),
         run: SimDuration::from_micros(micros(&row.runtime_s)?.max(0)),
         exit_ok: row.exit_code == 0,
         cancel: None,
+        spill_after: None,
     };
     Ok((spec, job))
 }

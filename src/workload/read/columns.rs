@@ -132,13 +132,12 @@ const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Sub
 
 /// Columns that are checked and kept, but change no result yet. A column leaves this list when
 /// something uses it; until then the report says that it has no effect.
-const WITHOUT_EFFECT: [Column; 11] = [
+const WITHOUT_EFFECT: [Column; 10] = [
     C::Deadline,
     C::Switches,
     C::Reservation,
     C::CheckpointGb,
     C::CheckpointInterval,
-    C::Requeue,
     C::Tenant,
     C::ExitCode,
     C::AllocNodes,

@@ -343,6 +343,7 @@ impl Rows {
                 C::After => beyond.after = extras::parse_after(cell)?,
                 C::Array => beyond.array = Some(extras::parse_array(cell)?),
                 C::Begin => beyond.extras.begin = Some(cell.instant(&mut self.clock)?),
+                C::Requeue => flags.set(JobFlags::NO_REQUEUE, !cell.yes_no()?),
                 C::Cancel => beyond.extras.cancel = Some(cell.instant(&mut self.clock)?),
                 _ => {
                     let value = checked_text(placed.column, cell, &mut self.clock)?;
@@ -415,7 +416,6 @@ fn checked_text(column: C, cell: Cell<'_>, clock: &mut Clock) -> Result<String, 
             _ => return Err(cell.wrong_type("an amount of at least 0")),
         },
         C::CheckpointInterval => _ = cell.positive_span()?,
-        C::Requeue => _ = cell.yes_no()?,
         _ => {}
     }
     Ok(cell.str().to_owned())

@@ -86,6 +86,8 @@ impl Site {
             recorded: &recorded,
             speeds: None,
             pools: &pools,
+            cards: None,
+            as_recorded: false,
             seed,
         };
         let mut calendar = Calendar::new();
