@@ -15,7 +15,6 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
-mod core;
 mod elastic;
 mod failure;
 mod guests;
@@ -23,16 +22,17 @@ mod holds;
 pub mod meter;
 mod outage;
 pub mod preemptive;
+mod run;
 pub mod shared;
 pub mod slurm;
 mod translation;
 mod upkeep;
 mod withheld;
 
-use self::core::ground::{Decider, NoSide};
-use self::core::{Core, Parts};
 use self::guests::Guests;
 use self::preemptive::decider::Preempting;
+use self::run::ground::{Decider, NoSide};
+use self::run::{Parts, Run};
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{IdVec, JobId};
 use crate::kernel::{self, Budget, Calendar, RunEnd};
@@ -41,11 +41,11 @@ use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
-pub use core::{Spill, Spills};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::{PreemptiveFacts, simulate_preemptive};
+pub use run::{Spill, Spills};
 pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
 pub use translation::{Speed, Speeds};
 
@@ -479,18 +479,18 @@ fn run_on_nodes(
     match preemptive {
         None => {
             let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_core(Core::new(parts, options), options)
+            run_to_its_end(Run::new(parts, options), options)
         }
         Some(spec) => {
             let decider = Preempting::new(decider, workload, spec, options);
             let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_core(Core::new(parts, options), options)
+            run_to_its_end(Run::new(parts, options), options)
         }
     }
 }
 
 /// Runs the events of a core to their end.
-fn run_core<D: Decider>(mut core: Core<'_, D>, options: &RunOptions<'_>) -> Result<Outcome, RunError> {
+fn run_to_its_end<D: Decider>(mut core: Run<'_, D>, options: &RunOptions<'_>) -> Result<Outcome, RunError> {
     let mut calendar = Calendar::new();
     core.prepare(&mut calendar);
     let report = kernel::run(&mut core, &mut calendar, options.budget, options.interrupted);

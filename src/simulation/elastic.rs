@@ -12,10 +12,10 @@
 //! most `step`, at most once in the cool-down, lowest node first. A VM that is off is not installed; one that
 //! boots is start-up.
 
-use super::core::Timer;
-use super::core::ground::{Decider, Ground};
 use super::guests::{TenancyFacts, VmUsage};
 use super::meter::{Gauge, Load, Meter};
+use super::run::Timer;
+use super::run::ground::{Decider, Ground};
 use crate::cluster::{ClusterSpec, Conflict};
 use crate::ids::{Id, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};

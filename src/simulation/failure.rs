@@ -5,10 +5,10 @@
 //! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
 //! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
 
-use super::core::Timer;
-use super::core::ground::Ground;
 use super::guests::{Guests, HostRow};
 use super::meter::Meter;
+use super::run::Timer;
+use super::run::ground::Ground;
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;

@@ -4,8 +4,8 @@
 //! it has the whole node; jobs that run there go on to their end (as on a drained node). At its end it
 //! gives all back. The hours of an outage are down.
 
-use super::core::ground::Ground;
 use super::meter::Meter;
+use super::run::ground::Ground;
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::time::SimTime;

@@ -1,14 +1,14 @@
 //! Runs on GPUs that may be given out in parts: shares, MIG instances, layouts that change.
 //!
-//! The life of jobs is that of every run ([`core`](super::core)); what belongs to parts of GPUs only is in
-//! `core::cards` and `core::layouts`. Work is counted in microseconds x 10^-9 and speed in parts per 10^9. A job's
+//! The life of jobs is that of every run ([`core`](super::run)); what belongs to parts of GPUs only is in
+//! `run::cards` and `run::layouts`. Work is counted in microseconds x 10^-9 and speed in parts per 10^9. A job's
 //! reference is what it asks for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
-use super::core::cards::CardSide;
-use super::core::{Core, Parts};
 use super::guests::Guests;
 use super::preemptive::decider::Preempting;
-use super::run_core;
+use super::run::cards::CardSide;
+use super::run::{Parts, Run};
+use super::run_to_its_end;
 use crate::cluster::cards::CardAllocation;
 use crate::cluster::{Amounts, CardMode, ClusterSpec};
 use crate::ids::{IdVec, JobId};
@@ -123,12 +123,12 @@ pub(super) fn run_on_cards(
     match preemptive {
         None => {
             let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_core(Core::new(parts, options), options)
+            run_to_its_end(Run::new(parts, options), options)
         }
         Some(spec) => {
             let decider = Preempting::new(decider, workload, spec, options);
             let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_core(Core::new(parts, options), options)
+            run_to_its_end(Run::new(parts, options), options)
         }
     }
 }

@@ -4,10 +4,10 @@
 //! else changes. Otherwise the host drains: nothing starts there, its jobs run out, then it is down for the
 //! time of the work. What a draining host has free is down already.
 
-use super::core::Timer;
-use super::core::ground::Ground;
 use super::guests::{Guests, HostRow};
 use super::meter::Meter;
+use super::run::Timer;
+use super::run::ground::Ground;
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;

@@ -3,8 +3,8 @@
 //! Whatever is free on such a node is taken before every pass, so that nothing can be placed there; it counts as
 //! down until it is given back.
 
-use super::core::ground::Ground;
 use super::meter::Meter;
+use super::run::ground::Ground;
 use crate::cluster::Conflict;
 use crate::ids::{NodeId, PoolId};
 use crate::time::SimTime;

@@ -17,7 +17,7 @@ use crate::scheduler::shared::fit::DeviceAsk;
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::devices::Parts;
 use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
-use crate::simulation::core::recorded_end;
+use crate::simulation::run::recorded_end;
 use crate::simulation::{JobState, Spills};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{self, JobFlags, Request, Workload};

@@ -27,8 +27,8 @@ use crate::scheduler::shared::{self, SharedSetup, typical_mix};
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::scheduler::slurm::job::{StartedBy, State};
 use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
-use crate::simulation::core::cards::CardSide;
-use crate::simulation::core::ground::Side;
+use crate::simulation::run::cards::CardSide;
+use crate::simulation::run::ground::Side;
 use crate::simulation::{
     Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
 };

@@ -1,12 +1,12 @@
 //! What a run tells of itself on the way: why a job waits, why nothing goes on.
 
-use super::Core;
+use super::Run;
 use super::ground::Decider;
 use crate::scheduler::Pending;
 use crate::simulation::{JobState, RunError, WatchRow};
 use crate::time::SimTime;
 
-impl<D: Decider> Core<'_, D> {
+impl<D: Decider> Run<'_, D> {
     /// Writes down why the watched job waits, if that changed.
     pub(super) fn watch(&mut self, now: SimTime) {
         let Some(job) = self.watch else { return };

@@ -1,7 +1,7 @@
 //! The state machine of a job: submitted, held, waiting, running, ended; and lost or stopped, to wait again.
 
 use super::ground::{Begin, Decider, Ground, OnDevices, Side};
-use super::{Core, Slot, Timer};
+use super::{Run, Slot, Timer};
 use crate::cluster::Allocation;
 use crate::cluster::cards::CARD_UNITS;
 use crate::ids::{JobId, PoolId};
@@ -35,7 +35,7 @@ pub(in crate::simulation) fn used_of_held(util_milli: u16, gpus: u32, held: &Hel
     used.checked_div(u128::from(held.gpu_units)).unwrap_or(1000).min(1000) as u16
 }
 
-impl<D: Decider> Core<'_, D> {
+impl<D: Decider> Run<'_, D> {
     pub(super) fn submit(&mut self, job: JobId, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.records[job].state = JobState::Pending;
         self.holds.submitted(job);

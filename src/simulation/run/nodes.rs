@@ -1,14 +1,14 @@
 //! Nodes that go and come: failures, maintenance, outages of a record, elastic pools.
 
 use super::ground::{Decider, Ground as _};
-use super::{Core, Slot, Timer};
+use super::{Run, Slot, Timer};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::simulation::OutageKind;
 use crate::time::SimTime;
 
-impl<D: Decider> Core<'_, D> {
+impl<D: Decider> Run<'_, D> {
     /// Sets what is known of nodes before the run.
     pub(super) fn prepare_nodes(&mut self, calendar: &mut Calendar<Timer>) {
         let from = self.workload.first_submit();

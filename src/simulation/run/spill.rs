@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::ground::Decider;
-use super::{Core, Timer};
+use super::{Run, Timer};
 use crate::ids::{IdVec, JobId, PoolId, RequestId};
 use crate::kernel::{Calendar, Phase};
 use crate::simulation::JobState;
@@ -138,7 +138,7 @@ impl<'w> SpillWatch<'w> {
     }
 }
 
-impl<D: Decider> Core<'_, D> {
+impl<D: Decider> Run<'_, D> {
     /// Why no pool can ever hold a job, those where it may spill to included.
     pub(super) fn refusal(&self, job: JobId, request: RequestId) -> Option<&str> {
         let refusal = self.decider.refusal(request)?;

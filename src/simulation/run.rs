@@ -65,7 +65,7 @@ struct Slot<G: Ground> {
 }
 
 /// A run under a decider.
-pub(super) struct Core<'w, D: Decider> {
+pub(super) struct Run<'w, D: Decider> {
     /// The jobs as the scheduler sees them.
     workload: &'w Workload,
     /// The same jobs with the run times of the hardware that they ran on, and their speeds on this cluster.
@@ -136,7 +136,7 @@ pub(super) struct Parts<'w, D: Decider> {
     pub(super) guests: Option<Guests<'w>>,
 }
 
-impl<'w, D: Decider> Core<'w, D> {
+impl<'w, D: Decider> Run<'w, D> {
     pub(super) fn new(parts: Parts<'w, D>, options: &RunOptions<'w>) -> Self {
         let Parts { workload, recorded, cluster, ground, decider, side, guests } = parts;
         let blank = JobRecord { start: SimTime::NEVER, end: SimTime::NEVER, state: JobState::Future };
@@ -297,7 +297,7 @@ impl<'w, D: Decider> Core<'w, D> {
     }
 }
 
-impl<D: Decider> Model for Core<'_, D> {
+impl<D: Decider> Model for Run<'_, D> {
     type Timer = Timer;
 
     fn next_arrival(&self) -> Option<SimTime> {
