@@ -51,7 +51,11 @@ const SEVEN: &str = "mig = 'static'\nmig-layouts = [{ gpus = 8, instances = ['1g
 fn parts_of_one_kind_start_as_under_easy() {
     let slices = jobs(300, "mig_profile", "1g.10gb");
     let shares = jobs(300, "gpu_milli", "250");
-    for (trace, tenancy) in [(&slices, SEVEN), (&slices, "mig = 'dynamic'"), (&shares, "sharing = 'mps'")] {
+    for (trace, tenancy) in [
+        (&slices, SEVEN),
+        (&slices, "mig = 'dynamic'"),
+        (&shares, "sharing = 'mps'\nco-location = 'fixed-share'"),
+    ] {
         let (.., classic) = run(trace, &scenario("easy", tenancy), &[]);
         let easy = scenario("slurm", tenancy).replace("[policy.slurm]", "[policy.slurm]\nbackfill = 'easy'");
         let (.., slurm) = run(trace, &easy, &[]);
