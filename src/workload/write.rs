@@ -90,6 +90,8 @@ impl<'w> Row<'w> {
             C::Priority => show(out, Some(self.job.priority).filter(|p| *p != 0)),
             C::Kind if self.job.flags.has(JobFlags::SESSION) => out.push_str("session"),
             C::Kind => {}
+            C::Requeue if self.job.flags.has(JobFlags::NO_REQUEUE) => out.push_str("no"),
+            C::Requeue => {}
             C::User => self.text(out, self.labels.user),
             C::Account => self.text(out, self.labels.account),
             C::Partition => self.text(out, self.labels.partition),

@@ -202,7 +202,7 @@ fn what_cannot_keep_the_rule_is_refused() {
     let refused = |pools: &str| try_scenario(pools).unwrap_err();
     let elastic = format!("{}elastic = {{}}\n", vms("dedicated = 'host'\n"));
     assert!(refused(&elastic).contains("W0219"), "{}", refused(&elastic));
-    for policy in ["slurm", "tiresias"] {
+    for policy in ["tiresias"] {
         let text = format!(
             "[workload]\ntrace = '{}'\n[policy.{policy}]\n[design.d.pool.p]\nnode = 'dgx-h100'\ncount = 2\n\
              dedicated = 'host'\n",

@@ -252,14 +252,17 @@ fn what_slurms_engine_does_not_run_is_refused_by_its_key() {
         ("vm]\nelastic = {}", "`elastic`"),
         ("vm]\nfailures = { requeue = false }", "jobrequeue"),
         ("vm]\nat-limit = 'run-on'", "Slurm kills jobs at their limits"),
-        ("vm]\naccess = 'vgpu-time-sliced'", "share GPUs"),
     ] {
         let problems = told(tenancy).err().unwrap_or_default();
         assert!(problems.contains("W0219") && problems.contains(words), "{tenancy}\n{problems}");
         assert_eq!(problems.matches("W0219").count(), 1, "{problems}");
     }
-    for tenancy in ["vm]\naccess = 'vgpu-full'", "containers]\nnoise = {}", "bare-metal]\ncontention = 'low'"]
-    {
+    for tenancy in [
+        "vm]\naccess = 'vgpu-time-sliced'",
+        "vm]\naccess = 'vgpu-full'",
+        "containers]\nnoise = {}",
+        "bare-metal]\ncontention = 'low'",
+    ] {
         assert_eq!(told(tenancy), Ok(()), "{tenancy}");
     }
 }

@@ -339,8 +339,8 @@ fn jobs_are_killed_at_the_limit_that_their_part_needs() {
     let killed = play("fixed-share", kill, rows());
     let states = |outcome: &Outcome| outcome.records.iter().map(|record| record.state).collect::<Vec<_>>();
     assert_eq!(states(&killed), [JobState::Timeout, JobState::Completed, JobState::Timeout]);
-    // The limit begins when the VM is up.
-    assert_eq!(run_times(&killed), [600.0, 1_000.0, 999.0]);
+    // The limit begins when the VM is up, 30 s after the start.
+    assert_eq!(run_times(&killed), [630.0, 1_030.0, 1_029.0]);
     let left = play("fixed-share", "", rows());
     assert_eq!(states(&left), [JobState::Completed; 3]);
     // Where a whole GPU is lent, the job is four times as fast and so is its limit; four on a GPU are killed.

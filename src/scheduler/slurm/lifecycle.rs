@@ -453,6 +453,12 @@ impl Controller<'_> {
         registers
     }
 
+    /// Whether jobs may start on a node: it is up, not drained, not failed.
+    #[must_use]
+    pub fn is_usable(&self, node: usize) -> bool {
+        self.usable.contains(node)
+    }
+
     /// Resumed nodes have registered; tells whether any of them can be used from now on.
     pub fn register_nodes(&mut self, nodes: &NodeSet, now_s: i64) -> bool {
         let mut newly_up = false;

@@ -259,7 +259,11 @@ impl<P: Placer> Preempting<P> {
         for (slot, _) in &found.again {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
-            debug_assert!(is_back, "they were there side by side");
+            if !is_back {
+                // What was theirs has been taken meanwhile, by a node that drains: all are placed anew.
+                self.take_off(&in_place, ground)?;
+                return self.place_all(ground);
+            }
             in_place.again.push((*slot, Placed::Stays));
         }
         for begin in &found.fresh {

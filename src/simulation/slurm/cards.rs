@@ -265,7 +265,9 @@ impl<'a> LayoutTool<'a> {
             let queue = controller.eligible_in_order(now.micros().div_euclid(1_000_000));
             let wanting = Wanting::new(site.shapes, queue.iter().map(shape));
             let nobody_runs = controller.running().is_empty() && self.making.iter().all(Option::is_none);
-            let changes = self.layouts.planned(pool, ledger, &wanting, nobody_runs);
+            let mut changes = self.layouts.planned(pool, ledger, &wanting, nobody_runs);
+            // The tool reaches no node that is out of order.
+            changes.retain(|(node, _)| controller.is_usable(node.index()));
             if changes.is_empty() {
                 continue;
             }
