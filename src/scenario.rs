@@ -18,6 +18,7 @@ pub mod catalogue;
 mod document;
 pub mod file;
 pub mod import;
+mod objective;
 pub mod quotes;
 mod resolve;
 mod set;
@@ -50,6 +51,7 @@ use crate::workload::scale::Scale;
 
 pub use catalogue::Confidence;
 pub use file::{EventKind, Named, SpeedupLevel, SpeedupMix, json_schema};
+pub use objective::{Bound, Condition, ObjectiveSpec};
 pub use sweep::{Point, SweepSpec};
 
 /// Everything that a comparison needs to start, validated.
@@ -297,54 +299,6 @@ pub struct FinanceSpec {
     pub rate: Share,
     /// Price of waiting.
     pub waiting: WaitPrice,
-}
-
-/// What a design must do, and what then decides.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ObjectiveSpec {
-    /// All of them must hold.
-    pub require: Vec<Condition>,
-    /// Figure that is to be smallest among the designs that meet them.
-    pub minimize: String,
-}
-
-/// A bound on a figure.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    /// As written.
-    pub text: String,
-    /// The figure by its dotted key in the results.
-    pub figure: String,
-    /// Which side of the bound is good.
-    pub bound: Bound,
-    /// The bound.
-    pub value: f64,
-}
-
-/// Which side of a bound is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// `<=`
-    AtMost,
-    /// `<`
-    Below,
-    /// `>=`
-    AtLeast,
-    /// `>`
-    Above,
-}
-
-impl Bound {
-    /// Whether `figure` is on the good side of `value`.
-    #[must_use]
-    pub fn holds(self, figure: f64, value: f64) -> bool {
-        match self {
-            Self::AtMost => figure <= value,
-            Self::Below => figure < value,
-            Self::AtLeast => figure >= value,
-            Self::Above => figure > value,
-        }
-    }
 }
 
 /// How jobs are scheduled.

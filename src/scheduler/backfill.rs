@@ -15,6 +15,7 @@
 
 mod conservative;
 mod easy;
+mod one;
 mod room;
 
 pub(super) use self::conservative::{INSTANT, OVERDUE};
@@ -36,7 +37,7 @@ use super::shapes::Shapes;
 use crate::cluster::{Allocation, Amounts, Conflict, Total, Whole};
 use crate::ids::{JobId, NodeId, PoolId, RequestId, ShapeId, TenantId};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::{Job, Workload};
+use crate::workload::Workload;
 
 /// Why the first waiting job does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -258,16 +259,6 @@ impl<'w, D: Kind> Backfill<'w, D> {
         self.queue.push(position, self.shape_of(position.job()), row.limit);
     }
 
-    /// Takes a waiting job out of the queue; tells whether it was waiting.
-    pub fn withdraw(&mut self, job: JobId, now: SimTime) -> bool {
-        if let Some(at) = self.fresh.iter().position(|fresh| *fresh == job) {
-            self.fresh.remove(at);
-            return true;
-        }
-        let position = self.position(job, self.rekeyed_at.unwrap_or(now));
-        self.queue.remove(&position)
-    }
-
     /// A slot number given back by a job that ended.
     pub fn free_slot(&mut self, slot: u32) {
         self.free_slots.push(slot);
@@ -309,41 +300,6 @@ impl<'w, D: Kind> Backfill<'w, D> {
             BackfillSpec::Greedy => self.greedy_pass(now, floor, starts),
             BackfillSpec::Easy => self.easy_pass(now, floor, starts),
         }
-    }
-
-    /// Starts a job that is not queued, if there is room for it now; expected to end as if it had started at `since`.
-    ///
-    /// # Errors
-    /// The ledger's conflict, which is a defect of the policy.
-    pub fn start_one(
-        &mut self,
-        job: JobId,
-        since: SimTime,
-        floor: &mut Floor<D>,
-    ) -> Result<Option<Start<D>>, Conflict> {
-        let shape = self.shape_of(job);
-        let Some(pool) = self.room(shape, floor) else { return Ok(None) };
-        let mut starts = Vec::new();
-        self.start_in(pool, job, shape, since, floor, &mut starts)?;
-        Ok(starts.pop())
-    }
-
-    /// Whose job it is, where hosts are dedicated.
-    #[must_use]
-    pub fn tenant_of(&self, job: JobId) -> TenantId {
-        TenantId::named(self.workload.requests.get(self.workload.jobs[job].request).tenant)
-    }
-
-    /// A job as the scheduler sees it.
-    #[must_use]
-    pub fn job(&self, job: JobId) -> &Job {
-        &self.workload.jobs[job]
-    }
-
-    /// Thousandths of its GPUs that a job used where it was recorded.
-    #[must_use]
-    pub fn util_milli(&self, job: JobId) -> Option<u16> {
-        self.workload.recorded.gpu_util_milli(job)
     }
 
     /// Why the first waiting job waits.

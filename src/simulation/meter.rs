@@ -7,6 +7,9 @@
 //! Invariant (checked in tests and by [`PoolHours::check`]): the categories of a pool sum to its
 //! installed capacity x horizon.
 
+mod tax;
+
+pub(super) use self::tax::{DeviceTax, Held, Tax};
 use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId};
 use crate::scheduler::Pending;
@@ -327,142 +330,6 @@ impl Levels {
     }
 }
 
-/// Time of one kind of device that was held and not productive, in units of the hours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct DeviceTax {
-    pub(super) virtualization: i128,
-    pub(super) neighbours: i128,
-    pub(super) startup: i128,
-    pub(super) held_idle: i128,
-    pub(super) storage: i128,
-    pub(super) lost: i128,
-}
-
-impl DeviceTax {
-    pub(super) fn sum(&self) -> i128 {
-        self.virtualization + self.neighbours + self.startup + self.held_idle + self.storage + self.lost
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.virtualization += other.virtualization;
-        self.neighbours += other.neighbours;
-        self.startup += other.startup;
-        self.held_idle += other.held_idle;
-        self.storage += other.storage;
-        self.lost += other.lost;
-    }
-}
-
-/// The same of GPUs and CPUs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tax {
-    pub(super) gpu: DeviceTax,
-    pub(super) cpu: DeviceTax,
-}
-
-/// What a job holds of a pool, in units of the hours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    /// 1/21,000 GPUs.
-    pub(super) gpu_units: u64,
-    pub(super) cpus: u32,
-}
-
-impl Held {
-    pub(super) fn plus(&self, other: &Self) -> Self {
-        Self { gpu_units: self.gpu_units + other.gpu_units, cpus: self.cpus + other.cpus }
-    }
-
-    pub(super) fn cpu_units(&self) -> u64 {
-        u64::from(self.cpus) * UNITS_PER_DEVICE as u64
-    }
-}
-
-impl From<&Amounts> for Held {
-    /// Whole GPUs.
-    fn from(amounts: &Amounts) -> Self {
-        Self { gpu_units: u64::from(amounts.gpus) * UNITS_PER_DEVICE as u64, cpus: amounts.cpus }
-    }
-}
-
-impl Tax {
-    /// All of `units` for `span`.
-    pub(super) fn whole(units: u64, span: SimDuration) -> i128 {
-        i128::from(units) * i128::from(span.micros())
-    }
-
-    fn each(&mut self, held: &Held, mut of: impl FnMut(&mut DeviceTax, u64)) {
-        of(&mut self.gpu, held.gpu_units);
-        of(&mut self.cpu, held.cpu_units());
-    }
-
-    /// For `span`, `virtual_parts` of 10^9 of what was held were lost to virtualization and
-    /// `neighbour_parts` to neighbours; rounded down.
-    pub(super) fn slow(&mut self, held: &Held, span: SimDuration, virtual_parts: u64, neighbour_parts: u64) {
-        self.each(held, |tax, units| {
-            let whole = Self::whole(units, span);
-            tax.virtualization += parts(whole, virtual_parts);
-            tax.neighbours += parts(whole, neighbour_parts);
-        });
-    }
-
-    /// For `span` everything held stood still for the sake of virtualization.
-    pub(super) fn virtualize(&mut self, held: &Held, span: SimDuration) {
-        self.each(held, |tax, units| tax.virtualization += Self::whole(units, span));
-    }
-
-    /// For `span` what was held was busy with a snapshot.
-    pub(super) fn store(&mut self, held: &Held, span: SimDuration) {
-        self.each(held, |tax, units| tax.storage += Self::whole(units, span));
-    }
-
-    /// The last `span` of a snapshot, or of a standstill, did not take place.
-    pub(super) fn take_back(&mut self, held: &Held, span: SimDuration, is_snapshot: bool) {
-        self.each(held, |tax, units| {
-            let amount = if is_snapshot { &mut tax.storage } else { &mut tax.virtualization };
-            *amount -= Self::whole(units, span).min(*amount);
-        });
-    }
-
-    /// What was productive of the last `span` was in vain; `before` is what was lost before it.
-    pub(super) fn lose(&mut self, held: &Held, span: SimDuration, before: &Self) {
-        let of = |tax: &mut DeviceTax, units: u64, before: i128| {
-            tax.lost += (Self::whole(units, span) - (tax.sum() - before)).max(0);
-        };
-        of(&mut self.gpu, held.gpu_units, before.gpu.sum());
-        of(&mut self.cpu, held.cpu_units(), before.cpu.sum());
-    }
-
-    /// For `span` what was held booted.
-    pub(super) fn start_up(&mut self, held: &Held, span: SimDuration) {
-        self.each(held, |tax, units| tax.startup += Self::whole(units, span));
-    }
-
-    /// Of each GPU only a part was asked for, in units; the rest of it is slack, whatever it was lost to.
-    pub(super) fn of_part(&mut self, each: u32) {
-        let gpu = &mut self.gpu;
-        let amounts = [
-            &mut gpu.virtualization,
-            &mut gpu.neighbours,
-            &mut gpu.startup,
-            &mut gpu.held_idle,
-            &mut gpu.storage,
-            &mut gpu.lost,
-        ];
-        for amount in amounts {
-            *amount = *amount * i128::from(each) / UNITS_PER_DEVICE;
-        }
-    }
-
-    /// No more can be lost than was held for `span`.
-    pub(super) fn cap(&mut self, held: &Held, span: SimDuration) {
-        self.each(held, |tax, units| {
-            let over = (tax.sum() - Self::whole(units, span)).max(0);
-            tax.virtualization -= over.min(tax.virtualization);
-        });
-    }
-}
-
 impl Meter {
     /// Nothing measured yet; the horizon starts with the first [`Meter::advance`].
     #[must_use]
@@ -652,18 +519,6 @@ impl Meter {
             row.gpu.held_idle += held_idle;
         }
         self.hours
-    }
-}
-
-/// `parts` of 10^9 of an amount, rounded down; in 64 bits where they suffice, which is faster.
-fn parts(whole: i128, parts: u64) -> i128 {
-    const PARTS: u64 = 1_000_000_000;
-    match u64::try_from(whole) {
-        Ok(whole) if parts <= PARTS => {
-            let (full, rest) = (whole / PARTS, whole % PARTS);
-            i128::from(full) * i128::from(parts) + i128::from(rest * parts / PARTS)
-        }
-        _ => whole * i128::from(parts) / i128::from(PARTS),
     }
 }
 

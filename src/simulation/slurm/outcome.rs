@@ -78,14 +78,8 @@ pub fn simulate_slurm(
         None if !are_dedicated => hardware_of(&config),
         _ => hardware_on(&config, cluster, sharing.map(|setup| setup.cards.as_slice())),
     };
-    let first = workload.first_submit();
-    let chance = Chance {
-        seed: options.seed,
-        phases: Phases { started_from: first - STARTED_BEFORE.0, started_to: first - STARTED_BEFORE.1 },
-    };
-    let pools: Vec<PoolId> = (0..cluster.pools.len())
-        .flat_map(|at| std::iter::repeat_n(PoolId::new(at), cluster.pools[at].count as usize))
-        .collect();
+    let chance = chance_of(workload, options.seed);
+    let pools = pools_of_nodes(cluster);
     let translated = options.speeds.map(|speeds| Translated { recorded, speeds, pools: &pools });
     let mut commands = [site_commands(&config, options), commands.to_vec()].concat();
     commands.sort_by_key(|(at, _)| *at);
@@ -111,12 +105,7 @@ pub fn simulate_slurm(
     let hosted = Hosted::new(recorded, (cluster, &pools), (site.as_ref(), &bare_metal), options);
     let told = run_hosted(run, hosted, options.budget, &mut seen, options.interrupted);
     let Seen { causes, watch } = seen;
-    match told.end {
-        RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => {}
-        RunEnd::EventBudget => return Err(RunError::EventBudget(told.events)),
-        RunEnd::Interrupted => return Err(RunError::Interrupted),
-        RunEnd::Stalled(at) => return Err(stalled(workload, &told, at)),
-    }
+    came_to_its_end(workload, &told)?;
     let tells_tenancy = options.tenancy.is_some();
     let refusal = |request| match &shapes {
         Some(shapes) => shapes.refusal(request).map(str::to_owned),
@@ -142,6 +131,32 @@ pub fn simulate_slurm(
     facts.watched = watch.map_or_else(Vec::new, |watch| watch.rows);
     facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
     Ok(outcome)
+}
+
+/// When the controller started, and what else is left to chance.
+fn chance_of(workload: &Workload, seed: u64) -> Chance {
+    let first = workload.first_submit();
+    Chance {
+        seed,
+        phases: Phases { started_from: first - STARTED_BEFORE.0, started_to: first - STARTED_BEFORE.1 },
+    }
+}
+
+/// The pool of each node.
+fn pools_of_nodes(cluster: &ClusterSpec) -> Vec<PoolId> {
+    (0..cluster.pools.len())
+        .flat_map(|at| std::iter::repeat_n(PoolId::new(at), cluster.pools[at].count as usize))
+        .collect()
+}
+
+/// Whether a run came to its end, or why it did not.
+fn came_to_its_end(workload: &Workload, told: &SlurmOutcome) -> Result<(), RunError> {
+    match told.end {
+        RunEnd::Drained | RunEnd::Horizon | RunEnd::Broken => Ok(()),
+        RunEnd::EventBudget => Err(RunError::EventBudget(told.events)),
+        RunEnd::Interrupted => Err(RunError::Interrupted),
+        RunEnd::Stalled(at) => Err(stalled(workload, told, at)),
+    }
 }
 
 /// The hours where GPUs are given out in parts, with the figures of sharing.

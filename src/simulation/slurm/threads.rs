@@ -1,16 +1,17 @@
 //! `slurmctld`'s threads over the kernel's calendar.
 
+mod attempts;
+
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use super::cards::{Holding, LayoutTool};
-use super::hosted::{Hosted, Hosts, Starting};
-use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun, Translated, timer_of};
-use crate::ids::{Id, JobId};
+use super::cards::LayoutTool;
+use super::hosted::{Hosted, Hosts};
+use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
-use crate::scheduler::slurm::job::{JobIx, State};
+use crate::scheduler::slurm::job::JobIx;
 use crate::scheduler::slurm::{Controller, Decision, Refusal};
 use crate::time::{SimDuration, SimTime};
 
@@ -40,9 +41,6 @@ pub(super) enum Timer {
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
 const QUIET_S: i64 = 600;
-
-/// A job that was lost with its host so often is withdrawn: it would be requeued for ever.
-const MOST_ATTEMPTS: u32 = 1_000;
 
 /// Nodes register with a controller that has just started for so long: until then the backfill thread finds
 /// changes (recorded: sixteen nodes, started 0.1 s apart, then an RPC each).
@@ -380,114 +378,6 @@ impl<'a> Daemon<'a> {
             }
         }
         self.decisions = decisions;
-    }
-
-    fn started(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let record = self.controller.job(job);
-        let known = &self.run.jobs[record.spec];
-        let submit = if record.attempt == 1 { known.submit } else { SimTime::from_s(record.submit_s) };
-        self.attempts.push(Attempt {
-            spec: record.spec,
-            task: record.task,
-            number: record.attempt,
-            submit,
-            eligible_s: record.begin_s.unwrap_or(record.submit_s),
-            start: now,
-            end: SimTime::NEVER,
-            state: State::Running,
-            nodes: record.nodes.ones().collect(),
-            grants: record.grants.clone(),
-            cards: record.held.clone(),
-            reshapes: record.reshapes.clone(),
-            is_wider: record.is_wider,
-            works: now,
-            started_by: record.started_by,
-            priority: record.priority,
-        });
-        self.open.insert(job, self.attempts.len() - 1);
-        let key = u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0));
-        let overhead =
-            if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.overhead(key, record.attempt) };
-        if let Some(hosts) = &mut self.hosts {
-            let holding = Holding {
-                job: JobId::new(record.spec),
-                is_wider: record.is_wider,
-                ask: self.controller.asked(job),
-                grants: &record.grants,
-                cards: &record.held,
-            };
-            let (reshapes, ledger) = (record.reshapes.as_slice(), self.controller.cards());
-            let starting = Starting { spec: record.spec, holding, reshapes, ledger, overhead };
-            let works = hosts.begin(job, starting, now, calendar);
-            self.attempts.last_mut().expect("it was pushed just now").works = works;
-            return;
-        }
-        let run = match self.run.translated {
-            None => known.run,
-            Some(Translated { recorded, speeds, pools }) => {
-                let job = JobId::new(record.spec);
-                let node = record.nodes.ones().next().expect("a running job has a node");
-                speeds.on(job, pools[node]).time_of(recorded.jobs[job].run)
-            }
-        };
-        calendar.set(Timer::End(timer_of(job)), now + run + overhead, Phase::Release);
-    }
-
-    fn close(
-        &mut self,
-        job: JobIx,
-        state: State,
-        now: SimTime,
-        calendar: &mut Calendar<Timer>,
-    ) -> (u64, u32) {
-        if let Some(hosts) = &mut self.hosts {
-            hosts.end(job, state, now, calendar);
-        }
-        let at = self.open.remove(&job).expect("an ending job has an open attempt");
-        let attempt = &mut self.attempts[at];
-        attempt.end = now;
-        attempt.state = state;
-        if let Some(tool) = self.hosts.as_ref().and_then(|hosts| hosts.tool.as_ref()) {
-            tool.keep((&attempt.grants, &attempt.cards), now, &mut self.controller, calendar);
-        }
-        let record = self.controller.job(job);
-        (u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), attempt.number)
-    }
-
-    fn killed(&mut self, job: JobIx, state: State, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let (key, attempt) = self.close(job, state, now, calendar);
-        calendar.cancel(Timer::End(timer_of(job)));
-        self.own_message.insert(job, true);
-        let clean_up = if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.kill(key, attempt) };
-        calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
-        if state == State::NodeFail && attempt >= MOST_ATTEMPTS && self.hosts.is_some() {
-            let spec = self.controller.job(job).spec;
-            if self.controller.cancel(spec, whole_s(now)) {
-                self.withdrawn.push(spec);
-                self.withdrawn_at.push(now);
-            }
-        }
-    }
-
-    fn ended(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
-        self.last_event = now;
-        let exit_ok = self.run.jobs[self.controller.job(job).spec].exit_ok;
-        let state = self.controller.complete(job, exit_ok, whole_s(now));
-        let (key, attempt) = self.close(job, state, now, calendar);
-        self.own_message.insert(job, self.run.chance.own_message(key, attempt));
-        let clean_up =
-            if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.clean_up(key, attempt) };
-        calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
-    }
-
-    fn cleaned(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
-        self.controller.cleaned(job, whole_s(now));
-        let own_message = self.own_message.remove(&job).unwrap_or(false);
-        if own_message && !self.run.config.main.defer {
-            calendar.set(Timer::Pass, now, Phase::Pass);
-        } else {
-            self.want_pass(now, calendar);
-        }
     }
 
     fn cancel(&mut self, spec: usize, now: SimTime, calendar: &mut Calendar<Timer>) {

@@ -15,17 +15,22 @@ pub(super) fn claims() -> Vec<Claim> {
 const FEES: &str =
     "[POOL.cost.owned.licence.vmware-cloud-foundation]\n[POOL.cost.owned.licence.nvidia-ai-enterprise]\n";
 
-fn four_parts() -> Vec<Claim> {
-    let month = daily("training", 16.0);
+/// Two servers each: metal, VMs under ESXi with all fees, containers, KVM, and VMs with a measured factor.
+fn four_parts_designs() -> [String; 5] {
     let vm = "[POOL.tenancy.vm]\naccess = \"vgpu-full\"\nhypervisor = \"esxi\"\n";
     let own = owned(At::Typical);
-    let designs = [
+    [
         servers("metal", 2, &own),
         servers("vm", 2, &format!("{vm}{own}\n{FEES}")),
         servers("containers", 2, &format!("[POOL.tenancy.containers]\n{own}")),
         servers("kvm", 2, &format!("[POOL.tenancy.vm]\naccess = \"vgpu-full\"\n{own}")),
         servers("measured", 2, &format!("{vm}[POOL.tenancy.vm.overhead]\ncompute = 1.08\n{own}\n{FEES}")),
-    ];
+    ]
+}
+
+fn four_parts() -> Vec<Claim> {
+    let month = daily("training", 16.0);
+    let designs = four_parts_designs();
     let found = run(&designs, &month);
     let (metal, vms, containers) = (&found[0], &found[1], &found[2]);
     let share = |part: f64, of: &Priced| part / of.total;
