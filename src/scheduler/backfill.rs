@@ -121,6 +121,8 @@ pub struct Backfill<'w, D: Kind = Whole> {
     free_slots: Vec<u32>,
     slots: u32,
     candidates: Vec<Candidate>,
+    /// Empty; kept for its memory.
+    spare: Vec<Start<D>>,
     plan: conservative::Plan<D>,
     /// Jobs that stand for another request than they came with.
     rerouted: FxHashMap<JobId, RequestId>,
@@ -180,6 +182,7 @@ impl<'w, D: Kind> Backfill<'w, D> {
             free_slots: Vec::new(),
             slots: 0,
             candidates: Vec::new(),
+            spare: Vec::new(),
             plan: conservative::Plan::default(),
             rerouted: FxHashMap::default(),
         }

@@ -422,10 +422,11 @@ impl<D: Parts> Decider for Backfill<'_, D> {
         ground: &mut Floor<D>,
         acts: &mut Vec<Act<Floor<D>>>,
     ) -> Result<(), Conflict> {
-        let mut starts = Vec::new();
-        Backfill::pass(self, now, ground, &mut starts)?;
-        acts.extend(starts.into_iter().map(|start| Act::Start(Begin::from(start))));
-        Ok(())
+        let mut starts = std::mem::take(self.spare());
+        let passed = Backfill::pass(self, now, ground, &mut starts);
+        acts.extend(starts.drain(..).map(|start| Act::Start(Begin::from(start))));
+        *self.spare() = starts;
+        passed
     }
 
     fn waiting(&self) -> usize {

@@ -256,11 +256,12 @@ impl<D: Decider> Run<'_, D> {
         }
         self.running -= 1;
         self.dirty = true;
-        let slack = self.decider.slack(job, pool, &self.ground.load(&held.grants));
+        let load = self.ground.load(&held.grants);
+        let slack = self.decider.slack(job, pool, &load);
         if slack != Load::ZERO {
             self.meter.drop_slack(pool, &slack);
         }
-        let asked = self.ground.load(&held.grants).minus(&slack);
+        let asked = load.minus(&slack);
         let beyond = self.units_beyond(job, pool, &asked);
         if beyond > 0 {
             self.meter.drop_part_slack(pool, beyond);
