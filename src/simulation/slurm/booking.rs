@@ -181,10 +181,13 @@ fn slot_of(which: usize) -> u32 {
     u32::try_from(which).expect("fewer than 2^31 attempts")
 }
 
+/// What is held of a node, piece by piece.
+type Taken<B> = Vec<(<B as Book>::Rest, Load)>;
+
 /// Nodes that are out of order, with what is taken of them so that it counts as down.
 struct Off<B: Book> {
     /// For how many reasons, and what is taken.
-    nodes: BTreeMap<NodeId, (u32, Vec<(B::Rest, Load)>)>,
+    nodes: BTreeMap<NodeId, (u32, Taken<B>)>,
 }
 
 impl<B: Book> Off<B> {

@@ -185,9 +185,7 @@ impl Intake {
         let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
         let even = cpus.is_multiple_of(nodes)
             && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
-        if !has_cards && request.gpu_milli.is_some_and(|m| m < 1_000)
-            || (!has_cards && request.mig_profile.is_some())
-        {
+        if !has_cards && (request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some()) {
             self.note("part of a GPU: a whole one");
         }
         let wanted: SmallVec<[&str; 1]> = request.gpu_types.iter().map(|t| trace.texts.get(*t)).collect();

@@ -79,7 +79,7 @@ fn arranged(model: &'static GpuModel, mut wanted: Vec<ProfileId>) -> Option<Vec<
     for profile in wanted {
         let asked = Asked { profile, start: None };
         let with = |others: &[Asked]| {
-            let all: Vec<Asked> = others.iter().cloned().chain([asked.clone()]).collect();
+            let all: Vec<Asked> = others.iter().copied().chain([asked]).collect();
             Layout::arrange(model, &all).ok().map(|layout| (all, layout))
         };
         match boards.iter_mut().find_map(|board| with(&board.0).map(|more| (board, more))) {
