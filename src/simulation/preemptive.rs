@@ -5,7 +5,7 @@
 //!   charge = "every-event"   machine (events, who runs) -> ledger (which GPUs), hours, stretches of running
 //! ```
 //!
-//! With restarts the policies are a [`decider`] over the [`core`](super::run), and everything below it is there once for all.
+//! With restarts the policies are a decider (`decider`) over the core (`simulation::run`), and everything below it is there once for all.
 //! At every event they keep a clock of their own, because the published arithmetic does: [`machine`] makes the events and is
 //! the same code that `validate muri` runs, and the rest of this file lets it run over a workload. There, who runs depends on GPUs alone: these policies know equal
 //! nodes and nothing of CPUs and memory, so CPUs are not taken (their ledger is idle) and a request for nodes

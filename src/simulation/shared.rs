@@ -1,6 +1,6 @@
 //! Runs on GPUs that may be given out in parts: shares, MIG instances, layouts that change.
 //!
-//! The life of jobs is that of every run ([`core`](super::run)); what belongs to parts of GPUs only is in
+//! The life of jobs is that of every run (`simulation::run`); what belongs to parts of GPUs only is in
 //! `run::cards` and `run::layouts`. Work is counted in microseconds x 10^-9 and speed in parts per 10^9. A job's
 //! reference is what it asks for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
