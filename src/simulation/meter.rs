@@ -390,7 +390,9 @@ impl Meter {
                     row.gpu.startup += i128::from(span) * i128::from(level.making);
                 }
             }
-            level.part_slack_us += i128::from(span) * i128::from(level.part_slack);
+            if level.part_slack > 0 {
+                level.part_slack_us += i128::from(span) * i128::from(level.part_slack);
+            }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             if off != Load::ZERO {
                 level.book_off(row, span);

@@ -110,6 +110,9 @@ pub(super) struct Run<'w, D: Decider> {
     spill: Option<Box<SpillWatch<'w>>>,
     /// Whether run times are those of this very design, with all that made jobs slower.
     as_recorded: bool,
+    /// Whether jobs get just what they ask for, on whole GPUs of bare metal, alone: nothing else need be counted when
+    /// they start and end.
+    is_plain: bool,
     last: SimTime,
 }
 
@@ -144,7 +147,12 @@ impl<'w, D: Decider> Run<'w, D> {
         let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
         let upkeep = guests.as_ref().and_then(|guests| Upkeep::new(guests, from));
         let failures = guests.as_ref().and_then(|guests| HostFailures::new(guests, options.seed));
+        let is_plain = !<D::Ground as Ground>::COUNTS_PARTS
+            && guests.is_none()
+            && options.spills.is_none()
+            && !decider.have_slack();
         Self {
+            is_plain,
             failures: failures.map(Box::new),
             restarted: BTreeMap::new(),
             at_work: BTreeMap::new(),
@@ -317,7 +325,7 @@ impl<D: Decider> Model for Run<'_, D> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
-        if self.is_over() && matches!(timer, Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake) {
+        if matches!(timer, Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake) && self.is_over() {
             return;
         }
         self.advance(now);

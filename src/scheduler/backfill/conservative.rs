@@ -164,6 +164,10 @@ impl<D: Kind> Backfill<'_, D> {
         let Plan { nodes: lines, stays, beyond } = plan;
         let lowest = D::lowest_id_wins(judge);
         let counts = D::counts(judge, spec);
+        if let Some(node) = floor.ledger().only_node(pool.pool).filter(|_| counts) {
+            // Nothing to choose: the planned start is when it has room.
+            return Some(Chosen::from_elem((node, pool.groups[0].0), 1));
+        }
         let mut chosen = Chosen::new();
         for (id, count) in &pool.groups {
             let part = shapes.parts.get(*id);

@@ -132,6 +132,10 @@ impl<D: Kind> Backfill<'_, D> {
     ) -> Option<(Allocation<D>, D::Cuts)> {
         let Self { shapes, judge, .. } = self;
         let mut cuts = D::Cuts::default();
+        if let ([(node, part)], None) = (nodes.as_slice(), avoid) {
+            let grant = D::grant(judge, floor, (*node, None), shapes.parts.get(*part), &mut cuts)?;
+            return Some((Allocation::from_buf([grant]), cuts));
+        }
         let grants = nodes.iter().map(|(node, part)| {
             let then = avoid.and_then(|r| r.spare.iter().find(|(reserved, _)| reserved == node));
             D::grant(judge, floor, (*node, then.map(|(_, then)| then)), shapes.parts.get(*part), &mut cuts)

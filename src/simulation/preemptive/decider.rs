@@ -448,6 +448,10 @@ impl<P: Placer> Decider for Preempting<P> {
         self.placer.fits(job)
     }
 
+    fn have_slack(&self) -> bool {
+        self.placer.have_slack()
+    }
+
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load {
         self.placer.slack(job, pool, held)
     }

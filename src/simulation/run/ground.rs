@@ -26,6 +26,8 @@ pub(in crate::simulation) trait Ground: Sized {
     type Cuts;
     type Gauge: Gauge;
     type Side: Side<Self>;
+    /// Whether GPUs are given out in parts.
+    const COUNTS_PARTS: bool;
 
     fn gauge(&self) -> &Self::Gauge;
     fn nodes(&self) -> usize;
@@ -130,6 +132,8 @@ pub(in crate::simulation) trait Decider {
     fn refusal(&self, request: RequestId) -> Option<&str>;
     /// What a job means on each pool that can hold it, in declared order.
     fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_;
+    /// Whether some job holds more than it asks for.
+    fn have_slack(&self) -> bool;
     /// What a job on one pool holds beyond what it asked for.
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load;
     /// What of each GPU that it holds a job on one pool asked for, in units of the hours; the rest is slack.
@@ -336,6 +340,7 @@ impl<D: Parts> Ground for Floor<D> {
     type Cuts = D::Cuts;
     type Gauge = Ledger<D>;
     type Side = D::Side;
+    const COUNTS_PARTS: bool = D::GPU_UNITS == 1;
 
     #[inline]
     fn gauge(&self) -> &Ledger<D> {
@@ -459,6 +464,10 @@ impl<D: Parts> Decider for Backfill<'_, D> {
             nodes: fit.nodes,
             gpus: fit.asked.gpus,
         })
+    }
+
+    fn have_slack(&self) -> bool {
+        self.shapes().have_slack()
     }
 
     fn slack(&self, job: JobId, pool: PoolId, held: &Load) -> Load {

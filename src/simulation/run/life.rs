@@ -115,7 +115,33 @@ impl<D: Decider> Run<'_, D> {
     ) {
         let Begin { job, slot, grants, cuts, expected, lead } = begin;
         let pool = self.ground.pool_of(D::Ground::first(&grants));
-        let held = self.ground.load(&grants);
+        let record = &mut self.records[job];
+        // Waits end with the first start.
+        record.start = record.start.min(now);
+        record.state = JobState::Running;
+        if self.is_plain {
+            calendar.set(Timer::End(slot), now + self.run_on(job, pool), Phase::Release);
+        } else {
+            self.begin_counted((job, slot, pool), (&grants, &cuts), (now, expected, lead), calendar);
+        }
+        let at = slot as usize;
+        if at >= self.slots.len() {
+            self.slots.resize_with(at + 1, || None);
+        }
+        self.slots[at] = Some(Slot { job, grants, start: now, expected });
+        self.running += 1;
+        self.after_change(job, now, calendar);
+    }
+
+    /// What a start changes where jobs may hold more than they ask for, or run on more than bare metal alone.
+    fn begin_counted(
+        &mut self,
+        (job, slot, pool): (JobId, u32, PoolId),
+        (grants, cuts): (&<D::Ground as Ground>::Grants, &<D::Ground as Ground>::Cuts),
+        (now, expected, lead): (SimTime, SimTime, SimDuration),
+        calendar: &mut Calendar<Timer>,
+    ) {
+        let held = self.ground.load(grants);
         let slack = self.decider.slack(job, pool, &held);
         if slack != Load::ZERO {
             self.meter.add_slack(pool, &slack);
@@ -130,19 +156,15 @@ impl<D: Decider> Run<'_, D> {
             spill.start(pool, &held, expected, self.ground.gauge());
             self.leave_queue(job, calendar);
         }
-        let record = &mut self.records[job];
-        // Waits end with the first start.
-        record.start = record.start.min(now);
-        record.state = JobState::Running;
-        let cut = self.side.cut(&cuts, pool);
+        let cut = self.side.cut(cuts, pool);
         let lead = if self.as_recorded { lead } else { lead + cut };
-        match self.arrival(job, pool, &grants, &asked, (now, expected, lead)) {
+        match self.arrival(job, pool, grants, &asked, (now, expected, lead)) {
             None => {
                 let run = self.run_on(job, pool);
                 calendar.set(Timer::End(slot), now + run, Phase::Release);
             }
             Some(arrival) => {
-                let nodes = self.ground.on_nodes(&grants);
+                let nodes = self.ground.on_nodes(grants);
                 let guests = self.guests.as_mut().expect("only guests arrive");
                 let works_from = guests.begin(slot, &arrival, &nodes, now, calendar);
                 if works_from > now {
@@ -152,13 +174,6 @@ impl<D: Decider> Run<'_, D> {
                 }
             }
         }
-        let at = slot as usize;
-        if at >= self.slots.len() {
-            self.slots.resize_with(at + 1, || None);
-        }
-        self.slots[at] = Some(Slot { job, grants, start: now, expected });
-        self.running += 1;
-        self.after_change(job, now, calendar);
     }
 
     /// Units of whole GPUs that a job holds and did not ask for: it asked for parts of them.
@@ -239,32 +254,16 @@ impl<D: Decider> Run<'_, D> {
         calendar: &mut Calendar<Timer>,
     ) -> (Slot<D::Ground>, Option<Departure>) {
         let held = self.slots[slot as usize].take().expect("a timer of a running job");
-        let job = held.job;
         if why != Leaves::Stopped {
             if let Err(conflict) = self.ground.give_back(slot, &held.grants, held.expected) {
                 self.conflict = Some(conflict);
             }
             self.decider.free_slot(slot, now);
-            // What a decider has taken away may be somebody else's already.
-            if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
-                self.conflict = Some(conflict);
-            }
-        }
-        let pool = self.ground.pool_of(D::Ground::first(&held.grants));
-        if let Some(spill) = &mut self.spill {
-            spill.end(pool, &self.ground.load(&held.grants), held.expected, self.ground.gauge());
         }
         self.running -= 1;
         self.dirty = true;
-        let load = self.ground.load(&held.grants);
-        let slack = self.decider.slack(job, pool, &load);
-        if slack != Load::ZERO {
-            self.meter.drop_slack(pool, &slack);
-        }
-        let asked = load.minus(&slack);
-        let beyond = self.units_beyond(job, pool, &asked);
-        if beyond > 0 {
-            self.meter.drop_part_slack(pool, beyond);
+        if !self.is_plain {
+            self.uncount(&held, why, now, calendar);
         }
         let Some(guests) = &mut self.guests else {
             self.book_held_idle(&held, now);
@@ -277,6 +276,30 @@ impl<D: Decider> Run<'_, D> {
             Leaves::Stopped => guests.stop(slot, now, meter, calendar),
         };
         (held, Some(departure))
+    }
+
+    /// What leaves with a job that held more than it asked for, or parts of GPUs.
+    fn uncount(&mut self, held: &Slot<D::Ground>, why: Leaves, now: SimTime, calendar: &mut Calendar<Timer>) {
+        let job = held.job;
+        // Who is stopped keeps no instances: the decider has given them to others.
+        if why != Leaves::Stopped {
+            if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
+                self.conflict = Some(conflict);
+            }
+        }
+        let pool = self.ground.pool_of(D::Ground::first(&held.grants));
+        let load = self.ground.load(&held.grants);
+        if let Some(spill) = &mut self.spill {
+            spill.end(pool, &load, held.expected, self.ground.gauge());
+        }
+        let slack = self.decider.slack(job, pool, &load);
+        if slack != Load::ZERO {
+            self.meter.drop_slack(pool, &slack);
+        }
+        let beyond = self.units_beyond(job, pool, &load.minus(&slack));
+        if beyond > 0 {
+            self.meter.drop_part_slack(pool, beyond);
+        }
     }
 
     /// A job that ran has ended.
