@@ -15,10 +15,10 @@ fn scenario(policy: &str, rows: &str) -> String {
     )
 }
 
-/// Start, end and nodes of a job; figures of the design.
 /// From when to when a job ran, and on which nodes, attempt by attempt.
 type Runs = Vec<(f64, f64, String)>;
 
+/// The runs of each job; figures of the design.
 fn run(jobs: &str, scenario: &str) -> (impl Fn(&str) -> Runs + use<>, Value) {
     let desk = Desk::new();
     desk.put("t.csv", jobs);

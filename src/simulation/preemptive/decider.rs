@@ -260,7 +260,8 @@ impl<P: Placer> Preempting<P> {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
             if !is_back {
-                // What was theirs has been taken meanwhile, by a node that drains: all are placed anew.
+                // A random cell with noise comes here, and why its place is not free is not known yet. All are placed
+                // anew, which is legal: they may move where they need not.
                 self.take_off(&in_place, ground)?;
                 return self.place_all(ground);
             }
