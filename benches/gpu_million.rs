@@ -8,7 +8,7 @@
 mod measure;
 
 use windtunnel::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
-use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, ordering, placement};
+use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, ordering};
 use windtunnel::simulation::{Outcome, Policy, RunOptions, simulate};
 use windtunnel::time::SimTime;
 use windtunnel::workload::Workload;
@@ -43,7 +43,7 @@ fn run(workload: &Workload) -> Outcome {
     };
     let policy = Policy {
         ordering: ordering::ordering(&OrderSpec::Submit).expect("no expression"),
-        placement: placement::placement(PlacementSpec::BestFit),
+        placement: PlacementSpec::BestFit.into(),
         backfill: BackfillSpec::Easy,
     };
     simulate(workload, &cluster, policy, &RunOptions::default()).expect("it runs")

@@ -12,7 +12,7 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 use windtunnel::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use windtunnel::kernel::{Calendar, Phase};
-use windtunnel::scheduler::{PlacementSpec, PolicySpec, ordering, placement};
+use windtunnel::scheduler::{PlacementSpec, PolicySpec, ordering};
 use windtunnel::simulation::{Outcome, Policy, RunOptions, simulate};
 use windtunnel::time::{SimDuration, SimTime};
 use windtunnel::workload::Workload;
@@ -73,7 +73,7 @@ fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
 fn run((workload, cluster, spec): Setting) -> Outcome {
     let policy = Policy {
         ordering: ordering::ordering(&spec.order).expect("no expression"),
-        placement: placement::placement(spec.placement),
+        placement: spec.placement.into(),
         backfill: spec.backfill,
     };
     simulate(black_box(&workload), &cluster, policy, &RunOptions::default()).expect("it runs")

@@ -7,7 +7,7 @@
 mod measure;
 
 use windtunnel::cluster::ClusterSpec;
-use windtunnel::scheduler::{BackfillSpec, PolicySpec, ordering, placement};
+use windtunnel::scheduler::{BackfillSpec, PolicySpec, ordering};
 use windtunnel::simulation::{Policy, RunOptions, simulate};
 use windtunnel::workload::Workload;
 use windtunnel::workload::generate::{LublinParams, Model, generate};
@@ -28,7 +28,7 @@ fn jobs(jobs: u64, load: f64) -> Workload {
 fn run(workload: &Workload, spec: &PolicySpec) -> f64 {
     let policy = Policy {
         ordering: ordering::ordering(&spec.order).expect("no expression"),
-        placement: placement::placement(spec.placement),
+        placement: spec.placement.into(),
         backfill: spec.backfill,
     };
     let cluster = ClusterSpec::processors(PROCESSORS);

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use windtunnel::experiment::{classic_policy, load_workload};
 use windtunnel::scenario::{Scenario, load_text};
-use windtunnel::simulation::{Outcome, RunOptions, SharedPolicy, simulate, simulate_shared};
+use windtunnel::simulation::{Hardware, Outcome, RunOptions, simulate};
 use windtunnel::workload::Workload;
 
 const MOST: f64 = 3.0;
@@ -32,12 +32,10 @@ fn scenario(load: f64) -> Scenario {
 
 fn shared(workload: &Workload, scenario: &Scenario, design: usize) -> Outcome {
     let spec = scenario.policy.classic().expect("not Slurm's");
-    let rules = classic_policy(spec).expect("no expression");
-    let policy =
-        SharedPolicy { ordering: rules.ordering, placement: spec.placement, backfill: spec.backfill };
+    let policy = classic_policy(spec).expect("no expression");
     let design = &scenario.designs[design];
-    simulate_shared(workload, &design.cluster, &design.sharing, policy, &RunOptions::default())
-        .expect("it runs")
+    let hardware = Hardware { cluster: &design.cluster, sharing: Some(&design.sharing) };
+    simulate(workload, hardware, policy, &RunOptions::default()).expect("it runs")
 }
 
 fn main() {

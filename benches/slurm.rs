@@ -158,9 +158,8 @@ fn random_job(draw: &mut Stream, node_cpus: u32, most_nodes: u32) -> (JobSpec, S
     let limit_s = (run_s as f64 * (1.0 + 3.0 * draw.uniform())) as i64;
     let limit_min = u32::try_from(limit_s / 1_800 + 1).expect("days") * 30;
     let spec = JobSpec {
-        name: String::new(),
-        job_name: String::new(),
-        user: format!("u{}", draw.below(50)),
+        job_name: "".into(),
+        user: format!("u{}", draw.below(50)).into(),
         account: None,
         partition: None,
         qos: None,
@@ -171,7 +170,8 @@ fn random_job(draw: &mut Stream, node_cpus: u32, most_nodes: u32) -> (JobSpec, S
             cpus_per_node,
             fixed_per_node: true,
             ..Ask::default()
-        },
+        }
+        .into(),
         limit_min: Some(limit_min.min(1_440)),
         nice: 0,
         after: Vec::new(),

@@ -8,7 +8,7 @@
 use windtunnel::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use windtunnel::metrics::summarize;
 use windtunnel::scheduler::{BackfillSpec, JobView, NodeView, OrderKey, Ordering, Placement, Score};
-use windtunnel::simulation::{Policy, RunOptions, simulate};
+use windtunnel::simulation::{NodeChoice, Policy, RunOptions, simulate};
 use windtunnel::time::SimTime;
 use windtunnel::workload::{JobFlags, ReadOptions, read_trace};
 
@@ -49,7 +49,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         ClusterSpec { pools: vec![PoolSpec { name: "main".to_owned(), node, count: 2, dedicated: None }] };
     let policy = Policy {
         ordering: Box::new(Impatience),
-        placement: Box::new(KeepPairs),
+        placement: NodeChoice::Own(Box::new(KeepPairs)),
         backfill: BackfillSpec::Easy,
     };
     let outcome = simulate(&workload, &cluster, policy, &RunOptions::default())?;

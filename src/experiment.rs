@@ -31,9 +31,8 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{JobId, PoolId};
 use crate::metrics::{self, Summary};
 use crate::scenario::{Design, PolicyChoice};
-use crate::scheduler::preemptive::OverheadRule;
-use crate::scheduler::{PolicySpec, ordering, placement};
-use crate::simulation::{self, Outcome, Policy, RunError, RunOptions, SharedPolicy};
+use crate::scheduler::{PolicySpec, ordering};
+use crate::simulation::{self, DecidedBy, Hardware, Outcome, Policy, RunError, RunOptions};
 use crate::time::SimTime;
 use crate::workload::Workload;
 
@@ -101,7 +100,7 @@ pub fn classic_policy(spec: &PolicySpec) -> Result<Policy, Diagnostic> {
         Diagnostic::error("W0401", format!("the order expression cannot be used: {error}"))
             .help(format!("variables: {}", known.join(", ")))
     })?;
-    Ok(Policy { ordering, placement: placement::placement(spec.placement), backfill: spec.backfill })
+    Ok(Policy { ordering, placement: spec.placement.into(), backfill: spec.backfill })
 }
 
 /// Runs every design over `workload`, in parallel, and sums each up over the common horizon.
@@ -197,32 +196,22 @@ fn run_at_speeds(
     policy: &PolicyChoice,
     options: &RunOptions<'_>,
 ) -> Result<Outcome, RunError> {
-    match policy {
-        PolicyChoice::Classic(spec) if gives_parts(design) => {
-            let policy = classic_policy(spec).expect("the scenario compiled the expression");
-            let policy = SharedPolicy {
-                ordering: policy.ordering,
-                placement: spec.placement,
-                backfill: spec.backfill,
-            };
-            simulation::simulate_shared(workload, &design.cluster, &design.sharing, policy, options)
-        }
+    let by = match policy {
         PolicyChoice::Classic(spec) => {
-            let policy = classic_policy(spec).expect("the scenario compiled the expression");
-            simulation::simulate(workload, &design.cluster, policy, options)
+            DecidedBy::Classic(classic_policy(spec).expect("the scenario compiled the expression"))
         }
-        PolicyChoice::Preemptive(spec) => {
-            let setup = gives_parts(design) && spec.rule == OverheadRule::Restart;
-            let setup = setup.then_some(&design.sharing);
-            simulation::simulate_preemptive(workload, &design.cluster, setup, spec, options)
-        }
+        PolicyChoice::Preemptive(spec) => DecidedBy::Preemptive(spec),
         PolicyChoice::Slurm => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
-            let sharing = counts_parts(workload, design).then_some(&design.sharing);
-            let site = (site, sharing);
-            simulation::slurm::simulate_slurm(workload, &design.cluster, site, &[], options)
+            DecidedBy::Slurm(site, &[])
         }
-    }
+    };
+    let counts_parts = match policy {
+        PolicyChoice::Slurm => counts_parts(workload, design),
+        PolicyChoice::Classic(_) | PolicyChoice::Preemptive(_) => gives_parts(design),
+    };
+    let sharing = counts_parts.then_some(&design.sharing);
+    simulation::simulate(workload, Hardware { cluster: &design.cluster, sharing }, by, options)
 }
 
 /// Whether the run's floor gives parts of GPUs: a design or the placement is about them. A job that asks for a part

@@ -15,6 +15,7 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod door;
 mod elastic;
 mod failure;
 mod guests;
@@ -29,24 +30,21 @@ mod translation;
 mod upkeep;
 mod withheld;
 
-use self::guests::Guests;
-use self::preemptive::decider::Preempting;
-use self::run::ground::{Decider, NoSide};
-use self::run::{Parts, Run};
-use crate::cluster::{Allocation, ClusterSpec, Conflict};
+use crate::cluster::{Allocation, Conflict};
 use crate::ids::{IdVec, JobId};
-use crate::kernel::{self, Budget, Calendar, RunEnd};
-use crate::scheduler::{BackfillSpec, Classic, Floor, Ordering, Pending, Placement, PreemptiveSpec, Shapes};
+use crate::kernel::Budget;
+use crate::scheduler::Pending;
 use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
 use crate::workload::Workload;
 
+pub use door::{DecidedBy, Hardware, NodeChoice, Policy, simulate};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
-pub use preemptive::{PreemptiveFacts, simulate_preemptive};
+pub use preemptive::PreemptiveFacts;
 pub use run::{Spill, Spills};
-pub use shared::{SharedFacts, SharedPolicy, simulate_shared};
+pub use shared::SharedFacts;
 pub use translation::{Speed, Speeds};
 
 /// Where a job stands at the end of a run.
@@ -180,16 +178,6 @@ impl Default for RunOptions<'_> {
             interrupted: &|| false,
         }
     }
-}
-
-/// A policy made of the public traits.
-pub struct Policy {
-    /// Queue order.
-    pub ordering: Box<dyn Ordering>,
-    /// Node choice.
-    pub placement: Box<dyn Placement>,
-    /// What may pass a blocked head.
-    pub backfill: BackfillSpec,
 }
 
 /// One change of a watched job's situation.
@@ -432,75 +420,15 @@ pub enum RunError {
         /// The first of them, each with its reason.
         names: Vec<String>,
     },
-    /// What a run on shared GPUs cannot do.
-    #[error("{0} are not in this version")]
-    Unsupported(&'static str),
+    /// A placement of one's own sees amounts, which do not tell what is free on GPUs that are given out in parts.
+    #[error(
+        "a placement of your own works on whole GPUs only: name one of the built-in placements, or set no sharing"
+    )]
+    OwnPlacementOnParts,
     /// More than the budget of events.
     #[error("stopped after {0} events (the event budget)")]
     EventBudget(u64),
     /// Stopped by the user.
     #[error("interrupted")]
     Interrupted,
-}
-
-/// Runs `workload` on `cluster` under `policy`.
-///
-/// # Errors
-/// [`RunError`]: a defect of the policy, a stall, a budget, or an interruption.
-pub fn simulate(
-    workload: &Workload,
-    cluster: &ClusterSpec,
-    policy: Policy,
-    options: &RunOptions<'_>,
-) -> Result<Outcome, RunError> {
-    run_on_nodes(workload, cluster, policy, None, options)
-}
-
-/// A classic policy on whole GPUs, or a preemptive one over its placement.
-fn run_on_nodes(
-    workload: &Workload,
-    cluster: &ClusterSpec,
-    policy: Policy,
-    preemptive: Option<&PreemptiveSpec>,
-    options: &RunOptions<'_>,
-) -> Result<Outcome, RunError> {
-    let floor = Floor::new(cluster);
-    let shapes = Shapes::new(workload, cluster);
-    let slowest = options.speeds.map(|speeds| speeds.slowest(workload, &shapes));
-    let recorded = workload;
-    let workload = slowest.as_ref().unwrap_or(recorded);
-    let decider = Classic::new(workload, shapes, &floor, policy.ordering, policy.placement, policy.backfill);
-    let from = recorded.first_submit();
-    // Where jobs are stopped and go on, their work is followed as that of guests.
-    let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());
-    let tenancy = options.tenancy.or(preemptive.map(|_| &bare_metal));
-    let guests = tenancy.map(|spec| Guests::new(spec, cluster, options.seed, from));
-    let (ground, side) = (floor, NoSide);
-    match preemptive {
-        None => {
-            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_to_its_end(Run::new(parts, options), options)
-        }
-        Some(spec) => {
-            let decider = Preempting::new(decider, workload, spec, options);
-            let parts = Parts { workload, recorded, cluster, ground, decider, side, guests };
-            run_to_its_end(Run::new(parts, options), options)
-        }
-    }
-}
-
-/// Runs the events of a core to their end.
-fn run_to_its_end<D: Decider>(mut core: Run<'_, D>, options: &RunOptions<'_>) -> Result<Outcome, RunError> {
-    let mut calendar = Calendar::new();
-    core.prepare(&mut calendar);
-    let report = kernel::run(&mut core, &mut calendar, options.budget, options.interrupted);
-    match report.end {
-        RunEnd::Drained => core.stall_if_waiting(report.now)?,
-        RunEnd::Horizon => {}
-        RunEnd::EventBudget => return Err(RunError::EventBudget(report.events)),
-        RunEnd::Interrupted => return Err(RunError::Interrupted),
-        RunEnd::Stalled(at) => return Err(core.stalled(at)),
-        RunEnd::Broken => return Err(core.broken_by(report.now)),
-    }
-    Ok(core.finish(&report))
 }

@@ -13,6 +13,7 @@
 pub mod anonymize;
 pub mod checkpoint;
 pub mod classify;
+mod common;
 pub mod generate;
 pub mod intern;
 pub mod memory;
@@ -33,6 +34,7 @@ use crate::diagnostic::Diagnostics;
 use crate::ids::{IdVec, JobId, LabelId, RequestId, TextId};
 use crate::time::{SimDuration, SimTime};
 
+pub use common::Common;
 pub use intern::{Interner, Texts};
 pub use read::{ReadError, ReadOptions, read_trace};
 pub use recorded::{Recorded, RecordedColumns};
@@ -259,21 +261,21 @@ impl DependencyKind {
     }
 }
 
-/// All jobs of a trace, with what they refer to.
+/// All jobs of a trace, with what they refer to. A copy has job rows of its own and shares the rest until it changes it.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     /// Jobs in submit order.
     pub jobs: IdVec<JobId, Job>,
     /// Requests by id.
-    pub requests: Interner<RequestId, Request>,
+    pub requests: Common<Interner<RequestId, Request>>,
     /// Label combinations by id.
-    pub labels: Interner<LabelId, Labels>,
+    pub labels: Common<Interner<LabelId, Labels>>,
     /// Texts by id.
-    pub texts: Texts,
+    pub texts: Common<Texts>,
     /// Rare properties, sorted by job.
-    pub extras: Vec<(JobId, Extras)>,
+    pub extras: Common<Vec<(JobId, Extras)>>,
     /// Recorded history, column by column, only the columns that the trace fills.
-    pub recorded: RecordedColumns,
+    pub recorded: Common<RecordedColumns>,
     /// What was refused or changed while reading.
     pub repairs: RepairLedger,
     /// What to tell the user about those repairs: the first of each kind whole, the rest counted.

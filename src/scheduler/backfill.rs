@@ -100,6 +100,8 @@ pub struct Start<D: Kind = Whole> {
     pub slot: u32,
     /// Until when it is expected to.
     pub expected_end: SimTime,
+    /// Time that it pays before its work goes on, where the policy has stopped or moved it.
+    pub lead: SimDuration,
 }
 
 /// Queue, caches and rules of a policy over one workload and cluster.
@@ -121,8 +123,6 @@ pub struct Backfill<'w, D: Kind = Whole> {
     free_slots: Vec<u32>,
     slots: u32,
     candidates: Vec<Candidate>,
-    /// Empty; kept for its memory.
-    spare: Vec<Start<D>>,
     plan: conservative::Plan<D>,
     /// Jobs that stand for another request than they came with.
     rerouted: FxHashMap<JobId, RequestId>,
@@ -182,7 +182,6 @@ impl<'w, D: Kind> Backfill<'w, D> {
             free_slots: Vec::new(),
             slots: 0,
             candidates: Vec::new(),
-            spare: Vec::new(),
             plan: conservative::Plan::default(),
             rerouted: FxHashMap::default(),
         }
@@ -428,7 +427,7 @@ impl<'w, D: Kind> Backfill<'w, D> {
         } else {
             floor.start(slot, &allocation, expected_end)?;
         }
-        starts.push(Start { job, allocation, cuts, slot, expected_end });
+        starts.push(Start { job, allocation, cuts, slot, expected_end, lead: SimDuration::ZERO });
         Ok(())
     }
 

@@ -110,19 +110,22 @@ impl<K: Ord + Copy, V: Clone, S: Summary<V>> Blocks<K, V, S> {
     /// Adds a row.
     pub fn insert(&mut self, key: K, value: V) {
         self.len += 1;
-        let at = self.block_for(&key).min(self.blocks.len().saturating_sub(1));
-        let Some(block) = self.blocks.get_mut(at) else {
+        let Some(end) = self.blocks.last() else {
             let rows = vec![(key, value)];
             let summary = Self::summary(&rows);
             self.blocks.push(Block { rows, summary });
             return;
         };
-        let place = block.rows.partition_point(|(k, _)| *k < key);
+        // At the end is the usual case: nothing to search then.
+        let is_last = end.rows.last().is_none_or(|(last, _)| *last < key);
+        let at = if is_last { self.blocks.len() - 1 } else { self.block_for(&key) };
+        let block = &mut self.blocks[at];
+        let place = if is_last { block.rows.len() } else { block.rows.partition_point(|(k, _)| *k < key) };
         debug_assert!(block.rows.get(place).is_none_or(|(k, _)| *k != key), "keys are distinct");
         block.summary.add(&value);
         block.rows.insert(place, (key, value));
         if block.rows.len() >= BLOCK_MAX {
-            // Appending is the usual case: keep the left part nearly full then.
+            // Keep the left part nearly full where rows are appended.
             let cut = if place + 1 == BLOCK_MAX { BLOCK_MAX - 8 } else { BLOCK_MAX / 2 };
             let mut right = Vec::with_capacity(BLOCK_MAX);
             right.extend_from_slice(&block.rows[cut..]);
@@ -135,10 +138,12 @@ impl<K: Ord + Copy, V: Clone, S: Summary<V>> Blocks<K, V, S> {
 
     /// Takes out the row of `key`.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let at = self.block_for(key);
+        // The first row is the usual case: nothing to search then.
+        let is_first = self.blocks.first()?.rows.first().is_some_and(|(first, _)| first == key);
+        let at = if is_first { 0 } else { self.block_for(key) };
         let only = self.blocks.len() == 1;
         let block = self.blocks.get_mut(at)?;
-        let place = block.rows.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        let place = if is_first { 0 } else { block.rows.binary_search_by(|(k, _)| k.cmp(key)).ok()? };
         let (_, value) = block.rows.remove(place);
         self.len -= 1;
         if block.rows.is_empty() && !only {

@@ -41,6 +41,38 @@ struct Ready {
 struct Scores {
     seen: usize,
     at: Vec<Score>,
+    /// The lowest, the first of equals; `None` = not known. A placement that packs takes the same node again and again:
+    /// only when that node gets worse are all looked at.
+    best: Option<usize>,
+}
+
+impl Scores {
+    fn set(&mut self, at: usize, score: Score) {
+        let old = std::mem::replace(&mut self.at[at], score);
+        match self.best {
+            Some(best) if best == at => self.best = (score <= old).then_some(at),
+            Some(best) if (score, at) < (self.at[best], best) => self.best = Some(at),
+            _ => {}
+        }
+    }
+
+    fn best(&mut self) -> usize {
+        let lowest = || (0..self.at.len()).min_by_key(|at| self.at[*at]);
+        let best = self.best.or_else(lowest).unwrap_or(0);
+        self.best = Some(best);
+        best
+    }
+
+    /// The lowest that is usable, the first of equals.
+    fn best_usable(&mut self, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let best = self.best();
+        let has_room = self.at.get(best).is_some_and(|score| *score < NO_ROOM);
+        if !has_room || usable(best) {
+            return has_room.then_some(best);
+        }
+        let room = self.at.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(*at));
+        room.min_by_key(|(_, score)| **score).map(|(at, _)| at)
+    }
 }
 
 /// Worse than every score of a node that has room.
@@ -124,18 +156,12 @@ impl<D: Kind> Fits<D> {
         let id = |at: usize| NodeId(first + at as u32);
         if let Some(tenant) = tenant {
             let is_other = |node| ledger.tenant_on(node) != Some(tenant);
-            return best_on_dedicated(scores, first, count, is_other, usable);
+            return best_on_dedicated(&scores.at, first, count, is_other, usable);
         }
         if count == 1 {
-            let mut best = (NO_ROOM, None);
-            for (at, score) in scores.iter().enumerate() {
-                if *score < best.0 && usable(id(at)) {
-                    best = (*score, Some(id(at)));
-                }
-            }
-            return best.1.map(|node| smallvec![node]);
+            return scores.best_usable(|at| usable(id(at))).map(|at| smallvec![id(at)]);
         }
-        let room = scores.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(id(*at)));
+        let room = scores.at.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(id(*at)));
         let mut ranked: Vec<(Score, NodeId)> = room.map(|(at, score)| (*score, id(at))).collect();
         ranked.sort_unstable();
         (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, node)| *node).collect())
@@ -206,7 +232,7 @@ impl<D: Kind> Fit<D> {
 
     /// Scores that follow the ledger: a score depends on nothing but the part and the node. The set of feasible
     /// nodes is up to date.
-    fn follow_scores(&mut self, judge: &mut D::Judge, floor: &Floor<D>) -> &[Score] {
+    fn follow_scores(&mut self, judge: &mut D::Judge, floor: &Floor<D>) -> &mut Scores {
         let (first, nodes) = (self.first, self.nodes);
         let (feasible, part) = (&self.feasible, (self.id, &self.part));
         let mut score = |id: NodeId| {
@@ -219,24 +245,28 @@ impl<D: Kind> Fit<D> {
         let all = || (first..first + nodes).map(NodeId);
         let ledger = floor.ledger();
         let version = ledger.version();
-        let scores =
-            self.scores.get_or_insert_with(|| Scores { seen: version, at: all().map(&mut score).collect() });
+        let scores = self.scores.get_or_insert_with(|| Scores {
+            seen: version,
+            at: all().map(&mut score).collect(),
+            best: None,
+        });
         match ledger.changed_since(scores.seen) {
             Some(changed) if changed.len() < nodes as usize => {
                 for id in changed {
                     let at = id.0.wrapping_sub(first);
                     if at < nodes {
-                        scores.at[at as usize] = score(*id);
+                        scores.set(at as usize, score(*id));
                     }
                 }
             }
             _ => {
                 scores.at.clear();
                 scores.at.extend(all().map(score));
+                scores.best = None;
             }
         }
         scores.seen = version;
-        &scores.at
+        scores
     }
 
     fn follow_ready(&mut self, judge: &mut D::Judge, floor: &Floor<D>) {
@@ -267,5 +297,39 @@ impl<D: Kind> Fit<D> {
             }
         }
         ready.seen = version;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scores(at: &[Score]) -> Scores {
+        Scores { seen: 0, at: at.to_vec(), best: None }
+    }
+
+    #[test]
+    fn the_best_usable_node_is_found_where_the_very_best_is_not_usable() {
+        let mut scores = scores(&[5, 3, NO_ROOM, 3, 4]);
+        assert_eq!(scores.best_usable(|_| true), Some(1));
+        assert_eq!(scores.best_usable(|at| at != 1), Some(3));
+        assert_eq!(scores.best_usable(|at| at == 4 || at == 2), Some(4));
+        assert_eq!(scores.best_usable(|at| at == 2), None);
+        assert_eq!(self::scores(&[NO_ROOM]).best_usable(|_| true), None);
+        assert_eq!(self::scores(&[]).best_usable(|_| true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_follows_every_change(steps in prop::collection::vec((0usize..6, 0i128..5, any::<bool>()), 1..60)) {
+            let mut followed = scores(&[NO_ROOM; 6]);
+            for (at, score, gone) in steps {
+                followed.set(at, if gone { NO_ROOM } else { score });
+                let fresh = followed.at.iter().enumerate().min_by_key(|(_, score)| **score).map(|(at, _)| at);
+                let room = fresh.filter(|at| followed.at[*at] < NO_ROOM);
+                prop_assert_eq!(followed.best_usable(|_| true), room);
+            }
+        }
     }
 }

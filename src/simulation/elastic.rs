@@ -15,7 +15,7 @@
 use super::guests::{TenancyFacts, VmUsage};
 use super::meter::{Gauge, Load, Meter};
 use super::run::Timer;
-use super::run::ground::{Decider, Ground};
+use super::run::ground::{Decider, Grants, Ground};
 use crate::cluster::{ClusterSpec, Conflict};
 use crate::ids::{Id, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
@@ -50,7 +50,7 @@ struct Pool<G: Ground> {
     mem_mb: u64,
     states: Vec<State>,
     /// What is held on the floor for each VM that is not up, and until when it is expected.
-    held: Vec<Option<(G::Grants, SimTime)>>,
+    held: Vec<Option<(Grants<G>, SimTime)>>,
     /// Row of `usage` of each VM that is ordered or up.
     usage: Vec<usize>,
     orders: u64,

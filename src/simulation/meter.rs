@@ -319,14 +319,13 @@ impl Levels {
     }
 
     /// Books what was off for `span` microseconds.
-    fn book_off(&mut self, row: &mut PoolHours, span: i64) {
-        let times = |count: u64| i128::from(span) * i128::from(count);
-        row.gpu.restart += times(self.booting.gpus);
-        row.cpu.restart += times(self.booting.cpus);
-        row.gpu.down += times(self.down.gpus);
-        row.cpu.down += times(self.down.cpus);
-        self.absent_us.0 += times(self.absent.gpus);
-        self.absent_us.1 += times(self.absent.cpus);
+    fn book_off(&mut self, row: &mut PoolHours, span: u64) {
+        row.gpu.restart += times(span, self.booting.gpus);
+        row.cpu.restart += times(span, self.booting.cpus);
+        row.gpu.down += times(span, self.down.gpus);
+        row.cpu.down += times(span, self.down.cpus);
+        self.absent_us.0 += times(span, self.absent.gpus);
+        self.absent_us.1 += times(span, self.absent.cpus);
     }
 }
 
@@ -367,13 +366,14 @@ impl Meter {
     /// Books the time since the last call under the levels that held during it.
     pub fn advance(&mut self, now: SimTime, gauge: &impl Gauge, waiting: usize, cause: IdleCause) {
         let Some(since) = self.since.replace(now) else { return };
-        let span = now.since(since).micros();
+        // Time never goes back.
+        let span = now.since(since).micros() as u64;
         if span == 0 {
             return;
         }
         self.span += i128::from(span);
         if waiting > 0 {
-            self.hours.waiting_job_us += i128::from(span) * waiting as i128;
+            self.hours.waiting_job_us += times(span, waiting as u64);
             self.hours.waiting_us += i128::from(span);
         }
         let rows = self.hours.pools.as_mut_slice().iter_mut().zip(self.pools.as_mut_slice());
@@ -386,12 +386,12 @@ impl Meter {
                 let lame = level.stranded + level.making;
                 book(&mut row.gpu, span, taken, free.gpus - lame, slack.gpus, cause);
                 if lame > 0 {
-                    row.gpu.stranded += i128::from(span) * i128::from(level.stranded);
-                    row.gpu.startup += i128::from(span) * i128::from(level.making);
+                    row.gpu.stranded += times(span, level.stranded);
+                    row.gpu.startup += times(span, level.making);
                 }
             }
             if level.part_slack > 0 {
-                level.part_slack_us += i128::from(span) * i128::from(level.part_slack);
+                level.part_slack_us += times(span, level.part_slack);
             }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             if off != Load::ZERO {
@@ -524,12 +524,18 @@ impl Meter {
     }
 }
 
+/// Device-microseconds. One multiplication of the machine: a product of signed numbers of 128 bits takes three, at every
+/// event. Both factors are below 2^63.
+#[inline]
+fn times(span_us: u64, count: u64) -> i128 {
+    (u128::from(span_us) * u128::from(count)) as i128
+}
+
 /// Books device-microseconds; [`DeviceHours::in_units`] makes ledger units of them in the end.
-fn book(row: &mut DeviceHours, span: i64, taken: u64, free: u64, slack: u64, cause: IdleCause) {
-    let times = |count: u64| i128::from(span) * i128::from(count);
-    row.productive += times(taken - slack);
+fn book(row: &mut DeviceHours, span: u64, taken: u64, free: u64, slack: u64, cause: IdleCause) {
+    row.productive += times(span, taken - slack);
     if slack > 0 {
-        row.slack += times(slack);
+        row.slack += times(span, slack);
     }
     let idle = match cause {
         IdleCause::NoDemand => &mut row.idle,
@@ -541,5 +547,5 @@ fn book(row: &mut DeviceHours, span: i64, taken: u64, free: u64, slack: u64, cau
         IdleCause::Limit => &mut row.idle_waiting.limit,
         IdleCause::Policy => &mut row.idle_waiting.policy,
     };
-    *idle += times(free);
+    *idle += times(span, free);
 }

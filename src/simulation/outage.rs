@@ -5,7 +5,7 @@
 //! gives all back. The hours of an outage are down.
 
 use super::meter::Meter;
-use super::run::ground::Ground;
+use super::run::ground::{Grants, Ground};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::time::SimTime;
@@ -88,7 +88,7 @@ pub(super) struct Outages<G: Ground> {
     /// Outages that have begun and not ended.
     active: Vec<u32>,
     /// (outage, slot on the floor, what it holds).
-    held: Vec<(u32, u32, G::Grants)>,
+    held: Vec<(u32, u32, Grants<G>)>,
     slots: u32,
 }
 
@@ -111,7 +111,7 @@ impl<G: Ground> Outages<G> {
         let expected = self.expected_end(at);
         let (ended, held) = std::mem::take(&mut self.held).into_iter().partition(|(of, _, _)| *of == at);
         self.held = held;
-        let ended: Vec<(u32, u32, G::Grants)> = ended;
+        let ended: Vec<(u32, u32, Grants<G>)> = ended;
         for (_, slot, grants) in ended {
             meter.drop_down(ground.pool_of(G::first(&grants)), &ground.load(&grants));
             ground.give_back(slot, &grants, expected)?;

@@ -23,18 +23,12 @@ use std::collections::BTreeMap;
 
 use super::meter::{Held, IdleCause, Meter, Tax};
 use super::run::recorded_end;
-use super::shared::{SharedPolicy, run_on_cards};
-use super::{
-    JobRecord, JobState, Outcome, Policy, RunError, RunOptions, Speed, Stretch, TenancyFacts, run_on_nodes,
-};
+use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
 use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
-use crate::scheduler::ordering::BySubmit;
-use crate::scheduler::placement::placement;
-use crate::scheduler::preemptive::{GpuCluster, NodeGpus, OverheadRule, PreemptiveSpec};
-use crate::scheduler::shared::SharedSetup;
-use crate::scheduler::{BackfillSpec, Pending, PlacementSpec, Shapes};
+use crate::scheduler::preemptive::{GpuCluster, NodeGpus, PreemptiveSpec};
+use crate::scheduler::{Pending, Shapes};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -69,40 +63,8 @@ pub fn gpu_cluster(cluster: &ClusterSpec) -> Option<GpuCluster> {
     (equal && first > 0).then(|| GpuCluster { nodes: cluster.nodes(), gpus_per_node: first })
 }
 
-/// Runs `workload` on `cluster` under a preemptive policy, on whole GPUs, or with `setup` on parts of GPUs.
-///
-/// # Errors
-/// [`RunError`]: a defect of the policy, a stall, a budget, or an interruption.
-///
-/// # Panics
-/// Where overhead is charged at every event: if the nodes do not have equal numbers of GPUs; the scenario has checked it.
-pub fn simulate_preemptive(
-    workload: &Workload,
-    cluster: &ClusterSpec,
-    setup: Option<&SharedSetup>,
-    spec: &PreemptiveSpec,
-    options: &RunOptions<'_>,
-) -> Result<Outcome, RunError> {
-    if spec.rule == OverheadRule::EveryEvent {
-        return at_every_event(workload, cluster, spec, options);
-    }
-    // The order is the policy's own; what is beneath places one job after the other.
-    let ordering = Box::new(BySubmit);
-    let backfill = BackfillSpec::Greedy;
-    match setup {
-        Some(setup) => {
-            let policy = SharedPolicy { ordering, placement: PlacementSpec::FirstFit, backfill };
-            run_on_cards(workload, cluster, setup, policy, Some(spec), options)
-        }
-        None => {
-            let policy = Policy { ordering, placement: placement(PlacementSpec::FirstFit), backfill };
-            run_on_nodes(workload, cluster, policy, Some(spec), options)
-        }
-    }
-}
-
 /// A run by the published arithmetic: overhead is charged at every event, and a completion is predicted without it.
-fn at_every_event(
+pub(super) fn at_every_event(
     workload: &Workload,
     cluster: &ClusterSpec,
     spec: &PreemptiveSpec,

@@ -35,7 +35,7 @@ mod timer;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
-use self::ground::{Act, Decider, Ground, Side};
+use self::ground::{Acts, Decider, Grants, Ground, Side};
 use self::spill::SpillWatch;
 pub use self::spill::{Spill, Spills};
 pub(super) use self::timer::Timer;
@@ -58,7 +58,7 @@ use crate::workload::Workload;
 #[derive(Debug)]
 struct Slot<G: Ground> {
     job: JobId,
-    grants: G::Grants,
+    grants: Grants<G>,
     start: SimTime,
     /// When the floor expects it to end.
     expected: SimTime,
@@ -81,7 +81,7 @@ pub(super) struct Run<'w, D: Decider> {
     meter: Meter,
     cause: IdleCause,
     dirty: bool,
-    acts: Vec<Act<D::Ground>>,
+    acts: Acts<D::Ground>,
     released: VecDeque<Released>,
     refused: Vec<(JobId, String)>,
     held_until: BTreeMap<JobId, SimTime>,
@@ -174,7 +174,7 @@ impl<'w, D: Decider> Run<'w, D> {
             holds: Holds::new(workload),
             cause: IdleCause::NoDemand,
             dirty: false,
-            acts: Vec::new(),
+            acts: Acts { stops: Vec::new(), starts: Vec::new() },
             released: VecDeque::new(),
             refused: Vec::new(),
             held_until: BTreeMap::new(),
@@ -233,20 +233,29 @@ impl<'w, D: Decider> Run<'w, D> {
             self.dirty = false;
             self.passes += 1;
             self.absorb_nodes(now, calendar)?;
-            let mut acts = std::mem::take(&mut self.acts);
-            self.decider.pass(now, &mut self.ground, &mut acts)?;
-            for act in acts.drain(..) {
-                match act {
-                    Act::Start(begin) => self.begin_running(begin, now, calendar),
-                    Act::Stop(slot) => self.stop(slot, now, calendar),
-                }
-            }
-            self.acts = acts;
+            self.decider.pass(now, &mut self.ground, &mut self.acts)?;
+            self.carry_out(now, calendar);
         }
         if let Some(at) = self.decider.wakes_at() {
             calendar.set(Timer::Wake, at.max(now), Phase::Pass);
         }
         Ok(())
+    }
+
+    /// Does what the decider decided.
+    fn carry_out(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        for slot in std::mem::take(&mut self.acts.stops) {
+            self.stop(slot, now, calendar);
+        }
+        if self.acts.starts.is_empty() {
+            return;
+        }
+        // The list goes back for its memory.
+        let mut starts = std::mem::take(&mut self.acts.starts);
+        for start in starts.drain(..) {
+            self.begin_running(start, now, calendar);
+        }
+        self.acts.starts = starts;
     }
 
     pub(super) fn finish(mut self, report: &RunReport) -> Outcome {

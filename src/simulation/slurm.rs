@@ -47,7 +47,7 @@ use crate::workload::Workload;
 pub use chance::{Chance, Phases};
 pub use intake::{Intake, Pools};
 pub use observed::{Observer, run_slurm_observed};
-pub use outcome::simulate_slurm;
+pub(super) use outcome::simulate_slurm;
 
 /// One submission with what only the simulation knows.
 #[derive(Clone, Debug, PartialEq)]

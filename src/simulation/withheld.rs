@@ -4,7 +4,7 @@
 //! down until it is given back.
 
 use super::meter::Meter;
-use super::run::ground::Ground;
+use super::run::ground::{Grants, Ground};
 use crate::cluster::Conflict;
 use crate::ids::{NodeId, PoolId};
 use crate::time::SimTime;
@@ -35,7 +35,7 @@ impl Slots {
 /// What is held of a pool, each with its slot and when the floor expects it back.
 #[derive(Debug)]
 pub(super) struct Withheld<G: Ground> {
-    held: Vec<(u32, G::Grants, SimTime)>,
+    held: Vec<(u32, Grants<G>, SimTime)>,
 }
 
 impl<G: Ground> Default for Withheld<G> {

@@ -56,7 +56,12 @@ pub fn anonymize(workload: Workload, how: &Anonymizer) -> Workload {
         new.requests.push_row(work.request(request));
     }
     new.jobs = workload.jobs.clone();
-    new.extras = workload.extras.iter().map(|(id, extras)| (*id, work.extras(extras, shift))).collect();
+    new.extras = workload
+        .extras
+        .iter()
+        .map(|(id, extras)| (*id, work.extras(extras, shift)))
+        .collect::<Vec<_>>()
+        .into();
     rename_jobs(&workload, &mut new, &mut work.texts);
     for job in new.jobs.as_mut_slice() {
         job.submit = moved(job.submit, shift);
@@ -78,7 +83,7 @@ pub fn anonymize(workload: Workload, how: &Anonymizer) -> Workload {
         }
         new.recorded.set(id, &row);
     }
-    new.texts = work.texts;
+    new.texts = work.texts.into();
     new
 }
 

@@ -102,6 +102,12 @@ impl Texts {
         self.inner.get(id)
     }
 
+    /// The same to keep: no copy is made.
+    #[must_use]
+    pub fn share(&self, id: TextId) -> Arc<str> {
+        self.inner.get(id).clone()
+    }
+
     /// Number of distinct texts.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -175,7 +175,7 @@ fn take_as_plain_names(workload: &mut Workload, types: &[String]) {
             request.mig_profile = None;
         }
     }
-    workload.requests = super::Interner::default();
+    workload.requests = super::Interner::default().into();
     for request in rows {
         workload.requests.push_row(request);
     }

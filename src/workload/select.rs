@@ -27,6 +27,7 @@ impl Workload {
         self.jobs = from.iter().map(|at| self.jobs[JobId(*at)].clone()).collect();
         self.recorded.reorder(from);
         let mut extras: Vec<(JobId, Extras)> = std::mem::take(&mut self.extras)
+            .into_inner()
             .into_iter()
             .filter_map(|(id, extras)| Some((renamed(id)?, extras)))
             .collect();
@@ -34,7 +35,7 @@ impl Workload {
         for condition in extras.iter_mut().flat_map(|(_, extras)| &mut extras.after) {
             condition.jobs = condition.jobs.iter().filter_map(|job| renamed(*job)).collect();
         }
-        self.extras = extras;
+        self.extras = extras.into();
         new_id
     }
 }

@@ -3,7 +3,7 @@
 
 use windtunnel::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use windtunnel::ids::{IdVec, JobId, TextId};
-use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec, ordering, placement};
+use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec, ordering};
 use windtunnel::simulation::{JobRecord, JobState, Outcome, Policy, RunError, RunOptions, simulate};
 use windtunnel::time::{SimDuration, SimTime};
 use windtunnel::workload::{
@@ -280,7 +280,7 @@ pub fn classic(name: &str) -> PolicySpec {
 pub fn policy_of(spec: &PolicySpec) -> Policy {
     Policy {
         ordering: ordering::ordering(&spec.order).expect("a good expression"),
-        placement: placement::placement(spec.placement),
+        placement: spec.placement.into(),
         backfill: spec.backfill,
     }
 }

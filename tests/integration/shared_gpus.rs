@@ -7,7 +7,7 @@ use windtunnel::scheduler::shared::{
     ClassLaw, CoLocation, LayoutTimes, MeasuredOn, PairTable, SharedSetup, SpeedRules,
 };
 use windtunnel::scheduler::{BackfillSpec, OrderSpec, PlacementSpec, PolicySpec};
-use windtunnel::simulation::{JobState, RunError, RunOptions, SharedPolicy, simulate_shared};
+use windtunnel::simulation::{Hardware, JobState, RunError, RunOptions, simulate};
 use windtunnel::time::SimDuration;
 use windtunnel::workload::Workload;
 
@@ -76,9 +76,8 @@ pub fn try_share<'w>(
     spec: &PolicySpec,
 ) -> Result<Run<'w>, RunError> {
     let options = RunOptions { keep_allocations: true, ..RunOptions::default() };
-    let ordering = policy_of(&PolicySpec { placement: PlacementSpec::FirstFit, ..spec.clone() }).ordering;
-    let policy = SharedPolicy { ordering, placement: spec.placement, backfill: spec.backfill };
-    let outcome = simulate_shared(workload, cluster, setup, policy, &options)?;
+    let hardware = Hardware { cluster, sharing: Some(setup) };
+    let outcome = simulate(workload, hardware, policy_of(spec), &options)?;
     Ok(Run { workload, outcome })
 }
 

@@ -36,11 +36,6 @@ impl<D: Kind> Backfill<'_, D> {
         Ok(starts.pop())
     }
 
-    /// An empty list for [`Backfill::pass`], to be handed back for the next one.
-    pub fn spare(&mut self) -> &mut Vec<Start<D>> {
-        &mut self.spare
-    }
-
     /// Whose job it is, where hosts are dedicated.
     #[must_use]
     pub fn tenant_of(&self, job: JobId) -> TenantId {

@@ -36,6 +36,28 @@ impl<D: Kind> Backfill<'_, D> {
         reservation: Option<&Reservation<D>>,
         floor: &Floor<D>,
     ) -> Fit {
+        let Self { shapes, judge, .. } = self;
+        // One pool of one node, a plain machine of processors: asked for several times a job.
+        if let [pool] = shapes.get(shape).pools.as_slice()
+            && let Some(node) = floor.ledger().only_node(pool.pool)
+        {
+            if !floor.ledger().pool_free(pool.pool).holds(&pool.total) {
+                return Fit::default();
+            }
+            let part = shapes.parts.get(pool.groups[0].0);
+            let reserved = reservation.is_some_and(|r| r.reserves(node, part, judge, floor));
+            return Fit { now: Some(pool.pool), beside: (!reserved).then_some(pool.pool) };
+        }
+        self.fit_on_nodes(shape, reservation, floor)
+    }
+
+    #[inline(never)]
+    fn fit_on_nodes(
+        &mut self,
+        shape: ShapeId,
+        reservation: Option<&Reservation<D>>,
+        floor: &Floor<D>,
+    ) -> Fit {
         let Self { shapes, fits, judge, .. } = self;
         let mut fit = Fit::default();
         for pool in &shapes.get(shape).pools {
@@ -69,10 +91,33 @@ impl<D: Kind> Backfill<'_, D> {
         avoid: Option<&Reservation<D>>,
         floor: &Floor<D>,
     ) -> ((Allocation<D>, D::Cuts), SimDuration) {
-        let nodes = self.choose_nodes(shape, pool, avoid, floor);
-        let chosen = self.devices(&nodes, avoid, floor).expect("the nodes have room");
+        let chosen = match floor.ledger().only_node(pool) {
+            Some(node) => self.all_on(node, shape, pool, floor),
+            None => {
+                let nodes = self.choose_nodes(shape, pool, avoid, floor);
+                self.devices(&nodes, avoid, floor)
+            }
+        };
+        let chosen = chosen.expect("the nodes have room");
         let estimate = self.estimate(job, shape, pool, &chosen.0, floor);
         (chosen, estimate)
+    }
+
+    /// What a shape gets in a pool of just one node: nothing to choose, and amounts tell all, so that what is reserved
+    /// there does not matter for the devices.
+    fn all_on(
+        &mut self,
+        node: NodeId,
+        shape: ShapeId,
+        pool: PoolId,
+        floor: &Floor<D>,
+    ) -> Option<(Allocation<D>, D::Cuts)> {
+        let Self { shapes, judge, .. } = self;
+        let pool = shapes.get(shape).pools.iter().find(|p| p.pool == pool)?;
+        let mut cuts = D::Cuts::default();
+        let part = shapes.parts.get(pool.groups[0].0);
+        let grant = D::grant(judge, floor, (node, None), part, &mut cuts)?;
+        Some((Allocation::from_buf([grant]), cuts))
     }
 
     /// How long a job is expected to hold `allocation` in `pool`.
@@ -103,9 +148,6 @@ impl<D: Kind> Backfill<'_, D> {
     ) -> Chosen {
         let Self { shapes, fits, judge, .. } = self;
         let pool = shapes.get(shape).pools.iter().find(|p| p.pool == pool).expect("the pool holds the shape");
-        if let Some(node) = floor.ledger().only_node(pool.pool) {
-            return Chosen::from_elem((node, pool.groups[0].0), 1);
-        }
         let mut chosen = Chosen::new();
         for (id, count) in &pool.groups {
             let part = shapes.parts.get(*id);
@@ -164,8 +206,12 @@ impl<D: Kind> Reservation<D> {
 
     /// Whether a part on `node` would use what is reserved there.
     fn reserves(&self, node: NodeId, part: &D::Part, judge: &D::Judge, floor: &Floor<D>) -> bool {
-        let mut here = self.spare.iter().filter(|(reserved, _)| *reserved == node);
-        here.any(|(_, then)| !D::is_beside(judge, floor, (node, then), part))
+        for (reserved, then) in &self.spare {
+            if *reserved == node && !D::is_beside(judge, floor, (node, then), part) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether the host of `node` is reserved for another tenant.

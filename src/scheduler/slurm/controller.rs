@@ -122,7 +122,7 @@ pub struct Controller<'c> {
     /// All records of a submission.
     pub(super) records: Vec<Vec<JobIx>>,
     pub(super) users: FxHashMap<String, u32>,
-    pub(super) user_assocs: FxHashMap<(u32, Option<String>), AssocId>,
+    pub(super) user_assocs: FxHashMap<(u32, Option<Arc<str>>), AssocId>,
     pub(super) reservations: Vec<Reservation>,
     pub(super) usage: Usage,
     pub(super) fair_share: FairShare,
@@ -453,7 +453,7 @@ impl<'c> Controller<'c> {
 
     pub(super) fn ask(&self, job: JobIx) -> &'c Ask {
         let (spec, record) = (self.spec(job), &self.jobs[job.at()]);
-        spec.wider.as_deref().filter(|_| record.is_wider).unwrap_or(&spec.ask)
+        spec.wider.as_ref().filter(|_| record.is_wider).unwrap_or(&spec.ask)
     }
 
     /// Interns a user.

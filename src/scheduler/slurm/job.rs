@@ -1,6 +1,7 @@
 //! What is submitted, and what becomes of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -11,6 +12,7 @@ use crate::cluster::Allocation;
 use crate::ids::TenantId;
 use crate::scheduler::shared::floor::NodeReshape;
 use crate::time::SimTime;
+use crate::workload::Common;
 
 /// What a job asks of every node, and of all together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -86,20 +88,18 @@ pub struct TaskOf {
 /// One submission as the scheduler sees it; how long it runs is not known here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobSpec {
-    /// Name for reports.
-    pub name: String,
     /// `--job-name`, which `singleton` compares.
-    pub job_name: String,
+    pub job_name: Arc<str>,
     /// Submitting user.
-    pub user: String,
+    pub user: Arc<str>,
     /// `--account`; `None` = the user's default.
-    pub account: Option<String>,
+    pub account: Option<Arc<str>>,
     /// `--partition`; `None` = the default partition.
-    pub partition: Option<String>,
+    pub partition: Option<Arc<str>>,
     /// `--qos`; `None` = the association's default, else `normal`.
-    pub qos: Option<String>,
-    /// Resources.
-    pub ask: Ask,
+    pub qos: Option<Arc<str>>,
+    /// Resources; jobs that ask for the same share it.
+    pub ask: Common<Ask>,
     /// `--time` in minutes; `None` = the partition's default.
     pub limit_min: Option<u32>,
     /// `--nice`.
@@ -111,7 +111,7 @@ pub struct JobSpec {
     /// The array that it is a task of, where tasks are submissions of their own.
     pub task_of: Option<TaskOf>,
     /// `--reservation`.
-    pub reservation: Option<String>,
+    pub reservation: Option<Arc<str>>,
     /// `--requeue` or `--no-requeue`; `None` = `JobRequeue`.
     pub requeue: Option<bool>,
     /// `--begin`, whole seconds.
@@ -119,7 +119,7 @@ pub struct JobSpec {
     /// `--hold`.
     pub hold: bool,
     /// What it asks for instead once it has waited too long: other nodes will do.
-    pub wider: Option<Box<Ask>>,
+    pub wider: Option<Common<Ask>>,
 }
 
 /// Slurm's job states, as far as they are modelled.

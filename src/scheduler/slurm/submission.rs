@@ -94,8 +94,11 @@ impl Controller<'_> {
 
     fn reservation_of(&self, asked: &JobSpec) -> Result<Option<usize>, Refusal> {
         let Some(name) = &asked.reservation else { return Ok(None) };
-        let at =
-            self.reservations.iter().rposition(|r| r.name == *name && !r.gone).ok_or(Refusal::Reservation)?;
+        let at = self
+            .reservations
+            .iter()
+            .rposition(|r| r.name == **name && !r.gone)
+            .ok_or(Refusal::Reservation)?;
         let account = asked.account.as_deref().unwrap_or("");
         if self.reservations[at].admits(&asked.user, account) {
             Ok(Some(at))
@@ -109,8 +112,10 @@ impl Controller<'_> {
     fn group_lets(&self, asked: &JobSpec, partition: usize) -> bool {
         let Some(allowed) = &self.config.partitions[partition].allow_groups else { return true };
         let groups = &self.config.accounting.groups;
-        let has = |members: Option<&Vec<String>>| members.is_none_or(|m| m.contains(&asked.user));
-        asked.user == "root" || allowed.iter().any(|name| has(groups.get(name)))
+        let has = |members: Option<&Vec<String>>| {
+            members.is_none_or(|m| m.iter().any(|name| **name == *asked.user))
+        };
+        &*asked.user == "root" || allowed.iter().any(|name| has(groups.get(name)))
     }
 
     /// The limit of a QOS with `DenyOnLimit` that the job exceeds by itself.

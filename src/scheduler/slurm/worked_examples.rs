@@ -39,8 +39,7 @@ fn site(nodes: usize) -> SlurmConfig {
 
 fn job(nodes: u32, gpus: u32, limit_min: u32) -> JobSpec {
     JobSpec {
-        name: String::new(),
-        job_name: String::new(),
+        job_name: "".into(),
         user: "u1".into(),
         account: None,
         partition: None,
@@ -54,7 +53,8 @@ fn job(nodes: u32, gpus: u32, limit_min: u32) -> JobSpec {
             gres: smallvec![GresCount { device_type: None, count: gpus }],
             fixed_per_node: true,
             ..Ask::default()
-        },
+        }
+        .into(),
         limit_min: Some(limit_min),
         nice: 0,
         after: Vec::new(),

@@ -3,9 +3,8 @@
 use super::super::{JobState, Outcome, Policy, RunOptions, simulate};
 use crate::cluster::ClusterSpec;
 use crate::ids::JobId;
-use crate::scheduler::BackfillSpec;
 use crate::scheduler::ordering::BySubmit;
-use crate::scheduler::placement::FirstFit;
+use crate::scheduler::{BackfillSpec, PlacementSpec};
 use crate::time::SimTime;
 use crate::workload::Workload;
 use crate::workload::read::{ReadOptions, read_stream};
@@ -15,7 +14,7 @@ fn replay_on(procs: u32, csv: &str) -> (Workload, Outcome) {
     assert_eq!(workload.repairs.iter().count(), 0, "the example is meant to be read as written");
     let policy = Policy {
         ordering: Box::new(BySubmit),
-        placement: Box::new(FirstFit),
+        placement: PlacementSpec::FirstFit.into(),
         backfill: BackfillSpec::Greedy,
     };
     let cluster = ClusterSpec::processors(procs);

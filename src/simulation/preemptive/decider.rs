@@ -18,9 +18,9 @@ use crate::ids::{IdVec, JobId, PoolId, RequestId, ShapeId};
 use crate::scheduler::backfill::Backfill;
 use crate::scheduler::preemptive::{Order, PreemptivePolicy, PreemptiveSpec, TrainingJob};
 use crate::scheduler::shared::demand::CardShapes;
-use crate::scheduler::{Floor, Pending};
+use crate::scheduler::{Floor, Pending, Start};
 use crate::simulation::meter::{Gauge, Load, UNITS_PER_DEVICE};
-use crate::simulation::run::ground::{Act, Begin, Decider, Fit, Ground, OnDevices, Parts};
+use crate::simulation::run::ground::{Acts, Begin, Decider, Fit, Grants, Ground, OnDevices, Parts};
 use crate::simulation::{Outcome, RunOptions, Speed, Stretch};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
@@ -39,7 +39,7 @@ pub(in crate::simulation) trait Placer: Decider {
         &self,
         job: JobId,
         slot: u32,
-        held: (&<Self::Ground as Ground>::Grants, SimTime),
+        held: (&Grants<Self::Ground>, SimTime),
         ground: &mut Self::Ground,
     ) -> bool;
     /// Whether a start leaves traces when it is taken back: GPUs are cut for it.
@@ -53,7 +53,7 @@ impl<D: Parts> Placer for Backfill<'_, D> {
         since: SimTime,
         ground: &mut Floor<D>,
     ) -> Result<Option<Begin<Floor<D>>>, Conflict> {
-        Ok(self.start_one(job, since, ground)?.map(Begin::from))
+        self.start_one(job, since, ground)
     }
 
     fn put_back(
@@ -83,7 +83,7 @@ impl<D: Parts> Placer for Backfill<'_, D> {
 #[derive(Debug)]
 struct Running<G: Ground> {
     job: JobId,
-    grants: G::Grants,
+    grants: Grants<G>,
     expected: SimTime,
     /// When it was started after its last preemption.
     started: SimTime,
@@ -234,11 +234,11 @@ impl<P: Placer> Preempting<P> {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             match placed {
                 Placed::Stays => ground.give_back(*slot, &row.grants, row.expected)?,
-                Placed::New(begin) => ground.give_back(*slot, &begin.grants, begin.expected)?,
+                Placed::New(begin) => ground.give_back(*slot, &begin.allocation, begin.expected_end)?,
             }
         }
         for begin in found.fresh.iter().rev() {
-            ground.give_back(begin.slot, &begin.grants, begin.expected)?;
+            ground.give_back(begin.slot, &begin.allocation, begin.expected_end)?;
             self.placer.free_slot(begin.slot, self.now);
         }
         Ok(())
@@ -282,13 +282,13 @@ impl<P: Placer> Preempting<P> {
     /// A job that ran is elsewhere now.
     fn relocate(&mut self, slot: u32, begin: Begin<P::Ground>) -> Option<Begin<P::Ground>> {
         let row = self.running[slot as usize].as_mut().expect("it runs in this slot");
-        if begin.grants == row.grants {
+        if begin.allocation == row.grants {
             return None;
         }
         self.facts.moves += 1;
         self.moved.insert((row.job, self.now));
-        (row.grants, row.expected) = (begin.grants.clone(), begin.expected);
-        Some(Begin { lead: row.owed, ..begin })
+        (row.grants, row.expected) = (begin.allocation.clone(), begin.expected_end);
+        Some(Start { lead: row.owed, ..begin })
     }
 
     /// A job that ran is stopped.
@@ -308,12 +308,12 @@ impl<P: Placer> Preempting<P> {
         if at >= self.running.len() {
             self.running.resize_with(at + 1, || None);
         }
-        let (grants, expected) = (begin.grants.clone(), begin.expected);
+        let (grants, expected) = (begin.allocation.clone(), begin.expected_end);
         self.running[at] = Some(Running { job, grants, expected, started: self.now, owed: lead });
         self.slot_of[job] = Some(slot);
         self.jobs[job].running = true;
         self.waiting -= 1;
-        Begin { lead, ..begin }
+        Start { lead, ..begin }
     }
 
     /// Attempts of a job as stretches between preemptions: one that goes on elsewhere is the same stretch.
@@ -381,7 +381,7 @@ impl<P: Placer> Decider for Preempting<P> {
         &mut self,
         now: SimTime,
         ground: &mut P::Ground,
-        acts: &mut Vec<Act<P::Ground>>,
+        acts: &mut Acts<P::Ground>,
     ) -> Result<(), Conflict> {
         self.come_to(now);
         self.order.sort(&self.jobs);
@@ -397,18 +397,16 @@ impl<P: Placer> Decider for Preempting<P> {
                 self.stop(*slot);
             }
             let Found { again, fresh, .. } = self.leave_in_place(found, ground)?;
-            let mut starts = Vec::new();
-            acts.extend(gone.into_iter().map(Act::Stop));
+            acts.stops.extend(gone);
             for (slot, placed) in again {
                 let Placed::New(begin) = placed else { continue };
                 if let Some(begin) = self.relocate(slot, begin) {
-                    acts.push(Act::Stop(slot));
-                    starts.push(Act::Start(begin));
+                    acts.stops.push(slot);
+                    acts.starts.push(begin);
                 }
             }
-            acts.extend(starts);
             for begin in fresh {
-                acts.push(Act::Start(self.begin(begin)));
+                acts.starts.push(self.begin(begin));
             }
         }
         self.order.running_first(&self.jobs);
@@ -461,12 +459,7 @@ impl<P: Placer> Decider for Preempting<P> {
         self.placer.units_of_each(job, pool)
     }
 
-    fn on_devices(
-        &self,
-        job: JobId,
-        grants: &<P::Ground as Ground>::Grants,
-        ground: &P::Ground,
-    ) -> OnDevices {
+    fn on_devices(&self, job: JobId, grants: &Grants<P::Ground>, ground: &P::Ground) -> OnDevices {
         self.placer.on_devices(job, grants, ground)
     }
 

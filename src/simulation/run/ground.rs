@@ -20,10 +20,8 @@ use crate::time::{SimDuration, SimTime};
 
 /// A floor.
 pub(in crate::simulation) trait Ground: Sized {
-    /// What a job holds: a grant per node.
-    type Grants: Clone + std::fmt::Debug + PartialEq;
-    /// What is cut anew for a job that starts.
-    type Cuts;
+    /// How its GPUs are given out.
+    type Kind: Kind;
     type Gauge: Gauge;
     type Side: Side<Self>;
     /// Whether GPUs are given out in parts.
@@ -37,38 +35,32 @@ pub(in crate::simulation) trait Ground: Sized {
     /// Holders on a node.
     fn holders(&self, node: NodeId) -> u32;
     /// All that is free on a node; `None` if nothing is.
-    fn rest(&self, node: NodeId) -> Option<Self::Grants>;
-    fn take(&mut self, slot: u32, grants: &Self::Grants, expected: SimTime) -> Result<(), Conflict>;
-    fn give_back(&mut self, slot: u32, grants: &Self::Grants, expected: SimTime) -> Result<(), Conflict>;
+    fn rest(&self, node: NodeId) -> Option<Grants<Self>>;
+    fn take(&mut self, slot: u32, grants: &Grants<Self>, expected: SimTime) -> Result<(), Conflict>;
+    fn give_back(&mut self, slot: u32, grants: &Grants<Self>, expected: SimTime) -> Result<(), Conflict>;
     /// How much that is, as the gauge counts.
-    fn load(&self, grants: &Self::Grants) -> Load;
+    fn load(&self, grants: &Grants<Self>) -> Load;
     /// The nodes with what is held on each.
-    fn on_nodes(&self, grants: &Self::Grants) -> OnNodes;
+    fn on_nodes(&self, grants: &Grants<Self>) -> OnNodes;
     /// The first node.
-    fn first(grants: &Self::Grants) -> NodeId;
+    fn first(grants: &Grants<Self>) -> NodeId;
     /// The same with GPUs as bits, for files.
-    fn plain(grants: &Self::Grants) -> Allocation;
+    fn plain(grants: &Grants<Self>) -> Allocation;
 }
 
+/// What a job holds: a grant per node.
+pub(in crate::simulation) type Grants<G> = Allocation<<G as Ground>::Kind>;
+/// What is cut anew for a job that starts.
+pub(in crate::simulation) type Cuts<G> = <<G as Ground>::Kind as Kind>::Cuts;
 /// A job that starts; the floor has it already.
-pub(in crate::simulation) struct Begin<G: Ground> {
-    pub(in crate::simulation) job: JobId,
-    /// Slot that it holds on the floor.
-    pub(in crate::simulation) slot: u32,
-    pub(in crate::simulation) grants: G::Grants,
-    pub(in crate::simulation) cuts: G::Cuts,
-    /// When the floor expects it to end.
-    pub(in crate::simulation) expected: SimTime,
-    /// Time that it pays before its work goes on, as start-up.
-    pub(in crate::simulation) lead: SimDuration,
-}
+pub(in crate::simulation) type Begin<G> = Start<<G as Ground>::Kind>;
 
-/// What a decider does in a pass, in order.
-pub(in crate::simulation) enum Act<G: Ground> {
-    /// A job has been put on the floor.
-    Start(Begin<G>),
-    /// The job in this slot has been taken off the floor; it keeps its work and waits again.
-    Stop(u32),
+/// What a decider does in a pass; who leaves goes first.
+pub(in crate::simulation) struct Acts<G: Ground> {
+    /// Slots of jobs that were taken off the floor; they keep their work and wait again.
+    pub(in crate::simulation) stops: Vec<u32>,
+    /// Jobs that were put on the floor, in order.
+    pub(in crate::simulation) starts: Vec<Begin<G>>,
 }
 
 /// A request on one pool.
@@ -115,7 +107,7 @@ pub(in crate::simulation) trait Decider {
         &mut self,
         now: SimTime,
         ground: &mut Self::Ground,
-        acts: &mut Vec<Act<Self::Ground>>,
+        acts: &mut Acts<Self::Ground>,
     ) -> Result<(), Conflict>;
     /// When it wants to decide again, whatever happens.
     fn wakes_at(&self) -> Option<SimTime> {
@@ -139,12 +131,7 @@ pub(in crate::simulation) trait Decider {
     /// What of each GPU that it holds a job on one pool asked for, in units of the hours; the rest is slack.
     fn units_of_each(&self, job: JobId, pool: PoolId) -> u32;
     /// How fast a job is on what it was given.
-    fn on_devices(
-        &self,
-        job: JobId,
-        grants: &<Self::Ground as Ground>::Grants,
-        ground: &Self::Ground,
-    ) -> OnDevices;
+    fn on_devices(&self, job: JobId, grants: &Grants<Self::Ground>, ground: &Self::Ground) -> OnDevices;
     /// From now on `job`, which is not queued, stands for `request`.
     fn reroute(&mut self, job: JobId, request: RequestId);
     fn is_rerouted(&self, job: JobId, request: RequestId) -> bool;
@@ -161,13 +148,13 @@ pub(in crate::simulation) trait Decider {
 /// What belongs to one kind of devices only; does nothing where GPUs are whole.
 pub(in crate::simulation) trait Side<G: Ground> {
     /// How long a job waits for what is cut for it.
-    fn cut(&mut self, cuts: &G::Cuts, pool: PoolId) -> SimDuration;
+    fn cut(&mut self, cuts: &Cuts<G>, pool: PoolId) -> SimDuration;
     /// A job has started with so many units of GPUs.
     fn started(&mut self, job: JobId, load: &Load);
     /// A job has given this back.
     fn returned(
         &mut self,
-        grants: &G::Grants,
+        grants: &Grants<G>,
         now: SimTime,
         ground: &mut G,
         calendar: &mut Calendar<Timer>,
@@ -186,7 +173,7 @@ pub(in crate::simulation) trait Side<G: Ground> {
     /// `span_us` pass under what holds now.
     fn advance(&mut self, span_us: i128);
     /// A holding, if allocations are kept.
-    fn note(&mut self, held: (JobId, SimTime, SimTime), grants: G::Grants);
+    fn note(&mut self, held: (JobId, SimTime, SimTime), grants: Grants<G>);
     /// What it tells at the end.
     fn finish(self, outcome: &mut Outcome, meter_span_us: i128) -> Option<Box<SharedFacts>>;
 }
@@ -336,8 +323,7 @@ impl<D: Parts> Gauge for Ledger<D> {
 }
 
 impl<D: Parts> Ground for Floor<D> {
-    type Grants = Allocation<D>;
-    type Cuts = D::Cuts;
+    type Kind = D;
     type Gauge = Ledger<D>;
     type Side = D::Side;
     const COUNTS_PARTS: bool = D::GPU_UNITS == 1;
@@ -425,13 +411,9 @@ impl<D: Parts> Decider for Backfill<'_, D> {
         &mut self,
         now: SimTime,
         ground: &mut Floor<D>,
-        acts: &mut Vec<Act<Floor<D>>>,
+        acts: &mut Acts<Floor<D>>,
     ) -> Result<(), Conflict> {
-        let mut starts = std::mem::take(self.spare());
-        let passed = Backfill::pass(self, now, ground, &mut starts);
-        acts.extend(starts.drain(..).map(|start| Act::Start(Begin::from(start))));
-        *self.spare() = starts;
-        passed
+        Backfill::pass(self, now, ground, &mut acts.starts)
     }
 
     fn waiting(&self) -> usize {
@@ -510,11 +492,4 @@ pub(super) fn fit_in<'a, D: Parts>(
 ) -> &'a PoolShape<D> {
     let shape = decider.shapes().get(decider.shape_of(job));
     shape.pools.iter().find(|fit| fit.pool == pool).expect("it was placed there")
-}
-
-impl<D: Parts> From<Start<D>> for Begin<Floor<D>> {
-    fn from(start: Start<D>) -> Self {
-        let Start { job, allocation, cuts, slot, expected_end } = start;
-        Self { job, slot, grants: allocation, cuts, expected: expected_end, lead: SimDuration::ZERO }
-    }
 }

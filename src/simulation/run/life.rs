@@ -1,11 +1,12 @@
 //! The state machine of a job: submitted, held, waiting, running, ended; and lost or stopped, to wait again.
 
-use super::ground::{Begin, Decider, Ground, OnDevices, Side};
+use super::ground::{Begin, Cuts, Decider, Grants, Ground, OnDevices, Side};
 use super::{Run, Slot, Timer};
 use crate::cluster::Allocation;
 use crate::cluster::cards::CARD_UNITS;
 use crate::ids::{JobId, PoolId};
 use crate::kernel::{Calendar, Phase};
+use crate::scheduler::Start;
 use crate::simulation::guests::{Arrival, ByPool, Departure};
 use crate::simulation::holds::Released;
 use crate::simulation::meter::{Gauge, Held, Load, UNITS_PER_DEVICE};
@@ -113,7 +114,7 @@ impl<D: Decider> Run<'_, D> {
         now: SimTime,
         calendar: &mut Calendar<Timer>,
     ) {
-        let Begin { job, slot, grants, cuts, expected, lead } = begin;
+        let Start { job, slot, allocation: grants, cuts, expected_end: expected, lead } = begin;
         let pool = self.ground.pool_of(D::Ground::first(&grants));
         let record = &mut self.records[job];
         // Waits end with the first start.
@@ -137,7 +138,7 @@ impl<D: Decider> Run<'_, D> {
     fn begin_counted(
         &mut self,
         (job, slot, pool): (JobId, u32, PoolId),
-        (grants, cuts): (&<D::Ground as Ground>::Grants, &<D::Ground as Ground>::Cuts),
+        (grants, cuts): (&Grants<D::Ground>, &Cuts<D::Ground>),
         (now, expected, lead): (SimTime, SimTime, SimDuration),
         calendar: &mut Calendar<Timer>,
     ) {
@@ -193,7 +194,7 @@ impl<D: Decider> Run<'_, D> {
         &self,
         job: JobId,
         pool: PoolId,
-        grants: &<D::Ground as Ground>::Grants,
+        grants: &Grants<D::Ground>,
         asked: &Load,
         (now, expected, lead): (SimTime, SimTime, SimDuration),
     ) -> Option<Arrival> {
@@ -282,10 +283,10 @@ impl<D: Decider> Run<'_, D> {
     fn uncount(&mut self, held: &Slot<D::Ground>, why: Leaves, now: SimTime, calendar: &mut Calendar<Timer>) {
         let job = held.job;
         // Who is stopped keeps no instances: the decider has given them to others.
-        if why != Leaves::Stopped {
-            if let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar) {
-                self.conflict = Some(conflict);
-            }
+        if why != Leaves::Stopped
+            && let Err(conflict) = self.side.returned(&held.grants, now, &mut self.ground, calendar)
+        {
+            self.conflict = Some(conflict);
         }
         let pool = self.ground.pool_of(D::Ground::first(&held.grants));
         let load = self.ground.load(&held.grants);

@@ -15,7 +15,7 @@ use crate::scheduler::shared::floor::CardFloor;
 use crate::scheduler::slurm::job::JobSpec;
 use crate::simulation::meter::{Gauge, Held, IdleCause, Load, Meter};
 use crate::simulation::run::cards::CardSide;
-use crate::simulation::run::ground::{Ground, Side};
+use crate::simulation::run::ground::{Grants, Ground, Side};
 use crate::simulation::{Hours, JobState, Outcome, RunError};
 use crate::time::SimTime;
 use crate::workload::Workload;
@@ -116,7 +116,7 @@ pub(super) struct CardBook {
 }
 
 impl Book for CardBook {
-    type Rest = (u32, <CardFloor as Ground>::Grants);
+    type Rest = (u32, Grants<CardFloor>);
     type Gauge = CardLedger;
 
     fn gauge(&self) -> &CardLedger {

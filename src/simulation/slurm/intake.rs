@@ -18,9 +18,9 @@ use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
 use crate::scheduler::slurm::devices::Parts;
 use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
 use crate::simulation::run::recorded_end;
-use crate::simulation::{JobState, Spills};
+use crate::simulation::{JobState, Spill, Spills};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::{self, JobFlags, Request, Workload};
+use crate::workload::{self, Common, JobFlags, Request, Workload};
 
 /// What pools know beside Slurm's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,28 +54,19 @@ impl Intake {
     /// The same on pools that know more than Slurm's files say.
     #[must_use]
     pub fn on_pools(trace: &Workload, config: &SlurmConfig, pools: &Pools<'_>) -> Self {
-        let cards = pools.cards;
-        let mut parts = cards.map(|(shapes, pools)| PartsOf { shapes, pools, known: FxHashMap::default() });
+        let mut asks = Asks {
+            parts: pools.cards.map(|(shapes, pools)| PartsOf { shapes, pools, known: FxHashMap::default() }),
+            are_dedicated: pools.are_dedicated,
+            known: FxHashMap::default(),
+        };
         let mut intake = Self {
             specs: Vec::with_capacity(trace.jobs.len()),
             jobs: Vec::with_capacity(trace.jobs.len()),
             unknown: BTreeMap::new(),
         };
         for (id, job) in trace.jobs.iter_ids() {
-            let mut spec = intake.spec(trace, config, id, job, parts.as_mut());
             let spill = pools.spills.and_then(|spills| spills.jobs.get(&id));
-            if let Some(spill) = spill {
-                let partition = spec.partition.as_deref();
-                let wider = intake.bound(trace, config, spill.request, partition, parts.as_mut());
-                spec.wider = Some(Box::new(wider));
-            }
-            if pools.are_dedicated {
-                let tenant = |request| Some(TenantId::named(trace.requests.get(request).tenant));
-                spec.ask.tenant = tenant(job.request);
-                if let Some((wider, spill)) = spec.wider.as_mut().zip(spill) {
-                    wider.tenant = tenant(spill.request);
-                }
-            }
+            let spec = intake.spec((trace, config), id, (job, spill), &mut asks);
             intake.specs.push(spec);
             intake.jobs.push(SlurmJob {
                 submit: job.submit,
@@ -94,15 +85,15 @@ impl Intake {
 
     fn spec(
         &mut self,
-        trace: &Workload,
-        config: &SlurmConfig,
+        (trace, config): (&Workload, &SlurmConfig),
         id: JobId,
-        job: &workload::Job,
-        parts: Option<&mut PartsOf<'_>>,
+        (job, spill): (&workload::Job, Option<&Spill>),
+        asks: &mut Asks<'_>,
     ) -> JobSpec {
         let labels = trace.labels.get(job.labels);
-        let text = |t: Option<TextId>| t.map(|t| trace.texts.get(t).to_owned());
-        let partition = text(labels.partition).filter(|name| config.partition(name).is_some());
+        let text = |t: Option<TextId>| t.map(|t| trace.texts.share(t));
+        let is_known = |name: &TextId| config.partition(trace.texts.get(*name)).is_some();
+        let partition = labels.partition.filter(is_known);
         if labels.partition.is_some() && partition.is_none() {
             self.note("partition unknown to the site: its default");
         }
@@ -116,14 +107,14 @@ impl Intake {
             let array = u32::try_from(array.index()).expect("fewer than 2^32 texts");
             Some(TaskOf { array, limit: e.array_limit })
         });
-        let ask = self.bound(trace, config, job.request, partition.as_deref(), parts);
+        let ask = self.bound((trace, config), job.request, partition, asks);
+        let wider = spill.map(|spill| self.bound((trace, config), spill.request, partition, asks));
         let limit_known = !job.flags.has(JobFlags::LIMIT_UNKNOWN);
         JobSpec {
-            name: trace.job_name(id),
             job_name: text(labels.name).unwrap_or_default(),
             user: text(labels.user).unwrap_or_default(),
             account: text(labels.account).filter(|a| config.accounting.find_assoc(a, None).is_some()),
-            partition,
+            partition: text(partition),
             qos,
             ask,
             limit_min: limit_known.then(|| whole_minutes(job.limit)),
@@ -135,84 +126,104 @@ impl Intake {
             requeue: job.flags.has(JobFlags::NO_REQUEUE).then_some(false),
             begin_s: extras.and_then(|e| e.begin).map(whole_seconds),
             hold: false,
-            wider: None,
+            wider,
         }
     }
 
     /// A request as its partition makes it, with its parts of GPUs where these are given out so.
     fn bound(
         &mut self,
-        trace: &Workload,
-        config: &SlurmConfig,
+        (trace, config): (&Workload, &SlurmConfig),
         request: RequestId,
-        partition: Option<&str>,
-        parts: Option<&mut PartsOf<'_>>,
-    ) -> Ask {
-        let fit = parts.as_ref().and_then(|parts| parts.first(request));
-        let mut ask = self.ask(trace, config, trace.requests.get(request), fit, parts.is_some());
-        if let Some(parts) = parts {
+        partition: Option<TextId>,
+        asks: &mut Asks<'_>,
+    ) -> Common<Ask> {
+        let key = (request, partition);
+        if let Some((ask, notes)) = asks.known.get(&key) {
+            let ask = ask.clone();
+            notes.clone().into_iter().for_each(|what| self.note(what));
+            return ask;
+        }
+        let fit = asks.parts.as_ref().and_then(|parts| parts.first(request));
+        let mut notes = Notes::new();
+        let row = trace.requests.get(request);
+        let mut ask = ask((trace, config), row, fit, asks.parts.is_some(), &mut notes);
+        if let Some(parts) = &mut asks.parts {
             ask.parts = parts.of(request, &ask);
         }
-        config.adapt(&mut ask, partition);
+        ask.tenant = asks.are_dedicated.then(|| TenantId::named(row.tenant));
+        config.adapt(&mut ask, partition.map(|name| trace.texts.get(name)));
+        notes.iter().for_each(|what| self.note(what));
+        let ask = Common::from(ask);
+        asks.known.insert(key, (ask.clone(), notes));
         ask
     }
+}
 
-    fn ask(
-        &mut self,
-        trace: &Workload,
-        config: &SlurmConfig,
-        request: &Request,
-        fit: Option<&CardPoolShape>,
-        has_cards: bool,
-    ) -> Ask {
-        let node_cpus = config.nodes.iter().map(|n| n.cpus).max().unwrap_or(1).max(1);
-        let node_gpus: u32 =
-            config.nodes.iter().map(|n| n.gres.iter().map(|g| g.count).sum()).max().unwrap_or(0);
-        let tasks = request.tasks.unwrap_or(1).max(1);
-        let cpus = request.cpus.unwrap_or_else(|| tasks * request.cpus_per_task.unwrap_or(1)).max(1);
-        let gpus = request
-            .gpus
-            .or_else(|| request.gpus_per_task.map(|g| g * tasks))
-            .or_else(|| request.gpus_per_node.map(|g| g * request.nodes.unwrap_or(1)))
-            .unwrap_or(0);
-        let by_gpus = if let Some(fit) = fit.filter(|_| gpus > 0) {
-            fit.nodes
-        } else if node_gpus > 0 {
-            gpus.div_ceil(node_gpus)
-        } else {
-            u32::from(gpus > 0)
-        };
-        let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
-        let even = cpus.is_multiple_of(nodes)
-            && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
-        if !has_cards && (request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some()) {
-            self.note("part of a GPU: a whole one");
-        }
-        let wanted: SmallVec<[&str; 1]> = request.gpu_types.iter().map(|t| trace.texts.get(*t)).collect();
-        let device_type = match wanted.as_slice() {
-            [one] => config.find_device_type(one),
-            _ => None,
-        };
-        if !wanted.is_empty() && device_type.is_none() && !has_cards {
-            self.note("GPU type unknown to the site, or alternatives: any type");
-        }
-        let gres = match gpus.div_ceil(nodes) {
-            0 => smallvec![],
-            count => smallvec![GresCount { device_type, count }],
-        };
-        Ask {
-            min_nodes: nodes,
-            max_nodes: even.then_some(nodes),
-            cpus,
-            cpus_per_node: if even { cpus / nodes } else { 1 },
-            mem_mb_per_node: request.mem_mb_per_node.unwrap_or(0),
-            gres,
-            fixed_per_node: even,
-            exclusive: request.exclusive,
-            features: request.features.iter().map(|f| trace.texts.get(*f).into()).collect(),
-            parts: None,
-            tenant: None,
-        }
+/// What cannot be carried over of a request.
+type Notes = SmallVec<[&'static str; 2]>;
+
+/// What requests ask of nodes, each worked out once for each partition.
+struct Asks<'a> {
+    /// Where GPUs are given out card by card.
+    parts: Option<PartsOf<'a>>,
+    are_dedicated: bool,
+    known: FxHashMap<(RequestId, Option<TextId>), (Common<Ask>, Notes)>,
+}
+
+fn ask(
+    (trace, config): (&Workload, &SlurmConfig),
+    request: &Request,
+    fit: Option<&CardPoolShape>,
+    has_cards: bool,
+    notes: &mut Notes,
+) -> Ask {
+    let node_cpus = config.nodes.iter().map(|n| n.cpus).max().unwrap_or(1).max(1);
+    let node_gpus: u32 = config.nodes.iter().map(|n| n.gres.iter().map(|g| g.count).sum()).max().unwrap_or(0);
+    let tasks = request.tasks.unwrap_or(1).max(1);
+    let cpus = request.cpus.unwrap_or_else(|| tasks * request.cpus_per_task.unwrap_or(1)).max(1);
+    let gpus = request
+        .gpus
+        .or_else(|| request.gpus_per_task.map(|g| g * tasks))
+        .or_else(|| request.gpus_per_node.map(|g| g * request.nodes.unwrap_or(1)))
+        .unwrap_or(0);
+    let by_gpus = if let Some(fit) = fit.filter(|_| gpus > 0) {
+        fit.nodes
+    } else if node_gpus > 0 {
+        gpus.div_ceil(node_gpus)
+    } else {
+        u32::from(gpus > 0)
+    };
+    let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
+    let even = cpus.is_multiple_of(nodes)
+        && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
+    if !has_cards && (request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some()) {
+        notes.push("part of a GPU: a whole one");
+    }
+    let wanted: SmallVec<[&str; 1]> = request.gpu_types.iter().map(|t| trace.texts.get(*t)).collect();
+    let device_type = match wanted.as_slice() {
+        [one] => config.find_device_type(one),
+        _ => None,
+    };
+    if !wanted.is_empty() && device_type.is_none() && !has_cards {
+        notes.push("GPU type unknown to the site, or alternatives: any type");
+    }
+    let gres = match gpus.div_ceil(nodes) {
+        0 => smallvec![],
+        count => smallvec![GresCount { device_type, count }],
+    };
+    Ask {
+        min_nodes: nodes,
+        max_nodes: even.then_some(nodes),
+        cpus,
+        cpus_per_node: if even { cpus / nodes } else { 1 },
+        mem_mb_per_node: request.mem_mb_per_node.unwrap_or(0),
+        gres,
+        fixed_per_node: even,
+        exclusive: request.exclusive,
+        features: request.features.iter().map(|f| trace.texts.get(*f).into()).collect(),
+        parts: None,
+        tenant: None,
     }
 }
 

@@ -45,7 +45,7 @@ const STARTED_BEFORE: (SimDuration, SimDuration) = (SimDuration::from_s(1_800), 
 ///
 /// # Errors
 /// [`RunError`]: a stall, a budget, an interruption, or a grant that the ledger refuses.
-pub fn simulate_slurm(
+pub(in crate::simulation) fn simulate_slurm(
     workload: &Workload,
     cluster: &ClusterSpec,
     (config, sharing): (&SlurmConfig, Option<&SharedSetup>),
@@ -222,9 +222,8 @@ fn ask_for_reservations(workload: &Workload, options: &RunOptions<'_>, intake: &
     for (id, spec) in workload.jobs.ids().zip(&mut intake.specs) {
         let others = workload.extras_of(id).into_iter().flat_map(|extras| &extras.other);
         let mut named = others.filter(|(column, _)| workload.texts.get(*column) == "reservation");
-        let name = named.next().map(|(_, text)| workload.texts.get(*text));
-        let known = name.filter(|name| options.reservations.iter().any(|row| row.name == **name));
-        spec.reservation = known.map(str::to_owned);
+        let name = named.next().map(|(_, text)| workload.texts.share(*text));
+        spec.reservation = name.filter(|name| options.reservations.iter().any(|row| row.name == **name));
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Experiment {
     pub name: String,
     /// The site.
     pub config: SlurmConfig,
+    /// The recording's ids of the submissions.
+    pub ids: Vec<String>,
     /// Submissions in order.
     pub specs: Vec<JobSpec>,
     /// The same, what only the simulation knows.
@@ -124,7 +126,7 @@ impl Experiment {
             jobs.push(job);
         }
         if let Some(circle) = dependency_cycle(&specs) {
-            let names: Vec<&str> = circle.iter().map(|at| specs[*at].name.as_str()).collect();
+            let names: Vec<&str> = circle.iter().map(|at| rows[*at].job_id.as_str()).collect();
             let message = format!("jobs {} wait for each other", names.join(", "));
             return Err(problem(&dir.join("jobs.csv"), message));
         }
@@ -138,6 +140,7 @@ impl Experiment {
             gpu_capacity: whole_gpus(&config),
             not_modelled: not_modelled(&rows, &site.coverage),
             config,
+            ids: rows.iter().map(|row| row.job_id.clone()).collect(),
             specs,
             jobs,
             observed,
@@ -147,7 +150,7 @@ impl Experiment {
     /// Position of a job by the id of `jobs.csv`.
     #[must_use]
     pub fn position(&self, job_id: &str) -> Option<usize> {
-        self.specs.iter().position(|s| s.name == job_id)
+        self.ids.iter().position(|id| id == job_id)
     }
 }
 
@@ -182,7 +185,7 @@ fn job_of(
     let micros = |text: &str| {
         parse_seconds_micros(text.as_bytes()).map_err(|why| format!("job {}: `{text}`: {why}", row.job_id))
     };
-    let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
+    let some = |text: &str| Some(text).filter(|t| !t.is_empty()).map(Arc::from);
     let device_type = some(&row.gpu_type).map(|t| config.device_type(&t));
     let gres = if row.gpus_per_node == 0 {
         smallvec![]
@@ -190,9 +193,8 @@ fn job_of(
         smallvec![GresCount { device_type, count: row.gpus_per_node }]
     };
     let spec = JobSpec {
-        name: row.job_id.clone(),
-        job_name: format!("j{}", row.job_id),
-        user: row.user.clone(),
+        job_name: format!("j{}", row.job_id).into(),
+        user: row.user.as_str().into(),
         account: some(&row.account),
         partition: some(&row.partition),
         qos: some(&row.qos),
@@ -205,7 +207,8 @@ fn job_of(
             gres,
             fixed_per_node: true,
             ..Ask::default()
-        },
+        }
+        .into(),
         limit_min: Some(row.time_limit_s / 60),
         nice: row.nice,
         after: dependencies_of(&row.dependency, index)?,

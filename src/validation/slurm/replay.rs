@@ -147,7 +147,7 @@ fn recorded_events(
 ) -> BTreeMap<(i64, Kind), ()> {
     let mut events: BTreeMap<(i64, Kind), ()> = BTreeMap::new();
     for (at, job) in experiment.jobs.iter().enumerate() {
-        let row = run.rows.iter().find(|r| r.job_id == experiment.specs[at].name && r.attempt == 1);
+        let row = run.rows.iter().find(|r| r.job_id == experiment.ids[at] && r.attempt == 1);
         let when = row.map_or(job.submit.micros(), |r| micros(r.submit_s));
         events.insert((when, Kind::Submit(at)), ());
     }
@@ -232,7 +232,7 @@ fn score_group(
         .filter_map(|d| match d {
             Decision::Started(job) => {
                 let record = ours.job(*job);
-                Some((experiment.specs[record.spec].name.clone(), record.nodes.ones().collect()))
+                Some((experiment.ids[record.spec].clone(), record.nodes.ones().collect()))
             }
             _ => None,
         })
