@@ -481,12 +481,17 @@ pub fn run(
     })
 }
 
-/// Where the run time stands for a limit, the limit is of the design itself, as the run time is: nothing stretches it.
+/// Where the run time stands for a limit, or a job was killed at it, the limit is of the design itself, as the run time
+/// is: nothing stretches it. A job that ran far beyond its limit asked for it elsewhere (a slice of the design is slower),
+/// so its limit is stretched as in any run of the design.
 fn keep_limits_of_runs(workload: &mut Workload) {
+    let killed = workload.texts.find("TIMEOUT");
     let ids: Vec<JobId> = workload.jobs.ids().collect();
     for id in ids {
+        let was_killed = killed.is_some() && workload.recorded.state(id) == killed;
         let job = &mut workload.jobs[id];
-        if job.limit <= job.run {
+        let is_run = job.flags.has(JobFlags::LIMIT_UNKNOWN) || job.run < job.limit + SimDuration::from_s(1);
+        if job.limit <= job.run && (is_run || was_killed) {
             job.flags.set(JobFlags::SESSION, true);
         }
     }

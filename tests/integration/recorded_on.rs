@@ -1,13 +1,19 @@
 //! Where run times were recorded: a design's own output, taken as a record, reproduces itself.
 
 use windtunnel::ids::JobId;
+use windtunnel::simulation::JobState;
 use windtunnel::time::SimTime;
 
 use super::cells::{Cell, SHARINGS, TENANCIES, gpus_of};
 use super::terminal::Desk;
 
-/// Every job as it ran: recorded start, end and run time, in microseconds; limits as asked.
+/// Every job as it ran: recorded start, end and run time, in microseconds; limits as asked, but never below what ran.
 fn record(cell: Cell, trace: &str) -> Option<String> {
+    record_with(cell, trace, |asked_s, run_us| asked_s.max(run_us.div_euclid(1_000_000) + 1))
+}
+
+/// The same with limits by a rule of what was asked for, in seconds, and the microseconds that it ran.
+fn record_with(cell: Cell, trace: &str, limit: impl Fn(i64, i64) -> i64) -> Option<String> {
     let played = cell.play_text(&cell.text(""), trace).ok()?;
     let mut lines = trace.lines();
     let mut text = format!("{},start_s,end_s\n", lines.next().unwrap());
@@ -25,8 +31,7 @@ fn record(cell: Cell, trace: &str) -> Option<String> {
         let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
         let run_us = record.end.since(record.start).micros();
         cells[2] = format!("{}.{:06}", run_us / 1_000_000, run_us % 1_000_000);
-        let limit: i64 = cells[3].parse().unwrap();
-        cells[3] = limit.max(run_us.div_euclid(1_000_000) + 1).to_string();
+        cells[3] = limit(cells[3].parse().unwrap(), run_us).to_string();
         text += &format!("{},{},{}\n", cells.join(","), record.start, record.end);
     }
     // Where no job of the trace has a place, there is nothing to judge.
@@ -84,6 +89,54 @@ fn the_own_run_of_a_design_reproduces_itself_in_every_tenancy_and_sharing() {
         }
     }
     assert!(tried >= 30, "{tried} cells");
+}
+
+/// Bursts of jobs of one GPU, which get slices, and now and then one of all GPUs of the node: something waits, and
+/// limits are between a run on a whole GPU and one on a slice.
+fn bursts() -> String {
+    let mut text = "job_id,submit_s,run_s,limit_s,user,cpus,gpus,gpu_mem_mib,class\n".to_owned();
+    for at in 1..=60_usize {
+        let submit = 70_000 * (at / 10) + 60 * at;
+        let (run, gpus) = ([900, 2_400, 5_400, 9_000][at * 7 % 4], if at % 12 == 0 { 8 } else { 1 });
+        let class = ["training", "debug"][at % 2];
+        text += &format!("{at},{submit},{run},{},u{},{},{gpus},8000,{class}\n", run * 3 / 2, at % 3, 8 * gpus);
+    }
+    text
+}
+
+#[test]
+fn limits_as_they_were_asked_for_reproduce_a_design_of_slices() {
+    for policy in ["fcfs", "easy", "conservative", "slurm"] {
+        for (sharing, tenancy) in [
+            ("mig-dynamic", "bare-metal"),
+            ("mig-planned", "bare-metal"),
+            ("mig-dynamic", "vm-pass"),
+            ("mig-planned", "vm-pass"),
+        ] {
+            let cell = Cell { policy, sharing, tenancy, life: "none", feature: "plain" };
+            let trace = bursts();
+            let recorded = record_with(cell, &trace, |asked, _| asked).expect("jobs that ran");
+            assert_eq!(recorded.lines().count(), trace.lines().count(), "{cell:?}");
+            let desk = Desk::new();
+            desk.put("t.csv", recorded);
+            desk.put("s.toml", cell.text(""));
+            let (recorded, simulated) = judged(&desk);
+            assert!(recorded > 60.0, "{cell:?}: nobody waits");
+            // Under Slurm's policy a launch of at most 0.15 s comes again.
+            let most = if policy == "slurm" { 5.0 } else { 1e-6 };
+            assert!((recorded - simulated).abs() < most, "{cell:?}: {simulated} against {recorded}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_killed_for_being_put_on_a_slice() {
+    for sharing in ["mig-dynamic", "mig-planned"] {
+        let cell = Cell { policy: "slurm", sharing, tenancy: "bare-metal", life: "none", feature: "plain" };
+        let played = cell.play_text(&cell.text(""), &bursts()).unwrap();
+        let killed = played.outcome.records.iter().filter(|record| record.state == JobState::Timeout);
+        assert_eq!(killed.count(), 0, "{cell:?}");
+    }
 }
 
 const VM: &str = "[workload]\ntrace = 't.csv'\n[policy.fcfs]\n[design.d.pool.main]\nnode = 'dgx-h100'\ncount = 1\n\

@@ -92,6 +92,33 @@ fn stretched(time: SimDuration, alone: u64, reference: u64) -> SimDuration {
     SimDuration::from_micros(i64::try_from(stretched).unwrap_or(i64::MAX).min(SimDuration::MAX.micros()))
 }
 
+/// The limit of a job on the slowest devices that it may get of a pool, alone there.
+#[must_use]
+pub fn longest(
+    speeds: &Speeds,
+    job: &Job,
+    shape: &CardPoolShape,
+    parts: &Interner<PartId, CardPart>,
+    spec: &CardPool,
+) -> SimDuration {
+    let devices = |(part, _): &(PartId, u32)| -> SmallVec<[Device; 4]> {
+        match &parts.get(*part).ask {
+            DeviceAsk::None => SmallVec::new(),
+            DeviceAsk::Whole(_) => SmallVec::from_slice(&[Device::Whole { card: 0 }]),
+            DeviceAsk::Share { milli, mib, .. } => {
+                SmallVec::from_slice(&[Device::Share { card: 0, milli: *milli, mib: *mib }])
+            }
+            DeviceAsk::Slice { profiles, .. } => {
+                let placement = |profile: &_| Placement { start: 0, profile: *profile };
+                profiles.iter().map(|p| Device::Instance { card: 0, placement: placement(p) }).collect()
+            }
+        }
+    };
+    let on = |group| speeds.alone(job, &devices(group), shape.pool.index(), spec);
+    let alone = shape.groups.iter().map(on).min().unwrap_or(SPEED_ONE);
+    stretched(job.limit, alone, speeds.reference(job, shape.more.reference))
+}
+
 /// Whether a part has room where less of the two states is free, card by card; `None` where that needs a look at
 /// instances.
 fn is_in_both(now: &CardNode, then: &CardNode, part: &CardPart, spec: &CardPool) -> Option<bool> {
@@ -269,23 +296,7 @@ impl Kind for Cards {
         parts: &Interner<PartId, CardPart>,
         ledger: &CardLedger,
     ) -> SimDuration {
-        let spec = ledger.spec(shape.pool);
-        let devices = |(part, _): &(PartId, u32)| -> SmallVec<[Device; 4]> {
-            match &parts.get(*part).ask {
-                DeviceAsk::None => SmallVec::new(),
-                DeviceAsk::Whole(_) => SmallVec::from_slice(&[Device::Whole { card: 0 }]),
-                DeviceAsk::Share { milli, mib, .. } => {
-                    SmallVec::from_slice(&[Device::Share { card: 0, milli: *milli, mib: *mib }])
-                }
-                DeviceAsk::Slice { profiles, .. } => {
-                    let placement = |profile: &_| Placement { start: 0, profile: *profile };
-                    profiles.iter().map(|p| Device::Instance { card: 0, placement: placement(p) }).collect()
-                }
-            }
-        };
-        let on = |group| speeds.alone(job, &devices(group), shape.pool.index(), spec);
-        let alone = shape.groups.iter().map(on).min().unwrap_or(SPEED_ONE);
-        stretched(job.limit, alone, speeds.reference(job, shape.more.reference))
+        longest(speeds, job, shape, parts, ledger.spec(shape.pool))
     }
     fn may_be_faster(shape: &Shape<Self>) -> bool {
         shape.pools.iter().any(|pool| pool.more.reference != Reference::Whole)

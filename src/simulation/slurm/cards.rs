@@ -14,6 +14,7 @@ use crate::ids::{Id, JobId, NodeId, PoolId, RequestId};
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::shared::demand::{CardPoolShape, CardShapes};
 use crate::scheduler::shared::floor::NodeReshape;
+use crate::scheduler::shared::kind::longest;
 use crate::scheduler::shared::{SharedSetup, Speeds};
 use crate::scheduler::slurm::Controller;
 use crate::scheduler::slurm::devices::{Held as HeldCards, card_grant};
@@ -68,6 +69,28 @@ impl CardSite<'_> {
         }
         all.unwrap_or(OnDevices::WHOLE)
     }
+}
+
+/// The jobs with limits as on the slowest devices that each may get: whoever asks for time knows that slices are slower,
+/// not which one it will be. `None` where nobody's limit changes.
+pub(super) fn limits_on_devices(
+    workload: &Workload,
+    shapes: &CardShapes,
+    (setup, speeds): (&SharedSetup, &Speeds),
+) -> Option<Workload> {
+    let mut changed: Option<Workload> = None;
+    for (id, job) in workload.jobs.iter_ids() {
+        let pools = &shapes.get(shapes.of(job.request)).pools;
+        let on = |fit: &CardPoolShape| {
+            longest(speeds, job, fit, &shapes.parts, &setup.cards[fit.pool.index()])
+        };
+        // Pools of whole GPUs are in the speeds of the design already.
+        let limit = pools.iter().map(on).max().unwrap_or(job.limit);
+        if limit > job.limit {
+            changed.get_or_insert_with(|| workload.clone()).jobs[id].limit = limit;
+        }
+    }
+    changed
 }
 
 /// What a job holds of a node, and how much of it beyond what it asked for.

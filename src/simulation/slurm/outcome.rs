@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::booking::{Booking, CardBook};
-use super::cards::{CardSite, card_grants};
+use super::cards::{CardSite, card_grants, limits_on_devices};
 use super::causes::Causes;
 use super::hosted::Hosted;
 use super::life::Spell;
@@ -63,6 +63,10 @@ pub(in crate::simulation) fn simulate_slurm(
         None => speeds.slowest(recorded, &Shapes::new(recorded, cluster)),
     });
     let workload = slowest.as_ref().unwrap_or(recorded);
+    let laws = sharing.map(|setup| shared::Speeds::new(setup.speeds.clone(), workload));
+    let limited = sharing.zip(laws.as_ref()).zip(shapes.as_ref());
+    let limited = limited.and_then(|(rules, shapes)| limits_on_devices(workload, shapes, rules));
+    let workload = limited.as_ref().unwrap_or(workload);
     let mut config = config.clone();
     know_devices(workload, &mut config);
     know_routes(cluster, &mut config);
@@ -93,7 +97,6 @@ pub(in crate::simulation) fn simulate_slurm(
         translated,
     };
     let mut seen = Seen { causes: Causes::default(), watch: options.watch.map(Watch::new) };
-    let laws = sharing.map(|setup| shared::Speeds::new(setup.speeds.clone(), workload));
     let site = sharing.zip(shapes.as_ref()).zip(laws.as_ref()).map(|((setup, shapes), speeds)| CardSite {
         setup,
         shapes,
