@@ -91,13 +91,13 @@ fn the_own_run_of_a_design_reproduces_itself_in_every_tenancy_and_sharing() {
     assert!(tried >= 30, "{tried} cells");
 }
 
-/// Bursts of jobs of one GPU, which get slices, and now and then one of all GPUs of the node: something waits, and
+/// Bursts of jobs of one GPU, which get slices, and now and then one of all GPUs of both nodes: something waits, and
 /// limits are between a run on a whole GPU and one on a slice.
 fn bursts() -> String {
     let mut text = "job_id,submit_s,run_s,limit_s,user,cpus,gpus,gpu_mem_mib,class\n".to_owned();
     for at in 1..=60_usize {
         let submit = 70_000 * (at / 10) + 60 * at;
-        let (run, gpus) = ([900, 2_400, 5_400, 9_000][at * 7 % 4], if at % 12 == 0 { 8 } else { 1 });
+        let (run, gpus) = ([900, 2_400, 5_400, 9_000][at * 7 % 4], if at % 12 == 0 { 16 } else { 1 });
         let class = ["training", "debug"][at % 2];
         text += &format!("{at},{submit},{run},{},u{},{},{gpus},8000,{class}\n", run * 3 / 2, at % 3, 8 * gpus);
     }
