@@ -17,6 +17,7 @@ mod integration {
     mod defects_hours;
     mod defects_lives;
     mod differential;
+    mod elastic_pools;
     mod exports;
     mod generator;
     mod goodness_of_fit;

@@ -175,6 +175,7 @@ pub const SLURM: Knows = Knows::NOTHING
     .with(Capability::Noise)
     .with(Capability::Contention)
     .with(Capability::Overcommit)
+    .with(Capability::Elastic)
     .with(Capability::Failures)
     .with(Capability::Maintenance)
     .with(Capability::Snapshots)

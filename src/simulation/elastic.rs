@@ -6,26 +6,80 @@
 //!    └────────── idle for so long, nobody waits ────────────────┴── nobody waits
 //! ```
 //!
-//! A VM that is not up holds its whole node on the floor, so that nothing can be placed there; while it boots
-//! the scheduler expects it when the boot usually ends, otherwise never. VMs are ordered after a scheduling
-//! pass for the jobs that still wait: as many as their requests would fill, less those that boot already, at
-//! most `step`, at most once in the cool-down, lowest node first. A VM that is off is not installed; one that
-//! boots is start-up.
+//! Nothing can be placed on a VM that is not up; while it boots the scheduler may expect it when the boot usually
+//! ends, otherwise never. VMs are ordered after a scheduling pass for the jobs that still wait: as many as their
+//! requests would fill, less those that boot already, at most `step`, at most once in the cool-down, lowest node first.
+//! A VM that is off is not installed; one that boots is start-up.
+//!
+//! A VM whose host fails is gone, and with it its jobs: it is paid for no longer, and another one is ordered for whoever
+//! waits, if the quota has one left. Its own place can be ordered again when the host is repaired; those of the minimum
+//! are, at once.
+//!
+//! It is written once for every engine: who keeps jobs off VMs that are not there is a [`Yard`], who waits a [`Queue`].
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::ops::Range;
 
 use super::guests::{TenancyFacts, VmUsage};
-use super::meter::{Gauge, Load, Meter};
-use super::run::Timer;
-use super::run::ground::{Decider, Grants, Ground};
+use super::meter::Load;
+use super::run::ground::Fit;
 use crate::cluster::{ClusterSpec, Conflict};
 use crate::ids::{Id, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
 use crate::random::Stream;
 use crate::tenancy::{Elastic, RunTenancy};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::Workload;
 
 /// Jobs count their slots on the floor from 0, outages from the other end; VMs that are not up from here.
 const FIRST_SLOT: u32 = 1 << 31;
+
+/// The timers of VMs, as the calendar of an engine names them.
+pub(super) trait VmTimer: Copy + Eq + Hash {
+    /// Something happens to the VM of this node.
+    fn vm(node: NodeId) -> Self;
+    /// VMs may be ordered again for this pool.
+    fn order(pool: PoolId) -> Self;
+}
+
+/// Who keeps jobs off VMs that are not there.
+pub(super) trait Yard {
+    /// What it holds of one.
+    type Hold: Clone + Debug;
+
+    /// What a pool has, as its hours are counted.
+    fn has(&self, pool: PoolId) -> Load;
+    /// The nodes that may have become idle or busy since `version`, which is then the present one.
+    fn changed(&self, version: &mut usize) -> Vec<NodeId>;
+    /// Holders on a node.
+    fn holders(&self, node: NodeId) -> u32;
+    /// A VM is not there; it is expected then.
+    fn close(&mut self, node: NodeId, slot: u32, expected: SimTime) -> Result<Option<Self::Hold>, Conflict>;
+    /// It is there.
+    fn open(&mut self, node: NodeId, slot: u32, hold: Self::Hold) -> Result<(), Conflict>;
+    /// So much of a pool is off, and so much boots.
+    fn note(&mut self, pool: PoolId, off: Load, booting: Load);
+
+    /// A VM that is not there is expected at another time.
+    fn expect(
+        &mut self,
+        node: NodeId,
+        slot: u32,
+        hold: Self::Hold,
+        expected: SimTime,
+    ) -> Result<Option<Self::Hold>, Conflict> {
+        self.open(node, slot, hold)?;
+        self.close(node, slot, expected)
+    }
+}
+
+/// The jobs that wait, in order.
+pub(super) trait Queue {
+    /// When the first of them was submitted.
+    fn first_submit(&self) -> Option<SimTime>;
+    /// What those that a pool can hold mean there.
+    fn fits(&self, pool: PoolId) -> impl Iterator<Item = Fit> + '_;
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -36,12 +90,14 @@ enum State {
     },
     /// Failed; ordered again at the end of its timer.
     Failed,
+    /// Its host failed, and is being repaired.
+    Gone,
     Idle,
     Busy,
 }
 
 #[derive(Debug)]
-struct Pool<G: Ground> {
+struct Pool<H> {
     id: PoolId,
     spec: Elastic,
     first: u32,
@@ -49,24 +105,26 @@ struct Pool<G: Ground> {
     capacity: Load,
     mem_mb: u64,
     states: Vec<State>,
-    /// What is held on the floor for each VM that is not up, and until when it is expected.
-    held: Vec<Option<(Grants<G>, SimTime)>>,
+    /// What is held for each VM that is not up.
+    held: Vec<Option<H>>,
     /// Row of `usage` of each VM that is ordered or up.
     usage: Vec<usize>,
     orders: u64,
     ordered_at: Option<SimTime>,
+    /// When the next order may be made for those who wait.
+    next_order: Option<SimTime>,
 }
 
 /// All elastic pools of a run.
 #[derive(Debug)]
-pub(super) struct ElasticPools<G: Ground> {
-    pools: Vec<Pool<G>>,
+pub(super) struct ElasticPools<H> {
+    pools: Vec<Pool<H>>,
     seed: u64,
     /// The ledger's version up to which idle and busy VMs are known.
     seen: usize,
 }
 
-impl<G: Ground> ElasticPools<G> {
+impl<H: Clone + Debug> ElasticPools<H> {
     /// The elastic pools of `spec`; `None` where there is none.
     pub(super) fn new(spec: &RunTenancy, cluster: &ClusterSpec, seed: u64) -> Option<Self> {
         let mut first = 0;
@@ -85,6 +143,7 @@ impl<G: Ground> ElasticPools<G> {
                     usage: vec![usize::MAX; vms],
                     orders: 0,
                     ordered_at: None,
+                    next_order: None,
                 });
             }
             first += pool.count;
@@ -93,15 +152,14 @@ impl<G: Ground> ElasticPools<G> {
     }
 
     /// Switches off what is not of the minimum, before the run.
-    pub(super) fn prepare(
+    pub(super) fn prepare<Y: Yard<Hold = H>>(
         &mut self,
         from: SimTime,
-        floor: &mut G,
-        meter: &mut Meter,
+        yard: &mut Y,
         facts: &mut TenancyFacts,
     ) -> Result<(), Conflict> {
         for pool in &mut self.pools {
-            let (has, vms) = (floor.gauge().has(pool.id), pool.states.len().max(1) as u64);
+            let (has, vms) = (yard.has(pool.id), pool.states.len().max(1) as u64);
             pool.capacity = Load { gpus: has.gpus / vms, cpus: has.cpus / vms };
             facts.elastic[pool.id].is_elastic = true;
             for at in 0..pool.states.len() {
@@ -111,23 +169,23 @@ impl<G: Ground> ElasticPools<G> {
                     facts.usage.push(VmUsage::standing(node, from));
                 } else {
                     pool.states[at] = State::Off;
-                    pool.hold(at, SimTime::MAX, floor)?;
+                    pool.hold(at, SimTime::MAX, yard)?;
                 }
             }
-            pool.note(meter, facts);
+            pool.note(yard, facts);
         }
-        self.seen = floor.version();
+        yard.changed(&mut self.seen);
         Ok(())
     }
 
     /// The timer of a VM has come due; tells whether a pass is worth while.
-    pub(super) fn fire(
+    pub(super) fn fire<Y: Yard<Hold = H>, T: VmTimer>(
         &mut self,
         node: NodeId,
         now: SimTime,
         is_wanted: bool,
-        (floor, meter, facts): (&mut G, &mut Meter, &mut TenancyFacts),
-        calendar: &mut Calendar<Timer>,
+        (yard, facts): (&mut Y, &mut TenancyFacts),
+        calendar: &mut Calendar<T>,
     ) -> Result<bool, Conflict> {
         let seed = self.seed;
         let pool = self.pools.iter_mut().find(|pool| pool.holds(node)).expect("timers are of elastic VMs");
@@ -135,7 +193,7 @@ impl<G: Ground> ElasticPools<G> {
         let mut came_up = false;
         match pool.states[at] {
             State::Booting { fails: false } => {
-                pool.release(at, floor)?;
+                pool.release(at, yard)?;
                 pool.states[at] = State::Idle;
                 facts.usage[pool.usage[at]].up = now;
                 pool.watch_idle(at, now, calendar);
@@ -144,51 +202,100 @@ impl<G: Ground> ElasticPools<G> {
             State::Booting { fails: true } => {
                 facts.elastic[pool.id].failed += 1;
                 facts.usage[pool.usage[at]].failed = true;
-                pool.switch_off(at, now, floor, facts)?;
+                pool.end_usage(at, now, facts);
+                pool.hold(at, SimTime::MAX, yard)?;
                 pool.states[at] = State::Failed;
-                calendar.set(Timer::Vm(node), now + pool.spec.retry, Phase::NodeUp);
+                calendar.set(T::vm(node), now + pool.spec.retry, Phase::NodeUp);
             }
             State::Failed => {
                 pool.states[at] = State::Off;
-                if is_wanted {
-                    pool.order(at, seed, now, floor, facts, calendar)?;
+                if is_wanted || at < pool.spec.min as usize {
+                    pool.order((at, seed), now, (yard, facts), calendar)?;
                 }
             }
             State::Idle if is_wanted => pool.watch_idle(at, now, calendar),
             // Those of the minimum are always there.
             State::Idle if at >= pool.spec.min as usize => {
                 facts.elastic[pool.id].given_back += 1;
-                pool.hold(at, SimTime::MAX, floor)?;
+                pool.hold(at, SimTime::MAX, yard)?;
                 pool.end_usage(at, now, facts);
                 pool.states[at] = State::Off;
             }
-            State::Idle | State::Busy | State::Off => {}
+            State::Idle | State::Busy | State::Off | State::Gone => {}
         }
-        pool.note(meter, facts);
+        pool.note(yard, facts);
         Ok(came_up)
     }
 
+    /// A host has failed, and its jobs are off it: its VMs are gone. Tells how many were ordered or up.
+    pub(super) fn lose<Y: Yard<Hold = H>, T: VmTimer>(
+        &mut self,
+        nodes: Range<u32>,
+        now: SimTime,
+        (yard, facts): (&mut Y, &mut TenancyFacts),
+        calendar: &mut Calendar<T>,
+    ) -> Result<u64, Conflict> {
+        let mut lost = 0;
+        for node in nodes.map(NodeId) {
+            let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
+            let at = (node.0 - pool.first) as usize;
+            calendar.cancel(T::vm(node));
+            match pool.states[at] {
+                State::Off | State::Failed | State::Gone => {}
+                State::Booting { .. } | State::Idle | State::Busy => {
+                    lost += 1;
+                    pool.end_usage(at, now, facts);
+                    pool.hold(at, SimTime::MAX, yard)?;
+                }
+            }
+            pool.states[at] = State::Gone;
+            pool.note(yard, facts);
+        }
+        Ok(lost)
+    }
+
+    /// A host is repaired: its VMs can be ordered again, and those of the minimum are.
+    pub(super) fn restore<Y: Yard<Hold = H>, T: VmTimer>(
+        &mut self,
+        nodes: Range<u32>,
+        now: SimTime,
+        (yard, facts): (&mut Y, &mut TenancyFacts),
+        calendar: &mut Calendar<T>,
+    ) -> Result<(), Conflict> {
+        let seed = self.seed;
+        for node in nodes.map(NodeId) {
+            let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
+            let at = (node.0 - pool.first) as usize;
+            pool.states[at] = State::Off;
+            if at < pool.spec.min as usize {
+                pool.order((at, seed), now, (yard, facts), calendar)?;
+            }
+            pool.note(yard, facts);
+        }
+        Ok(())
+    }
+
     /// After a pass: notes which VMs are idle now, and orders VMs for the jobs that wait.
-    pub(super) fn decide<D: Decider<Ground = G>>(
+    pub(super) fn decide<Q: Queue, Y: Yard<Hold = H>, T: VmTimer>(
         &mut self,
         now: SimTime,
-        workload: &Workload,
-        decider: &D,
-        (floor, meter, facts): (&mut G, &mut Meter, &mut TenancyFacts),
-        calendar: &mut Calendar<Timer>,
+        queue: &Q,
+        (yard, facts): (&mut Y, &mut TenancyFacts),
+        calendar: &mut Calendar<T>,
     ) -> Result<(), Conflict> {
-        self.follow(now, floor, calendar);
+        self.follow(now, yard, calendar);
         for pool in &mut self.pools {
-            let wanted = match decider.queued().next() {
+            pool.next_order = None;
+            let wanted = match queue.first_submit() {
                 None => 0,
-                Some(head) => {
-                    let due = workload.jobs[head].submit + pool.spec.out_after;
+                Some(submit) => {
+                    let due = submit + pool.spec.out_after;
                     let free_at = pool.ordered_at.map_or(due, |at| due.max(at + pool.spec.cool_down));
                     if free_at > now {
-                        calendar.set(Timer::Order(pool.id.0), free_at, Phase::NodeUp);
+                        pool.order_at(free_at, calendar);
                         0
                     } else {
-                        pool.wanted(decider)
+                        pool.wanted(queue)
                     }
                 }
             };
@@ -197,30 +304,40 @@ impl<G: Ground> ElasticPools<G> {
                 if more > 0 && pool.states[at] == State::Off {
                     more -= 1;
                     pool.ordered_at = Some(now);
-                    pool.order(at, self.seed, now, floor, facts, calendar)?;
+                    pool.order((at, self.seed), now, (yard, facts), calendar)?;
                 }
             }
-            pool.note(meter, facts);
+            pool.note(yard, facts);
             if pool.ordered_at == Some(now) && wanted > pool.spec.step {
-                calendar.set(Timer::Order(pool.id.0), now + pool.spec.cool_down, Phase::NodeUp);
+                pool.order_at(now + pool.spec.cool_down, calendar);
             }
         }
-        self.seen = floor.version();
+        yard.changed(&mut self.seen);
         Ok(())
     }
 
-    /// Notes which VMs have become idle or busy.
-    fn follow(&mut self, now: SimTime, floor: &G, calendar: &mut Calendar<Timer>) {
-        let changed: Vec<NodeId> = match floor.changed_since(self.seen) {
-            Some(changed) => changed.to_vec(),
-            None => (0..floor.nodes()).map(NodeId::new).collect(),
+    /// Whether those who wait may get a VM without anything else happening.
+    pub(super) fn is_awaited(&self, now: SimTime) -> bool {
+        let comes = |pool: &Pool<H>| {
+            pool.next_order.is_some_and(|at| at >= now)
+                || pool.count(|state| matches!(state, State::Booting { .. } | State::Failed)) > 0
         };
-        for node in changed {
+        self.pools.iter().any(comes)
+    }
+
+    /// Notes which VMs have become idle or busy.
+    fn follow<Y: Yard<Hold = H>, T: VmTimer>(
+        &mut self,
+        now: SimTime,
+        yard: &Y,
+        calendar: &mut Calendar<T>,
+    ) {
+        for node in yard.changed(&mut self.seen) {
             let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
             let at = (node.0 - pool.first) as usize;
-            match (pool.states[at], floor.holders(node)) {
+            match (pool.states[at], yard.holders(node)) {
                 (State::Idle, 1..) => {
-                    calendar.cancel(Timer::Vm(node));
+                    calendar.cancel(T::vm(node));
                     pool.states[at] = State::Busy;
                 }
                 (State::Busy, 0) => {
@@ -237,7 +354,7 @@ impl<G: Ground> ElasticPools<G> {
         for pool in &self.pools {
             let rows = facts.usage.iter().filter(|row| pool.holds(row.node));
             let us = rows.map(|row| {
-                let until = if row.until == SimTime::NEVER { last } else { row.until };
+                let until = row.until.min(last);
                 i128::from(until.saturating_since(row.from).micros())
             });
             facts.elastic[pool.id].vm_us = us.sum();
@@ -245,9 +362,13 @@ impl<G: Ground> ElasticPools<G> {
     }
 }
 
-impl<G: Ground> Pool<G> {
+impl<H: Clone + Debug> Pool<H> {
     fn node(&self, at: usize) -> NodeId {
         NodeId(self.first + at as u32)
+    }
+
+    fn slot(&self, at: usize) -> u32 {
+        FIRST_SLOT + self.first + at as u32
     }
 
     fn holds(&self, node: NodeId) -> bool {
@@ -258,75 +379,72 @@ impl<G: Ground> Pool<G> {
         self.states.iter().filter(|state| of(state)).count()
     }
 
-    fn hold(&mut self, at: usize, expected: SimTime, floor: &mut G) -> Result<(), Conflict> {
-        let Some(rest) = floor.rest(self.node(at)) else { return Ok(()) };
-        floor.take(FIRST_SLOT + self.first + at as u32, &rest, expected)?;
-        self.held[at] = Some((rest, expected));
+    /// A VM is not there, and expected then.
+    fn hold<Y: Yard<Hold = H>>(
+        &mut self,
+        at: usize,
+        expected: SimTime,
+        yard: &mut Y,
+    ) -> Result<(), Conflict> {
+        let (node, slot) = (self.node(at), self.slot(at));
+        self.held[at] = match self.held[at].take() {
+            Some(hold) => yard.expect(node, slot, hold, expected)?,
+            None => yard.close(node, slot, expected)?,
+        };
         Ok(())
     }
 
-    fn release(&mut self, at: usize, floor: &mut G) -> Result<(), Conflict> {
-        let Some((rest, expected)) = self.held[at].take() else { return Ok(()) };
-        floor.give_back(FIRST_SLOT + self.first + at as u32, &rest, expected)
+    fn release<Y: Yard<Hold = H>>(&mut self, at: usize, yard: &mut Y) -> Result<(), Conflict> {
+        let Some(hold) = self.held[at].take() else { return Ok(()) };
+        yard.open(self.node(at), self.slot(at), hold)
     }
 
     /// Orders a VM that is off.
-    fn order(
+    fn order<Y: Yard<Hold = H>, T: VmTimer>(
         &mut self,
-        at: usize,
-        seed: u64,
+        (at, seed): (usize, u64),
         now: SimTime,
-        floor: &mut G,
-        facts: &mut TenancyFacts,
-        calendar: &mut Calendar<Timer>,
+        (yard, facts): (&mut Y, &mut TenancyFacts),
+        calendar: &mut Calendar<T>,
     ) -> Result<(), Conflict> {
         // Keyed by the number of the order, not by the node: the same in every design.
         let mut stream = Stream::new(seed, "order", self.orders, 0);
         self.orders += 1;
         let boot = self.spec.boot.draw(&mut stream).max(SimDuration::from_micros(1));
         let fails = stream.uniform() < self.spec.failure;
-        self.release(at, floor)?;
-        self.hold(at, now + self.spec.boot.expected(), floor)?;
+        self.hold(at, now + self.spec.boot.expected(), yard)?;
         self.states[at] = State::Booting { fails };
-        calendar.set(Timer::Vm(self.node(at)), now + boot, Phase::NodeUp);
+        let node = self.node(at);
+        calendar.set(T::vm(node), now + boot, Phase::NodeUp);
         facts.elastic[self.id].ordered += 1;
         self.usage[at] = facts.usage.len();
-        let node = self.node(at);
-        let on_demand = VmUsage { up: SimTime::NEVER, is_committed: false, ..VmUsage::standing(node, now) };
-        facts.usage.push(on_demand);
+        let is_committed = at < self.spec.min as usize;
+        facts.usage.push(VmUsage { up: SimTime::NEVER, is_committed, ..VmUsage::standing(node, now) });
         Ok(())
     }
 
-    /// A VM that booted in vain.
-    fn switch_off(
-        &mut self,
-        at: usize,
-        now: SimTime,
-        floor: &mut G,
-        facts: &mut TenancyFacts,
-    ) -> Result<(), Conflict> {
-        self.end_usage(at, now, facts);
-        self.release(at, floor)?;
-        self.hold(at, SimTime::MAX, floor)
+    /// VMs may be ordered then.
+    fn order_at<T: VmTimer>(&mut self, at: SimTime, calendar: &mut Calendar<T>) {
+        self.next_order = Some(at);
+        calendar.set(T::order(self.id), at, Phase::NodeUp);
     }
 
     fn end_usage(&mut self, at: usize, now: SimTime, facts: &mut TenancyFacts) {
         facts.usage[std::mem::replace(&mut self.usage[at], usize::MAX)].until = now;
     }
 
-    fn watch_idle(&self, at: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
+    fn watch_idle<T: VmTimer>(&self, at: usize, now: SimTime, calendar: &mut Calendar<T>) {
         // At least a microsecond later, so that a pass comes first.
         let after = self.spec.in_after.max(SimDuration::from_micros(1));
-        calendar.set(Timer::Vm(self.node(at)), now + after, Phase::NodeUp);
+        calendar.set(T::vm(self.node(at)), now + after, Phase::NodeUp);
     }
 
     /// VMs that the waiting jobs would fill, less those on their way.
-    fn wanted<D: Decider<Ground = G>>(&self, decider: &D) -> u32 {
+    fn wanted<Q: Queue>(&self, queue: &Q) -> u32 {
         let coming = self.count(|state| matches!(state, State::Booting { .. } | State::Failed));
         let most = self.count(|state| *state == State::Off) + coming;
         let (mut sum, mut mem, mut nodes) = (Load::ZERO, 0u64, 0u64);
-        for job in decider.queued() {
-            let Some(fit) = decider.fits(job).find(|fit| fit.pool == self.id) else { continue };
+        for fit in queue.fits(self.id) {
             sum = sum.plus(&fit.total);
             mem += fit.mem_mb;
             let per = |sum: u64, has: u64| if has > 0 { sum.div_ceil(has) } else { 0 };
@@ -342,11 +460,11 @@ impl<G: Ground> Pool<G> {
         (nodes.min(most as u64) as u32).saturating_sub(coming as u32)
     }
 
-    /// Tells the meter what is off and what boots.
-    fn note(&self, meter: &mut Meter, facts: &mut TenancyFacts) {
-        let off = self.count(|state| matches!(state, State::Off | State::Failed)) as u32;
+    /// Tells what is off and what boots.
+    fn note<Y: Yard<Hold = H>>(&self, yard: &mut Y, facts: &mut TenancyFacts) {
+        let off = self.count(|state| matches!(state, State::Off | State::Failed | State::Gone)) as u32;
         let booting = self.count(|state| matches!(state, State::Booting { .. })) as u32;
-        meter.set_off(self.id, self.capacity.times(off), self.capacity.times(booting));
+        yard.note(self.id, self.capacity.times(off), self.capacity.times(booting));
         let there = self.states.len() as u32 - off;
         let most = &mut facts.elastic[self.id].most;
         *most = (*most).max(there);

@@ -5,6 +5,8 @@
 //! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
 //! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
 
+use std::ops::Range;
+
 use super::guests::{Guests, HostRow};
 use super::meter::Meter;
 use super::run::Timer;
@@ -24,6 +26,8 @@ const FIRST_SLOT: u32 = (3 << 30) + (1 << 28);
 #[derive(Clone, Debug)]
 pub(super) struct FailingHost {
     pub(super) row: HostRow<Failures>,
+    /// Whether its VMs are of an elastic pool: then they are gone while it is repaired, and nothing of it is down.
+    pub(super) is_elastic: bool,
     /// Failures so far.
     number: u64,
 }
@@ -32,7 +36,7 @@ impl FailingHost {
     /// The hosts of all pools whose hosts fail.
     pub(super) fn all(guests: &Guests<'_>) -> impl Iterator<Item = Self> {
         let rows = guests.hosts_with(|tenancy| tenancy.failures).into_iter();
-        rows.map(|row| Self { row, number: 0 })
+        rows.map(|row| Self { is_elastic: guests.is_elastic(row.pool), row, number: 0 })
     }
 
     /// Time up before the next failure, and time down after it.
@@ -67,12 +71,16 @@ pub(super) struct HostFailures<G: Ground> {
     seed: u64,
 }
 
-/// A host that failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failed {
+/// A host that failed, or is repaired.
+#[derive(Clone, Debug)]
+pub(super) struct HostTurn {
     pub(super) host: u32,
+    pub(super) nodes: Range<u32>,
+    pub(super) fails: bool,
     /// Whether its jobs are queued again.
     pub(super) requeue: bool,
+    /// Whether its VMs are of an elastic pool.
+    pub(super) is_elastic: bool,
 }
 
 impl<G: Ground> HostFailures<G> {
@@ -109,21 +117,22 @@ impl<G: Ground> HostFailures<G> {
         now: SimTime,
         (ground, meter): (&mut G, &mut Meter),
         calendar: &mut Calendar<Timer>,
-    ) -> Result<Option<Failed>, Conflict> {
+    ) -> Result<HostTurn, Conflict> {
         let row = &mut self.rows[at as usize];
-        if row.down.take().is_some() {
+        let (of, is_elastic) = (&row.host.row, row.host.is_elastic);
+        let (host, nodes, spec) = (of.host, of.nodes.clone(), of.spec);
+        let fails = row.down.is_none();
+        if fails {
+            row.down = Some(now + spec.repair.expected());
+            self.down += 1;
+            calendar.set(Timer::Host(at), now + row.host.times(self.seed).1, Phase::NodeUp);
+        } else {
+            row.down = None;
             self.down -= 1;
             row.withheld.release(row.host.row.pool, ground, meter)?;
-            let up = row.host.repaired(self.seed);
-            calendar.set(Timer::Host(at), now + up, Phase::Epoch);
-            return Ok(None);
+            calendar.set(Timer::Host(at), now + row.host.repaired(self.seed), Phase::Epoch);
         }
-        let repair = row.host.times(self.seed).1;
-        let (host, spec) = (row.host.row.host, row.host.row.spec);
-        row.down = Some(now + spec.repair.expected());
-        self.down += 1;
-        calendar.set(Timer::Host(at), now + repair, Phase::NodeUp);
-        Ok(Some(Failed { host, requeue: spec.requeue }))
+        Ok(HostTurn { host, nodes, fails, requeue: spec.requeue, is_elastic })
     }
 
     /// Takes what is free on hosts that are down; before every pass.
@@ -131,7 +140,7 @@ impl<G: Ground> HostFailures<G> {
         if self.down == 0 {
             return Ok(());
         }
-        for row in &mut self.rows {
+        for row in self.rows.iter_mut().filter(|row| !row.host.is_elastic) {
             let Some(expected) = row.down else { continue };
             let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
             for node in nodes.map(NodeId) {

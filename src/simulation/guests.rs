@@ -242,6 +242,11 @@ impl<'w> Guests<'w> {
         self.spec.pools[pool].kills_at_limit
     }
 
+    /// Whether the VMs of a pool are ordered and given back.
+    pub(super) fn is_elastic(&self, pool: PoolId) -> bool {
+        self.spec.pools[pool].elastic.is_some()
+    }
+
     /// Slots of the jobs on a host.
     pub(super) fn on_host(&self, host: u32) -> SmallVec<[u32; 2]> {
         self.hosts[host as usize].guests.clone()

@@ -31,6 +31,7 @@ mod nodes;
 mod spill;
 mod story;
 mod timer;
+mod vms;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -97,7 +98,7 @@ pub(super) struct Run<'w, D: Decider> {
     /// Whether that is more than a matter of devices: what the report calls tenancy.
     tells_tenancy: bool,
     /// Pools that grow and shrink.
-    elastic: Option<Box<ElasticPools<D::Ground>>>,
+    elastic: Option<Box<ElasticPools<vms::Hold<D::Ground>>>>,
     /// Planned maintenance.
     upkeep: Option<Box<Upkeep<D::Ground>>>,
     /// Hosts that fail.

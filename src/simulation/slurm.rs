@@ -29,6 +29,7 @@ mod observed;
 mod outcome;
 mod site_state;
 mod threads;
+mod vms;
 mod watch;
 
 use crate::cluster::Allocation;

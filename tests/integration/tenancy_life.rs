@@ -188,7 +188,6 @@ fn impossible_lives_are_refused() {
         (pool("vm", "failures = { mtbf-hours = 0 }"), "W0209", "mtbf-hours"),
         (pool("vm", "snapshots = { every-s = 0 }"), "W0209", "every-s"),
         (pool("vm", "snapshots = { takes-s = -1 }"), "W0209", "takes-s"),
-        (pool("vm", "elastic = {}\nfailures = {}"), "W0243", "elastic"),
         (pool("vm", "elastic = {}\nmaintenance = { every-days = 30, hours = 2 }"), "W0243", "elastic"),
     ] {
         let problems = try_scenario(&text).err().unwrap_or_default();

@@ -43,16 +43,10 @@ impl Life<'_> {
             self.maintenance.as_mut().map(|table| maintenance(notes, table, about.immovable, path));
         tenancy.failures = self.failures.as_mut().map(|table| failures(notes, table, about.gpus, path));
         tenancy.snapshots = self.snapshots.as_mut().map(|table| snapshots(notes, table, path));
-        if tenancy.elastic.is_some() {
-            for (is_there, key) in
-                [(tenancy.maintenance.is_some(), "maintenance"), (tenancy.failures.is_some(), "failures")]
-            {
-                if is_there {
-                    let message = format!("`{key}` is about hosts, and an elastic pool has none of its own");
-                    let help = format!("leave out `{key}` or `elastic`");
-                    notes.error_help("W0243", &join(path, key), message, help);
-                }
-            }
+        if tenancy.elastic.is_some() && tenancy.maintenance.is_some() {
+            let message = "`maintenance` is about hosts, and an elastic pool has none of its own";
+            let help = "leave out `maintenance` or `elastic`";
+            notes.error_help("W0243", &join(path, "maintenance"), message, help);
         }
         let kills = (notes.cuts_at_limit || notes.is_slurm()) && about.stretches;
         let usual = if kills { AtLimit::Kill } else { AtLimit::RunOn };

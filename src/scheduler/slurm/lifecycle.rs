@@ -459,6 +459,26 @@ impl Controller<'_> {
         self.usable.contains(node)
     }
 
+    /// Whether no job holds anything of a node, nor is cleaned up there.
+    #[must_use]
+    pub fn is_idle(&self, node: usize) -> bool {
+        self.free[node].cpus == self.hardware[node].empty.cpus && self.nodes[node].completing == 0
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes_in_all(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// One node as a set.
+    #[must_use]
+    pub fn one_node(&self, node: usize) -> NodeSet {
+        let mut set = self.config.no_nodes();
+        set.insert(node);
+        set
+    }
+
     /// Resumed nodes have registered; tells whether any of them can be used from now on.
     pub fn register_nodes(&mut self, nodes: &NodeSet, now_s: i64) -> bool {
         let mut newly_up = false;

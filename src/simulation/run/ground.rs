@@ -438,14 +438,7 @@ impl<D: Parts> Decider for Backfill<'_, D> {
 
     fn fits(&self, job: JobId) -> impl Iterator<Item = Fit> + '_ {
         let shape = self.shapes().get(self.shape_of(job));
-        shape.pools.iter().map(|fit| Fit {
-            pool: fit.pool,
-            asked: Load { gpus: D::asked_gpus(fit), cpus: u64::from(fit.asked.cpus) },
-            total: D::load(&fit.total),
-            mem_mb: D::mem_mb(&fit.total),
-            nodes: fit.nodes,
-            gpus: fit.asked.gpus,
-        })
+        shape.pools.iter().map(fit_of)
     }
 
     fn have_slack(&self) -> bool {
@@ -481,6 +474,18 @@ impl<D: Parts> Decider for Backfill<'_, D> {
 
     fn card_shape_of(&self, job: JobId) -> ShapeId {
         self.shape_of(job)
+    }
+}
+
+/// What a request on a pool comes to.
+pub(in crate::simulation) fn fit_of<D: Parts>(fit: &PoolShape<D>) -> Fit {
+    Fit {
+        pool: fit.pool,
+        asked: Load { gpus: D::asked_gpus(fit), cpus: u64::from(fit.asked.cpus) },
+        total: D::load(&fit.total),
+        mem_mb: D::mem_mb(&fit.total),
+        nodes: fit.nodes,
+        gpus: fit.asked.gpus,
     }
 }
 

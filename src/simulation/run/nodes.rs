@@ -1,6 +1,9 @@
 //! Nodes that go and come: failures, maintenance, outages of a record, elastic pools.
 
+use std::ops::Range;
+
 use super::ground::{Decider, Ground as _};
+use super::vms::{OnFloor, Waiting};
 use super::{Run, Slot, Timer};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
@@ -13,7 +16,8 @@ impl<D: Decider> Run<'_, D> {
     pub(super) fn prepare_nodes(&mut self, calendar: &mut Calendar<Timer>) {
         let from = self.workload.first_submit();
         if let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) {
-            let off = elastic.prepare(from, &mut self.ground, &mut self.meter, &mut guests.facts);
+            let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+            let off = elastic.prepare(from, &mut yard, &mut guests.facts);
             self.conflict = off.err();
         }
         if let Some(upkeep) = &self.upkeep {
@@ -59,16 +63,17 @@ impl<D: Decider> Run<'_, D> {
     ) -> Result<(), Conflict> {
         let is_wanted = self.decider.waiting() > 0;
         let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
-        let tools = (&mut self.ground, &mut self.meter, &mut guests.facts);
-        self.dirty |= elastic.fire(node, now, is_wanted, tools, calendar)?;
+        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+        self.dirty |= elastic.fire(node, now, is_wanted, (&mut yard, &mut guests.facts), calendar)?;
         Ok(())
     }
 
     /// Orders VMs for the jobs that still wait.
     pub(super) fn decide_elastic(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return };
-        let tools = (&mut self.ground, &mut self.meter, &mut guests.facts);
-        let decided = elastic.decide(now, self.workload, &self.decider, tools, calendar);
+        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+        let queue = Waiting { workload: self.workload, decider: &self.decider };
+        let decided = elastic.decide(now, &queue, (&mut yard, &mut guests.facts), calendar);
         self.conflict = decided.err().or(self.conflict.take());
     }
 
@@ -83,15 +88,43 @@ impl<D: Decider> Run<'_, D> {
     fn fire_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
         let (Some(failures), Some(guests)) = (&mut self.failures, &mut self.guests) else { return Ok(()) };
         self.dirty = true;
-        let failed = failures.fire(at, now, (&mut self.ground, &mut self.meter), calendar)?;
-        let Some(failed) = failed else { return Ok(()) };
-        guests.facts.failures += 1;
-        let slots = guests.on_host(failed.host);
+        let turn = failures.fire(at, now, (&mut self.ground, &mut self.meter), calendar)?;
+        if !turn.fails {
+            return if turn.is_elastic { self.restore_vms(turn.nodes, now, calendar) } else { Ok(()) };
+        }
+        let slots = guests.on_host(turn.host);
+        guests.facts.failures += u64::from(!turn.is_elastic);
         guests.facts.lost_attempts += slots.len() as u64;
         for slot in slots {
-            self.lose_attempt(slot, failed.requeue, now, calendar);
+            self.lose_attempt(slot, turn.requeue, now, calendar);
         }
+        if turn.is_elastic { self.lose_vms(turn.nodes, now, calendar) } else { Ok(()) }
+    }
+
+    /// The VMs of a host that failed are gone; where none was there, nobody has noticed.
+    fn lose_vms(
+        &mut self,
+        nodes: Range<u32>,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
+        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+        let lost = elastic.lose(nodes, now, (&mut yard, &mut guests.facts), calendar)?;
+        guests.facts.failures += u64::from(lost > 0);
         Ok(())
+    }
+
+    /// The VMs of a host that is repaired can be ordered again.
+    fn restore_vms(
+        &mut self,
+        nodes: Range<u32>,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
+        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+        elastic.restore(nodes, now, (&mut yard, &mut guests.facts), calendar)
     }
 
     /// A node goes out of order: where it goes down, its jobs are lost.

@@ -7,6 +7,7 @@ use super::cards::{CardSite, Holding, LayoutTurn, OnNode, card_grants};
 use super::causes::Causes;
 use super::hosted::is_in_vain;
 use super::life::Spell;
+use super::vms::VmTurn;
 use super::{Attempt, SlurmOutcome};
 use crate::cluster::cards::InstanceState;
 use crate::cluster::{Amounts, CardLedger, Conflict, Grant, Ledger};
@@ -27,6 +28,8 @@ enum Change {
     End(usize),
     /// Nodes go out of order, or come back.
     Spell(usize),
+    /// VMs go or come.
+    Vm(usize),
     /// The site's tool changes a layout, or is done.
     Layout(usize),
     /// Jobs that come, or come back, wait.
@@ -253,6 +256,7 @@ impl Booking<'_> {
         let mut meter =
             losses.map_or_else(|| Meter::new(book.gauge().pools()), |losses| losses.meter.clone());
         let mut off: Off<B> = Off { nodes: BTreeMap::new() };
+        let mut absent: BTreeMap<NodeId, B::Rest> = BTreeMap::new();
         let mut waiting = 0usize;
         let mut cause = IdleCause::NoDemand;
         book.look(&mut meter);
@@ -284,6 +288,11 @@ impl Booking<'_> {
                     Change::Spell(which) => {
                         let spell = &self.spells[*which];
                         off.turn(spell, book, &mut meter).map_err(|conflict| policy(now, conflict))?;
+                    }
+                    Change::Vm(which) => {
+                        let turn = &self.vms()[*which].1;
+                        let done = turn_vm(turn, &mut absent, book, &mut meter);
+                        done.map_err(|conflict| policy(now, conflict))?;
                     }
                     Change::Layout(which) => {
                         let turn = &self.turns()[*which].1;
@@ -320,6 +329,11 @@ impl Booking<'_> {
     /// When which layouts were changed by the site's tool.
     fn turns(&self) -> &[(SimTime, LayoutTurn)] {
         self.told.losses.as_ref().map_or(&[], |losses| &losses.turns)
+    }
+
+    /// When which VMs came and went.
+    fn vms(&self) -> &[(SimTime, VmTurn)] {
+        self.told.losses.as_ref().map_or(&[], |losses| &losses.vms)
     }
 
     fn take<B: Book>(&self, book: &mut B, meter: &mut Meter, which: usize) -> Result<(), RunError> {
@@ -384,11 +398,31 @@ impl Booking<'_> {
             steps.extend(left.map(|at| (at, Change::Leave)));
         }
         steps.extend(self.spells.iter().enumerate().map(|(at, spell)| (spell.at, Change::Spell(at))));
+        steps.extend(self.vms().iter().enumerate().map(|(at, (when, _))| (*when, Change::Vm(at))));
         steps.extend(self.turns().iter().enumerate().map(|(at, (when, _))| (*when, Change::Layout(at))));
         steps.extend(causes.iter().enumerate().map(|(at, (when, _))| (*when, Change::Cause(at))));
         steps.sort_unstable();
         steps
     }
+}
+
+/// A VM that is not there holds its node, which is then neither free nor down.
+fn turn_vm<B: Book>(
+    turn: &VmTurn,
+    absent: &mut BTreeMap<NodeId, B::Rest>,
+    book: &mut B,
+    meter: &mut Meter,
+) -> Result<(), Conflict> {
+    match turn {
+        VmTurn::Closes(node) => absent.extend(book.take_rest(*node)?.map(|(rest, _)| (*node, rest))),
+        VmTurn::Opens(node) => {
+            if let Some(rest) = absent.remove(node) {
+                book.give_back(&rest)?;
+            }
+        }
+        VmTurn::Levels { pool, off, booting } => meter.set_off(*pool, *off, *booting),
+    }
+    Ok(())
 }
 
 /// As the ledger of a book counts.

@@ -45,7 +45,7 @@ impl CardSite<'_> {
     }
 
     /// What a job asks for in a pool where it runs.
-    fn fit(&self, job: JobId, is_wider: bool, pool: PoolId) -> Option<&CardPoolShape> {
+    pub(super) fn fit(&self, job: JobId, is_wider: bool, pool: PoolId) -> Option<&CardPoolShape> {
         let shape = self.shapes.get(self.shapes.of(self.request(job, is_wider)));
         shape.pools.iter().find(|fit| fit.pool == pool)
     }

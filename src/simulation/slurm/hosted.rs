@@ -10,17 +10,19 @@ use super::cards::{CardSite, Holding, LayoutTool, LayoutTurn, card_grants};
 use super::life::{HostLife, Spell, Turn};
 use super::threads::Timer;
 use super::timer_of;
+use super::vms::{CloudNodes, VmTurn};
 use crate::cluster::{Amounts, CardLedger, ClusterSpec, Grant};
 use crate::ids::{Id, JobId, PoolId};
 use crate::kernel::Calendar;
 use crate::scheduler::shared::Speeds;
 use crate::scheduler::shared::floor::NodeReshape;
+use crate::scheduler::slurm::Controller;
 use crate::scheduler::slurm::job::{Ask, JobIx, State};
 use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::simulation::meter::{Held, Meter};
 use crate::simulation::run::ground::OnDevices;
 use crate::simulation::run::life::used_of_held;
-use crate::simulation::{self, RunOptions, SharedFacts, Speed};
+use crate::simulation::{self, RunOptions, SharedFacts, Speed, Spills};
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
@@ -40,6 +42,8 @@ pub(super) struct Hosted<'a> {
     /// Run times are those of this very site: nothing that it does to them is done again.
     pub(super) as_recorded: bool,
     pub(super) seed: u64,
+    /// Jobs that may go to other pools if their wait is long.
+    pub(super) spills: Option<&'a Spills>,
 }
 
 impl<'a> Hosted<'a> {
@@ -53,7 +57,8 @@ impl<'a> Hosted<'a> {
         let (speeds, seed) = (options.speeds, options.seed);
         let tenancy = options.tenancy.or(cards.map(|_| bare_metal))?;
         let as_recorded = options.as_recorded;
-        Some(Self { tenancy, cluster, recorded, speeds, pools, cards, as_recorded, seed })
+        let spills = options.spills;
+        Some(Self { tenancy, cluster, recorded, speeds, pools, cards, as_recorded, seed, spills })
     }
 }
 
@@ -68,6 +73,8 @@ pub(super) struct Losses {
     /// When which layouts were changed by the tool of the site, and how often they changed at all.
     pub(super) turns: Vec<(SimTime, LayoutTurn)>,
     pub(super) layouts: SharedFacts,
+    /// When which VMs came and went.
+    pub(super) vms: Vec<(SimTime, VmTurn)>,
 }
 
 impl GuestTimer for Timer {
@@ -103,10 +110,17 @@ pub(super) struct Hosts<'a> {
     left: FxHashMap<JobIx, i128>,
     life: HostLife,
     pub(super) tool: Option<LayoutTool<'a>>,
+    vms: Option<CloudNodes<'a>>,
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn new(run: Hosted<'a>, ledger: Option<&CardLedger>, calendar: &mut Calendar<Timer>) -> Self {
+    pub(super) fn new(
+        run: Hosted<'a>,
+        controller: &mut Controller<'_>,
+        calendar: &mut Calendar<Timer>,
+    ) -> Self {
+        let ledger = controller.cards();
+        let mut vms = CloudNodes::new(&run, ledger);
         let from = run.recorded.first_submit();
         let mut guests = Guests::new(run.tenancy, run.cluster, run.seed, from);
         if let Some(site) = run.cards {
@@ -116,7 +130,48 @@ impl<'a> Hosts<'a> {
         let life = HostLife::new(&guests, from, run.seed);
         life.prepare(from, calendar);
         let meter = Meter::new(run.cluster.pools.len());
-        Self { meter, guests, left: FxHashMap::default(), life, tool, run }
+        if let Some(vms) = &mut vms {
+            vms.prepare(from, controller, &mut guests.facts);
+        }
+        Self { meter, guests, left: FxHashMap::default(), life, tool, vms, run }
+    }
+
+    /// The timer of a VM has come due; tells whether it has come up.
+    pub(super) fn turn_of_vm(
+        &mut self,
+        node: u32,
+        now: SimTime,
+        controller: &mut Controller<'_>,
+        calendar: &mut Calendar<Timer>,
+    ) -> bool {
+        let vms = self.vms.as_mut().expect("only VMs of elastic pools have this timer");
+        vms.fire(node, now, (controller, &mut self.guests.facts), calendar)
+    }
+
+    /// The host of VMs has failed, and its jobs are off it; or it is repaired.
+    pub(super) fn host_of_vms(
+        &mut self,
+        (nodes, fails): (std::ops::Range<u32>, bool),
+        now: SimTime,
+        controller: &mut Controller<'_>,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        let Some(vms) = &mut self.vms else { return };
+        let lost = vms.host_turns((nodes, fails), now, (controller, &mut self.guests.facts), calendar);
+        // Where none was there, nobody has noticed.
+        self.life.failures += u64::from(lost > 0);
+    }
+
+    /// A scheduler has passed: VMs are ordered for the jobs that it left waiting.
+    pub(super) fn order_vms(
+        &mut self,
+        now: SimTime,
+        controller: &mut Controller<'_>,
+        calendar: &mut Calendar<Timer>,
+    ) {
+        if let Some(vms) = &mut self.vms {
+            vms.decide(now, (controller, &mut self.guests.facts), calendar);
+        }
     }
 
     /// Something is due on a host; tells what becomes of its nodes.
@@ -129,7 +184,8 @@ impl<'a> Hosts<'a> {
     /// Whether jobs may wait for a host, where nothing else happens.
     pub(super) fn is_awaited(&self, last_event: SimTime, quiet: SimDuration, now: SimTime) -> bool {
         let by_tool = self.tool.as_ref().is_some_and(|tool| tool.is_awaited(now));
-        by_tool || self.life.is_awaited(last_event, quiet, now)
+        let by_vms = self.vms.as_ref().is_some_and(|vms| vms.is_awaited(now));
+        by_tool || by_vms || self.life.is_awaited(last_event, quiet, now)
     }
 
     /// An attempt starts; tells when it is at work.
@@ -216,9 +272,13 @@ impl<'a> Hosts<'a> {
             self.guests.close(timer_of(job), until, &mut self.meter);
         }
         let companies = self.guests.companies();
+        if let Some(vms) = &self.vms {
+            vms.close(until, &mut self.guests.facts);
+        }
         let facts = TenancyFacts { failures: self.life.failures, companies, ..self.guests.facts };
         let (turns, layouts) = self.tool.map_or_else(Default::default, |tool| (tool.turns, tool.facts));
-        Losses { meter: self.meter, facts, spells: self.life.spells, turns, layouts }
+        let vms = self.vms.map_or_else(Vec::new, |vms| vms.turns);
+        Losses { meter: self.meter, facts, spells: self.life.spells, turns, layouts, vms }
     }
 }
 

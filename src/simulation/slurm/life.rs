@@ -30,6 +30,8 @@ pub(super) struct Spell {
 pub(super) struct Turn {
     pub(super) nodes: Range<u32>,
     pub(super) change: NodeChange,
+    /// Whether they are VMs of an elastic pool: then they are gone, and not down.
+    pub(super) is_elastic: bool,
 }
 
 #[derive(Debug)]
@@ -114,9 +116,10 @@ impl HostLife {
         let timer = Timer::Host(at);
         let row = &mut self.rows[at as usize];
         let goes = row.state == State::Up;
+        let is_elastic = matches!(&row.plan, Plan::Fails(host) if host.is_elastic);
         match &mut row.plan {
             Plan::Fails(host) if goes => {
-                self.failures += 1;
+                self.failures += u64::from(!is_elastic);
                 row.state = State::Off;
                 calendar.set(timer, now + host.times(self.seed).1, Phase::NodeUp);
             }
@@ -147,7 +150,7 @@ impl HostLife {
         let (count, is_down) = away.fold((0, false), |(count, is_down), row| {
             (count + 1, is_down || matches!(row.plan, Plan::Fails(_)))
         });
-        if (goes && count == 1) || (!goes && count == 0) {
+        if !is_elastic && ((goes && count == 1) || (!goes && count == 0)) {
             self.spells.push(Spell { at: now, nodes: nodes.clone(), begins: goes });
         }
         let change = match (count, is_down) {
@@ -155,7 +158,7 @@ impl HostLife {
             (_, true) => NodeChange::Down,
             (_, false) => NodeChange::Drain,
         };
-        Some(Turn { nodes, change })
+        Some(Turn { nodes, change, is_elastic })
     }
 
     /// Work begins on hosts that have drained.

@@ -12,7 +12,7 @@ use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
 use crate::scheduler::slurm::job::JobIx;
-use crate::scheduler::slurm::{Controller, Decision, Refusal};
+use crate::scheduler::slurm::{Controller, Decision, NodeChange, Refusal};
 use crate::time::{SimDuration, SimTime};
 
 /// What wakes up.
@@ -37,6 +37,10 @@ pub(super) enum Timer {
     Unkeep(u32, u8, u8),
     /// The layouts of this pool may be planned again.
     Replan(u32),
+    /// Something happens to the VM of this node of an elastic pool.
+    Vm(u32),
+    /// VMs may be ordered again for this pool.
+    Order(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -66,6 +70,8 @@ pub(super) struct Daemon<'a> {
     to_ping: Vec<u32>,
     /// A pass was asked for by a submission or an end reported through the agent.
     pass_wanted: bool,
+    /// A scheduler has passed at this instant.
+    has_passed: bool,
     last_pass_s: i64,
     last_full_pass_s: i64,
     last_limits_s: i64,
@@ -127,6 +133,7 @@ impl<'a> Daemon<'a> {
             next_job: 0,
             commands_left: run.commands.len(),
             to_ping: Vec::new(),
+            has_passed: false,
             pass_wanted: true, // the nodes register, and ask for a pass
             last_pass_s: loop_start_s,
             last_full_pass_s: loop_start_s,
@@ -158,7 +165,7 @@ impl<'a> Daemon<'a> {
 
     /// Attempts run on these hosts.
     pub(super) fn put_on(&mut self, hosted: Hosted<'a>, calendar: &mut Calendar<Timer>) {
-        self.hosts = Some(Box::new(Hosts::new(hosted, self.controller.cards(), calendar)));
+        self.hosts = Some(Box::new(Hosts::new(hosted, &mut self.controller, calendar)));
     }
 
     /// Nobody looks at planned starts.
@@ -217,6 +224,7 @@ impl<'a> Daemon<'a> {
             self.pass_wanted = false;
             self.last_pass_s = now_s;
             self.controller.main_pass(now, full);
+            self.has_passed = true;
             self.carry_out(now, calendar);
         }
         self.finished = self.nothing_left(now);
@@ -313,8 +321,30 @@ impl<'a> Daemon<'a> {
         let Some(turn) = hosts.turn(at, now, calendar) else { return };
         let mut nodes = self.run.config.no_nodes();
         nodes.insert_range(turn.nodes.start as usize..turn.nodes.end as usize);
-        self.controller.change_nodes(&nodes, turn.change, whole_s(now));
-        self.carry_out(now, calendar);
+        let fails = turn.change == NodeChange::Down;
+        if fails || !turn.is_elastic {
+            self.controller.change_nodes(&nodes, turn.change, whole_s(now));
+            self.carry_out(now, calendar);
+        }
+        if let Some(hosts) = self.hosts.as_mut().filter(|_| turn.is_elastic) {
+            hosts.host_of_vms((turn.nodes, fails), now, &mut self.controller, calendar);
+        }
+        self.want_pass(now, calendar);
+    }
+
+    /// A VM is up, was ordered in vain, or has been idle for long; or others may be ordered.
+    fn turn_of_vm(&mut self, timer: Timer, now: SimTime, calendar: &mut Calendar<Timer>) {
+        if self.finished {
+            return;
+        }
+        let hosts = self.hosts.as_mut().expect("only hosts have VMs");
+        if let Timer::Vm(node) = timer {
+            if !hosts.turn_of_vm(node, now, &mut self.controller, calendar) {
+                return;
+            }
+            self.last_event = now;
+        }
+        // VMs are ordered for those whom a pass leaves waiting.
         self.want_pass(now, calendar);
     }
 
@@ -351,6 +381,7 @@ impl<'a> Daemon<'a> {
         let nap = if due && self.controller.changed_since(self.last_backfill_s) {
             let before = self.controller.cycles().backfill_depth;
             self.controller.backfill_cycle(now);
+            self.has_passed = true;
             self.carry_out(now, calendar);
             self.last_backfill_s = now_s;
             let depth = i64::try_from(self.controller.cycles().backfill_depth - before).expect("a queue");
@@ -484,6 +515,7 @@ impl Model for Daemon<'_> {
             Timer::Host(at) => self.turn_of_host(at, now, calendar),
             Timer::Made(_) | Timer::Unkeep(..) => self.layouts_changed(timer, now, calendar),
             Timer::Replan(_) => {}
+            Timer::Vm(_) | Timer::Order(_) => self.turn_of_vm(timer, now, calendar),
             Timer::End(job) => self.ended(JobIx(job), now, calendar),
             Timer::Cancel(spec) => self.cancel(spec as usize, now, calendar),
             Timer::Spill(spec) => self.spill(spec as usize, now, calendar),
@@ -495,6 +527,7 @@ impl Model for Daemon<'_> {
                 } else {
                     self.controller.main_pass(now, false);
                 }
+                self.has_passed = true;
                 self.carry_out(now, calendar);
             }
             Timer::Loop => self.turn(now, calendar),
@@ -512,6 +545,9 @@ impl Model for Daemon<'_> {
     }
 
     fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> ControlFlow<()> {
+        if let Some(hosts) = self.hosts.as_mut().filter(|_| std::mem::take(&mut self.has_passed)) {
+            hosts.order_vms(now, &mut self.controller, calendar);
+        }
         if let Some(tool) = self.hosts.as_mut().and_then(|hosts| hosts.tool.as_mut()) {
             tool.plan(now, &mut self.controller, calendar);
         }

@@ -88,6 +88,7 @@ impl Site {
             pools: &pools,
             cards: None,
             as_recorded: false,
+            spills: None,
             seed,
         };
         let mut calendar = Calendar::new();
