@@ -55,6 +55,7 @@ mod integration {
     mod slurm_parts;
     mod slurm_policy;
     mod slurm_recordings;
+    mod slurm_site_nodes;
     mod slurm_tenancy;
     mod sweeps;
     mod tenancy;

@@ -431,6 +431,9 @@ pub struct DesignTable {
     /// Pools of equal nodes; under a slurm.conf these come beside its nodes.
     #[serde(default)]
     pub pool: Named<PoolTable>,
+    /// What the design says of nodes that slurm.conf brings, by their name: `n1`, or `n1-n16` for equal neighbours.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub site: Named<SiteTable>,
     /// Which jobs go to which pools: named rules, the first that matches counts.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub route: Named<RouteTable>,
@@ -449,6 +452,21 @@ pub struct DesignTable {
     /// What moving to this design costs once, at the start of the plan; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration_cost: Option<f64>,
+}
+
+/// Nodes of slurm.conf.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SiteTable {
+    /// Kind of node, for its price and power: a name of the catalogue or of a `[node.NAME]` table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Whether a host takes jobs of one tenant at a time only; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedicated: Option<Dedicated>,
+    /// How they are paid for; without it they cost nothing more, where other nodes of the design have a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostTable>,
 }
 
 /// Equal nodes.

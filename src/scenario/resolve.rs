@@ -15,6 +15,7 @@ mod profiles;
 mod recorded_on;
 mod route;
 mod sharing;
+mod site_nodes;
 mod slurm;
 mod speedup;
 mod tenancy;

@@ -344,8 +344,9 @@ pub(super) fn prices(asked: &Asked<'_>) -> Result<Vec<PriceFlip>, OutlookError> 
         else {
             continue;
         };
-        let Some((price, per)) = designs[at].pools.first().and_then(|pool| pool.cost.as_ref()).map(price_of)
-        else {
+        // Nodes that are there already cost nothing more: their price says nothing.
+        let mut prices = designs[at].pools.iter().filter_map(|pool| pool.cost.as_ref()).map(price_of);
+        let Some((price, per)) = prices.find(|(price, _)| *price > Money::ZERO) else {
             continue;
         };
         let mut free = designs.clone();

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use super::finance::{Plan, QuoteOf, cost_of_quote};
 use super::price::Paid;
 use super::slurm::SlurmSite;
-use super::{Notes, dedicated, events, price, route, sharing, slurm, tenancy};
+use super::{Notes, dedicated, events, price, route, sharing, site_nodes, slurm, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
 use crate::scenario::catalogue;
 use crate::scenario::file::{DesignTable, GpuTable, Named, NodeTable, PoolTable, ScenarioFile};
 use crate::scenario::{Design, PoolTerms, SpeedupSpec};
-use crate::tenancy::PoolTenancy;
 use crate::time::SimDuration;
 
 /// Kinds of node and board that the scenario's pools use, with everything filled in.
-struct Hardware<'f> {
+pub(super) struct Hardware<'f> {
     node: &'f mut Named<NodeTable>,
     gpu: &'f mut Named<GpuTable>,
 }
@@ -29,6 +28,13 @@ pub(super) struct ResolvedNode {
     /// Whether its GPUs are those of the catalogue's node of that name: then its price holds too.
     pub(super) as_sold: bool,
     gpu_memory_gb: Option<u32>,
+}
+
+impl ResolvedNode {
+    /// A node of which the catalogue knows nothing.
+    pub(super) fn plain(spec: NodeSpec) -> Self {
+        Self { spec, power_w: None, power_idle_w: None, as_sold: false, gpu_memory_gb: None }
+    }
 }
 
 pub(super) fn resolve(
@@ -76,15 +82,8 @@ fn design(
         notes.error_help("W0212", &["design", name], message, help);
     }
     let label = table.label.get_or_insert_with(|| name.to_owned()).clone();
-    let mut cluster = ClusterSpec::default();
-    let mut pools = Vec::new();
-    if let Some(site) = site {
-        cluster.pools.extend(site.pools().cloned());
-        pools.resize(
-            cluster.pools.len(),
-            PoolTerms { cost: None, tenancy: PoolTenancy::bare_metal(), tenants: None, gpu_memory_gb: None },
-        );
-    }
+    let (specs, mut pools) = site_nodes::resolve(notes, hardware, site, (name, table), plan.start());
+    let (mut cluster, of_site) = (ClusterSpec { pools: specs }, pools.len());
     let mut quote = plan.quote(notes, name, table.quote.as_deref());
     for (pool_name, pool_table) in &mut table.pool {
         let path = ["design", name, "pool", pool_name.as_str()];
@@ -94,6 +93,7 @@ fn design(
         pools.push(terms);
     }
     let money = quote.rest(notes, name, &pools, plan, table.migration_cost);
+    site_nodes::cost_nothing_more(notes, name, &cluster, (&mut pools, of_site));
     all_or_no_costs(notes, name, &cluster, &pools);
     check_total(notes, name, &cluster);
     let routes = route::resolve(notes, name, table, &cluster);
@@ -152,7 +152,7 @@ fn pool(
 }
 
 /// The node of that name, filled in from the catalogue where the scenario leaves something out.
-fn node(
+pub(super) fn node(
     notes: &mut Notes<'_>,
     hardware: &mut Hardware<'_>,
     name: &str,
