@@ -15,6 +15,7 @@
 //! Invariants: every job ends in exactly one state; hours of each pool sum to its installed hours;
 //! the same inputs give the same bytes.
 
+mod attempts;
 mod door;
 mod elastic;
 mod failure;
@@ -26,6 +27,7 @@ pub mod preemptive;
 mod run;
 pub mod shared;
 pub mod slurm;
+mod standing;
 mod translation;
 mod upkeep;
 mod withheld;
@@ -36,15 +38,16 @@ use crate::kernel::Budget;
 use crate::scheduler::Pending;
 use crate::tenancy::RunTenancy;
 use crate::time::SimTime;
-use crate::workload::Workload;
 
+pub use attempts::{Ending, Stretch};
 pub use door::{DecidedBy, Hardware, NodeChoice, Policy, simulate};
 pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::PreemptiveFacts;
 pub use run::{Spill, Spills};
-pub use shared::SharedFacts;
+pub use shared::{LayoutRow, SharedFacts};
+pub use standing::{NodeSpell, Standing};
 pub use translation::{Speed, Speeds};
 
 /// Where a job stands at the end of a run.
@@ -208,8 +211,11 @@ pub struct Outcome {
     pub refused: Vec<(JobId, String)>,
     /// Jobs that were held after their submission: when they became eligible, sorted by job.
     pub held_until: Vec<(JobId, SimTime)>,
-    /// Jobs whose last attempt was at work later than its start (a boot, a restore, a layout came first), sorted by job.
+    /// Jobs whose last attempt was at work later than its start (a boot, a restore, a layout came first), sorted by job;
+    /// [`SimTime::NEVER`] if it never was.
     pub at_work: Vec<(JobId, SimTime)>,
+    /// Nodes that were out of order or reserved, in order of time, if allocations were kept.
+    pub spells: Vec<NodeSpell>,
     /// Story of the watched job.
     pub watched: Vec<WatchRow>,
     /// First submission to last end (or where the run was cut).
@@ -231,99 +237,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// When a job became eligible: its submission, unless a dependency, begin time or array limit held it;
-    /// [`SimTime::NEVER`] if it was held to the end.
-    #[must_use]
-    pub fn eligible(&self, workload: &Workload, job: JobId) -> SimTime {
-        let at = self.held_until.binary_search_by_key(&job, |(id, _)| *id);
-        at.map_or(workload.jobs[job].submit, |at| self.held_until[at].1)
-    }
-
-    /// Attempts of a job that was requeued; empty for all others.
-    fn requeued(&self, job: JobId) -> &[Stretch] {
-        let rows = match (&self.slurm, &self.preemptive) {
-            (Some(facts), _) => &facts.requeued,
-            (None, Some(facts)) => &facts.resumed,
-            (None, None) => match &self.tenancy {
-                Some(facts) => &facts.restarted,
-                None => return &[],
-            },
-        };
-        let at = rows.binary_search_by_key(&job, |(id, _)| *id);
-        at.map_or(&[], |at| &rows[at].1)
-    }
-
-    /// When the last attempt of a job was at work; its start where nothing came first.
-    #[must_use]
-    pub fn work_start(&self, job: JobId) -> SimTime {
-        let at = self.at_work.binary_search_by_key(&job, |(id, _)| *id);
-        at.map_or_else(|_| self.last_start(job), |at| self.at_work[at].1)
-    }
-
-    /// Whether jobs can have run more than once.
-    #[must_use]
-    pub fn has_attempts(&self) -> bool {
-        let restarted = self.tenancy.as_ref().is_some_and(|facts| !facts.restarted.is_empty());
-        self.slurm.is_some() || self.preemptive.is_some() || restarted
-    }
-
-    /// Microseconds of running that count as a job's run: its last attempt, or all of them where none repeats
-    /// the work of another.
-    #[must_use]
-    pub fn effective_run_us(&self, job: JobId) -> i64 {
-        if self.preemptive.is_some() {
-            return self.run_us(job);
-        }
-        self.records[job].end.since(self.last_start(job)).micros()
-    }
-
-    /// How often a job started.
-    #[must_use]
-    pub fn starts(&self, job: JobId) -> usize {
-        self.requeued(job).len().max(usize::from(self.records[job].start != SimTime::NEVER))
-    }
-
-    /// Start of the last attempt; [`SimTime::NEVER`] if there was none.
-    #[must_use]
-    pub fn last_start(&self, job: JobId) -> SimTime {
-        self.requeued(job).last().map_or(self.records[job].start, |last| last.start)
-    }
-
-    /// From when to when a job ran, attempt by attempt; a job that still ran, to the last instant.
-    pub fn stretches(&self, job: JobId) -> impl Iterator<Item = (SimTime, SimTime)> + '_ {
-        let requeued = self.requeued(job);
-        let record = &self.records[job];
-        let only = requeued.is_empty() && record.start != SimTime::NEVER;
-        let only = only.then_some((record.start, record.end));
-        let rows = requeued.iter().map(|row| (row.start, row.end)).chain(only);
-        rows.map(|(from, to)| (from, if to == SimTime::NEVER { self.last_instant } else { to }))
-    }
-
-    /// Microseconds that a job ran, in all its attempts.
-    #[must_use]
-    pub fn run_us(&self, job: JobId) -> i64 {
-        self.stretches(job).map(|(from, to)| to.since(from).micros()).sum()
-    }
-
-    /// Every allocation with its time, if allocations were kept.
-    pub fn holdings(&self) -> impl Iterator<Item = (JobId, SimTime, SimTime, &Allocation)> {
-        let until = |end: SimTime| if end == SimTime::NEVER { self.last_instant } else { end };
-        let once = self.allocations.iter().filter(|_| self.preemptive.is_none());
-        let once = once.filter(|(job, _)| self.requeued(*job).is_empty());
-        let once = once.map(move |(job, allocation)| {
-            let record = &self.records[*job];
-            (*job, record.start, until(record.end), allocation)
-        });
-        let restarted = self.tenancy.iter().flat_map(|facts| &facts.restarted);
-        let requeued = self.slurm.iter().flat_map(|facts| &facts.requeued).chain(restarted);
-        let again = requeued.flat_map(move |(job, rows)| {
-            rows.iter().map(move |row| (*job, row.start, until(row.end), &row.allocation))
-        });
-        let held = self.preemptive.iter().flat_map(|facts| &facts.held);
-        let held = held.map(move |(job, start, end, allocation)| (*job, *start, until(*end), allocation));
-        once.chain(again).chain(held)
-    }
-
     /// Why a job was still pending at the end, by Slurm's name, where the policy is Slurm's.
     #[must_use]
     pub fn pending_reason(&self, job: JobId) -> Option<&'static str> {
@@ -331,17 +244,6 @@ impl Outcome {
         let at = facts.pending.binary_search_by_key(&job, |(id, _)| *id).ok()?;
         Some(facts.pending[at].1)
     }
-}
-
-/// One attempt of a job that was requeued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// Start.
-    pub start: SimTime,
-    /// End, or [`SimTime::NEVER`].
-    pub end: SimTime,
-    /// What it held; empty unless allocations were kept.
-    pub allocation: Allocation,
 }
 
 /// What Slurm's engine tells beside records and hours.

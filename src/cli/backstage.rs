@@ -89,7 +89,11 @@ impl From<ExperimentError> for Failure {
         let code = match &error {
             ExperimentError::Run { error: RunError::Stalled { .. }, .. } => "W0410",
             ExperimentError::Run { error: RunError::EventBudget(_), .. } => "W0411",
-            ExperimentError::Run { .. } => "W0412",
+            // A scenario names built-in placements only.
+            ExperimentError::Run {
+                error: RunError::Policy { .. } | RunError::Interrupted | RunError::OwnPlacementOnParts,
+                ..
+            } => "W0412",
             ExperimentError::Cost { .. } => "W0420",
         };
         Self::Inside(Diagnostic::error(code, error.to_string()))

@@ -326,12 +326,7 @@ impl<H: Clone + Debug> ElasticPools<H> {
     }
 
     /// Notes which VMs have become idle or busy.
-    fn follow<Y: Yard<Hold = H>, T: VmTimer>(
-        &mut self,
-        now: SimTime,
-        yard: &Y,
-        calendar: &mut Calendar<T>,
-    ) {
+    fn follow<Y: Yard<Hold = H>, T: VmTimer>(&mut self, now: SimTime, yard: &Y, calendar: &mut Calendar<T>) {
         for node in yard.changed(&mut self.seen) {
             let Some(pool) = self.pools.iter_mut().find(|pool| pool.holds(node)) else { continue };
             let at = (node.0 - pool.first) as usize;

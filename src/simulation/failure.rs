@@ -11,6 +11,7 @@ use super::guests::{Guests, HostRow};
 use super::meter::Meter;
 use super::run::Timer;
 use super::run::ground::Ground;
+use super::standing::{Diary, Standing};
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
@@ -115,7 +116,7 @@ impl<G: Ground> HostFailures<G> {
         &mut self,
         at: u32,
         now: SimTime,
-        (ground, meter): (&mut G, &mut Meter),
+        (ground, meter, diary): (&mut G, &mut Meter, &mut Diary),
         calendar: &mut Calendar<Timer>,
     ) -> Result<HostTurn, Conflict> {
         let row = &mut self.rows[at as usize];
@@ -125,10 +126,12 @@ impl<G: Ground> HostFailures<G> {
         if fails {
             row.down = Some(now + spec.repair.expected());
             self.down += 1;
+            diary.begin(nodes.clone(), Standing::Failed, now);
             calendar.set(Timer::Host(at), now + row.host.times(self.seed).1, Phase::NodeUp);
         } else {
             row.down = None;
             self.down -= 1;
+            diary.end(row.host.row.nodes.clone(), Standing::Failed, now);
             row.withheld.release(row.host.row.pool, ground, meter)?;
             calendar.set(Timer::Host(at), now + row.host.repaired(self.seed), Phase::Epoch);
         }

@@ -325,7 +325,8 @@ impl<'w> Guests<'w> {
         for other in touched {
             self.neighbours_changed(other, now, calendar);
         }
-        runs_from
+        // The launch of a script is told apart from its clean-up nowhere: it is no start-up.
+        booted
     }
 
     /// The longest boot that a job's pools have for it.

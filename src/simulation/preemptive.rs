@@ -21,9 +21,10 @@ pub mod machine;
 
 use std::collections::BTreeMap;
 
+use super::attempts::late_at_work;
 use super::meter::{Held, IdleCause, Meter, Tax};
 use super::run::recorded_end;
-use super::{JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
+use super::{Ending, JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
 use crate::cluster::cards::CARD_UNITS;
 use crate::cluster::{Allocation, Amounts, ClusterSpec, Conflict, Grant, Ledger};
 use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
@@ -51,8 +52,8 @@ pub struct PreemptiveFacts {
     pub overhead_gpu_us: i128,
     /// What of the trace has no meaning for these policies, with the number of jobs.
     pub not_carried_over: Vec<(String, u64)>,
-    /// Every allocation with its time, if allocations were kept.
-    pub held: Vec<(JobId, SimTime, SimTime, Allocation)>,
+    /// Every place of every job in order of time, those after moves too, if allocations were kept.
+    pub held: Vec<(JobId, Stretch)>,
 }
 
 /// The nodes as these policies know them; `None` unless all pools have the same GPUs per node.
@@ -165,6 +166,8 @@ struct Holding {
     since: SimTime,
     /// Since when it runs without a break.
     running_since: SimTime,
+    /// Since when it is at work in this run; [`SimTime::NEVER`] while it pays overhead.
+    works: SimTime,
 }
 
 /// What happens to the jobs, while it happens.
@@ -229,15 +232,16 @@ impl<'a> Run<'a> {
     fn follow(&mut self, advances: &[Advance], machine: &Machine<'_>, now: SimTime) -> Result<(), Conflict> {
         for advance in advances {
             self.book(advance);
+            self.note_work(advance, now);
             if advance.done {
                 let job = self.jobs[advance.job.index()];
                 self.records[job].end = now;
                 self.records[job].state = recorded_end(self.workload, job);
                 self.ended += 1;
-                self.release(advance.job, now)?;
+                self.release(advance.job, now, Ending::WithTheJob)?;
             } else if !machine.jobs()[advance.job].running {
                 self.facts.preemptions += 1;
-                self.release(advance.job, now)?;
+                self.release(advance.job, now, Ending::Preempted)?;
             }
         }
         self.place(machine, now)?;
@@ -253,6 +257,14 @@ impl<'a> Run<'a> {
             Some(_) => IdleCause::Waiting(Pending::Resources),
         };
         Ok(())
+    }
+
+    /// A job that pays overhead first is at work when it has paid.
+    fn note_work(&mut self, advance: &Advance, now: SimTime) {
+        let holding = self.holdings[advance.job].as_mut().expect("a job that ran held GPUs");
+        if holding.works == SimTime::NEVER && advance.worked > SimDuration::ZERO {
+            holding.works = now - advance.worked;
+        }
     }
 
     /// Overhead and what the job did not use of its GPUs, since the last event.
@@ -308,44 +320,54 @@ impl<'a> Run<'a> {
     }
 
     /// A task stops running.
-    fn release(&mut self, task: JobId, now: SimTime) -> Result<(), Conflict> {
+    fn release(&mut self, task: JobId, now: SimTime, ending: Ending) -> Result<(), Conflict> {
         let holding = self.holdings[task].take().expect("a job that ran held GPUs");
         self.give_back(task, &holding)?;
-        self.note_held(task, &holding, now);
-        let allocation = if self.keep { holding.allocation } else { Allocation::new() };
-        self.stretches[task.index()].push(Stretch { start: holding.running_since, end: now, allocation });
+        self.note_held(task, &holding, now, ending);
+        self.note_stretch(task, holding, now, ending);
         Ok(())
     }
 
-    fn note_held(&mut self, task: JobId, holding: &Holding, now: SimTime) {
+    fn note_stretch(&mut self, task: JobId, holding: Holding, end: SimTime, ending: Ending) {
+        let allocation = if self.keep { holding.allocation } else { Allocation::new() };
+        let (start, works) = (holding.running_since, holding.works);
+        self.stretches[task.index()].push(Stretch { start, works, end, ending, allocation });
+    }
+
+    fn note_held(&mut self, task: JobId, holding: &Holding, end: SimTime, ending: Ending) {
         if self.keep {
-            let job = self.jobs[task.index()];
-            self.facts.held.push((job, holding.since, now, holding.allocation.clone()));
+            let (start, allocation) = (holding.since, holding.allocation.clone());
+            let works = holding.works.max(start);
+            let row = Stretch { start, works, end, ending, allocation };
+            self.facts.held.push((self.jobs[task.index()], row));
         }
     }
 
     /// Gives every running task the GPUs that the last pass gave it.
     fn place(&mut self, machine: &Machine<'_>, now: SimTime) -> Result<(), Conflict> {
-        let mut homeless: Vec<(JobId, Option<&NodeGpus>, SimTime)> = Vec::new();
+        // Each with since when it runs, and works.
+        let mut homeless: Vec<(JobId, Option<&NodeGpus>, (SimTime, SimTime))> = Vec::new();
+        let fresh = (now, SimTime::NEVER);
         for (task, wanted) in machine.runner().placed() {
             let Some(holding) = self.holdings[*task].take_if(|holding| !sits_on(&holding.allocation, wanted))
             else {
                 if self.holdings[*task].is_none() {
-                    homeless.push((*task, Some(wanted), now));
+                    homeless.push((*task, Some(wanted), fresh));
                 }
                 continue;
             };
             self.facts.moves += 1;
             self.give_back(*task, &holding)?;
-            self.note_held(*task, &holding, now);
-            homeless.push((*task, Some(wanted), holding.running_since));
+            self.note_held(*task, &holding, now, Ending::Moved);
+            homeless.push((*task, Some(wanted), (holding.running_since, holding.works)));
         }
         if machine.runner().placed().is_empty() {
             let running = machine.runner().runnable().filter(|task| machine.jobs()[*task].running);
-            homeless
-                .extend(running.filter(|task| self.holdings[*task].is_none()).map(|task| (task, None, now)));
+            homeless.extend(
+                running.filter(|task| self.holdings[*task].is_none()).map(|task| (task, None, fresh)),
+            );
         }
-        for (task, wanted, running_since) in homeless {
+        for (task, wanted, (running_since, works)) in homeless {
             let allocation = match wanted {
                 Some(nodes) => self.on_nodes(nodes),
                 None => self.anywhere(machine.jobs()[task].gpus),
@@ -354,7 +376,7 @@ impl<'a> Run<'a> {
             for (pool, units) in self.beyond_parts(task, &allocation) {
                 self.meter.add_part_slack(pool, units);
             }
-            self.holdings[task] = Some(Holding { allocation, since: now, running_since });
+            self.holdings[task] = Some(Holding { allocation, since: now, running_since, works });
             let record = &mut self.records[self.jobs[task.index()]];
             record.start = record.start.min(now);
             record.state = JobState::Running;
@@ -402,12 +424,14 @@ impl<'a> Run<'a> {
         let tasks: Vec<JobId> = self.holdings.ids().collect();
         for task in tasks {
             if let Some(holding) = self.holdings[task].take() {
-                self.note_held(task, &holding, SimTime::NEVER);
-                let (start, end) = (holding.running_since, SimTime::NEVER);
-                self.stretches[task.index()].push(Stretch { start, end, allocation: holding.allocation });
+                self.note_held(task, &holding, SimTime::NEVER, Ending::WithTheJob);
+                self.note_stretch(task, holding, SimTime::NEVER, Ending::WithTheJob);
             }
         }
         let mut allocations = Vec::new();
+        let last = self.jobs.iter().zip(&self.stretches).filter_map(|(job, rows)| Some((*job, rows.last()?)));
+        let at_work = late_at_work(Vec::new(), last);
+        self.facts.held.sort_by_key(|(job, row)| (row.start, *job));
         for (job, stretches) in self.jobs.iter().zip(self.stretches) {
             if let Some(last) = stretches.last().filter(|_| self.keep) {
                 allocations.push((*job, last.allocation.clone()));
@@ -422,7 +446,8 @@ impl<'a> Run<'a> {
             allocations,
             hours: self.meter.finish(&self.ledger),
             refused,
-            at_work: Vec::new(),
+            at_work,
+            spells: Vec::new(),
             held_until: Vec::new(),
             watched: Vec::new(),
             first_submit: self.workload.first_submit(),

@@ -46,8 +46,9 @@ use super::guests::{Guests, TenancyFacts};
 use super::holds::{Holds, Released};
 use super::meter::{IdleCause, Meter};
 use super::outage::Outages;
+use super::standing::Diary;
 use super::upkeep::Upkeep;
-use super::{JobRecord, JobState, Outcome, RunOptions, Speeds, Stretch, WatchRow};
+use super::{Ending, JobRecord, JobState, Outcome, RunOptions, Speeds, Stretch, WatchRow};
 use crate::cluster::{Allocation, ClusterSpec, Conflict};
 use crate::ids::{Id, IdVec, JobId};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
@@ -107,6 +108,8 @@ pub(super) struct Run<'w, D: Decider> {
     restarted: BTreeMap<JobId, Restarted>,
     /// When the last attempt of a job was at work, where that is later than its start.
     at_work: BTreeMap<JobId, SimTime>,
+    /// When which hosts failed or were worked on.
+    diary: Diary,
     /// Jobs that may go elsewhere if their wait is long.
     spill: Option<Box<SpillWatch<'w>>>,
     /// Whether run times are those of this very design, with all that made jobs slower.
@@ -157,6 +160,7 @@ impl<'w, D: Decider> Run<'w, D> {
             failures: failures.map(Box::new),
             restarted: BTreeMap::new(),
             at_work: BTreeMap::new(),
+            diary: Diary::default(),
             elastic: elastic.map(Box::new),
             upkeep: upkeep.map(Box::new),
             spill: options.spills.map(|spills| Box::new(SpillWatch::new(spills, ground.gauge()))),
@@ -265,7 +269,7 @@ impl<'w, D: Decider> Run<'w, D> {
         }
         let running: Vec<Slot<D::Ground>> = self.slots.drain(..).flatten().collect();
         for slot in running {
-            self.note_allocation(slot, SimTime::NEVER);
+            self.note_allocation(slot, SimTime::NEVER, Ending::WithTheJob);
         }
         if self.keep {
             let records = &self.records;
@@ -274,6 +278,8 @@ impl<'w, D: Decider> Run<'w, D> {
         let last_instant = self.last.max(self.workload.first_submit());
         let tenancy = self.tenancy_facts(last_instant);
         let span_us = self.meter.span_us();
+        let spells =
+            if self.keep { self.diary.finish(self.outages.rows(), &[], last_instant) } else { Vec::new() };
         let mut outcome = Outcome {
             records: self.records,
             allocations: self.allocations,
@@ -281,6 +287,7 @@ impl<'w, D: Decider> Run<'w, D> {
             refused: self.refused,
             held_until: self.held_until.into_iter().collect(),
             at_work: self.at_work.into_iter().collect(),
+            spells,
             watched: self.watched,
             first_submit: self.workload.first_submit(),
             last_instant,

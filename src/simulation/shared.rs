@@ -5,8 +5,8 @@
 //! reference is what it asks for, or a whole GPU ([`MeasuredOn`](crate::scheduler::shared::MeasuredOn)).
 
 use crate::cluster::Amounts;
-use crate::cluster::cards::CardAllocation;
-use crate::ids::{IdVec, JobId};
+use crate::cluster::cards::{CardAllocation, Reshape};
+use crate::ids::{IdVec, JobId, NodeId};
 use crate::time::SimTime;
 
 /// A holding as it was.
@@ -22,11 +22,28 @@ pub struct CardHolding {
     pub allocation: CardAllocation,
 }
 
+/// A change of a GPU's layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayoutRow {
+    /// Begin.
+    pub from: SimTime,
+    /// When its instances were there.
+    pub until: SimTime,
+    /// The job that it was made for and that waited for it; `None` where a planner made it.
+    pub job: Option<JobId>,
+    /// Where.
+    pub node: NodeId,
+    /// What.
+    pub change: Reshape,
+}
+
 /// What only runs on shared GPUs tell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SharedFacts {
     /// Every holding in order of its beginning, if allocations were kept.
     pub holdings: Vec<CardHolding>,
+    /// Every change of a GPU's layout in order of its beginning, if allocations were kept.
+    pub changes: Vec<LayoutRow>,
     /// Changes of a GPU's layout.
     pub repartitions: u64,
     /// Instances created.

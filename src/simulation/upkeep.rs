@@ -8,6 +8,7 @@ use super::guests::{Guests, HostRow};
 use super::meter::Meter;
 use super::run::Timer;
 use super::run::ground::Ground;
+use super::standing::{Diary, Standing};
 use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
@@ -104,7 +105,7 @@ impl<G: Ground> Upkeep<G> {
         at: u32,
         now: SimTime,
         guests: &mut Guests<'_>,
-        (ground, meter): (&mut G, &mut Meter),
+        (ground, meter, diary): (&mut G, &mut Meter, &mut Diary),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         let row = &mut self.rows[at as usize];
@@ -116,11 +117,13 @@ impl<G: Ground> Upkeep<G> {
             (State::Resting, None) => {
                 row.state = State::Draining;
                 self.draining += 1;
+                diary.begin(row.host.row.nodes.clone(), Standing::Draining, now);
             }
             (State::Draining, _) => {}
             (State::Working, _) => {
                 row.withheld.release(row.host.row.pool, ground, meter)?;
                 row.state = State::Resting;
+                diary.end(row.host.row.nodes.clone(), Standing::Maintenance, now);
                 calendar.set(Timer::Upkeep(at), row.host.done(now), Phase::NodeUp);
             }
         }
@@ -131,7 +134,7 @@ impl<G: Ground> Upkeep<G> {
     pub(super) fn absorb(
         &mut self,
         now: SimTime,
-        (ground, meter): (&mut G, &mut Meter),
+        (ground, meter, diary): (&mut G, &mut Meter, &mut Diary),
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         if self.draining == 0 {
@@ -145,6 +148,8 @@ impl<G: Ground> Upkeep<G> {
             if row.is_empty_of_jobs(ground) {
                 let until = now + row.host.row.spec.duration;
                 row.withheld.release(pool, ground, meter)?;
+                diary.end(nodes.clone(), Standing::Draining, now);
+                diary.begin(nodes.clone(), Standing::Maintenance, now);
                 for node in nodes.map(NodeId) {
                     row.withheld.take((node, pool), until, &mut self.slots, ground, meter)?;
                 }

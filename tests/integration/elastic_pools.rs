@@ -61,7 +61,8 @@ fn vms_come_for_those_who_wait_and_go_when_nobody_does() {
             assert!((boot - 1e-6..=boot + late).contains(&wait), "{cell:?}: {job:?} waited {wait} s");
             assert_eq!(record.state, JobState::Completed, "{cell:?}");
         }
-        let booted: i128 = facts(&played).usage.iter().map(|row| i128::from(row.up.since(row.from).micros())).sum();
+        let booted: i128 =
+            facts(&played).usage.iter().map(|row| i128::from(row.up.since(row.from).micros())).sum();
         assert_eq!(booted, 4 * 100_000_000, "{cell:?}");
         let gpu = played.outcome.hours.total().gpu;
         assert_eq!(gpu.startup + gpu.restart, booted * 8 * UNITS, "{cell:?}");
@@ -72,7 +73,8 @@ fn vms_come_for_those_who_wait_and_go_when_nobody_does() {
 #[test]
 fn a_vm_whose_host_fails_is_gone_and_another_is_ordered() {
     let trace = jobs(&(0..30).map(|at| (at * 2_000, 5_000, 8)).collect::<Vec<_>>());
-    let failures = "failures = { mtbf-hours = 4, repair = { low-s = 3000, typical-s = 3000, high-s = 3000 } }\n";
+    let failures =
+        "failures = { mtbf-hours = 4, repair = { low-s = 3000, typical-s = 3000, high-s = 3000 } }\n";
     for policy in EVERY {
         let cell = cell(policy, "whole", "vm-pass", "elastic");
         let played = cell.play_text(&from_nothing(policy, failures), &trace).unwrap();
@@ -90,7 +92,8 @@ fn a_vm_whose_host_fails_is_gone_and_another_is_ordered() {
 #[test]
 fn vms_of_the_minimum_are_ordered_again_after_the_repair() {
     let trace = jobs(&(0..30).map(|at| (at * 4_000, 3_000, 8)).collect::<Vec<_>>());
-    let failures = "failures = { mtbf-hours = 4, repair = { low-s = 3000, typical-s = 3000, high-s = 3000 } }\n";
+    let failures =
+        "failures = { mtbf-hours = 4, repair = { low-s = 3000, typical-s = 3000, high-s = 3000 } }\n";
     for policy in ["easy", "slurm", "tiresias"] {
         let cell = cell(policy, "whole", "vm-pass", "elastic");
         let text = from_nothing(policy, failures).replace("min = 0", "min = 3");

@@ -99,7 +99,8 @@ fn bursts() -> String {
         let submit = 70_000 * (at / 10) + 60 * at;
         let (run, gpus) = ([900, 2_400, 5_400, 9_000][at * 7 % 4], if at % 12 == 0 { 16 } else { 1 });
         let class = ["training", "debug"][at % 2];
-        text += &format!("{at},{submit},{run},{},u{},{},{gpus},8000,{class}\n", run * 3 / 2, at % 3, 8 * gpus);
+        text +=
+            &format!("{at},{submit},{run},{},u{},{},{gpus},8000,{class}\n", run * 3 / 2, at % 3, 8 * gpus);
     }
     text
 }

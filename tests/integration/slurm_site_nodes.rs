@@ -75,7 +75,12 @@ fn their_hosts_can_be_dedicated() {
     let (id, start, end, node) = (at("job_id"), at("start_s"), at("end_s"), at("node_list"));
     let runs: Vec<(u32, f64, f64, String)> = rows
         .map(|row| {
-            (row[id].parse().unwrap(), row[start].parse().unwrap(), row[end].parse().unwrap(), row[node].to_owned())
+            (
+                row[id].parse().unwrap(),
+                row[start].parse().unwrap(),
+                row[end].parse().unwrap(),
+                row[node].to_owned(),
+            )
         })
         .collect();
     let on_site = runs.iter().filter(|run| run.3.starts_with('n')).count();
@@ -91,7 +96,11 @@ fn their_hosts_can_be_dedicated() {
 fn what_makes_no_sense_is_refused() {
     for (more, code, words) in [
         ("[design.a.site.n1]\ndedicated = 'host'\n", "W0225", "n1-n2"),
-        ("[design.a.site.n1-n2]\nnode = 'dgx-h100-x'\n[design.a.site.n1-n2.cost.owned]\n", "W0213", "dgx-h100"),
+        (
+            "[design.a.site.n1-n2]\nnode = 'dgx-h100-x'\n[design.a.site.n1-n2.cost.owned]\n",
+            "W0213",
+            "dgx-h100",
+        ),
         ("[node.two]\ncpus = 8\nmem-mb = 1000\n[design.a.site.n1-n2]\nnode = 'two'\n", "W0219", "8"),
     ] {
         let (_, answer) = run(more);

@@ -29,12 +29,8 @@ pub(super) fn resolve(
     for spec in &mut specs {
         let name = spec.name.clone();
         let path = ["design", design, "site", name.as_str()];
-        let of_pool = |cost| PoolTerms {
-            cost,
-            tenancy: PoolTenancy::bare_metal(),
-            tenants: None,
-            gpu_memory_gb: None,
-        };
+        let of_pool =
+            |cost| PoolTerms { cost, tenancy: PoolTenancy::bare_metal(), tenants: None, gpu_memory_gb: None };
         let Some(table) = table.site.get_mut(&name) else {
             terms.push(of_pool(None));
             continue;
@@ -107,7 +103,8 @@ pub(super) fn cost_nothing_more(
     };
     for (spec, terms) in cluster.pools.iter().zip(pools).take(of_site).filter(|row| row.1.cost.is_none()) {
         let name = &spec.name;
-        let message = format!("the costs of the design `{design}` are without its nodes `{name}` of slurm.conf");
+        let message =
+            format!("the costs of the design `{design}` are without its nodes `{name}` of slurm.conf");
         let help = format!("write [design.{design}.site.{name}.cost.owned] or .rented to count them");
         notes.warning("W0266", &["design", design], message, &help);
         let free = Price { per: Per::Node, amount: Money::ZERO };

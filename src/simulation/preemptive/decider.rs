@@ -19,9 +19,10 @@ use crate::scheduler::backfill::Backfill;
 use crate::scheduler::preemptive::{Order, PreemptivePolicy, PreemptiveSpec, TrainingJob};
 use crate::scheduler::shared::demand::CardShapes;
 use crate::scheduler::{Floor, Pending, Start};
+use crate::simulation::attempts::late_at_work;
 use crate::simulation::meter::{Gauge, Load, UNITS_PER_DEVICE};
 use crate::simulation::run::ground::{Acts, Begin, Decider, Fit, Grants, Ground, OnDevices, Parts};
-use crate::simulation::{Outcome, RunOptions, Speed, Stretch};
+use crate::simulation::{Ending, Outcome, RunOptions, Speed, Stretch};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
@@ -316,19 +317,45 @@ impl<P: Placer> Preempting<P> {
         Start { lead, ..begin }
     }
 
-    /// Attempts of a job as stretches between preemptions: one that goes on elsewhere is the same stretch.
-    fn without_moves(&self, job: JobId, rows: Vec<Stretch>) -> Vec<Stretch> {
-        let mut stretches: Vec<Stretch> = Vec::with_capacity(rows.len());
-        for row in rows {
-            match stretches.last_mut() {
-                Some(last) if last.end == row.start && self.moved.contains(&(job, row.start)) => {
-                    (last.end, last.allocation) = (row.end, row.allocation);
-                }
-                _ => stretches.push(row),
+    /// Says of the attempts of a job which of them went on elsewhere.
+    fn mark_moves(&self, job: JobId, rows: &mut [Stretch]) {
+        for at in 1..rows.len() {
+            let (end, start) = (rows[at - 1].end, rows[at].start);
+            if end == start && self.moved.contains(&(job, start)) {
+                rows[at - 1].ending = Ending::Moved;
             }
         }
-        stretches
     }
+
+    /// What was held where, place by place.
+    fn places(&self, attempts: &[(JobId, Vec<Stretch>)], outcome: &Outcome) -> Vec<(JobId, Stretch)> {
+        let again = attempts.iter().flat_map(|(job, rows)| rows.iter().map(move |row| (*job, row.clone())));
+        let mut held: Vec<(JobId, Stretch)> = again.collect();
+        let once = |job: &JobId| attempts.binary_search_by_key(job, |(other, _)| *other).is_err();
+        for (job, allocation) in outcome.allocations.iter().filter(|(job, _)| once(job)) {
+            let (record, works) = (&outcome.records[*job], outcome.work_start(*job));
+            let (start, end, ending) = (record.start, record.end, Ending::WithTheJob);
+            held.push((*job, Stretch { start, works, end, ending, allocation: allocation.clone() }));
+        }
+        held.sort_by_key(|(job, row)| (row.start, *job));
+        held
+    }
+}
+
+/// Attempts of a job as stretches between preemptions: one that goes on elsewhere is the same stretch, at work since it
+/// first was.
+fn without_moves(rows: Vec<Stretch>) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match stretches.last_mut() {
+            Some(last) if last.ending == Ending::Moved => {
+                let works = if last.works < last.end { last.works } else { row.works };
+                *last = Stretch { start: last.start, works, ..row };
+            }
+            _ => stretches.push(row),
+        }
+    }
+    stretches
 }
 
 /// How long a job works on the first pool that can hold it, under the constant factor of the access method there.
@@ -482,22 +509,19 @@ impl<P: Placer> Decider for Preempting<P> {
     fn tell(&mut self, outcome: &mut Outcome) {
         let mut facts = std::mem::take(&mut self.facts);
         let attempts = outcome.tenancy.as_mut().map(|facts| std::mem::take(&mut facts.restarted));
-        let attempts = attempts.unwrap_or_default();
+        let mut attempts = attempts.unwrap_or_default();
+        attempts.iter_mut().for_each(|(job, rows)| self.mark_moves(*job, rows));
         if !self.tells_tenancy {
             outcome.tenancy = None;
         }
         if self.keeps_allocations {
-            let again = attempts.iter().flat_map(|(job, rows)| rows.iter().map(move |row| (*job, row)));
-            facts.held = again.map(|(job, row)| (job, row.start, row.end, row.allocation.clone())).collect();
-            let once = |job: &JobId| attempts.binary_search_by_key(job, |(other, _)| *other).is_err();
-            for (job, allocation) in outcome.allocations.iter().filter(|(job, _)| once(job)) {
-                let record = &outcome.records[*job];
-                facts.held.push((*job, record.start, record.end, allocation.clone()));
-            }
-            facts.held.sort_by_key(|(job, start, ..)| (*start, *job));
+            facts.held = self.places(&attempts, outcome);
         }
-        for (job, rows) in attempts {
-            let stretches = self.without_moves(job, rows);
+        let attempts: Vec<(JobId, Vec<Stretch>)> =
+            attempts.into_iter().map(|(job, rows)| (job, without_moves(rows))).collect();
+        let last = attempts.iter().filter_map(|(job, rows)| Some((*job, rows.last()?)));
+        outcome.at_work = late_at_work(std::mem::take(&mut outcome.at_work), last);
+        for (job, stretches) in attempts {
             if stretches.len() > 1 {
                 facts.resumed.push((job, stretches));
             }

@@ -22,7 +22,7 @@ use crate::scheduler::sharing::TypicalMix;
 use crate::simulation::guests::{Gpu, OnCards};
 use crate::simulation::meter::{Load, Meter};
 use crate::simulation::shared::CardHolding;
-use crate::simulation::{Outcome, SharedFacts};
+use crate::simulation::{LayoutRow, Outcome, SharedFacts};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Job;
 
@@ -194,17 +194,36 @@ impl CardSide {
         self.gauge.follow(floor, meter);
     }
 
+    /// Keeps a change of layouts for reports.
+    fn note_cut(&mut self, job: Option<JobId>, (from, until): (SimTime, SimTime), cuts: &[NodeReshape]) {
+        if self.keep {
+            let row = |(node, change): &NodeReshape| LayoutRow {
+                from,
+                until,
+                job,
+                node: *node,
+                change: change.clone(),
+            };
+            self.facts.changes.extend(cuts.iter().map(row));
+        }
+    }
+
     /// The layouts were changed so often by somebody else.
     pub(in crate::simulation) fn count_as(&mut self, facts: &SharedFacts) {
         self.facts.repartitions = facts.repartitions;
         self.facts.instances_made = facts.instances_made;
         self.facts.instances_destroyed = facts.instances_destroyed;
+        if self.keep {
+            self.facts.changes.clone_from(&facts.changes);
+        }
     }
 }
 
 impl Side<CardFloor> for CardSide {
-    fn cut(&mut self, cuts: &Vec<NodeReshape>, pool: PoolId) -> SimDuration {
-        self.layouts.for_job(cuts, pool, &mut self.facts)
+    fn cut(&mut self, (job, now): (JobId, SimTime), cuts: &Vec<NodeReshape>, pool: PoolId) -> SimDuration {
+        let span = self.layouts.for_job(cuts, pool, &mut self.facts);
+        self.note_cut(Some(job), (now, now + span), cuts);
+        span
     }
 
     fn started(&mut self, job: JobId, load: &Load) {
@@ -239,6 +258,10 @@ impl Side<CardFloor> for CardSide {
     ) -> Result<(), Conflict> {
         let facts = &mut self.facts;
         self.layouts.plan(now, (ground, decider), nobody_runs, (meter, facts), calendar)?;
+        let begun = std::mem::take(&mut self.layouts.begun);
+        for (until, change) in begun {
+            self.note_cut(None, (now, until), std::slice::from_ref(&change));
+        }
         self.gauge.follow(ground, meter);
         Ok(())
     }

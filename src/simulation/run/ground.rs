@@ -147,8 +147,8 @@ pub(in crate::simulation) trait Decider {
 
 /// What belongs to one kind of devices only; does nothing where GPUs are whole.
 pub(in crate::simulation) trait Side<G: Ground> {
-    /// How long a job waits for what is cut for it.
-    fn cut(&mut self, cuts: &Cuts<G>, pool: PoolId) -> SimDuration;
+    /// How long a job that starts now waits for what is cut for it.
+    fn cut(&mut self, start: (JobId, SimTime), cuts: &Cuts<G>, pool: PoolId) -> SimDuration;
     /// A job has started with so many units of GPUs.
     fn started(&mut self, job: JobId, load: &Load);
     /// A job has given this back.
@@ -183,7 +183,7 @@ pub(in crate::simulation) trait Side<G: Ground> {
 pub(in crate::simulation) struct NoSide;
 
 impl Side<Floor> for NoSide {
-    fn cut(&mut self, (): &(), _: PoolId) -> SimDuration {
+    fn cut(&mut self, _: (JobId, SimTime), (): &(), _: PoolId) -> SimDuration {
         SimDuration::ZERO
     }
     fn started(&mut self, _: JobId, _: &Load) {}

@@ -40,6 +40,8 @@ pub(in crate::simulation) struct Layouts {
     planners: IdVec<PoolId, Option<Planner>>,
     next_plan: IdVec<PoolId, SimTime>,
     making: Vec<Option<Making>>,
+    /// Changes that have just begun, each with when it will be done.
+    pub(super) begun: Vec<(SimTime, NodeReshape)>,
 }
 
 impl Layouts {
@@ -54,6 +56,7 @@ impl Layouts {
             planners: (0..pools).map(PoolId::new).map(planner).collect(),
             next_plan: IdVec::filled(pools, SimTime::from_micros(i64::MIN)),
             making: Vec::new(),
+            begun: Vec::new(),
         }
     }
 
@@ -261,6 +264,7 @@ impl Layouts {
             let units = i64::from(slice_units(model, slices));
             meter.make(pool, units);
             let number = self.making.len() as u32;
+            self.begun.push((now + span, (node, change.clone())));
             let placements = change.create;
             self.making.push(Some(Making { pool, node, card: change.card, placements, units }));
             calendar.set(Timer::Made(number), now + span, Phase::Release);

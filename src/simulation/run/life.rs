@@ -11,7 +11,7 @@ use crate::simulation::guests::{Arrival, ByPool, Departure};
 use crate::simulation::holds::Released;
 use crate::simulation::meter::{Gauge, Held, Load, UNITS_PER_DEVICE};
 use crate::simulation::translation::Speed;
-use crate::simulation::{JobState, Stretch};
+use crate::simulation::{Ending, JobState, Stretch};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::JobFlags;
 
@@ -157,7 +157,7 @@ impl<D: Decider> Run<'_, D> {
             spill.start(pool, &held, expected, self.ground.gauge());
             self.leave_queue(job, calendar);
         }
-        let cut = self.side.cut(cuts, pool);
+        let cut = self.side.cut((job, now), cuts, pool);
         let lead = if self.as_recorded { lead } else { lead + cut };
         match self.arrival(job, pool, grants, &asked, (now, expected, lead)) {
             None => {
@@ -314,7 +314,8 @@ impl<D: Decider> Run<'_, D> {
         let job = held.job;
         self.records[job].end = now;
         self.records[job].state = state;
-        self.note_allocation(held, now);
+        let ending = if state == JobState::NodeFail { Ending::NodeLost } else { Ending::WithTheJob };
+        self.note_allocation(held, now, ending);
         let has_extras = self.workload.jobs[job].flags.has(JobFlags::HAS_EXTRAS);
         if has_extras {
             calendar.cancel(Timer::Cancel(job));
@@ -357,14 +358,14 @@ impl<D: Decider> Run<'_, D> {
         row.left = departure.and_then(|departure| departure.kept);
         let job = held.job;
         self.records[job].state = JobState::Pending;
-        self.note_allocation(held, now);
+        self.note_allocation(held, now, Ending::Preempted);
         self.after_change(job, now, calendar);
     }
 
     fn wait_again(&mut self, held: Slot<D::Ground>, now: SimTime, calendar: &mut Calendar<Timer>) {
         let job = held.job;
         self.records[job].state = JobState::Pending;
-        self.note_allocation(held, now);
+        self.note_allocation(held, now, Ending::NodeLost);
         self.after_change(job, now, calendar);
         self.enqueue(job, now);
     }
@@ -459,14 +460,16 @@ impl<D: Decider> Run<'_, D> {
 
     /// Keeps what a job held until `end`, if allocations are kept: the last one of each job, and those of all
     /// attempts where it has several.
-    pub(super) fn note_allocation(&mut self, held: Slot<D::Ground>, end: SimTime) {
+    pub(super) fn note_allocation(&mut self, held: Slot<D::Ground>, end: SimTime, ending: Ending) {
         let restarted = self.restarted.get_mut(&held.job);
         if restarted.is_none() && !self.keep {
             return;
         }
         let allocation = if self.keep { D::Ground::plain(&held.grants) } else { Allocation::new() };
         if let Some(row) = restarted {
-            row.attempts.push(Stretch { start: held.start, end, allocation: allocation.clone() });
+            let works = self.at_work.get(&held.job).map_or(held.start, |works| held.start.max(*works));
+            let (start, allocation) = (held.start, allocation.clone());
+            row.attempts.push(Stretch { start, works, end, ending, allocation });
         }
         if self.keep {
             if self.records[held.job].state != JobState::Pending {

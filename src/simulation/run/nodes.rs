@@ -81,14 +81,15 @@ impl<D: Decider> Run<'_, D> {
     fn fire_upkeep(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
         let (Some(upkeep), Some(guests)) = (&mut self.upkeep, &mut self.guests) else { return Ok(()) };
         self.dirty = true;
-        upkeep.fire(at, now, guests, (&mut self.ground, &mut self.meter), calendar)
+        upkeep.fire(at, now, guests, (&mut self.ground, &mut self.meter, &mut self.diary), calendar)
     }
 
     /// A host fails with all jobs on it, or is repaired.
     fn fire_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
         let (Some(failures), Some(guests)) = (&mut self.failures, &mut self.guests) else { return Ok(()) };
         self.dirty = true;
-        let turn = failures.fire(at, now, (&mut self.ground, &mut self.meter), calendar)?;
+        let floor = (&mut self.ground, &mut self.meter, &mut self.diary);
+        let turn = failures.fire(at, now, floor, calendar)?;
         if !turn.fails {
             return if turn.is_elastic { self.restore_vms(turn.nodes, now, calendar) } else { Ok(()) };
         }
@@ -158,7 +159,7 @@ impl<D: Decider> Run<'_, D> {
             failures.absorb(&mut self.ground, &mut self.meter)?;
         }
         if let Some(upkeep) = &mut self.upkeep {
-            upkeep.absorb(now, (&mut self.ground, &mut self.meter), calendar)?;
+            upkeep.absorb(now, (&mut self.ground, &mut self.meter, &mut self.diary), calendar)?;
         }
         Ok(())
     }

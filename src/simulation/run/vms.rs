@@ -2,7 +2,7 @@
 //! of it.
 
 use super::Timer;
-use super::ground::{Decider, Fit, Ground};
+use super::ground::{Decider, Fit, Grants, Ground};
 use crate::cluster::Conflict;
 use crate::ids::{Id, NodeId, PoolId};
 use crate::simulation::elastic::{Queue, VmTimer, Yard};
@@ -21,7 +21,7 @@ impl VmTimer for Timer {
 }
 
 /// What a VM that is not up holds, and until when it is expected.
-pub(super) type Hold<G> = (<G as Ground>::Grants, SimTime);
+pub(super) type Hold<G> = (Grants<G>, SimTime);
 
 /// The floor and its hours.
 pub(super) struct OnFloor<'f, G: Ground> {

@@ -23,7 +23,7 @@ use crate::simulation::meter::{Held, UNITS_PER_DEVICE};
 use crate::simulation::run::cards::on_devices;
 use crate::simulation::run::ground::OnDevices;
 use crate::simulation::run::layouts::{Layouts, Wanting, count, duration};
-use crate::simulation::{SharedFacts, Spills};
+use crate::simulation::{LayoutRow, SharedFacts, Spills};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
@@ -81,9 +81,8 @@ pub(super) fn limits_on_devices(
     let mut changed: Option<Workload> = None;
     for (id, job) in workload.jobs.iter_ids() {
         let pools = &shapes.get(shapes.of(job.request)).pools;
-        let on = |fit: &CardPoolShape| {
-            longest(speeds, job, fit, &shapes.parts, &setup.cards[fit.pool.index()])
-        };
+        let on =
+            |fit: &CardPoolShape| longest(speeds, job, fit, &shapes.parts, &setup.cards[fit.pool.index()]);
         // Pools of whole GPUs are in the speeds of the design already.
         let limit = pools.iter().map(on).max().unwrap_or(job.limit);
         if limit > job.limit {
@@ -209,8 +208,22 @@ impl<'a> LayoutTool<'a> {
     }
 
     /// How long a job waits for what was cut for it.
-    pub(super) fn cut(&mut self, reshapes: &[NodeReshape], pool: PoolId) -> SimDuration {
-        self.layouts.for_job(reshapes, pool, &mut self.facts)
+    pub(super) fn cut(
+        &mut self,
+        (job, now): (JobId, SimTime),
+        reshapes: &[NodeReshape],
+        pool: PoolId,
+    ) -> SimDuration {
+        let span = self.layouts.for_job(reshapes, pool, &mut self.facts);
+        let row = |(node, change): &NodeReshape| LayoutRow {
+            from: now,
+            until: now + span,
+            job: Some(job),
+            node: *node,
+            change: change.clone(),
+        };
+        self.facts.changes.extend(reshapes.iter().map(row));
+        span
     }
 
     /// Keeps the instances that a job has given back for a while.
@@ -318,6 +331,8 @@ impl<'a> LayoutTool<'a> {
             let units = i64::from(slice_units(model, slices));
             let (card, made) = (change.card, change.create.clone());
             controller.recut(node, &change);
+            let row = LayoutRow { from: now, until: now + span, job: None, node, change: change.clone() };
+            self.facts.changes.push(row);
             self.turns.push((now, LayoutTurn::Begins { pool, change: (node, change), units }));
             let number = u32::try_from(self.making.len()).expect("fewer than 2^32 changes");
             self.making.push(Some(Making { pool, node, card, made, units }));

@@ -22,6 +22,7 @@ use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, Ten
 use crate::simulation::meter::{Held, Meter};
 use crate::simulation::run::ground::OnDevices;
 use crate::simulation::run::life::used_of_held;
+use crate::simulation::standing::Diary;
 use crate::simulation::{self, RunOptions, SharedFacts, Speed, Spills};
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
@@ -70,6 +71,8 @@ pub(super) struct Losses {
     pub(super) facts: TenancyFacts,
     /// When which nodes were out of order, in order.
     pub(super) spells: Vec<Spell>,
+    /// The same with why.
+    pub(super) diary: Diary,
     /// When which layouts were changed by the tool of the site, and how often they changed at all.
     pub(super) turns: Vec<(SimTime, LayoutTurn)>,
     pub(super) layouts: SharedFacts,
@@ -215,7 +218,9 @@ impl<'a> Hosts<'a> {
             _ => OnDevices::WHOLE,
         };
         let lead = match &mut self.tool {
-            Some(tool) if !starting.reshapes.is_empty() => tool.cut(starting.reshapes, rows[0].pool),
+            Some(tool) if !starting.reshapes.is_empty() => {
+                tool.cut((id, now), starting.reshapes, rows[0].pool)
+            }
             _ => SimDuration::ZERO,
         };
         let lead = if self.run.as_recorded { SimDuration::ZERO } else { lead };
@@ -278,7 +283,8 @@ impl<'a> Hosts<'a> {
         let facts = TenancyFacts { failures: self.life.failures, companies, ..self.guests.facts };
         let (turns, layouts) = self.tool.map_or_else(Default::default, |tool| (tool.turns, tool.facts));
         let vms = self.vms.map_or_else(Vec::new, |vms| vms.turns);
-        Losses { meter: self.meter, facts, spells: self.life.spells, turns, layouts, vms }
+        let (spells, diary) = (self.life.spells, self.life.diary);
+        Losses { meter: self.meter, facts, spells, diary, turns, layouts, vms }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::kernel::{Calendar, Phase};
 use crate::scheduler::slurm::NodeChange;
 use crate::simulation::failure::FailingHost;
 use crate::simulation::guests::Guests;
+use crate::simulation::standing::{Diary, Standing};
 use crate::simulation::upkeep::KeptHost;
 use crate::time::{SimDuration, SimTime};
 
@@ -81,6 +82,8 @@ pub(super) struct HostLife {
     last_return: Option<SimTime>,
     pub(super) failures: u64,
     pub(super) spells: Vec<Spell>,
+    /// The same with why.
+    pub(super) diary: Diary,
 }
 
 impl HostLife {
@@ -115,7 +118,7 @@ impl HostLife {
     ) -> Option<Turn> {
         let timer = Timer::Host(at);
         let row = &mut self.rows[at as usize];
-        let goes = row.state == State::Up;
+        let (was, goes) = (row.state, row.state == State::Up);
         let is_elastic = matches!(&row.plan, Plan::Fails(host) if host.is_elastic);
         match &mut row.plan {
             Plan::Fails(host) if goes => {
@@ -140,8 +143,18 @@ impl HostLife {
                 calendar.set(timer, host.done(now), Phase::NodeUp);
             }
         }
+        let why = match (&row.plan, goes || was == State::Draining) {
+            (Plan::Fails(_), _) => Standing::Failed,
+            (Plan::IsKept(_), true) => Standing::Draining,
+            (Plan::IsKept(_), false) => Standing::Maintenance,
+        };
         let (host, nodes) = row.host();
         let nodes = nodes.clone();
+        if goes {
+            self.diary.begin(nodes.clone(), why, now);
+        } else {
+            self.diary.end(nodes.clone(), why, now);
+        }
         if !goes {
             self.last_return = Some(now);
         }
@@ -166,6 +179,8 @@ impl HostLife {
         for (row, at) in self.rows.iter_mut().zip(0..).filter(|(row, _)| row.state == State::Draining) {
             if guests.on_host(row.host().0).is_empty() {
                 row.state = State::Off;
+                self.diary.end(row.host().1.clone(), Standing::Draining, now);
+                self.diary.begin(row.host().1.clone(), Standing::Maintenance, now);
                 calendar.set(Timer::Host(at), now + row.away(), Phase::NodeUp);
             }
         }

@@ -30,7 +30,7 @@ use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
 use crate::simulation::run::cards::CardSide;
 use crate::simulation::run::ground::Side;
 use crate::simulation::{
-    Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
+    Ending, Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
 };
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
@@ -116,6 +116,10 @@ pub(in crate::simulation) fn simulate_slurm(
     };
     let (keep, told_by) = (options.keep_allocations, (&told, intake.jobs.as_slice()));
     let mut outcome = records(workload, told_by, &refusal, (keep, tells_tenancy));
+    if keep {
+        let diary = told.losses.as_ref().map(|losses| losses.diary.clone()).unwrap_or_default();
+        outcome.spells = diary.finish(options.outages, options.reservations, outcome.last_instant);
+    }
     let spells = spells(&told, options);
     let booking = Booking {
         workload,
@@ -327,6 +331,7 @@ fn records(
         hours: Hours::default(),
         refused,
         at_work: at_work(told),
+        spells: Vec::new(),
         held_until: held_until.into_iter().collect(),
         watched: Vec::new(),
         first_submit: workload.first_submit(),
@@ -411,7 +416,13 @@ fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
     for attempt in &told.attempts {
         if let Some(rows) = by_job.get_mut(&attempt.spec) {
             let allocation = if keep { attempt.grants.clone() } else { Allocation::new() };
-            rows.push(Stretch { start: attempt.start, end: attempt.end, allocation });
+            let ending = match attempt.state {
+                State::NodeFail => Ending::NodeLost,
+                State::Preempted => Ending::Preempted,
+                _ => Ending::WithTheJob,
+            };
+            let (start, works, end) = (attempt.start, attempt.works, attempt.end);
+            rows.push(Stretch { start, works, end, ending, allocation });
         }
     }
     by_job.into_iter().map(|(spec, rows)| (JobId::new(spec), rows)).collect()

@@ -79,9 +79,7 @@ impl<'a> CloudNodes<'a> {
         let pools = ElasticPools::new(run.tenancy, run.cluster, run.seed)?;
         let asked = match run.cards {
             Some(site) => Asked::Parts(site),
-            None => {
-                Asked::Whole(Box::new(Shapes::new(run.recorded, run.cluster)), run.recorded, run.spills)
-            }
+            None => Asked::Whole(Box::new(Shapes::new(run.recorded, run.cluster)), run.recorded, run.spills),
         };
         let has = (0..run.cluster.pools.len()).map(|at| has(run.cluster, ledger, PoolId::new(at))).collect();
         let mut first = 0;
