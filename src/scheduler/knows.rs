@@ -120,6 +120,13 @@ impl Knows {
         Self { any: self.any, whole: self.whole | 1 << what as u32 }
     }
 
+    /// All but this.
+    #[must_use]
+    pub const fn without(self, what: Capability) -> Self {
+        let rest = !(1 << what as u32);
+        Self { any: self.any & rest, whole: self.whole & rest }
+    }
+
     /// Whether it is known, in a design that gives out parts of GPUs or in one that does not.
     #[must_use]
     pub const fn has(self, what: Capability, gives_parts: bool) -> bool {
@@ -186,32 +193,8 @@ pub const SLURM: Knows = Knows::NOTHING
     .with(Capability::Reservations)
     .with(Capability::ReservedFor);
 
-/// Preemptive policies that charge jobs which run again.
-pub const RESTART: Knows = Knows::NOTHING
-    .with(Capability::Parts)
-    .with(Capability::Layouts)
-    .with(Capability::PlannedLayouts)
-    .with(Capability::MixedGpus)
-    .with(Capability::MixedTenancy)
-    .with(Capability::Boots)
-    .with(Capability::Noise)
-    .with(Capability::Contention)
-    .with(Capability::Overcommit)
-    .with(Capability::Elastic)
-    .with(Capability::Failures)
-    .with(Capability::RequeueByPool)
-    .with(Capability::Maintenance)
-    .with(Capability::Snapshots)
-    .with(Capability::AtLimit)
-    .with(Capability::RunOn)
-    .with(Capability::Dedicated)
-    .with(Capability::Tenants)
-    .with(Capability::Routes)
-    .with(Capability::Spill)
-    .with(Capability::Holds)
-    .with(Capability::Withdrawals)
-    .with(Capability::Events)
-    .with(Capability::Reservations);
+/// Preemptive policies that charge jobs which run again: the same floor, the same life, but of GPUs only.
+pub const RESTART: Knows = BACKFILL.without(Capability::Cpus);
 
 /// Preemptive policies as published: an overhead at every event.
 pub const EVERY_EVENT: Knows = Knows::NOTHING.with(Capability::RunOn);

@@ -28,6 +28,14 @@ impl Asked<'_> {
         }
     }
 
+    /// The setting under which the same policy knows something, if that is all that keeps it from it.
+    fn charges_less(&self, what: Capability) -> Option<String> {
+        let knows = Family::Restart.knows().has(what, self.gives_parts);
+        let name = self.name.split('(').next().unwrap_or(self.name);
+        (self.family == Family::EveryEvent && knows)
+            .then(|| format!("write `charge = \"restart\"` in [policy.{name}]"))
+    }
+
     fn refusal(&self, what: Capability, key: &str, cure: &str) -> Diagnostic {
         let on_whole = self.gives_parts && self.family.knows().has(what, false);
         let where_not = if on_whole { " in a design that gives out parts of GPUs" } else { "" };
@@ -37,7 +45,17 @@ impl Asked<'_> {
         };
         let message = format!("{key} does not run under {who}{where_not}");
         let why = self.family.reason(what).unwrap_or("it is not in this version");
-        let others = who_knows(what, self.gives_parts).join(", ");
+        let charge = self.charges_less(what);
+        let others = who_knows(what, self.gives_parts).into_iter();
+        // The setting that works is named as such, not among other policies.
+        let others = others.filter(|who| charge.is_none() || *who != Family::Restart.policies());
+        let others = others.collect::<Vec<&str>>().join(", ");
+        let cure = match charge {
+            Some(charge) if cure.is_empty() => charge,
+            Some(charge) => format!("{charge}, or {cure}"),
+            None => cure.to_owned(),
+        };
+        let cure = cure.as_str();
         let cure = match (cure, others.is_empty() && on_whole) {
             ("", true) => "give whole GPUs".to_owned(),
             (cure, true) => format!("{cure}, or give whole GPUs in this design"),
