@@ -19,6 +19,7 @@ mod page;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod perfetto;
+mod places;
 mod rules;
 mod sacct;
 mod stats_text;
@@ -72,7 +73,8 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
-    /// GPUs are shared; tenants and deadlines count where a design routes jobs by them, or dedicates hosts.
+    /// GPUs are shared; tenants and deadlines count where a design routes jobs by them, or dedicates hosts; reservations
+    /// where a design has some by name.
     fn columns_without_effect(&self) -> Vec<&'a str> {
         let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
         let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
@@ -82,12 +84,16 @@ impl<'a> Context<'a> {
         let tenants = routes().any(|route| route.tenant.is_some())
             || kept().any(|pool| pool.tenants.is_some())
             || pools.any(|pool| pool.dedicated.is_some());
+        let reserved = || self.results.iter().flat_map(|result| &result.design.reservations);
+        // Only Slurm's policy lets somebody into a reservation, and only such have names.
+        let reservations = reserved().any(|row| row.name.is_some());
         let deadlines = routes().any(|route| route.deadline_within.is_some());
         unused
             .filter(|column| match *column {
                 "gpu_util" => !shares,
                 "tenant" => !tenants,
                 "deadline_s" => !deadlines,
+                "reservation" => !reservations,
                 _ => true,
             })
             .collect()

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod integration {
+    mod attempts;
     mod backtest;
     mod builders;
     mod cells;

@@ -85,7 +85,7 @@ fn explain_job(args: &ExplainArgs, path: &Path, common: &Common) -> Result<(), F
     let outcome = experiment::run_design(&loaded.workload, design, &scenario.policy, &options)
         .map_err(|error| experiment::ExperimentError::Run { design: design.name.clone(), error })?;
     orderly.end()?;
-    let story = report::story(&loaded.workload, &outcome, job);
+    let story = report::story(&loaded.workload, design, &outcome, job);
     let mut out = io::stdout().lock();
     if common.json {
         serde_json::to_writer(&mut out, &story).map_err(io::Error::from)?;

@@ -52,6 +52,11 @@ const JOBS: &[(&str, &str)] = &[
     ("submit_s", "submission, seconds of the trace"),
     ("eligible_s", "submission, or when dependencies, begin time and array limit were met; empty if never"),
     ("start_s", "start of the first attempt; empty if it never started"),
+    (
+        "work_start_s",
+        "when the last attempt was at work: its start, or the end of what came first (MIG instances made, VM booted, \
+         snapshot restored, restart paid); empty if it never was",
+    ),
     ("end_s", "end, or when it was refused or withdrawn; empty if unfinished"),
     (
         "state",

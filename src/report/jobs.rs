@@ -8,16 +8,18 @@ use super::Context;
 use crate::cluster::Allocation;
 use crate::experiment::DesignResult;
 use crate::ids::{Id, IdVec, JobId, TextId};
+use crate::scenario::Design;
 use crate::scenario::slurm_conf::compress_hosts;
 use crate::simulation::JobState;
 use crate::time::SimTime;
 
 /// Columns of `jobs.csv`.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "job_id",
     "submit_s",
     "eligible_s",
     "start_s",
+    "work_start_s",
     "end_s",
     "state",
     "attempt",
@@ -37,6 +39,7 @@ pub(super) struct JobRow<'a> {
     pub(super) submit: SimTime,
     pub(super) eligible: Option<SimTime>,
     pub(super) start: Option<SimTime>,
+    pub(super) work_start: Option<SimTime>,
     pub(super) end: Option<SimTime>,
     pub(super) state: JobState,
     pub(super) attempt: usize,
@@ -63,7 +66,7 @@ pub(super) fn each_job(
     let workload = &context.loaded.workload;
     for result in context.results {
         let held = last_allocations(result, workload.jobs.len());
-        let hosts = host_names(result);
+        let hosts = host_names(&result.design);
         let mut refused = result.outcome.refused.iter().peekable();
         for (job, record) in result.outcome.records.iter_ids() {
             let allocation = held[job];
@@ -81,6 +84,7 @@ pub(super) fn each_job(
                 submit: workload.jobs[job].submit,
                 eligible: come(result.outcome.eligible(workload, job)),
                 start: come(record.start),
+                work_start: come(result.outcome.work_start(job)),
                 end: come(record.end),
                 state: record.state,
                 attempt: result.outcome.starts(job),
@@ -117,6 +121,7 @@ pub(super) fn jobs_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result
             &row.submit.to_string(),
             &instant(row.eligible),
             &instant(row.start),
+            &instant(row.work_start),
             &instant(row.end),
             row.state.name(),
             &row.attempt.to_string(),
@@ -141,6 +146,7 @@ struct JsonRow<'a> {
     submit_s: f64,
     eligible_s: Option<f64>,
     start_s: Option<f64>,
+    work_start_s: Option<f64>,
     end_s: Option<f64>,
     state: &'a str,
     attempt: usize,
@@ -167,6 +173,7 @@ pub fn jobs_ndjson(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()>
             submit_s: row.submit.as_s(),
             eligible_s: seconds(row.eligible),
             start_s: seconds(row.start),
+            work_start_s: seconds(row.work_start),
             end_s: seconds(row.end),
             state: row.state.name(),
             attempt: row.attempt,
@@ -217,21 +224,21 @@ fn node_list(result: &DesignResult, hosts: Option<&[String]>, nodes: impl Iterat
 }
 
 /// Names of the nodes where slurm.conf gave them; nodes of the scenario's own pools have none.
-fn host_names(result: &DesignResult) -> Option<Vec<String>> {
-    let site = result.design.slurm.as_deref()?;
+fn host_names(design: &Design) -> Option<Vec<String>> {
+    let site = design.slurm.as_deref()?;
     let names = || site.nodes.iter().map(|node| node.name.clone());
-    (!names().eq(pool_hosts(result))).then(|| names().collect())
+    (!names().eq(pool_hosts(design))).then(|| names().collect())
 }
 
 /// Pool by pool `main0`, `main1`, ...: the names of nodes that have no others.
-fn pool_hosts(result: &DesignResult) -> impl Iterator<Item = String> {
-    let pools = result.design.cluster.pools.iter();
+fn pool_hosts(design: &Design) -> impl Iterator<Item = String> {
+    let pools = design.cluster.pools.iter();
     pools.flat_map(|pool| (0..pool.count).map(move |at| format!("{}{at}", pool.name)))
 }
 
 /// A name for every node, as a site would have it.
-pub(super) fn hosts(result: &DesignResult) -> Vec<String> {
-    host_names(result).unwrap_or_else(|| pool_hosts(result).collect())
+pub(super) fn hosts(design: &Design) -> Vec<String> {
+    host_names(design).unwrap_or_else(|| pool_hosts(design).collect())
 }
 
 fn ranges(sorted: &[usize]) -> String {

@@ -21,6 +21,7 @@ const SCHEMA: &str = "message job {
     REQUIRED DOUBLE submit_s;
     OPTIONAL DOUBLE eligible_s;
     OPTIONAL DOUBLE start_s;
+    OPTIONAL DOUBLE work_start_s;
     OPTIONAL DOUBLE end_s;
     REQUIRED BYTE_ARRAY state (STRING);
     REQUIRED INT32 attempt;
@@ -71,6 +72,7 @@ struct Group {
     submit: Vec<f64>,
     eligible: Vec<Option<f64>>,
     start: Vec<Option<f64>>,
+    work_start: Vec<Option<f64>>,
     end: Vec<Option<f64>>,
     state: Vec<ByteArray>,
     attempt: Vec<i32>,
@@ -93,6 +95,7 @@ impl Group {
         self.submit.push(row.submit.as_s());
         self.eligible.push(seconds(row.eligible));
         self.start.push(seconds(row.start));
+        self.work_start.push(seconds(row.work_start));
         self.end.push(seconds(row.end));
         self.state.push(ByteArray::from(row.state.name()));
         self.attempt.push(count(row.attempt));
@@ -113,6 +116,7 @@ impl Group {
         required::<DoubleType>(&mut group, &self.submit)?;
         optional::<DoubleType>(&mut group, &self.eligible)?;
         optional::<DoubleType>(&mut group, &self.start)?;
+        optional::<DoubleType>(&mut group, &self.work_start)?;
         optional::<DoubleType>(&mut group, &self.end)?;
         required::<ByteArrayType>(&mut group, &self.state)?;
         required::<Int32Type>(&mut group, &self.attempt)?;
@@ -165,6 +169,7 @@ mod tests {
                 submit: SimTime::from_micros(2_500_000),
                 eligible: None,
                 start,
+                work_start: start,
                 end: None,
                 state: JobState::Running,
                 attempt: 1,
@@ -186,9 +191,9 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].get_string(0).unwrap(), "7");
         assert_eq!(rows[0].get_double(1).unwrap(), 2.5);
-        assert_eq!(rows[0].get_double(3).unwrap(), 12.0);
+        assert_eq!((rows[0].get_double(3).unwrap(), rows[0].get_double(4).unwrap()), (12.0, 12.0));
         assert!(rows[1].get_double(3).is_err(), "null");
-        assert_eq!(rows[1].get_int(8).unwrap(), 4);
-        assert_eq!(rows[1].get_string(13).unwrap(), "physics");
+        assert_eq!(rows[1].get_int(9).unwrap(), 4);
+        assert_eq!(rows[1].get_string(14).unwrap(), "physics");
     }
 }

@@ -1,8 +1,10 @@
 //! A run as a trace for ui.perfetto.dev, in the JSON of Chrome's trace events.
 //!
-//! Every node is a process, every GPU of it a thread whose slices are jobs. Where GPUs are cut, an instance has a
-//! thread for each place on its GPU; shares of a GPU, and jobs without GPUs, take the lowest free slot. Each design
-//! has counters of running and waiting jobs. Times are those of the trace, in microseconds.
+//! Every node is a process, every GPU of it a thread whose slices are jobs, attempt by attempt; what passes until an
+//! attempt is at work is a slice before it. Where GPUs are cut, an instance has a thread for each place on its GPU, and
+//! changes of the layout one beside them; shares of a GPU, and jobs without GPUs, take the lowest free slot. A node
+//! that failed, drained, was reserved or booted has a thread that says so. Each design has counters of running and
+//! waiting jobs. Times are those of the trace, in microseconds.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -12,10 +14,12 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::jobs::{hosts, said};
+use super::places::change_words;
 use crate::cluster::Device;
 use crate::experiment::DesignResult;
-use crate::ids::{Id, JobId, TextId};
+use crate::ids::{Id, JobId, NodeId, TextId};
 use crate::metrics::timeline;
+use crate::simulation::{Ending, Standing, Stretch};
 use crate::time::SimTime;
 use crate::workload::Workload;
 
@@ -25,8 +29,12 @@ const INTERVALS: usize = 1000;
 /// What stands on one line below a node, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Track {
+    /// How the node stands.
+    Node,
     /// A whole GPU.
     Gpu(u8),
+    /// Changes of a GPU's layout.
+    Layout(u8),
     /// MIG instances that begin at this memory unit of a GPU.
     Instance(u8, u8),
     /// Shares of a GPU.
@@ -38,7 +46,9 @@ enum Track {
 impl Track {
     fn name(self, lane: usize) -> String {
         match self {
+            Self::Node => "node".to_owned(),
             Self::Gpu(card) => format!("GPU {card}"),
+            Self::Layout(card) => format!("GPU {card}, layout"),
             Self::Instance(card, start) => format!("GPU {card}, MIG at {start}"),
             Self::Share(card) => format!("GPU {card}, share {lane}"),
             Self::Slot => format!("slot {lane}"),
@@ -46,12 +56,25 @@ impl Track {
     }
 }
 
-/// A job on one track.
+/// What a slice shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    /// An attempt that is not at work yet.
+    StartUp(JobId, usize),
+    /// An attempt at work.
+    Work(JobId, usize),
+    /// A change of layouts, by its row.
+    Layout(usize),
+    /// A node that is not simply there.
+    Node(Standing),
+}
+
+/// Something on one track.
 #[derive(Clone, Copy, Debug)]
 struct Slice {
     from: SimTime,
     until: SimTime,
-    job: JobId,
+    shown: Shown,
 }
 
 /// What was on the tracks of a node.
@@ -67,7 +90,7 @@ pub fn perfetto_json(context: &Context<'_>, out: &mut dyn Write) -> io::Result<(
     for result in context.results {
         counters(&mut events, context, result)?;
         let nodes = tracks(result);
-        for (host, tracks) in hosts(result).iter().zip(nodes) {
+        for (host, tracks) in hosts(&result.design).iter().zip(nodes) {
             node(&mut events, context, result, host, tracks)?;
         }
     }
@@ -123,40 +146,84 @@ fn counters(events: &mut Events<'_>, context: &Context<'_>, result: &DesignResul
     Ok(())
 }
 
-/// Who held what, node by node.
+/// Who held what, and what became of the node, node by node.
 fn tracks(result: &DesignResult) -> Vec<NodeTracks> {
     let outcome = &result.outcome;
     let mut nodes = vec![NodeTracks::new(); result.design.cluster.nodes() as usize];
-    let mut add = |node: usize, track: Track, slice: Slice| nodes[node].entry(track).or_default().push(slice);
+    let mut add = |node: NodeId, track: Track, slice: Slice| {
+        nodes[node.index()].entry(track).or_default().push(slice);
+    };
+    for row in outcome.standings() {
+        let shown = Shown::Node(row.standing);
+        add(row.node, Track::Node, Slice { from: row.from, until: row.until, shown });
+    }
+    let times = Attempts::of(result);
     if let Some(facts) = outcome.shared.as_deref() {
+        for (at, row) in facts.changes.iter().enumerate() {
+            let slice = Slice { from: row.from, until: row.until, shown: Shown::Layout(at) };
+            add(row.node, Track::Layout(row.change.card), slice);
+        }
         for held in &facts.holdings {
-            let until = if held.until == SimTime::NEVER { outcome.last_instant } else { held.until };
-            let slice = Slice { from: held.from, until, job: held.job };
-            for grant in &held.allocation {
+            let slices = times.slices(held.job, held.from, outcome.seen_until(held.until));
+            for (grant, slice) in
+                held.allocation.iter().flat_map(|grant| slices.iter().map(move |s| (grant, s)))
+            {
                 let devices = grant.gpus.iter().map(|device| match device {
                     Device::Whole { card } => Track::Gpu(*card),
                     Device::Share { card, .. } => Track::Share(*card),
                     Device::Instance { card, placement } => Track::Instance(*card, placement.start),
                 });
-                devices.for_each(|track| add(grant.node.index(), track, slice));
+                devices.for_each(|track| add(grant.node, track, *slice));
                 if grant.gpus.is_empty() {
-                    add(grant.node.index(), Track::Slot, slice);
+                    add(grant.node, Track::Slot, *slice);
                 }
             }
         }
         return nodes;
     }
     for (job, from, until, allocation) in outcome.holdings() {
-        let slice = Slice { from, until, job };
-        for grant in allocation {
+        let slices = times.slices(job, from, until);
+        for (grant, slice) in allocation.iter().flat_map(|grant| slices.iter().map(move |s| (grant, s))) {
             let gpus = (0..64u8).filter(|gpu| grant.gpus >> gpu & 1 == 1);
-            gpus.for_each(|gpu| add(grant.node.index(), Track::Gpu(gpu), slice));
+            gpus.for_each(|gpu| add(grant.node, Track::Gpu(gpu), *slice));
             if grant.gpus == 0 {
-                add(grant.node.index(), Track::Slot, slice);
+                add(grant.node, Track::Slot, *slice);
             }
         }
     }
     nodes
+}
+
+/// When the attempts of all jobs were at work; those that moved, place by place.
+struct Attempts(BTreeMap<JobId, Vec<Stretch>>);
+
+impl Attempts {
+    fn of(result: &DesignResult) -> Self {
+        let outcome = &result.outcome;
+        let mut rows: BTreeMap<JobId, Vec<Stretch>> = BTreeMap::new();
+        for (job, row) in outcome.preemptive.iter().flat_map(|facts| &facts.held) {
+            rows.entry(*job).or_default().push(row.clone());
+        }
+        if outcome.preemptive.is_none() {
+            rows.extend(outcome.records.ids().map(|job| (job, outcome.attempts(job))));
+        }
+        Self(rows)
+    }
+
+    /// What a job held from `from` to `until`, as one slice, or two where it was not at work at once.
+    fn slices(&self, job: JobId, from: SimTime, until: SimTime) -> Vec<Slice> {
+        let rows = self.0.get(&job).map_or(&[][..], Vec::as_slice);
+        let at = rows.iter().rposition(|row| row.start <= from).unwrap_or(0);
+        let works = rows.get(at).map_or(from, |row| row.works).clamp(from, until);
+        // A job that moves holds its devices anew, and is still in the same attempt.
+        let number = 1 + rows.iter().take(at).filter(|row| row.ending != Ending::Moved).count();
+        let parts = [(from, works, Shown::StartUp(job, number)), (works, until, Shown::Work(job, number))];
+        // A start-up that took no time is none; one that was cut short is all there was.
+        let is_there = |(begin, end, shown): &(SimTime, SimTime, Shown)| {
+            begin < end || (from == until && matches!(shown, Shown::Work(..)))
+        };
+        parts.into_iter().filter(is_there).map(|(from, until, shown)| Slice { from, until, shown }).collect()
+    }
 }
 
 fn node(
@@ -169,22 +236,23 @@ fn node(
     events.process(&format!("{}: {host}", result.design.label))?;
     let mut tid = 0;
     for (track, mut slices) in tracks {
-        slices.sort_by_key(|slice| (slice.from, slice.until, slice.job));
+        slices.sort_by_key(|slice| (slice.from, slice.until, slice.shown));
         let lanes = lanes(&slices);
         let count = lanes.iter().max().map_or(0, |most| most + 1);
         for lane in 0..count {
             events.thread(tid + lane + 1, &track.name(lane))?;
         }
         for (slice, lane) in slices.iter().zip(lanes) {
+            let (name, kind, args) = words(&context.loaded.workload, result, slice.shown);
             events.put(&json!({
                 "ph": "X",
                 "pid": events.process,
                 "tid": tid + lane + 1,
                 "ts": slice.from.micros(),
                 "dur": slice.until.since(slice.from).micros(),
-                "name": format!("job {}", context.loaded.workload.job_name(slice.job)),
-                "cat": result.outcome.records[slice.job].state.name(),
-                "args": told(&context.loaded.workload, result, slice.job),
+                "name": name,
+                "cat": kind,
+                "args": args,
             }))?;
         }
         tid += count;
@@ -192,8 +260,29 @@ fn node(
     Ok(())
 }
 
+/// Name, kind and arguments of a slice.
+fn words(workload: &Workload, result: &DesignResult, shown: Shown) -> (String, &'static str, Value) {
+    match shown {
+        Shown::StartUp(job, attempt) => {
+            let name = format!("start-up of job {}", workload.job_name(job));
+            (name, "START-UP", told(workload, result, job, attempt))
+        }
+        Shown::Work(job, attempt) => {
+            let state = result.outcome.records[job].state.name();
+            (format!("job {}", workload.job_name(job)), state, told(workload, result, job, attempt))
+        }
+        Shown::Layout(at) => {
+            let facts = result.outcome.shared.as_deref().expect("layouts are of shared GPUs");
+            let row = &facts.changes[at];
+            let job = row.job.map(|job| workload.job_name(job));
+            (change_words(&result.design, row), "LAYOUT", json!({ "for_job": job }))
+        }
+        Shown::Node(standing) => (standing.word().to_owned(), "NODE", json!({})),
+    }
+}
+
 /// What is shown of a job.
-fn told(workload: &Workload, result: &DesignResult, job: JobId) -> Value {
+fn told(workload: &Workload, result: &DesignResult, job: JobId, attempt: usize) -> Value {
     let record = result.outcome.records[job];
     let labels = workload.labels.get(workload.jobs[job].labels);
     let submit = workload.jobs[job].submit;
@@ -209,6 +298,7 @@ fn told(workload: &Workload, result: &DesignResult, job: JobId) -> Value {
         "wait_s": record.start.since(submit).as_s(),
         "state": record.state.name(),
         "starts": result.outcome.starts(job),
+        "attempt": attempt,
     })
 }
 
@@ -237,7 +327,7 @@ mod tests {
         let slice = |from, until| Slice {
             from: SimTime::from_s(from),
             until: SimTime::from_s(until),
-            job: JobId::new(0),
+            shown: Shown::Work(JobId::new(0), 1),
         };
         let slices = [slice(0, 10), slice(0, 4), slice(3, 20), slice(4, 6), slice(10, 12)];
         assert_eq!(lanes(&slices), [0, 1, 2, 1, 0]);

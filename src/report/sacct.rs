@@ -12,7 +12,7 @@ use crate::cluster::{Allocation, CardAllocation, Device};
 use crate::experiment::DesignResult;
 use crate::ids::{Id, IdVec, JobId, TextId};
 use crate::scenario::slurm_conf::compress_hosts;
-use crate::simulation::{JobState, Stretch};
+use crate::simulation::{Ending, JobState, Stretch};
 use crate::time::{MICROS_PER_S, SimTime};
 use crate::workload::{Job, JobFlags, Request, Workload};
 
@@ -58,7 +58,7 @@ pub fn sacct_dump(workload: &Workload, result: &DesignResult, out: &mut dyn Writ
     let dump = Dump {
         workload,
         result,
-        hosts: hosts(result),
+        hosts: hosts(&result.design),
         held: last_allocations(result, workload.jobs.len()),
         cards: last_cards(result),
         ids: slurm_ids(workload),
@@ -78,6 +78,24 @@ struct Attempt<'a> {
     allocation: Option<&'a Allocation>,
 }
 
+/// An attempt that was not the last: its stretches between pauses.
+fn over(stretches: &[Stretch]) -> Attempt<'_> {
+    let (first, last) = (stretches.first(), stretches.last());
+    Attempt {
+        start: first.map(|first| first.start),
+        end: last.and_then(|last| come(last.end)),
+        state: "REQUEUED",
+        suspended_us: suspended_us(stretches),
+        allocation: last.map(|last| &last.allocation),
+    }
+}
+
+/// Time between the stretches of an attempt.
+fn suspended_us(stretches: &[Stretch]) -> i64 {
+    let pairs = stretches.windows(2);
+    pairs.map(|pair| pair[1].start.since(pair[0].end).micros()).sum()
+}
+
 struct Dump<'a> {
     workload: &'a Workload,
     result: &'a DesignResult,
@@ -95,36 +113,28 @@ impl<'a> Dump<'a> {
         if matches!(record.state, JobState::Refused | JobState::Future) {
             return Ok(());
         }
-        for stretch in self.earlier(job) {
-            let attempt = Attempt {
-                start: Some(stretch.start),
-                end: come(stretch.end),
-                state: "REQUEUED",
-                suspended_us: 0,
-                allocation: Some(&stretch.allocation),
-            };
-            self.row(job, &attempt, out)?;
-        }
-        let start = come(self.last_start(job));
-        let end = come(record.end);
-        // A preempted job that goes on where it was is suspended meanwhile; others run from start to end.
-        let paused = self.result.outcome.preemptive.is_some();
-        let span = start.zip(end).map_or(0, |(start, end)| end.since(start).micros());
-        let suspended_us = if paused { (span - self.result.outcome.run_us(job)).max(0) } else { 0 };
-        let (state, allocation) = (record.state.name(), self.held[job].filter(|_| start.is_some()));
-        self.row(job, &Attempt { start, end, state, suspended_us, allocation }, out)
-    }
-
-    /// Attempts before the last.
-    fn earlier(&self, job: JobId) -> &'a [Stretch] {
-        let Some(facts) = self.result.outcome.slurm.as_deref() else { return &[] };
-        let at = facts.requeued.binary_search_by_key(&job, |(id, _)| *id);
-        at.map_or(&[], |at| facts.requeued[at].1.split_last().map_or(&[], |(_, earlier)| earlier))
-    }
-
-    fn last_start(&self, job: JobId) -> SimTime {
         let outcome = &self.result.outcome;
-        if outcome.preemptive.is_some() { outcome.records[job].start } else { outcome.last_start(job) }
+        let several = outcome.several(job);
+        // A preempted job that keeps its work is suspended meanwhile; one that was lost begins anew, or at its snapshot.
+        let keeps_work = outcome.preemptive.is_some();
+        let is_last_of = |row: &Stretch| !keeps_work || row.ending == Ending::NodeLost;
+        let (mut rest, mut rows) = (several, Vec::new());
+        while let Some(at) = rest.iter().position(is_last_of) {
+            rows.push(&rest[..=at]);
+            rest = &rest[at + 1..];
+        }
+        if !rest.is_empty() {
+            rows.push(rest);
+        }
+        let last = rows.pop().unwrap_or(&[]);
+        for earlier in rows {
+            self.row(job, &over(earlier), out)?;
+        }
+        let start = come(last.first().map_or(record.start, |first| first.start));
+        let end = come(record.end);
+        let (state, allocation) = (record.state.name(), self.held[job].filter(|_| start.is_some()));
+        let attempt = Attempt { start, end, state, suspended_us: suspended_us(last), allocation };
+        self.row(job, &attempt, out)
     }
 
     fn row(&self, id: JobId, attempt: &Attempt<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -1,14 +1,25 @@
-//! Why a job waited, in order.
+//! Why a job waited, where it ran, and what came before its work: attempt by attempt.
+
+mod attempts;
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use self::attempts::{AttemptTold, NodeTold};
+use super::table::fold;
 use crate::ids::JobId;
+use crate::scenario::Design;
 use crate::scheduler::Pending;
 use crate::simulation::{Outcome, SlurmWait};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
+
+/// Widest line of a story.
+const WIDTH: usize = 80;
+
+/// Where a long line of waiting goes on: below its second instant.
+const WAITS_INDENT: usize = 17;
 
 /// The story of one job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,11 +39,12 @@ pub struct Story {
     pub translated_run_s: Option<(f64, f64)>,
     /// Why no pool can ever hold it, if so.
     pub refused: Option<String>,
-    /// From when to when it ran, attempt by attempt, where it was requeued.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<(f64, f64)>,
+    /// Every attempt; one that moved has one for each place.
+    pub attempts: Vec<AttemptTold>,
     /// What changed while it waited.
     pub waits: Vec<Wait>,
+    /// Nodes that were not simply there while it waited.
+    pub nodes_out: Vec<NodeTold>,
 }
 
 /// One stretch of waiting.
@@ -73,9 +85,9 @@ pub struct SlurmWords {
     pub planned_start_s: Option<(f64, f64)>,
 }
 
-/// The story of `job` in a run that watched it.
+/// The story of `job` in a run of `design` that watched it and kept allocations.
 #[must_use]
-pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
+pub fn story(workload: &Workload, design: &Design, outcome: &Outcome, job: JobId) -> Story {
     let record = &outcome.records[job];
     let known = |at: SimTime| (at != SimTime::NEVER).then(|| at.as_s());
     let end_of_wait = known(record.start).or(known(record.end)).unwrap_or(outcome.last_instant.as_s());
@@ -91,7 +103,7 @@ pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
                 reason: reason.name(),
                 behind: row.head.map(|head| workload.job_name(head)),
                 ahead: row.ahead,
-                head_expected_s: row.shadow.map(SimTime::as_s),
+                head_expected_s: row.shadow.filter(|at| *at < SimTime::MAX).map(SimTime::as_s),
                 slurm: None,
             })
         })
@@ -101,11 +113,13 @@ pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
         None => waits,
     };
     let recorded = workload.jobs[job].run.micros();
-    let here = outcome.run_us(job);
-    let is_translated = record.state.ran_to_an_end() && !outcome.has_attempts() && here != recorded;
+    // What came before its work is no matter of speed.
+    let late = outcome.work_start(job).saturating_since(outcome.last_start(job)).micros();
+    let here = outcome.run_us(job).saturating_sub(late);
+    let is_translated =
+        record.state.ran_to_an_end() && !outcome.has_attempts() && here != recorded && here > 0;
     let as_s = |micros: i64| SimDuration::from_micros(micros).as_s();
-    let attempts: Vec<(f64, f64)> =
-        outcome.stretches(job).map(|(from, to)| (from.as_s(), to.as_s())).collect();
+    let teller = attempts::Teller::new(workload, design, outcome);
     Story {
         job_id: workload.job_name(job),
         submit_s: workload.jobs[job].submit.as_s(),
@@ -114,7 +128,8 @@ pub fn story(workload: &Workload, outcome: &Outcome, job: JobId) -> Story {
         state: record.state.name(),
         translated_run_s: is_translated.then(|| (as_s(recorded), as_s(here))),
         refused: outcome.refused.iter().find(|(id, _)| *id == job).map(|(_, why)| why.clone()),
-        attempts: if attempts.len() > 1 { attempts } else { Vec::new() },
+        attempts: teller.attempts(job),
+        nodes_out: teller.nodes_out(job),
         waits,
     }
 }
@@ -156,6 +171,29 @@ impl Story {
     /// As text for the terminal.
     #[must_use]
     pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.head().lines().for_each(|line| fold(&mut text, line, WIDTH, 4));
+        text += &attempts::attempts_text(&self.attempts);
+        for wait in &self.waits {
+            let (from, to) = (seconds(wait.from_s), seconds(wait.to_s));
+            let width = if wait.slurm.is_some() { 26 } else { 14 };
+            let line = format!("  {from:>12} - {to:<12} {:<width$} {}", wait.reason, words(wait));
+            fold(&mut text, line.trim_end(), WIDTH, WAITS_INDENT);
+        }
+        if self.waits.is_empty() && self.start_s.is_some() {
+            let at_once = self.start_s == Some(self.submit_s);
+            text += if at_once {
+                "It started at once.\n"
+            } else {
+                "Why jobs wait is not told under this policy.\n"
+            };
+        }
+        text += &attempts::nodes_text(&self.nodes_out);
+        text
+    }
+
+    /// When it came, ran and ended.
+    fn head(&self) -> String {
         let mut text = format!("Job {}: submitted at {} s", self.job_id, seconds(self.submit_s));
         match (self.start_s, self.end_s) {
             (Some(start), Some(end)) => {
@@ -175,20 +213,6 @@ impl Story {
             let speed = recorded / here;
             writeln!(text, "Recorded run time {recorded_s} s, here {here_s} s: {speed:.2} times the speed.")
                 .expect("writing to a text works");
-        }
-        for (at, (from, to)) in self.attempts.iter().enumerate() {
-            let (from, to) = (seconds(*from), seconds(*to));
-            writeln!(text, "Attempt {}: {from} s to {to} s", at + 1).expect("writing to a text works");
-        }
-        for wait in &self.waits {
-            let (from, to) = (seconds(wait.from_s), seconds(wait.to_s));
-            let width = if wait.slurm.is_some() { 26 } else { 14 };
-            let line = format!("  {from:>12} - {to:<12} {:<width$} {}", wait.reason, words(wait));
-            text += line.trim_end();
-            text.push('\n');
-        }
-        if self.waits.is_empty() && self.start_s.is_some() {
-            text += "It started at once.\n";
         }
         text
     }

@@ -58,29 +58,33 @@ pub fn terminal_table(context: &Context<'_>) -> String {
 fn wrapped(text: &str) -> String {
     let width = usize::from(COLUMNS);
     let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        if line.chars().count() <= width {
-            out += line;
-            out.push('\n');
-            continue;
-        }
-        let (mut at, mut is_first) = (0, true);
-        for word in &unbroken(line) {
-            let long = word.chars().count();
-            if !is_first && at + 1 + long > width {
-                out += "\n  ";
-                at = 2;
-            } else if !is_first {
-                out.push(' ');
-                at += 1;
-            }
-            out += word;
-            at += long;
-            is_first = false;
-        }
-        out.push('\n');
-    }
+    text.lines().for_each(|line| fold(&mut out, line, width, 2));
     out
+}
+
+/// Appends a line in lines of at most `width`; what goes on is set in by `indent`.
+pub(super) fn fold(out: &mut String, line: &str, width: usize, indent: usize) {
+    if line.chars().count() <= width {
+        *out += line;
+        out.push('\n');
+        return;
+    }
+    let (mut at, mut is_first) = (0, true);
+    for word in &unbroken(line) {
+        let long = word.chars().count();
+        if !is_first && at + 1 + long > width {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            at = indent;
+        } else if !is_first {
+            out.push(' ');
+            at += 1;
+        }
+        *out += word;
+        at += long;
+        is_first = false;
+    }
+    out.push('\n');
 }
 
 /// The words of a line; a number keeps its unit.

@@ -68,7 +68,9 @@ pub fn anonymize(workload: Workload, how: &Anonymizer) -> Workload {
     }
     for id in workload.jobs.ids() {
         let mut row = workload.recorded(id);
-        for time in [&mut row.start, &mut row.end, &mut row.eligible].into_iter().flatten() {
+        for time in
+            [&mut row.start, &mut row.work_start, &mut row.end, &mut row.eligible].into_iter().flatten()
+        {
             *time = moved(*time, shift);
         }
         row.state = row.state.map(|state| work.state(state));

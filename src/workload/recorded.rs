@@ -10,6 +10,8 @@ pub struct Recorded {
     pub start: Option<SimTime>,
     /// Real end, where it differs from start + run.
     pub end: Option<SimTime>,
+    /// Real end of its start-up: boot, layout, restore.
+    pub work_start: Option<SimTime>,
     /// Real end of eligibility wait.
     pub eligible: Option<SimTime>,
     /// Slurm's state word, interned.
@@ -89,6 +91,7 @@ impl<T: Sentinel> Column<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordedColumns {
     start: Column<SimTime>,
+    work_start: Column<SimTime>,
     end: Column<SimTime>,
     eligible: Column<SimTime>,
     state: Column<TextId>,
@@ -108,6 +111,7 @@ impl RecordedColumns {
         let at = job.index();
         Recorded {
             start: self.start.get(at),
+            work_start: self.work_start.get(at),
             end: self.end.get(at),
             eligible: self.eligible.get(at),
             state: self.state.get(at),
@@ -159,6 +163,7 @@ impl RecordedColumns {
     pub fn set(&mut self, job: JobId, row: &Recorded) {
         let at = job.index();
         self.set_start(job, row.start);
+        self.work_start.set(at, row.work_start);
         self.end.set(at, row.end);
         self.eligible.set(at, row.eligible);
         self.state.set(at, row.state);
@@ -181,6 +186,7 @@ impl RecordedColumns {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start.0.is_empty()
+            && self.work_start.0.is_empty()
             && self.end.0.is_empty()
             && self.eligible.0.is_empty()
             && self.state.0.is_empty()
@@ -202,6 +208,7 @@ impl RecordedColumns {
     /// Frees columns in which nothing is known any more.
     pub fn drop_empty_columns(&mut self) {
         self.start.drop_if_unknown();
+        self.work_start.drop_if_unknown();
         self.end.drop_if_unknown();
         self.eligible.drop_if_unknown();
         self.state.drop_if_unknown();
@@ -217,6 +224,7 @@ impl RecordedColumns {
     /// Rearranges all columns: the job at position `i` afterwards is the one that was at `from[i]`.
     pub fn reorder(&mut self, from: &[u32]) {
         self.start.reorder(from);
+        self.work_start.reorder(from);
         self.end.reorder(from);
         self.eligible.reorder(from);
         self.state.reorder(from);

@@ -59,7 +59,7 @@ impl Workload {
             let id = JobId::new(copy.jobs.len());
             copy.jobs.push(Job { submit: moved(job.submit), ..job.clone() });
             let recorded = self.recorded(JobId::new(at));
-            let kept = Recorded { start: None, end: None, eligible: None, ..recorded };
+            let kept = Recorded { start: None, work_start: None, end: None, eligible: None, ..recorded };
             if kept != Recorded::default() {
                 copy.recorded.set(id, &kept);
             }

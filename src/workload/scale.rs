@@ -186,8 +186,8 @@ fn drop_history(workload: &mut Workload) {
     let jobs: Vec<JobId> = workload.jobs.ids().collect();
     for id in jobs {
         let row = workload.recorded(id);
-        if row.start.or(row.end).or(row.eligible).is_some() {
-            let kept = Recorded { start: None, end: None, eligible: None, ..row };
+        if row.start.or(row.work_start).or(row.end).or(row.eligible).is_some() {
+            let kept = Recorded { start: None, work_start: None, end: None, eligible: None, ..row };
             workload.recorded.set(id, &kept);
             let reason = "recorded start and end dropped by scaling";
             workload

@@ -100,6 +100,7 @@ impl<'w> Row<'w> {
             C::Class => self.text(out, self.labels.class),
             C::Tenant => self.text(out, self.labels.tenant),
             C::Start => show(out, self.recorded.start),
+            C::WorkStart => show(out, self.recorded.work_start),
             C::End => show(out, self.recorded.end),
             C::Eligible => show(out, self.recorded.eligible),
             C::State => self.text(out, self.recorded.state),

@@ -50,6 +50,7 @@ pub(in crate::workload) enum Column {
     Requeue,
     /// Recorded history.
     Start,
+    WorkStart,
     End,
     Eligible,
     State,
@@ -75,7 +76,7 @@ pub(super) enum Part {
 use Column as C;
 
 /// All columns with their names (DESIGN 5.3), in the order in which they are written.
-pub(in crate::workload) const COLUMNS: [(&str, Column); 50] = [
+pub(in crate::workload) const COLUMNS: [(&str, Column); 51] = [
     ("job_id", C::JobId),
     ("submit_s", C::Submit),
     ("run_s", C::Run),
@@ -116,6 +117,7 @@ pub(in crate::workload) const COLUMNS: [(&str, Column); 50] = [
     ("tenant", C::Tenant),
     ("cancel_s", C::Cancel),
     ("start_s", C::Start),
+    ("work_start_s", C::WorkStart),
     ("end_s", C::End),
     ("eligible_s", C::Eligible),
     ("state", C::State),
@@ -132,13 +134,14 @@ const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Sub
 
 /// Columns that are checked and kept, but change no result yet. A column leaves this list when
 /// something uses it; until then the report says that it has no effect.
-const WITHOUT_EFFECT: [Column; 10] = [
+const WITHOUT_EFFECT: [Column; 11] = [
     C::Deadline,
     C::Switches,
     C::Reservation,
     C::CheckpointGb,
     C::CheckpointInterval,
     C::Tenant,
+    C::WorkStart,
     C::ExitCode,
     C::AllocNodes,
     C::AllocCpus,
@@ -189,6 +192,7 @@ impl Column {
             C::Tenant => "tenant",
             C::Cancel => "withdrawn by the user at this time unless it has ended: seconds or timestamp",
             C::Start => "recorded start: seconds or timestamp",
+            C::WorkStart => "recorded end of its start-up (boot, layout, restore); run_s begins at start_s",
             C::End => "recorded end: seconds or timestamp",
             C::Eligible => "recorded end of holds: seconds or timestamp",
             C::State => {
@@ -247,6 +251,7 @@ impl Column {
             | C::CheckpointInterval
             | C::Requeue => Part::Extras,
             C::Start
+            | C::WorkStart
             | C::End
             | C::Eligible
             | C::State

@@ -366,6 +366,7 @@ impl Rows {
             let texts = &mut assembly.workload.texts;
             match placed.column {
                 C::Start => recorded.start = Some(cell.instant(&mut self.clock)?),
+                C::WorkStart => recorded.work_start = Some(cell.instant(&mut self.clock)?),
                 C::End => recorded.end = Some(cell.instant(&mut self.clock)?),
                 C::Eligible => recorded.eligible = Some(cell.instant(&mut self.clock)?),
                 C::State => {

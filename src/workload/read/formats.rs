@@ -24,7 +24,9 @@ pub(super) enum Kind {
 /// What a native column holds.
 pub(super) fn kind_of(column: C) -> Kind {
     match column {
-        C::Submit | C::Start | C::End | C::Eligible | C::Begin | C::Cancel | C::Deadline => Kind::Instant,
+        C::Submit | C::Start | C::WorkStart | C::End | C::Eligible | C::Begin | C::Cancel | C::Deadline => {
+            Kind::Instant
+        }
         C::Run | C::Limit | C::CheckpointInterval => Kind::Span,
         C::MemMb | C::GpuMemMib | C::GpuMemPeak => Kind::Memory,
         C::Priority
