@@ -3,7 +3,7 @@
 //! Most jobs have one attempt, which is their record; only jobs with several have rows of their own. What reports say
 //! of attempts comes from here, whichever policy made them.
 
-use super::{JobState, Outcome, SlurmFacts};
+use super::{JobState, Outcome};
 use crate::cluster::Allocation;
 use crate::ids::JobId;
 use crate::time::SimTime;
@@ -169,7 +169,7 @@ impl Outcome {
             (*job, record.start, self.seen_until(record.end), allocation)
         });
         let restarted = self.tenancy.iter().flat_map(|facts| &facts.restarted);
-        let several = self.slurm.iter().flat_map(|facts: &Box<SlurmFacts>| &facts.requeued).chain(restarted);
+        let several = self.slurm.iter().flat_map(|facts| &facts.requeued).chain(restarted);
         let again = several.flat_map(move |(job, rows)| rows.iter().map(move |row| (*job, row)));
         let held = self.preemptive.iter().flat_map(|facts| &facts.held).map(|(job, row)| (*job, row));
         let rows = again.chain(held);
