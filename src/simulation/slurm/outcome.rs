@@ -30,7 +30,8 @@ use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
 use crate::simulation::run::cards::CardSide;
 use crate::simulation::run::ground::Side;
 use crate::simulation::{
-    Ending, Hours, JobRecord, JobState, Outcome, RunError, RunOptions, SlurmFacts, Stretch, TenancyFacts,
+    Ending, Hours, JobRecord, JobState, NodeSpell, Outcome, RunError, RunOptions, SlurmFacts, Stretch,
+    TenancyFacts,
 };
 use crate::tenancy::RunTenancy;
 use crate::time::{SimDuration, SimTime};
@@ -116,10 +117,7 @@ pub(in crate::simulation) fn simulate_slurm(
     };
     let (keep, told_by) = (options.keep_allocations, (&told, intake.jobs.as_slice()));
     let mut outcome = records(workload, told_by, &refusal, (keep, tells_tenancy));
-    if keep {
-        let diary = told.losses.as_ref().map(|losses| losses.diary.clone()).unwrap_or_default();
-        outcome.spells = diary.finish(options.outages, options.reservations, outcome.last_instant);
-    }
+    outcome.spells = node_spells(&told, options, outcome.last_instant);
     let spells = spells(&told, options);
     let booking = Booking {
         workload,
@@ -138,6 +136,15 @@ pub(in crate::simulation) fn simulate_slurm(
     facts.watched = watch.map_or_else(Vec::new, |watch| watch.rows);
     facts.not_carried_over = intake.unknown.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
     Ok(outcome)
+}
+
+/// How nodes stood while they were not simply there, if allocations are kept.
+fn node_spells(told: &SlurmOutcome, options: &RunOptions<'_>, last: SimTime) -> Vec<NodeSpell> {
+    if !options.keep_allocations {
+        return Vec::new();
+    }
+    let diary = told.losses.as_ref().map(|losses| losses.diary.clone()).unwrap_or_default();
+    diary.finish(options.outages, options.reservations, last)
 }
 
 /// When the controller started, and what else is left to chance.
