@@ -64,10 +64,10 @@ fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
 }
 
 #[library_benchmark]
-#[bench::fcfs(args = (processors("fcfs", 5_000)), config = at_most(23_100_000))]
+#[bench::fcfs(args = (processors("fcfs", 5_000)), config = at_most(21_400_000))]
 #[bench::greedy(args = (processors("greedy", 5_000)), config = at_most(22_900_000))]
 #[bench::easy(args = (processors("easy", 5_000)), config = at_most(27_300_000))]
-#[bench::conservative(args = (processors("conservative", 500)), config = at_most(71_100_000))]
+#[bench::conservative(args = (processors("conservative", 500)), config = at_most(57_500_000))]
 #[bench::easy_best_fit_on_gpus(args = (gpus("easy", 5_000)), config = at_most(30_100_000))]
 #[bench::greedy_best_fit_on_gpus(args = (gpus("greedy", 5_000)), config = at_most(25_600_000))]
 fn run((workload, cluster, spec): Setting) -> Outcome {
