@@ -9,6 +9,7 @@ mod finance;
 mod recorded;
 mod route;
 mod sharing;
+mod site;
 mod slurm;
 mod speedup;
 mod tenancy;
@@ -33,6 +34,7 @@ pub use route::RouteTable;
 pub use sharing::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SharingKeys, SliceLawTable,
 };
+pub use site::SiteTable;
 pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 pub use tenancy::{
@@ -452,21 +454,6 @@ pub struct DesignTable {
     /// What moving to this design costs once, at the start of the plan; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration_cost: Option<f64>,
-}
-
-/// Nodes of slurm.conf.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SiteTable {
-    /// Kind of node, for its price and power: a name of the catalogue or of a `[node.NAME]` table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// Whether a host takes jobs of one tenant at a time only; default none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dedicated: Option<Dedicated>,
-    /// How they are paid for; without it they cost nothing more, where other nodes of the design have a price.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<CostTable>,
 }
 
 /// Equal nodes.

@@ -57,8 +57,8 @@ pub(super) trait Yard {
     fn close(&mut self, node: NodeId, slot: u32, expected: SimTime) -> Result<Option<Self::Hold>, Conflict>;
     /// It is there.
     fn open(&mut self, node: NodeId, slot: u32, hold: Self::Hold) -> Result<(), Conflict>;
-    /// So much of a pool is off, and so much boots.
-    fn note(&mut self, pool: PoolId, off: Load, booting: Load);
+    /// So much of a pool is off, and so much boots; what of it is held.
+    fn note(&mut self, pool: PoolId, levels: (Load, Load), held: &[Option<Self::Hold>]);
 
     /// A VM that is not there is expected at another time.
     fn expect(
@@ -459,7 +459,8 @@ impl<H: Clone + Debug> Pool<H> {
     fn note<Y: Yard<Hold = H>>(&self, yard: &mut Y, facts: &mut TenancyFacts) {
         let off = self.count(|state| matches!(state, State::Off | State::Failed | State::Gone)) as u32;
         let booting = self.count(|state| matches!(state, State::Booting { .. })) as u32;
-        yard.note(self.id, self.capacity.times(off), self.capacity.times(booting));
+        let levels = (self.capacity.times(off), self.capacity.times(booting));
+        yard.note(self.id, levels, &self.held);
         let there = self.states.len() as u32 - off;
         let most = &mut facts.elastic[self.id].most;
         *most = (*most).max(there);

@@ -298,6 +298,8 @@ struct Levels {
     /// VMs of elastic pools that are not there, and those that boot.
     absent: Load,
     booting: Load,
+    /// GPUs that are free by the ledger on VMs that are not there: slices that are not cut cannot be held.
+    unheld: u64,
     /// Under maintenance.
     down: Load,
     /// The last three: nobody can hold it.
@@ -382,12 +384,14 @@ impl Meter {
             let (has, free) = (gauge.has(pool), gauge.free(pool));
             let (off, slack) = (level.off, level.slack);
             if has.gpus > 0 {
-                let taken = has.gpus - free.gpus - off.gpus;
-                let lame = level.stranded + level.making;
-                book(&mut row.gpu, span, taken, free.gpus - lame, slack.gpus, cause);
-                if lame > 0 {
-                    row.gpu.stranded += times(span, level.stranded);
-                    row.gpu.startup += times(span, level.making);
+                let free = free.gpus - level.unheld;
+                let taken = has.gpus - free - off.gpus;
+                let making = level.making.min(free);
+                let stranded = level.stranded.min(free - making);
+                book(&mut row.gpu, span, taken, free - making - stranded, slack.gpus, cause);
+                if making + stranded > 0 {
+                    row.gpu.stranded += times(span, stranded);
+                    row.gpu.startup += times(span, making);
                 }
             }
             if level.part_slack > 0 {
@@ -431,10 +435,11 @@ impl Meter {
         level.sum_off();
     }
 
-    /// VMs of an elastic pool are not there (or are again), and boot (or no longer do): by so much.
-    pub(super) fn set_off(&mut self, pool: PoolId, absent: Load, booting: Load) {
+    /// So much of an elastic pool is not there, or boots; of both, `held` is held on the ledger.
+    pub(super) fn set_off(&mut self, pool: PoolId, absent: Load, booting: Load, held: &Load) {
         let level = &mut self.pools[pool];
         (level.absent, level.booting) = (absent, booting);
+        level.unheld = absent.plus(&booting).saturating_minus(held).gpus;
         level.sum_off();
     }
 

@@ -109,8 +109,8 @@ fn vms_of_the_minimum_are_ordered_again_after_the_repair() {
 /// Jobs of one GPU with little memory: on cut GPUs each gets a seventh, on shared ones a quarter.
 fn small_jobs(at_once: u32, milli: &str) -> String {
     let mut text = "job_id,submit_s,run_s,limit_s,user,cpus,gpus,gpu_mem_mib,gpu_milli,class\n".to_owned();
-    for at in 0..240 {
-        let submit = at / at_once * 700_000 + at % at_once;
+    for at in 0..2 * at_once {
+        let submit = at / at_once * 200_000 + at % at_once;
         text += &format!("{at},{submit},9000,100000,u,2,1,8000,{milli},training\n");
     }
     text
@@ -146,6 +146,25 @@ fn parts_of_gpus_order_vms_and_spill_once_somebody_waits() {
             );
             let played = cell.play_text(&(left + &right), &trace).unwrap();
             assert_eq!(facts(&played).spilled > 0, waits, "{cell:?} {at_once}");
+            played.check(cell);
+        }
+    }
+}
+
+/// Of a GPU that is cut for some jobs the rest cannot be held: a VM that is gone is gone with it.
+#[test]
+fn vms_with_half_cut_gpus_can_be_lost() {
+    // A job on a slice takes up to 19 hours.
+    let failures =
+        "failures = { mtbf-hours = 15, repair = { low-s = 300, typical-s = 600, high-s = 900 } }\n";
+    for policy in ["easy", "slurm", "tiresias"] {
+        for sharing in ["mig-dynamic", "mig-planned", "mig-static"] {
+            let cell = cell(policy, sharing, "vm-pass", "elastic");
+            if !cell.is_sensible() {
+                continue;
+            }
+            let played = cell.play_text(&cell.text(failures), &small_jobs(9, "")).unwrap();
+            assert!(facts(&played).lost_attempts > 0, "{cell:?}");
             played.check(cell);
         }
     }

@@ -44,6 +44,10 @@ fn nodes_that_are_there_already_cost_nothing_more_and_that_is_told() {
     assert!(!priced.stderr.contains("W0266"), "{}", priced.stderr);
     // Three nodes at one price, where one was priced.
     assert!((total(&priced) / total(&answer) - 3.0).abs() < 1e-6, "{} {}", total(&priced), total(&answer));
+    // Nobody asks at which price of what costs nothing a verdict would turn.
+    let other = "[design.b.pool.more]\nnode = 'dgx-h100'\ncount = 2\n[design.b.pool.more.cost.rented]\nprice-per-node-hour = 20\n";
+    let verdict = desk(other).run(&["compare", "s.toml", "-q"]).ok().stdout;
+    assert!(verdict.contains("cheapest") && !verdict.contains("(now 0.00"), "{verdict}");
 }
 
 #[test]

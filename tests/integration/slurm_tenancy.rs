@@ -249,7 +249,6 @@ fn what_slurms_engine_does_not_run_is_refused_by_its_key() {
         })
     };
     for (tenancy, words) in [
-        ("vm]\nelastic = {}", "`elastic`"),
         ("vm]\nfailures = { requeue = false }", "jobrequeue"),
         ("vm]\nat-limit = 'run-on'", "Slurm kills jobs at their limits"),
     ] {
@@ -258,6 +257,7 @@ fn what_slurms_engine_does_not_run_is_refused_by_its_key() {
         assert_eq!(problems.matches("W0219").count(), 1, "{problems}");
     }
     for tenancy in [
+        "vm]\nelastic = {}",
         "vm]\naccess = 'vgpu-time-sliced'",
         "vm]\naccess = 'vgpu-full'",
         "containers]\nnoise = {}",

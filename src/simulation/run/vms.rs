@@ -58,8 +58,9 @@ impl<G: Ground> Yard for OnFloor<'_, G> {
         self.ground.give_back(slot, &rest, expected)
     }
 
-    fn note(&mut self, pool: PoolId, off: Load, booting: Load) {
-        self.meter.set_off(pool, off, booting);
+    fn note(&mut self, pool: PoolId, (off, booting): (Load, Load), held: &[Option<Hold<G>>]) {
+        let held = held.iter().flatten().fold(Load::ZERO, |sum, (rest, _)| sum.plus(&self.ground.load(rest)));
+        self.meter.set_off(pool, off, booting, &held);
     }
 }
 

@@ -256,7 +256,7 @@ impl Booking<'_> {
         let mut meter =
             losses.map_or_else(|| Meter::new(book.gauge().pools()), |losses| losses.meter.clone());
         let mut off: Off<B> = Off { nodes: BTreeMap::new() };
-        let mut absent: BTreeMap<NodeId, B::Rest> = BTreeMap::new();
+        let mut absent: BTreeMap<NodeId, (B::Rest, Load)> = BTreeMap::new();
         let mut waiting = 0usize;
         let mut cause = IdleCause::NoDemand;
         book.look(&mut meter);
@@ -409,18 +409,22 @@ impl Booking<'_> {
 /// A VM that is not there holds its node, which is then neither free nor down.
 fn turn_vm<B: Book>(
     turn: &VmTurn,
-    absent: &mut BTreeMap<NodeId, B::Rest>,
+    absent: &mut BTreeMap<NodeId, (B::Rest, Load)>,
     book: &mut B,
     meter: &mut Meter,
 ) -> Result<(), Conflict> {
     match turn {
-        VmTurn::Closes(node) => absent.extend(book.take_rest(*node)?.map(|(rest, _)| (*node, rest))),
+        VmTurn::Closes(node) => absent.extend(book.take_rest(*node)?.map(|taken| (*node, taken))),
         VmTurn::Opens(node) => {
-            if let Some(rest) = absent.remove(node) {
+            if let Some((rest, _)) = absent.remove(node) {
                 book.give_back(&rest)?;
             }
         }
-        VmTurn::Levels { pool, off, booting } => meter.set_off(*pool, *off, *booting),
+        VmTurn::Levels { pool, off, booting } => {
+            let own = absent.iter().filter(|(node, _)| book.pool_of(**node) == *pool);
+            let held = own.fold(Load::ZERO, |sum, (_, (_, load))| sum.plus(load));
+            meter.set_off(*pool, *off, *booting, &held);
+        }
     }
     Ok(())
 }

@@ -246,7 +246,7 @@ impl Yard for Site<'_, '_> {
         Ok(())
     }
 
-    fn note(&mut self, pool: PoolId, off: Load, booting: Load) {
+    fn note(&mut self, pool: PoolId, (off, booting): (Load, Load), _: &[Option<()>]) {
         self.turns.push((self.now, VmTurn::Levels { pool, off, booting }));
     }
 
