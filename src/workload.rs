@@ -13,7 +13,7 @@
 pub mod anonymize;
 pub mod checkpoint;
 pub mod classify;
-mod common;
+mod copy_on_write;
 pub mod generate;
 pub mod intern;
 pub mod memory;
@@ -34,7 +34,7 @@ use crate::diagnostic::Diagnostics;
 use crate::ids::{IdVec, JobId, LabelId, RequestId, TextId};
 use crate::time::{SimDuration, SimTime};
 
-pub use common::Common;
+pub use copy_on_write::Common;
 pub use intern::{Interner, Texts};
 pub use read::{ReadError, ReadOptions, read_trace};
 pub use recorded::{Recorded, RecordedColumns};
