@@ -9,8 +9,9 @@ use super::terminal::Desk;
 
 /// A folder of the shared data, or `None` (with the reason printed) where it is not there.
 fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("WINDTUNNEL_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    // Commands run in a directory of their own: the path must be absolute.
+    let named = std::env::var_os("WINDTUNNEL_SHARED").unwrap_or_else(|| "../shared".into());
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(named);
     let folder = root.join(path);
     if folder.exists() {
         return Some(folder);
