@@ -12,7 +12,7 @@ use windtunnel::workload::generate::{
 };
 use windtunnel::workload::stats::{Capacity, Quantiles, TraceStats, stats};
 
-use super::goodness_of_fit::shared;
+use super::shared;
 
 fn research(params: ResearchParams, seed: u64) -> Workload {
     generate(&Model::Research(params), seed).unwrap()
@@ -154,7 +154,7 @@ fn a_few_users_do_most() {
 
 #[test]
 fn lublin_mixed_is_distributed_as_the_authors_trace() {
-    let Some(path) = shared("traces/swf/lublin_256.swf.gz") else { return };
+    let Some(path) = shared::folder("traces/swf/lublin_256.swf.gz") else { return };
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
     let rows: Vec<Vec<f64>> = text

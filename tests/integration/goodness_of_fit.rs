@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use windtunnel::workload::generate::{Model, Preset, ResearchParams, generate, goodness_of_fit};
+
+use super::shared;
 
 const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/README.md");
@@ -45,7 +47,7 @@ fn presets_meet_their_targets_and_the_table_is_true() {
 
 #[test]
 fn run_times_are_distributed_as_in_the_real_traces() {
-    let Some(gpu) = shared("traces/gpu") else { return };
+    let Some(gpu) = shared::folder("traces/gpu") else { return };
     let philly: Vec<(u32, f64)> = rows(&gpu.join("philly/philly.csv.gz"), |row| {
         Some((row("num_gpus").parse().unwrap(), row("duration").parse().unwrap()))
     });
@@ -144,19 +146,6 @@ fn the_distance_of_distributions_is_what_it_says() {
     assert_eq!(ks_distance(vec![1.0, 2.0, 3.0], vec![1.0, 2.0, 3.0]), 0.0);
     assert_eq!(ks_distance(vec![1.0, 2.0], vec![5.0, 6.0]), 1.0);
     assert_eq!(ks_distance(vec![1.0, 2.0, 3.0, 4.0], vec![3.0, 4.0]), 0.5);
-}
-
-/// Data outside the project, or `None` with a word why.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var("WINDTUNNEL_SHARED")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is missing", path.display());
-    println!("skipped: {} is not there", path.display());
-    None
 }
 
 /// Rows of a CSV file (gzip by suffix, `#` lines passed over), by column name.

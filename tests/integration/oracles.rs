@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use windtunnel::cluster::ClusterSpec;
 use windtunnel::simulation::{RunOptions, simulate};
@@ -10,19 +10,7 @@ use windtunnel::workload::Workload;
 use windtunnel::workload::read::{ReadOptions, read_trace};
 
 use super::builders::{classic, policy_of};
-
-/// The folder of shared inputs, `None` (with the reason printed) where there is none.
-fn shared() -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("WINDTUNNEL_SHARED").map_or_else(default, PathBuf::from);
-    if folder.join("peers").is_dir() {
-        return Some(folder);
-    }
-    let message = format!("skipped: {} has no peers/ (set WINDTUNNEL_SHARED)", folder.display());
-    assert!(std::env::var("WINDTUNNEL_REQUIRE_SHARED").as_deref() != Ok("1"), "{message}");
-    println!("{message}");
-    None
-}
+use super::shared;
 
 fn read(path: &Path) -> (Workload, u32) {
     let workload = read_trace(path, &ReadOptions::default()).unwrap_or_else(|e| panic!("{e}"));
@@ -44,9 +32,9 @@ fn schedule(path: &Path) -> Vec<(String, i64)> {
 }
 
 fn every_start_equals(trace: &str, policy: &str, recorded: &str) {
-    let Some(shared) = shared() else { return };
-    let (workload, procs) = read(&shared.join(format!("peers/workloads/{trace}.swf.gz")));
-    let mut expected = schedule(&shared.join(format!("peers/schedules/{recorded}.csv.gz")));
+    let Some(peers) = shared::folder("peers") else { return };
+    let (workload, procs) = read(&peers.join(format!("workloads/{trace}.swf.gz")));
+    let mut expected = schedule(&peers.join(format!("schedules/{recorded}.csv.gz")));
     let outcome = simulate(
         &workload,
         &ClusterSpec::processors(procs),

@@ -1,26 +1,14 @@
 //! `validate` against published GPU-scheduling tables, and what it says about bad files. The whole grid
 //! of shared-GPU runs takes half a minute, so here two lists are looked at; `.ci/run` runs all.
 
-use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
 use serde_json::Value;
 use windtunnel::validation::{Row, Section, document, fgd, mig, muri, theory};
 
+use super::shared;
 use super::terminal::shipped;
-
-/// The folder with data of others, or why the test is passed over.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("WINDTUNNEL_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    if folder.join("published").is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is not there", folder.display());
-    println!("passed over: {} is not there", folder.display());
-    None
-}
 
 /// VALIDATION.md has every figure of the section as it is now.
 fn stands_in_the_paper(section: &Section) {
@@ -43,14 +31,14 @@ fn hold(section: &Section, figures: usize) {
 
 #[test]
 fn muri_tables() {
-    let Some(shared) = shared() else { return };
-    hold(&muri::validate(&shared.join("published/muri")).unwrap(), 54);
+    let Some(published) = shared::folder("published") else { return };
+    hold(&muri::validate(&published.join("muri")).unwrap(), 54);
 }
 
 #[test]
 fn fgd_tables_of_two_lists() {
-    let Some(shared) = shared() else { return };
-    let section = fgd::validate(&shared, Some(&["default", "gpuspec25"])).unwrap();
+    let Some(published) = shared::folder("published") else { return };
+    let section = fgd::validate(published.parent().unwrap(), Some(&["default", "gpuspec25"])).unwrap();
     assert!(section.absent.is_empty(), "{:?}", section.absent);
     assert_eq!(section.rows.len(), 49);
     let of_a_list = |row: &Row| !row.what.starts_with("pairs");

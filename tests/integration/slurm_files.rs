@@ -1,25 +1,12 @@
 //! Slurm's files as slurmctld reads them: a small file for each rule, the cases from the field, and real sites.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use windtunnel::diagnostic::Diagnostics;
 use windtunnel::scenario::slurm_conf::{Site, SiteFiles, check_topology, read_site};
 
+use super::shared;
 use super::terminal::Desk;
-
-/// A folder of the shared data, or `None` (with the reason printed) where it is not there.
-fn shared(path: &str) -> Option<PathBuf> {
-    // Commands run in a directory of their own: the path must be absolute.
-    let named = std::env::var_os("WINDTUNNEL_SHARED").unwrap_or_else(|| "../shared".into());
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(named);
-    let folder = root.join(path);
-    if folder.exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is missing", folder.display());
-    println!("skipped: {} is not there", folder.display());
-    None
-}
 
 fn site_of(conf: &Path) -> Site {
     read_site(SiteFiles { slurm_conf: conf, gres_conf: None, accounting: None }).expect("the file is there")
@@ -42,7 +29,7 @@ fn codes(told: &Diagnostics) -> Vec<&'static str> {
 
 #[test]
 fn every_real_configuration_reads() {
-    let Some(sites) = shared("slurm-sites") else { return };
+    let Some(sites) = shared::folder("slurm-sites") else { return };
     let mut read = 0;
     for (folder, prefix) in [("ub_hpc", "production_"), ("ub_hpc", "sim_"), ("ub_micro2", "")] {
         let file =
@@ -61,7 +48,7 @@ fn every_real_configuration_reads() {
     }
     assert_eq!(read, 3);
     for folder in ["slurm-reference", "slurm-reference-newer"] {
-        let Some(root) = shared(folder) else { continue };
+        let Some(root) = shared::folder(folder) else { continue };
         for entry in std::fs::read_dir(root).unwrap() {
             let conf = entry.unwrap().path().join("slurm.conf");
             if conf.is_file() {
@@ -169,7 +156,7 @@ fn a_large_site_is_read_name_by_name() {
 
 #[test]
 fn cases_from_the_field() {
-    let Some(cases) = shared("field-cases") else { return };
+    let Some(cases) = shared::folder("field-cases") else { return };
     let desk = Desk::new();
     let path = |name: &str| cases.join(name).display().to_string();
     let import = |name: &str| desk.run(&["import", "slurm", "--slurm-conf", &path(name)]).ok();
@@ -224,7 +211,7 @@ fn cases_from_the_field() {
 
 #[test]
 fn jobs_of_the_field_run_as_they_ran() {
-    let Some(cases) = shared("field-cases") else { return };
+    let Some(cases) = shared::folder("field-cases") else { return };
     let desk = Desk::new();
     let path = |name: &str| cases.join(name).display().to_string();
     let site = |conf: &str, trace: &str, more: &[&str]| {

@@ -6,17 +6,11 @@ use std::path::PathBuf;
 use windtunnel::scheduler::slurm::job::State;
 use windtunnel::validation::slurm::{Experiment, replay_run, run_once, run_seeds, validate_slurm};
 
+use super::shared;
+
 /// A recorded experiment, or `None` (with the reason printed) where it is not there.
 fn recording(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("WINDTUNNEL_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let dir = root.join("slurm-reference").join(name);
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is missing", dir.display());
-    println!("skipped: {} is not there", dir.display());
-    None
+    shared::folder(&format!("slurm-reference/{name}"))
 }
 
 fn experiment(name: &str) -> Option<Experiment> {

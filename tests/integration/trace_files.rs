@@ -1,27 +1,14 @@
 //! Real traces are read whole: counts as known from the archive, and the rules for processors and limits.
 
-use std::path::PathBuf;
-
 use windtunnel::ids::JobId;
 use windtunnel::time::{SimDuration, SimTime};
 use windtunnel::workload::read::{ReadOptions, read_trace};
 use windtunnel::workload::{RepairKind, Workload};
 
-/// A file of the shared data, or `None` (with the reason printed) where it is not there.
-fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("WINDTUNNEL_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let file = root.join(path);
-    if file.is_file() {
-        return Some(file);
-    }
-    assert!(std::env::var_os("WINDTUNNEL_REQUIRE_SHARED").is_none(), "{} is missing", file.display());
-    println!("skipped: {} is not there", file.display());
-    None
-}
+use super::shared;
 
 fn read(path: &str, options: &ReadOptions) -> Option<Workload> {
-    shared(path).map(|file| read_trace(&file, options).expect("a real trace is usable"))
+    shared::folder(path).map(|file| read_trace(&file, options).expect("a real trace is usable"))
 }
 
 #[test]
