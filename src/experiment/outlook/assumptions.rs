@@ -2,8 +2,8 @@
 //!
 //! Assumptions of cost are the catalogue's values that the scenario took (those with a range): all settings of one
 //! name and source are moved together, and the bills of the same runs are made again. Three assumptions are always
-//! told of, because most verdicts hang on them: the class of jobs that nothing classified, the speed on other GPUs,
-//! and the noise of hosts; they are simulated again where something hangs on them.
+//! told of, because most verdicts depend on them: the class of jobs that nothing classified, the speed on other GPUs,
+//! and the noise of hosts; they are simulated again where they have an effect.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct Swing {
     pub settings: Vec<String>,
     /// Low, assumed and high value, as text.
     pub values: [String; 3],
-    /// The chosen design's decisive figure at low and at high; `None` where nothing hangs on it or it is not
+    /// The chosen design's decisive figure at low and at high; `None` where it has no effect or is not
     /// modelled.
     pub figure: Option<[f64; 2]>,
     /// The design that is chosen at low and at high.
@@ -186,7 +186,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
 /// An assumption that is simulated: its name, what to set at low and at high, and the three values.
 struct Simulated {
     name: &'static str,
-    /// `None` where nothing hangs on it.
+    /// `None` where it has no effect.
     sets: Option<[Vec<(String, String)>; 2]>,
     values: [String; 3],
     source: String,
@@ -211,9 +211,7 @@ fn default_class(asked: &Asked<'_>) -> Simulated {
             "{jobs} jobs matched no class rule; catalogue of speed-up mixes (windtunnel catalog speedups)"
         )
     } else {
-        format!(
-            "{jobs} jobs matched no class rule, and no job runs on another GPU than its own: nothing hangs on it"
-        )
+        format!("{jobs} jobs matched no class rule, and no job runs on another GPU than its own: no effect")
     };
     Simulated {
         name: "default job class",
@@ -228,7 +226,7 @@ fn speed_up(asked: &Asked<'_>) -> Simulated {
     let why = match (open, translates(asked)) {
         (true, _) => "catalogue of speed-up mixes, low and high (windtunnel catalog speedups)",
         (false, true) => "the scenario gives the speeds: nothing is assumed",
-        (false, false) => "no job runs on another GPU than its own: nothing hangs on it",
+        (false, false) => "no job runs on another GPU than its own: no effect",
     };
     Simulated {
         name: "speed on other GPUs",
@@ -276,7 +274,7 @@ fn neighbours(asked: &Asked<'_>) -> Simulated {
     } else if !knows_noise {
         "preemptive policies know no noise".to_owned()
     } else {
-        "every pool is bare metal, alone: nothing hangs on it".to_owned()
+        "every pool is bare metal, alone: no effect".to_owned()
     };
     Simulated { name: "noise level", sets: any.then_some(sets), values, source }
 }

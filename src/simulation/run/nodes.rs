@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::ground::{Decider, Ground as _};
-use super::vms::{OnFloor, Waiting};
+use super::vms::{OnFloor, Vms, Waiting};
 use super::{Run, Slot, Timer};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
@@ -15,10 +15,8 @@ impl<D: Decider> Run<'_, D> {
     /// Sets what is known of nodes before the run.
     pub(super) fn prepare_nodes(&mut self, calendar: &mut Calendar<Timer>) {
         let from = self.workload.first_submit();
-        if let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) {
-            let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
-            let off = elastic.prepare(from, &mut yard, &mut guests.facts);
-            self.conflict = off.err();
+        if let Some((elastic, mut yard, facts)) = self.vms() {
+            self.conflict = elastic.prepare(from, &mut yard, facts).err();
         }
         if let Some(upkeep) = &self.upkeep {
             upkeep.prepare(calendar);
@@ -62,10 +60,16 @@ impl<D: Decider> Run<'_, D> {
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
         let is_wanted = self.decider.waiting() > 0;
-        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
-        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
-        self.dirty |= elastic.fire(node, now, is_wanted, (&mut yard, &mut guests.facts), calendar)?;
+        let Some((elastic, mut yard, facts)) = self.vms() else { return Ok(()) };
+        self.dirty |= elastic.fire(node, now, is_wanted, (&mut yard, facts), calendar)?;
         Ok(())
+    }
+
+    /// Elastic pools, where they stand, and what is told of them; `None` where no pool is elastic.
+    fn vms(&mut self) -> Option<Vms<'_, D::Ground>> {
+        let (elastic, guests) = self.elastic.as_deref_mut().zip(self.guests.as_deref_mut())?;
+        let yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
+        Some((elastic, yard, &mut guests.facts))
     }
 
     /// Orders VMs for the jobs that still wait.
@@ -109,10 +113,9 @@ impl<D: Decider> Run<'_, D> {
         now: SimTime,
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
-        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
-        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
-        let lost = elastic.lose(nodes, now, (&mut yard, &mut guests.facts), calendar)?;
-        guests.facts.failures += u64::from(lost > 0);
+        let Some((elastic, mut yard, facts)) = self.vms() else { return Ok(()) };
+        let lost = elastic.lose(nodes, now, (&mut yard, facts), calendar)?;
+        facts.failures += u64::from(lost > 0);
         Ok(())
     }
 
@@ -123,9 +126,8 @@ impl<D: Decider> Run<'_, D> {
         now: SimTime,
         calendar: &mut Calendar<Timer>,
     ) -> Result<(), Conflict> {
-        let (Some(elastic), Some(guests)) = (&mut self.elastic, &mut self.guests) else { return Ok(()) };
-        let mut yard = OnFloor { ground: &mut self.ground, meter: &mut self.meter };
-        elastic.restore(nodes, now, (&mut yard, &mut guests.facts), calendar)
+        let Some((elastic, mut yard, facts)) = self.vms() else { return Ok(()) };
+        elastic.restore(nodes, now, (&mut yard, facts), calendar)
     }
 
     /// A node goes out of order: where it goes down, its jobs are lost.

@@ -5,7 +5,8 @@ use super::Timer;
 use super::ground::{Decider, Fit, Grants, Ground};
 use crate::cluster::Conflict;
 use crate::ids::{Id, NodeId, PoolId};
-use crate::simulation::elastic::{Queue, VmTimer, Yard};
+use crate::simulation::elastic::{ElasticPools, Queue, VmTimer, Yard};
+use crate::simulation::guests::TenancyFacts;
 use crate::simulation::meter::{Gauge, Load, Meter};
 use crate::time::SimTime;
 use crate::workload::Workload;
@@ -22,6 +23,9 @@ impl VmTimer for Timer {
 
 /// What a VM that is not up holds, and until when it is expected.
 pub(super) type Hold<G> = (Grants<G>, SimTime);
+
+/// Elastic pools, where they stand, and what is told of them.
+pub(super) type Vms<'f, G> = (&'f mut ElasticPools<Hold<G>>, OnFloor<'f, G>, &'f mut TenancyFacts);
 
 /// The floor and its hours.
 pub(super) struct OnFloor<'f, G: Ground> {
