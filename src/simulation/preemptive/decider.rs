@@ -76,7 +76,7 @@ impl<D: Parts> Placer for Backfill<'_, D> {
     }
 
     fn cuts(ground: &Floor<D>) -> bool {
-        D::cuts_on_demand(ground.ledger())
+        <D as Parts>::cuts(ground.ledger())
     }
 }
 
@@ -260,12 +260,10 @@ impl<P: Placer> Preempting<P> {
         for (slot, _) in &found.again {
             let row = self.running[*slot as usize].as_ref().expect("it runs in this slot");
             let is_back = self.placer.put_back(row.job, *slot, (&row.grants, row.expected), ground);
-            if !is_back {
-                // A random cell with noise comes here, and why its place is not free is not known yet. All are placed
-                // anew, which is legal: they may move where they need not.
-                self.take_off(&in_place, ground)?;
-                return self.place_all(ground);
-            }
+            assert!(
+                is_back,
+                "all of them are off the floor, and none cuts GPUs: the place is as it was left"
+            );
             in_place.again.push((*slot, Placed::Stays));
         }
         for begin in &found.fresh {

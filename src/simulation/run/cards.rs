@@ -98,9 +98,10 @@ impl Parts for Cards {
         Some(shapes)
     }
 
-    fn cuts_on_demand(ledger: &CardLedger) -> bool {
+    fn cuts(ledger: &CardLedger) -> bool {
+        // Planned layouts too: who gets a whole GPU has its idle instances taken apart.
         let mut pools = (0..ledger.pools()).map(PoolId::new);
-        pools.any(|pool| ledger.spec(pool).mig().is_some_and(|mig| mig.change == LayoutChange::OnDemand))
+        pools.any(|pool| ledger.spec(pool).mig().is_some_and(|mig| mig.change != LayoutChange::Never))
     }
 }
 

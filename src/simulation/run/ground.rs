@@ -248,7 +248,7 @@ pub(in crate::simulation) trait Parts: Kind {
     /// What requests mean where GPUs are given out in parts.
     fn card_shapes(shapes: &Shapes<Self>) -> Option<&CardShapes>;
     /// Whether a start can cut GPUs anew, which leaves traces when it is taken back.
-    fn cuts_on_demand(ledger: &Ledger<Self>) -> bool;
+    fn cuts(ledger: &Ledger<Self>) -> bool;
 }
 
 impl Parts for Whole {
@@ -299,7 +299,7 @@ impl Parts for Whole {
         None
     }
 
-    fn cuts_on_demand(_: &Ledger) -> bool {
+    fn cuts(_: &Ledger) -> bool {
         false
     }
 }
