@@ -277,7 +277,7 @@ fn import() {
     }
     let path = std::env::temp_dir().join(format!("windtunnel-import-{}.conf", std::process::id()));
     std::fs::write(&path, text).expect("the directory for temporary files can be written");
-    let files = SiteFiles { slurm_conf: &path, gres_conf: None, accounting: None };
+    let files = SiteFiles { slurm_conf: &path, gres_conf: None, accounting: None, version: None };
     let taken = measure::time(|| read_site(files).expect("it reads"));
     std::fs::remove_file(&path).expect("it was written");
     println!("import: {NODES} nodes, 300 partitions in {:.2} s (at most 2 s)", taken.as_secs_f64());

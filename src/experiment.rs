@@ -13,6 +13,7 @@ mod inputs;
 pub mod outlook;
 mod parts;
 pub mod pricing;
+mod progress;
 pub mod recorded_on;
 pub mod replicas;
 mod routing;
@@ -38,6 +39,7 @@ use crate::workload::Workload;
 
 pub use events::check_elastic;
 pub use inputs::{InputFile, LoadedWorkload, hash_file, hash_text, load_workload};
+pub use progress::check_progress;
 pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
 pub use translation::{Move, TranslationFacts, translate};
@@ -201,13 +203,13 @@ fn run_at_speeds(
             DecidedBy::Classic(classic_policy(spec).expect("the scenario compiled the expression"))
         }
         PolicyChoice::Preemptive(spec) => DecidedBy::Preemptive(spec),
-        PolicyChoice::Slurm => {
+        PolicyChoice::Slurm(_) => {
             let site = design.slurm.as_deref().expect("under Slurm's policy every design has a site");
             DecidedBy::Slurm(site, &[])
         }
     };
     let counts_parts = match policy {
-        PolicyChoice::Slurm => counts_parts(workload, design),
+        PolicyChoice::Slurm(_) => counts_parts(workload, design),
         PolicyChoice::Classic(_) | PolicyChoice::Preemptive(_) => gives_parts(design),
     };
     let sharing = counts_parts.then_some(&design.sharing);

@@ -35,6 +35,7 @@
 //! kernel      calendar and loop: knows nothing of jobs
 //! workload    jobs, readers of trace dialects, synthetic generators, scaling
 //! cluster     nodes, GPUs; the allocation ledger, the only writer of capacity
+//! fabric      networks between nodes: shared links and what they cost
 //! tenancy     what an allocation delivers: bare metal, containers, VMs, neighbours
 //! scheduler   ordering x placement x backfill: decisions over a snapshot
 //! simulation  wires the above to the kernel; emits records
@@ -52,6 +53,7 @@ pub mod cluster;
 pub mod cost;
 pub mod diagnostic;
 pub mod experiment;
+pub mod fabric;
 pub mod ids;
 pub mod kernel;
 pub mod metrics;

@@ -249,7 +249,7 @@ fn figures(hours: &DeviceHours) -> HoursFigures {
         productive: device_hours(hours.productive),
         virtualization: device_hours(hours.virtualization),
         neighbours: device_hours(hours.neighbours),
-        communication: 0.0,
+        communication: device_hours(hours.communication),
         slack: device_hours(hours.slack + hours.stranded),
         storage: device_hours(hours.storage),
         lost: device_hours(hours.lost),

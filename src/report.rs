@@ -43,7 +43,7 @@ pub use coverage::{coverage_csv, coverage_json, coverage_text};
 pub use files::{WriteError, cards_held, held, io_kind, try_directory, write_results, write_whole};
 pub use jobs::jobs_ndjson;
 pub use json::{designs_json, single_json};
-pub use manifest::{Manifest, ManifestInput, quotes_hash, site_hash};
+pub use manifest::{Manifest, ManifestInput, outages_hash, quotes_hash, site_hash};
 pub use page::page;
 #[cfg(feature = "parquet")]
 pub use parquet::jobs_parquet;
@@ -74,7 +74,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
     /// GPUs are shared; tenants and deadlines count where a design routes jobs by them, or dedicates hosts; reservations
-    /// where a design has some by name.
+    /// where a design has some by name, snapshots where it has stores.
     fn columns_without_effect(&self) -> Vec<&'a str> {
         let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
         let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
@@ -87,6 +87,7 @@ impl<'a> Context<'a> {
         let reserved = || self.results.iter().flat_map(|result| &result.design.reservations);
         // Only Slurm's policy lets somebody into a reservation, and only such have names.
         let reservations = reserved().any(|row| row.name.is_some());
+        let stores = self.results.iter().any(|result| !result.design.stores.is_empty());
         let deadlines = routes().any(|route| route.deadline_within.is_some());
         unused
             .filter(|column| match *column {
@@ -94,6 +95,7 @@ impl<'a> Context<'a> {
                 "tenant" => !tenants,
                 "deadline_s" => !deadlines,
                 "reservation" => !reservations,
+                "checkpoint_gb" | "checkpoint_interval_s" => !stores,
                 _ => true,
             })
             .collect()

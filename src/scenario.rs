@@ -19,6 +19,7 @@ mod document;
 pub mod file;
 pub mod import;
 mod objective;
+pub mod outage_file;
 pub mod quotes;
 mod resolve;
 mod set;
@@ -39,7 +40,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::ids::NodeId;
 use crate::money::Money;
 use crate::scheduler::shared::{SharedSetup, SpeedRules};
-use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::config::{SlurmConfig, Version};
 use crate::scheduler::{Family, PolicySpec, PreemptiveSpec};
 use crate::tenancy::{ClassProfile, Overhead, PoolTenancy};
 use crate::time::SimDuration;
@@ -208,14 +209,29 @@ pub struct Design {
     pub routes: Vec<RouteSpec>,
     /// Nodes that go out of order.
     pub events: Vec<EventSpec>,
+    /// Whether some of them come from a file of outages.
+    pub has_outages: bool,
     /// Nodes that are kept free.
     pub reservations: Vec<ReservationSpec>,
     /// What classes of jobs are made of, by lower-case name; the first is for all others.
     pub profiles: Arc<Vec<(String, ClassProfile)>>,
+    /// Bytes per second of the adapter that stood for one GPU on the network where run times were recorded.
+    pub recorded_bytes_s: f64,
+    /// Stores that snapshots are written to.
+    pub stores: Vec<StoreSpec>,
     /// What it costs beside its pools.
     pub money: DesignMoney,
     /// Jobs submitted in the first so much of the horizon count in no wait.
     pub warm_up: SimDuration,
+}
+
+/// A store that snapshots are written to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreSpec {
+    /// Its name.
+    pub name: String,
+    /// Bytes per second that all writers share.
+    pub write_bytes_s: f64,
 }
 
 /// Jobs that meet all conditions, and the pools where they may run.
@@ -308,8 +324,8 @@ pub enum PolicyChoice {
     Classic(PolicySpec),
     /// A preemptive policy of training clusters.
     Preemptive(PreemptiveSpec),
-    /// Slurm's two schedulers; every design has its own configuration.
-    Slurm,
+    /// Slurm's two schedulers by the rules of a version; every design has its own configuration.
+    Slurm(Version),
 }
 
 impl PolicyChoice {
@@ -319,7 +335,25 @@ impl PolicyChoice {
         match self {
             Self::Classic(spec) => &spec.name,
             Self::Preemptive(spec) => &spec.name,
-            Self::Slurm => "slurm",
+            Self::Slurm(_) => "slurm",
+        }
+    }
+
+    /// Name for people: with the version, where there are rules of several.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Slurm(version) => format!("slurm {version}"),
+            _ => self.name().to_owned(),
+        }
+    }
+
+    /// The version of Slurm whose rules decide.
+    #[must_use]
+    pub fn slurm_version(&self) -> Option<String> {
+        match self {
+            Self::Slurm(version) => Some(version.to_string()),
+            _ => None,
         }
     }
 
@@ -329,7 +363,7 @@ impl PolicyChoice {
         match self {
             Self::Classic(spec) => Family::of_backfill(spec.backfill),
             Self::Preemptive(spec) => Family::of_preemptive(spec.rule),
-            Self::Slurm => Family::Slurm,
+            Self::Slurm(_) => Family::Slurm,
         }
     }
 
@@ -338,7 +372,7 @@ impl PolicyChoice {
     pub fn classic(&self) -> Option<&PolicySpec> {
         match self {
             Self::Classic(spec) => Some(spec),
-            Self::Preemptive(_) | Self::Slurm => None,
+            Self::Preemptive(_) | Self::Slurm(_) => None,
         }
     }
 }

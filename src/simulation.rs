@@ -41,7 +41,7 @@ use crate::time::SimTime;
 
 pub use attempts::{Ending, Stretch};
 pub use door::{DecidedBy, Hardware, NodeChoice, Policy, simulate};
-pub use guests::{ElasticFacts, TenancyFacts, VmUsage};
+pub use guests::{ByLevel, ElasticFacts, TenancyFacts, VmUsage, Written};
 pub use meter::{Hours, IdleWaiting, PoolHours};
 pub use outage::{NodeReservation, Outage, OutageKind, StartUsage, UsageRow};
 pub use preemptive::PreemptiveFacts;

@@ -18,6 +18,8 @@
 //! kind) and on nothing of the design; the same input gives the same bits on every machine.
 
 pub mod contention;
+pub mod failures;
+pub mod network;
 pub mod noise;
 pub mod overhead;
 pub mod slices;
@@ -25,11 +27,15 @@ pub mod span;
 pub mod track;
 
 pub use contention::{Contention, Resource, Uses};
+pub use failures::{BadHosts, Cause, Failure, FailureLevel, Failures, RepairLaw, RepairStages, UpLaw};
+pub use network::{Network, OnNetwork};
 pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
 pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
 pub use slices::{Company, SliceOrder, Slices};
 pub use span::SpanLaw;
 pub use track::{Epoch, NoiseTrack};
+
+use rustc_hash::FxHashMap;
 
 use crate::ids::{IdVec, JobId, PoolId};
 use crate::time::SimDuration;
@@ -144,17 +150,44 @@ pub struct Snapshots {
     pub takes: SimDuration,
     /// Time to go on from one.
     pub restore: SimDuration,
+    /// Where they are written, if that takes as long as others let it; `None` = it takes `takes`.
+    pub store: Option<StoreUse>,
 }
 
-/// Hosts that fail, each for itself, and take all jobs on them along.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Failures {
-    /// Mean time a host is up, exponential.
-    pub mtbf: SimDuration,
-    /// From the failure to the first job.
-    pub repair: SpanLaw,
-    /// Whether the jobs on it are queued again.
-    pub requeue: bool,
+/// How the jobs of a pool write their snapshots to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreUse {
+    /// Its number in the design.
+    pub store: u32,
+    /// Most bytes per second that one node sends.
+    pub node_bytes_s: u64,
+    /// Size of a snapshot for each GPU of a job that does not say its own.
+    pub bytes_per_gpu: u64,
+    /// Bytes per second at which a node copies its part aside, so that the job goes on while it is written; `None` =
+    /// it stands still until the store has all of it.
+    pub copy_bytes_s: Option<u64>,
+    /// How often.
+    pub interval: Interval,
+}
+
+/// How often a job writes a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    /// As written.
+    Fixed,
+    /// By the first-order optimum for the failures of its hosts (Young 1974).
+    Young,
+    /// By the higher-order one (Daly 2006).
+    Daly,
+}
+
+/// What a job says itself of its snapshots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnSnapshots {
+    /// Size.
+    pub bytes: Option<u64>,
+    /// Running time from one to the next.
+    pub every: Option<SimDuration>,
 }
 
 /// The tenancy of a pool.
@@ -186,6 +219,8 @@ pub struct PoolTenancy {
     pub slices: Option<Slices>,
     /// Whether jobs are killed when they have run for their limit.
     pub kills_at_limit: bool,
+    /// The network between its hosts; `None` = it costs nothing.
+    pub network: Option<OnNetwork>,
 }
 
 impl PoolTenancy {
@@ -206,23 +241,8 @@ impl PoolTenancy {
             snapshots: None,
             slices: None,
             kills_at_limit: false,
+            network: None,
         }
-    }
-
-    /// Whether nothing but the access method, shapes, starts, strangers, neighbours and limits stands between a job and
-    /// its node: what the engine for shared GPUs knows.
-    #[must_use]
-    pub fn is_simple(&self) -> bool {
-        let rest = Self {
-            overhead: Overhead::NONE,
-            noise: None,
-            contention: None,
-            start: Start::Standing,
-            packing: None,
-            kills_at_limit: false,
-            ..self.clone()
-        };
-        rest.is_plain()
     }
 
     /// Whether nothing but the constant factor of the access method stands between a job and its node: all that
@@ -244,6 +264,7 @@ impl PoolTenancy {
             && self.failures.is_none()
             && self.snapshots.is_none()
             && !self.kills_at_limit
+            && self.network.is_none()
             && !self.packing.is_some_and(|packing| packing.overcommits())
     }
 }
@@ -255,6 +276,8 @@ pub struct ClassProfile {
     pub shares: ClassShares,
     /// Use of the resources of its host.
     pub uses: Uses,
+    /// Share of its communication between nodes that it hides behind other work when it runs alone.
+    pub overlap: f64,
 }
 
 /// Speed in parts of 10^9 of a job that takes `slowdown` times as long; never zero.
@@ -273,6 +296,12 @@ pub struct RunTenancy {
     pub profiles: Vec<ClassProfile>,
     /// Which one each job has.
     pub profile_of: IdVec<JobId, u16>,
+    /// Bytes per second of what stood for one GPU on the network where run times were recorded.
+    pub recorded_bytes_s: f64,
+    /// Bytes per second that can be written to each store of the design.
+    pub stores_bytes_s: Vec<f64>,
+    /// What jobs say themselves of their snapshots, where there are stores.
+    pub own_snapshots: FxHashMap<JobId, OwnSnapshots>,
 }
 
 impl RunTenancy {
@@ -289,8 +318,11 @@ impl RunTenancy {
         };
         Self {
             pools: IdVec::filled(pools, PoolTenancy::bare_metal()),
-            profiles: vec![ClassProfile { shares, uses: Uses::default() }],
+            profiles: vec![ClassProfile { shares, uses: Uses::default(), overlap: 0.0 }],
             profile_of: IdVec::filled(jobs, 0),
+            recorded_bytes_s: 1.0,
+            stores_bytes_s: Vec::new(),
+            own_snapshots: FxHashMap::default(),
         }
     }
 

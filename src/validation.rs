@@ -4,6 +4,9 @@
 //! - [`muri`]: SRTF, SRSF and Tiresias on the Muri traces and testbed
 //! - [`mig`]: numbers of MIG layouts
 //! - [`slurm`]: recorded experiments on real Slurm
+//! - [`storage`]: snapshots on one store
+//! - [`fabric`]: rates, steps, collectives and growth on networks
+//! - [`failures`]: outages of a real cluster, wall time under failures, pools with standbys and spares
 //! - [`theory`]: formulas with known values
 //! - [`document`]: all of it as VALIDATION.md
 //!
@@ -13,12 +16,16 @@
 //!
 //! Each source's own definitions of metrics are used, even where they differ from the rest of the crate.
 
+pub mod case_files;
 pub mod claims;
 pub mod document;
+pub mod fabric;
+pub mod failures;
 pub mod fgd;
 pub mod mig;
 pub mod muri;
 pub mod slurm;
+pub mod storage;
 pub mod theory;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::Common;
 use super::backstage::Failure;
 use crate::cluster::mig;
 use crate::report::plain_table;
-use crate::scenario::catalogue::{self, virtualization};
+use crate::scenario::catalogue::{self, fabrics, virtualization};
 use crate::scheduler::{Capability, Family};
 
 /// Arguments of `catalog`.
@@ -21,7 +21,8 @@ pub(super) struct CatalogArgs {
     /// Which part; default all.
     #[arg(value_parser = [
         "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
-        "job-shares", "virtualization", "constraints", "contention", "host-noise", "reliability", "policies",
+        "job-shares", "virtualization", "constraints", "contention", "fabrics", "host-noise", "reliability",
+        "policies",
     ])]
     part: Option<String>,
 }
@@ -43,6 +44,7 @@ pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure
         ("virtualization", json!(virtualization::virtualization())),
         ("constraints", json!(virtualization::constraints())),
         ("contention", json!(virtualization::contention())),
+        ("fabrics", json!(fabrics::fabrics())),
         ("host-noise", json!(virtualization::host_noise())),
         ("reliability", json!(virtualization::reliability_rows())),
         ("policies", policies()),

@@ -9,10 +9,11 @@ use serde_json::json;
 use super::Common;
 use super::backstage::{Failure, tell};
 use super::new::path_from;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::{coverage_csv, coverage_json, coverage_text, try_directory, write_whole};
 use crate::scenario::import::{ImportAnswers, scenario_of_site};
-use crate::scenario::slurm_conf::{Site, SiteFiles, check_topology, read_site};
+use crate::scenario::slurm_conf::{Site, SiteFiles, read_site, read_topology};
+use crate::scheduler::slurm::config::{UnknownVersion, Version};
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
@@ -50,12 +51,19 @@ pub(super) struct SlurmArgs {
     /// one after the other, or commands as after `sacctmgr -i`.
     #[arg(long, value_name = "FILE")]
     assoc: Option<PathBuf>,
+    /// The version of Slurm that runs there (`scontrol --version`); default what `scontrol show config` in the files says.
+    #[arg(long = "slurm-version", value_name = "VERSION", value_parser = version_of)]
+    slurm_version: Option<Version>,
     /// The jobs that the scenario replays; default a generated stand-in.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Where the scenario goes: a file (.toml), or a directory for site.toml; coverage.txt and .csv beside it.
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+}
+
+fn version_of(text: &str) -> Result<Version, String> {
+    text.parse().map_err(|unknown: UnknownVersion| unknown.to_string())
 }
 
 pub(super) fn import(args: &ImportArgs, common: &Common) -> Result<(), Failure> {
@@ -68,6 +76,7 @@ pub(super) fn import(args: &ImportArgs, common: &Common) -> Result<(), Failure> 
         let partitions: Vec<&str> = config.partitions.iter().map(|p| p.name.as_str()).collect();
         let object = json!({
             "cluster": config.cluster_name,
+            "slurm_version": config.version.to_string(),
             "nodes": config.nodes.len(),
             "partitions": partitions,
             "scenario": written.as_ref().map(|path| path.display().to_string()),
@@ -89,13 +98,22 @@ fn read(args: &SlurmArgs, common: &Common) -> Result<Site, Failure> {
         slurm_conf: &args.slurm_conf,
         gres_conf: args.gres_conf.as_deref(),
         accounting: args.assoc.as_deref(),
+        version: args.slurm_version,
     };
     let mut site = read_site(files).map_err(|problem| Failure::from(*problem))?;
     if let Some(path) = &args.topology {
-        check_topology(path, &mut site);
+        read_topology(path, &mut site);
     }
     if site.diagnostics.errors() > 0 {
         return Err(site.diagnostics.into());
+    }
+    if !site.version_is_known {
+        let version = site.config.version;
+        let message = format!("no file names the version of Slurm: rules and defaults of {version} hold");
+        let told = Diagnostic::warning("W0531", message);
+        site.diagnostics.push(
+            told.help("give --slurm-version with what `scontrol --version` prints, for instance 23.11.10"),
+        );
     }
     if !common.quiet {
         tell(&site.diagnostics, Severity::Warning);
@@ -115,6 +133,7 @@ fn write(args: &SlurmArgs, site: &Site, out: &Path) -> Result<PathBuf, Failure> 
         trace: args.trace.as_deref().map(from_there),
         conf: from_there(&args.slurm_conf),
         gres_conf: args.gres_conf.as_deref().map(from_there),
+        topology: args.topology.as_deref().map(from_there),
         assoc: args.assoc.as_deref().map(from_there),
     };
     let text = scenario_of_site(&answers, site);

@@ -50,6 +50,7 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
         let mut list = crate::diagnostic::Diagnostics::default();
         list.extend(experiment::check_tenants(&loaded.workload, &scenario.designs));
         list.extend(experiment::check_elastic(&loaded.workload, &scenario.designs));
+        list.extend(experiment::check_progress(&loaded.workload, &scenario.designs));
         tell(&list, Severity::Warning);
     }
     let orderly = Orderly::begin();

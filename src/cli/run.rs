@@ -11,7 +11,7 @@ use super::exports::ExportArgs;
 use super::output::{Wish, parse_set, run_and_tell};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::experiment::hash_file;
-use crate::report::{Manifest, quotes_hash, site_hash};
+use crate::report::{Manifest, outages_hash, quotes_hash, site_hash};
 use crate::scenario::{self, Scenario};
 
 /// Arguments of `run`.
@@ -113,22 +113,33 @@ fn from_manifest(path: &Path) -> Result<(Scenario, Option<String>), Failure> {
             .help("restore the file, or run the scenario anew")
             .into());
     }
+    if outages_hash(&scenario) != manifest.outages_sha256 {
+        let message = "the outages have changed since the manifest was written";
+        return Err(Diagnostic::error("W0307", message)
+            .at(place())
+            .because("a file that `outages` of a design names says something else")
+            .help("restore the file, or run the scenario anew")
+            .into());
+    }
     Ok((scenario, only))
 }
 
-/// The file of quotes that a scenario names.
-fn quotes_of(scenario: &str) -> Option<String> {
-    let table: toml::Table = scenario.parse().ok()?;
-    Some(table.get("finance")?.get("quotes")?.as_str()?.to_owned())
+/// The files of quotes and of outages that a scenario names.
+fn files_of(scenario: &str) -> Vec<String> {
+    let Ok(table) = scenario.parse::<toml::Table>() else { return Vec::new() };
+    let quotes = table.get("finance").and_then(|finance| finance.get("quotes"));
+    let designs = table.get("design").and_then(toml::Value::as_table);
+    let outages = designs.into_iter().flatten().filter_map(|(_, design)| design.get("outages"));
+    quotes.into_iter().chain(outages).filter_map(|file| Some(file.as_str()?.to_owned())).collect()
 }
 
 /// The directory against which the trace's path leads to a file with the recorded hash: the
-/// manifest's, its parent, the present one, or a sub-directory of the present one; where the scenario has quotes, one
-/// that has them too.
+/// manifest's, its parent, the present one, or a sub-directory of the present one; where the scenario has quotes or
+/// outages, one that has them too.
 fn find_base(manifest: &Manifest, path: &Path) -> Result<PathBuf, Failure> {
     let here = PathBuf::from(".");
-    let quotes = quotes_of(&manifest.scenario);
-    if manifest.input.is_none() && quotes.is_none() {
+    let files = files_of(&manifest.scenario);
+    if manifest.input.is_none() && files.is_empty() {
         return Ok(here);
     }
     let beside = path.parent().map_or_else(|| here.clone(), Path::to_path_buf);
@@ -138,7 +149,7 @@ fn find_base(manifest: &Manifest, path: &Path) -> Result<PathBuf, Failure> {
     subdirectories.sort();
     bases.extend(subdirectories);
     let mut changed = None;
-    bases.retain(|base| quotes.as_ref().is_none_or(|quotes| base.join(quotes).is_file()));
+    bases.retain(|base| files.iter().all(|file| base.join(file).is_file()));
     let Some(input) = &manifest.input else { return Ok(bases.into_iter().next().unwrap_or(here)) };
     for base in bases {
         let trace = base.join(&input.path);

@@ -1,6 +1,9 @@
 //! `windtunnel validate`: published results beside ours.
 
+mod fabric;
+mod failures;
 mod slurm;
+mod storage;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +16,7 @@ use super::backstage::{Failure, Stopwatch, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::write_whole;
 use crate::scheduler::preemptive::PreemptivePolicy;
+use crate::validation::fabric::CurvesFrom;
 use crate::validation::slurm::SlurmValidation;
 use crate::validation::{self, Section, document, fgd, muri};
 
@@ -27,6 +31,7 @@ use crate::validation::{self, Section, document, fgd, muri};
   windtunnel validate --claims        what articles claim about VMs, each put to a run
   windtunnel validate fgd --nodes nodes.csv --pods pods.csv --json
   windtunnel validate muri --trace trace.csv --cluster cluster.csv
+  windtunnel validate fabric cases.json --json
 
 Data of others is read from $WINDTUNNEL_SHARED, else from ../shared."
 )]
@@ -59,6 +64,12 @@ enum Part {
     Muri(MuriArgs),
     /// Experiments recorded on real Slurm, run again over many seeds.
     Slurm(slurm::SlurmArgs),
+    /// Snapshots on one store, or any files of that layout.
+    Storage(storage::StorageArgs),
+    /// Networks: shared links, collectives and growth of steps, or any files of those layouts.
+    Fabric(fabric::FabricArgs),
+    /// Outages, wall time of a job under failures, pools with standbys and spares.
+    Failures(failures::FailuresArgs),
     /// Numbers of MIG layouts.
     Mig(Held),
     /// Formulas with known values.
@@ -136,6 +147,9 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         Some(Part::Fgd(part)) => (vec![fgd::validate(&shared, None)?], &part.held),
         Some(Part::Muri(part)) => (vec![muri_section(&shared)?], &part.held),
         Some(Part::Slurm(part)) => return slurm::validate(part, common),
+        Some(Part::Storage(part)) => return storage::validate(part, &shared, common),
+        Some(Part::Fabric(part)) => return fabric::validate(part, &shared, common),
+        Some(Part::Failures(part)) => return failures::validate(part, common),
         Some(Part::Mig(held)) => (vec![validation::mig::validate()], held),
         Some(Part::Theory(held)) => (vec![validation::theory::validate()], held),
         None => (all(&shared)?, &args.held),
@@ -171,6 +185,9 @@ fn all(shared: &Path) -> Result<Vec<Section>, Failure> {
         fgd::validate(shared, None)?,
         validation::mig::validate(),
         validation::theory::validate(),
+        validation::storage::validate(&[], shared)?.section,
+        validation::fabric::validate(&[], &CurvesFrom::Shared, shared)?.section,
+        validation::failures::validate(&shared.join("failures"))?.section,
     ])
 }
 

@@ -26,7 +26,7 @@ pub(super) fn outages(
         rows.extend(event.nodes.iter().map(|node| Outage { node: *node, from, until, kind }));
     }
     // Slurm keeps reservations itself.
-    let kept = design.reservations.iter().filter(|_| *policy != PolicyChoice::Slurm);
+    let kept = design.reservations.iter().filter(|_| !matches!(policy, PolicyChoice::Slurm(_)));
     for reservation in kept {
         let (from, until) = (first + reservation.from, first + reservation.until);
         let row = |node: &_| Outage { node: *node, from, until, kind: OutageKind::Reserved };

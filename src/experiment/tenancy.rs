@@ -3,10 +3,10 @@
 use rustc_hash::FxHashMap;
 
 use crate::cluster::Amounts;
-use crate::ids::{Id, IdVec, PoolId, TextId};
+use crate::ids::{Id, IdVec, JobId, PoolId, TextId};
 use crate::scenario::Design;
 use crate::simulation::Outcome;
-use crate::tenancy::{Elastic, Maintenance, Overhead, Packing, PoolTenancy, RunTenancy, Start};
+use crate::tenancy::{Elastic, Maintenance, Overhead, OwnSnapshots, Packing, PoolTenancy, RunTenancy, Start};
 use crate::time::SimDuration;
 use crate::workload::Workload;
 
@@ -20,6 +20,7 @@ fn as_recorded(tenancy: &PoolTenancy) -> PoolTenancy {
         start: Start::Standing,
         snapshots: None,
         kills_at_limit: false,
+        network: None,
         // VMs are moved as they were, and what that cost their jobs is in their run times.
         maintenance: tenancy
             .maintenance
@@ -56,7 +57,39 @@ fn of_pools(workload: &Workload, design: &Design, pools: IdVec<PoolId, PoolTenan
             u16::try_from(found.unwrap_or(0)).expect("a scenario has fewer classes")
         });
     }
-    RunTenancy { pools, profiles: names.iter().map(|(_, profile)| *profile).collect(), profile_of }
+    RunTenancy {
+        pools,
+        profiles: names.iter().map(|(_, profile)| *profile).collect(),
+        profile_of,
+        recorded_bytes_s: design.recorded_bytes_s,
+        stores_bytes_s: design.stores.iter().map(|store| store.write_bytes_s).collect(),
+        own_snapshots: own_snapshots(workload, design),
+    }
+}
+
+/// What jobs say of their snapshots, in the columns `checkpoint_gb` and `checkpoint_interval_s`.
+fn own_snapshots(workload: &Workload, design: &Design) -> FxHashMap<JobId, OwnSnapshots> {
+    let mut own = FxHashMap::default();
+    if design.stores.is_empty() {
+        return own;
+    }
+    for (job, row) in workload.extras.iter() {
+        let mut said = OwnSnapshots::default();
+        for (column, value) in &row.other {
+            let value = || workload.texts.get(*value).parse::<f64>().ok().filter(|value| *value >= 0.0);
+            match workload.texts.get(*column) {
+                "checkpoint_gb" => said.bytes = value().map(|gb| (gb * 1e9) as u64),
+                "checkpoint_interval_s" => {
+                    said.every = value().map(|s| SimDuration::from_micros((s * 1e6) as i64));
+                }
+                _ => {}
+            }
+        }
+        if said != OwnSnapshots::default() {
+            own.insert(*job, said);
+        }
+    }
+    own
 }
 
 /// What stays installed of a pool after its last event: an elastic one is back at its minimum.

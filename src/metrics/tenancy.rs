@@ -12,6 +12,8 @@ pub struct TenancyFigures {
     pub virtualization_share: Option<f64>,
     /// Lost to others on the same host / held GPU time.
     pub neighbours_share: Option<f64>,
+    /// Lost to the network / held GPU time.
+    pub communication_share: Option<f64>,
     /// Booting / installed GPU time.
     pub startup_share: Option<f64>,
     /// Lost with hosts that failed / held GPU time.
@@ -24,8 +26,12 @@ pub struct TenancyFigures {
     pub slice_wait_p99_s: Option<f64>,
     /// Failures of hosts.
     pub host_failures: u64,
+    /// Failures by what failed, where the design tells them apart.
+    pub failures_by_level: Option<FailuresByLevel>,
     /// Running jobs that were lost with a host.
     pub lost_attempts: u64,
+    /// Jobs given up because they were lost again and again without getting on.
+    pub given_up: u64,
     /// Jobs killed at their limits.
     pub timeouts: u64,
     /// Under maintenance or repair / installed GPU time.
@@ -48,6 +54,19 @@ pub struct TenancyFigures {
     pub vm_hours_on_demand: f64,
 }
 
+/// Failures by what failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FailuresByLevel {
+    /// GPUs.
+    pub gpu: u64,
+    /// Hosts.
+    pub host: u64,
+    /// Links to the network.
+    pub link: u64,
+    /// Software.
+    pub software: u64,
+}
+
 /// The figures; `None` where all is bare metal, alone.
 pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     const US_PER_H: f64 = 3_600e6;
@@ -55,6 +74,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     let total = outcome.hours.total();
     let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
     let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
+    let [gpu, host, link, software] = facts.by_level;
     let slice_wait = facts.slice_waits_s(0.99);
     let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
     let committed: i128 = facts
@@ -67,6 +87,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     Some(TenancyFigures {
         virtualization_share: share(device.virtualization, device.allocated()),
         neighbours_share: share(device.neighbours, device.allocated()),
+        communication_share: share(device.communication, device.allocated()),
         startup_share: share(device.startup + device.restart, device.installed),
         down_share: share(device.down, device.installed),
         lost_share: share(device.lost, device.allocated()),
@@ -74,7 +95,14 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
         slice_wait_mean_s: slice_wait.map(|(mean, _)| mean),
         slice_wait_p99_s: slice_wait.map(|(_, p99)| p99),
         host_failures: facts.failures,
+        failures_by_level: facts.by_level.iter().any(|count| *count > 0).then_some(FailuresByLevel {
+            gpu,
+            host,
+            link,
+            software,
+        }),
         lost_attempts: facts.lost_attempts,
+        given_up: facts.given_up,
         timeouts: facts.timeouts,
         noise_epochs: facts.epochs,
         boots: facts.boots,

@@ -113,7 +113,8 @@ const LEDGER: &[(&str, &str)] = &[
     (
         "category",
         "installed; productive; virtualization (slower under a VM than on bare metal); neighbours (slowed down by other jobs on \
-         the GPU or host, or by strangers on the host); slack (held beyond what was asked \
+         the GPU or host, or by strangers on the host); communication (the network is slower than where run times were recorded, or \
+         shared); slack (held beyond what was asked \
          for); slack.stranded (slices of GPUs in use that no instance can be made of); lost (held by attempts that \
          were preempted, or lost with their host, since the last snapshot); storage (standing still for snapshots); held_idle (held and not used, as recorded); startup (being cut anew, or held by a job that \
          restarts after a preemption, or boots); down (under maintenance or repair); \
@@ -170,6 +171,7 @@ const BACKTEST: &[(&str, &str)] = &[
 const SUMMARY: &[(&str, &str)] = &[
     ("title", "the question that the scenario asks; null without"),
     ("policy", "name of the scheduling policy"),
+    ("slurm_version", "under Slurm's policy: the version whose rules and defaults hold"),
     ("baseline", "name of the design that the others are measured against"),
     ("designs.<name>.label", "name of the design for people"),
     ("designs.<name>.service", "request-level services: none in this version"),
@@ -231,9 +233,9 @@ const SUMMARY: &[(&str, &str)] = &[
         "changes of a GPU's layout; instances; GPU time under change / installed",
     ),
     (
-        "designs.<name>.tenancy.{virtualization_share,neighbours_share}",
+        "designs.<name>.tenancy.{virtualization_share,neighbours_share,communication_share}",
         "where not all is bare metal, alone: lost to the access method / held GPU time (CPU time without GPUs); lost \
-         to others on the same host / held",
+         to others on the same host / held; lost to the network / held",
     ),
     (
         "designs.<name>.tenancy.{startup_share,down_share,noise_epochs,boots,spilled}",
@@ -244,6 +246,11 @@ const SUMMARY: &[(&str, &str)] = &[
         "designs.<name>.tenancy.{lost_share,snapshot_share,host_failures,lost_attempts,timeouts}",
         "lost with hosts that failed / held; standing still for snapshots / held; failures of hosts; running jobs that \
          were lost with them; jobs killed at their limits",
+    ),
+    (
+        "designs.<name>.tenancy.{failures_by_level,given_up}",
+        "failures of hosts by what failed (gpu, host, link, software), where the design tells them apart; jobs given up \
+         because they were lost a thousand times without getting on",
     ),
     (
         "designs.<name>.tenancy.{slice_wait_mean_s,slice_wait_p99_s}",
@@ -279,7 +286,7 @@ const SUMMARY: &[(&str, &str)] = &[
     ),
     (
         "designs.<name>.slurm",
-        "under Slurm's policy: starts, share of them by the backfill thread, jobs requeued, passes and \
+        "under Slurm's policy: version whose rules decide, starts, share of them by the backfill thread, jobs requeued, passes and \
          cycles, jobs pending at the end by reason, what of the trace could not be carried over",
     ),
     (

@@ -307,6 +307,14 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
+        ("Use", "Lost to communication", "tenancy.communication_share"),
+        Unit::Share,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.communication_share),
+        "Share of the held GPU time lost to the network: it is slower than the one that run times were recorded on, or others use it.",
+    )
+    .if_any(),
+    Figure::new(
         ("Use", "Booting", "tenancy.startup_share"),
         Unit::Share,
         Lower,

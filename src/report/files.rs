@@ -218,12 +218,13 @@ fn ledger_csv(context: &Context<'_>, out: &mut dyn Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn categories(hours: &DeviceHours) -> [(&'static str, i128); 17] {
+fn categories(hours: &DeviceHours) -> [(&'static str, i128); 18] {
     [
         ("installed", hours.installed),
         ("productive", hours.productive),
         ("virtualization", hours.virtualization),
         ("neighbours", hours.neighbours),
+        ("communication", hours.communication),
         ("slack", hours.slack),
         ("slack.stranded", hours.stranded),
         ("storage", hours.storage),

@@ -38,6 +38,9 @@ pub fn designs_json(context: &Context<'_>) -> Value {
         "designs": designs,
         "notes": notes(context),
     });
+    if let Some(version) = context.scenario.policy.slurm_version() {
+        object["slurm_version"] = json!(version);
+    }
     if let Some(sensitivity) = context.sensitivity {
         object["speedup_sensitivity"] = json!(sensitivity);
     }
@@ -104,6 +107,7 @@ fn design_json(context: &Context<'_>, result: &DesignResult) -> Value {
     }
     if let Some(facts) = &result.outcome.slurm {
         object["slurm"] = slurm_json(facts);
+        object["slurm"]["version"] = json!(result.design.slurm.as_ref().map(|site| site.version.to_string()));
     }
     if let Some(facts) = &result.outcome.preemptive {
         object["preemption"] = json!({

@@ -29,6 +29,17 @@ pub struct Manifest {
     /// SHA-256 of what the quotes say, where a design is paid by one: [`quotes_hash`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotes_sha256: Option<String>,
+    /// SHA-256 of what the files of outages say, where a design has one: [`outages_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outages_sha256: Option<String>,
+}
+
+/// SHA-256 of the events of all designs as they were understood, where some come from a file of outages.
+#[must_use]
+pub fn outages_hash(scenario: &Scenario) -> Option<String> {
+    let mut designs = scenario.designs.iter().filter(|design| design.has_outages).peekable();
+    designs.peek()?;
+    Some(hash_text(&designs.map(|design| format!("{}{:?}", design.name, design.events)).collect::<String>()))
 }
 
 /// SHA-256 of the terms of all designs as they were understood, where lines of a quote are among them.
@@ -52,6 +63,7 @@ pub fn site_hash(scenario: &Scenario) -> Option<String> {
 /// All of a site as text. Nothing may be left out: a field that is added must be added here.
 fn site_text(site: &SlurmConfig) -> String {
     let SlurmConfig {
+        version,
         cluster_name,
         nodes,
         device_types,
@@ -64,10 +76,16 @@ fn site_text(site: &SlurmConfig) -> String {
         select,
         accounting,
         controller,
+        topology,
     } = site;
     let threads = (scheduler, main, backfill, controller);
     let rules = (priority, preempt, select, accounting);
-    let mut text = format!("{cluster_name:?}{nodes:?}{device_types:?}{threads:?}{rules:?}");
+    let switches = topology.iter().flat_map(|tree| tree.switches()).map(|switch| {
+        let nodes: Vec<usize> = switch.nodes.ones().collect();
+        format!("{}{:?}{nodes:?}", switch.name, switch.parent)
+    });
+    let mut text = switches.collect::<String>();
+    text += &format!("{version}{cluster_name:?}{nodes:?}{device_types:?}{threads:?}{rules:?}");
     for partition in partitions {
         let PartitionConf {
             name,
@@ -128,6 +146,7 @@ impl Manifest {
             input: input.map(|(file, sha256)| ManifestInput { path: file.written.clone(), sha256 }),
             slurm_sha256: site_hash(context.scenario),
             quotes_sha256: quotes_hash(context.scenario),
+            outages_sha256: outages_hash(context.scenario),
         }
     }
 }

@@ -202,7 +202,7 @@ pub fn sweep_text(sweep: &SweepReport<'_>) -> String {
 
 fn legend(sweep: &SweepReport<'_>, rows: usize, shown: usize) -> String {
     let points = count(sweep.results.len() as u64);
-    let mut text = format!("{points} points, policy {}.", sweep.scenario.policy.name());
+    let mut text = format!("{points} points, policy {}.", sweep.scenario.policy.words());
     if shown < rows {
         let rows = count(rows as u64);
         text +=

@@ -145,7 +145,7 @@ fn remarks(context: &Context<'_>) -> String {
     let mut lines = vec![format!(
         "{} jobs, policy {}; waits are from submission to start{}.",
         count(workload.jobs.len() as u64),
-        context.scenario.policy.name(),
+        context.scenario.policy.words(),
         match context.scenario.compare.warm_up.as_s() {
             0.0 => String::new(),
             s => format!(", of jobs submitted after the first {} (warm-up)", span(s)),
@@ -158,7 +158,7 @@ fn remarks(context: &Context<'_>) -> String {
         let instead = match context.scenario.policy {
             PolicyChoice::Classic(_) => "their run time stands for it, a better estimate than users make",
             PolicyChoice::Preemptive(_) => "the policy looks at none",
-            PolicyChoice::Slurm => "they get their partition's (DefaultTime, MaxTime, else a year)",
+            PolicyChoice::Slurm(_) => "they get their partition's (DefaultTime, MaxTime, else a year)",
         };
         lines.push(format!("{} jobs have no requested limit: {instead}.", count(guessed as u64)));
     }

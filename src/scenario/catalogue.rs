@@ -5,6 +5,7 @@
 //! scenario overrides nodes with `[node.NAME]`, boards with `[gpu.NAME]`, prices in `cost` tables.
 //! `windtunnel catalog` lists them, and a report names every one that was used.
 
+pub mod fabrics;
 pub mod virtualization;
 
 use std::sync::LazyLock;

@@ -4,7 +4,10 @@
 //! `scenario::structure` checks a file against; so this is the one place where a setting gets its name.
 
 mod cost;
+mod design;
 mod events;
+mod fabric;
+mod failures;
 mod finance;
 mod recorded;
 mod route;
@@ -27,7 +30,10 @@ pub use cost::{
     Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
     RentedTable,
 };
+pub use design::{DesignTable, PoolTable, TenancyTable};
 pub use events::{EventKind, EventTable, ReservationTable};
+pub use fabric::{FabricTable, Spread, StoreTable, Topology};
+pub use failures::{FailureLevelTable, FailuresTable, RepairStagesTable, RepairTable};
 pub use finance::{FinanceTable, ObjectiveTable};
 pub use recorded::{RecordedOnTable, RecordedSliceTable, RecordedStartTable, RecordedVmTable};
 pub use route::RouteTable;
@@ -35,12 +41,12 @@ pub use sharing::{
     BareMetalTable, CoLocation, MeasuredOn, Mig, MigFor, MigLayoutTable, Sharing, SharingKeys, SliceLawTable,
 };
 pub use site::SiteTable;
-pub use slurm::{SLURM_OPTIONS, SLURM_VERSION, SlurmOption, SlurmOptions, SlurmTable};
+pub use slurm::{SLURM_OPTIONS, SlurmOption, SlurmOptions, SlurmTable};
 pub use speedup::{ClassSpeedupTable, MemoryNeed, SpeedupLevel, SpeedupMix, SpeedupSettings, SpeedupTable};
 pub use tenancy::{
-    AtLimit, BootTable, ContainersTable, ContentionLevel, Dedicated, ElasticTable, FailuresTable, Hypervisor,
+    AtLimit, BootTable, ContainersTable, ContentionLevel, Dedicated, ElasticTable, Hypervisor,
     JobSharesTable, MaintenanceTable, NoiseTable, OverheadLevel, OverheadTable, SliceScheduler,
-    SnapshotsTable, VmAccess, VmNic, VmShapeTable, VmTable,
+    SnapshotInterval, SnapshotMode, SnapshotsTable, VmAccess, VmNic, VmShapeTable, VmTable,
 };
 
 /// Named tables in the order in which they are declared.
@@ -128,6 +134,10 @@ pub struct WorkloadTable {
     /// Where run times were recorded; default bare-metal, and the design itself in `backtest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_on: Option<RecordedOnTable>,
+    /// The adapters of the network on which run times were recorded, one for each GPU, by their row in the catalogue's
+    /// `fabrics`; default InfiniBand-NDR400. Matters where a pool has a `fabric`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_nic: Option<String>,
     /// On what run times were measured, where GPUs are shared; default as-asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_on: Option<MeasuredOn>,
@@ -421,78 +431,6 @@ pub struct GpuTable {
     /// Dense FP16/BF16 peak in 10^12 FLOP/s, for the speed of jobs that ran on other GPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fp16_tflops: Option<f64>,
-}
-
-/// A cluster as it could be bought.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct DesignTable {
-    /// Name in tables and reports; default the design's own name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Pools of equal nodes; under a slurm.conf these come beside its nodes.
-    #[serde(default)]
-    pub pool: Named<PoolTable>,
-    /// What the design says of nodes that slurm.conf brings, by their name: `n1`, or `n1-n16` for equal neighbours.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub site: Named<SiteTable>,
-    /// Which jobs go to which pools: named rules, the first that matches counts.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub route: Named<RouteTable>,
-    /// Nodes that go out of order at instants that are written.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub event: Vec<EventTable>,
-    /// Nodes that are kept free for a while.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reservation: Vec<ReservationTable>,
-    /// Options of Slurm that this design changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slurm: Option<Box<SlurmOptions>>,
-    /// Name of the quote in `finance.quotes` by which this design is paid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quote: Option<String>,
-    /// What moving to this design costs once, at the start of the plan; default 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub migration_cost: Option<f64>,
-}
-
-/// Equal nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PoolTable {
-    /// Kind of node: a name of the catalogue or of a `[node.NAME]` table.
-    pub node: String,
-    /// How many; 0 leaves the pool out beside others.
-    pub count: u32,
-    /// Only jobs of these tenants run here; default all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenants: Option<Vec<String>>,
-    /// Whether a host takes jobs of one tenant at a time only; default none. Tenants are those of the trace, its
-    /// accounts where it has none; jobs without are together one tenant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dedicated: Option<Dedicated>,
-    /// How jobs get at the hardware; default bare-metal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenancy: Option<TenancyTable>,
-    /// Partitions that the nodes are in, where the policy is Slurm's; default: under a slurm.conf the default
-    /// partition and those of all nodes, else one of the pool's name and one of all pools.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<Vec<String>>,
-    /// How the pool is paid for; without it there are no cost figures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<CostTable>,
-}
-
-/// How jobs get at the hardware.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TenancyTable {
-    /// Jobs run on the nodes themselves.
-    BareMetal(BareMetalTable),
-    /// Containers on hosts that jobs share.
-    Containers(ContainersTable),
-    /// Virtual machines.
-    Vm(Box<VmTable>),
 }
 
 /// How the designs are compared.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::file::{SLURM_OPTIONS, SlurmOption};
-use super::slurm_conf::{Coverage, Site, compress_hosts};
+use super::slurm_conf::{Site, compress_hosts};
 use crate::scheduler::slurm::config::{PartitionConf, SlurmConfig};
 
 /// What the scenario refers to; paths are relative to it.
@@ -18,6 +18,8 @@ pub struct ImportAnswers {
     pub conf: String,
     /// gres.conf.
     pub gres_conf: Option<String>,
+    /// topology.conf.
+    pub topology: Option<String>,
     /// Accounts, users, QOS.
     pub assoc: Option<String>,
 }
@@ -52,7 +54,7 @@ pub fn scenario_of_site(answers: &ImportAnswers, site: &Site) -> String {
     );
     workload(&mut out, answers, config);
     describe(&mut out, config);
-    policy(&mut out, answers, &site.coverage);
+    policy(&mut out, answers, site);
     designs(&mut out, config);
     out
 }
@@ -124,10 +126,16 @@ fn partition(partition: &PartitionConf) -> String {
     text
 }
 
-fn policy(out: &mut String, answers: &ImportAnswers, coverage: &Coverage) {
-    put(out, format_args!("[policy.slurm]\nconf = {}\n", quoted(&answers.conf)));
+fn policy(out: &mut String, answers: &ImportAnswers, site: &Site) {
+    let version = site.config.version;
+    put(out, format_args!("[policy.slurm]\nversion = \"{version}\""));
+    out.push_str(if site.version_is_known { "\n" } else { "    # assumed: `scontrol --version` tells it\n" });
+    put(out, format_args!("conf = {}\n", quoted(&answers.conf)));
     if let Some(path) = &answers.gres_conf {
         put(out, format_args!("gres-conf = {}\n", quoted(path)));
+    }
+    if let Some(path) = &answers.topology {
+        put(out, format_args!("topology = {}\n", quoted(path)));
     }
     match &answers.assoc {
         Some(path) => put(out, format_args!("assoc = {}\n", quoted(path))),
@@ -144,11 +152,14 @@ fn policy(out: &mut String, answers: &ImportAnswers, coverage: &Coverage) {
         "# Any of these may be written here, or given as --set policy.slurm.NAME=VALUE; what holds now:\n",
     );
     for option in SLURM_OPTIONS {
-        let found = coverage.find(option.key);
+        let found = site.coverage.find(option.key);
         let (value, from) = match &found {
             Some((value, row)) => (value.clone(), format!("line {}", row.line)),
             None if option.default.is_empty() => continue,
-            None => (option.default.to_owned(), "default of 22.05".to_owned()),
+            None => {
+                let default = version.default_of(option.key).unwrap_or(option.default);
+                (default.to_owned(), format!("default of {version}"))
+            }
         };
         let line = format!("# {} = {}", option.key, written(option, &value));
         put(out, format_args!("{line:<44} # {from}: {}\n", option.meaning.trim()));

@@ -6,6 +6,8 @@
 mod dedicated;
 mod design;
 mod events;
+mod fabric;
+mod failures;
 mod finance;
 mod knows;
 mod life;
@@ -18,6 +20,7 @@ mod sharing;
 mod site_nodes;
 mod slurm;
 mod speedup;
+mod stores;
 mod tenancy;
 mod vm_shape;
 mod workload;
@@ -37,6 +40,8 @@ use crate::time::{MICROS_PER_S, SimDuration};
 /// What all parts share: where things are written, and what was found on the way.
 struct Notes<'d> {
     document: &'d Document<'d>,
+    /// Where paths of the scenario begin.
+    directory: &'d Path,
     problems: Diagnostics,
     defaults: Vec<DefaultUsed>,
     /// Whether run times are cut at the limits.
@@ -119,14 +124,15 @@ pub(super) fn resolve(
 ) -> Result<Scenario, Diagnostics> {
     let cuts_at_limit = file.workload.cut_at_limit == Some(true);
     let (problems, defaults) = (Diagnostics::default(), Vec::new());
-    let mut notes = Notes { document, problems, defaults, cuts_at_limit, family: None };
+    let mut notes = Notes { document, directory, problems, defaults, cuts_at_limit, family: None };
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
+    let site = slurm::site(&mut notes, &mut file.policy, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     notes.family = policy.as_ref().map(PolicyChoice::family);
-    let site = slurm::site(&mut notes, &mut file.policy, directory);
     let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
+    fabric::complete(&mut notes, &mut file, &mut designs, directory);
     knows::check(&mut notes, policy.as_ref(), &designs, &file);
     dedicated::check(&mut notes, &designs);
     profiles::complete(&mut notes, &mut file, &mut designs);

@@ -12,8 +12,10 @@
 
 mod accounting;
 mod contradictions;
+mod corrections;
 mod coverage;
 mod dump;
+mod gres;
 mod groups;
 mod hostlist;
 mod lines;
@@ -24,6 +26,8 @@ mod parameters;
 mod partitions;
 mod removal;
 mod sacctmgr;
+mod sinfo;
+mod switches;
 mod topology;
 mod unused;
 mod values;
@@ -33,11 +37,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::scheduler::slurm::config::SlurmConfig;
+use crate::scheduler::slurm::config::{SlurmConfig, Version};
 
 pub use coverage::{Coverage, Covered, Treatment};
 pub use hostlist::{HostListError, compress_hosts, expand_hosts};
 pub use overrides::override_option;
+pub use switches::{Topology, read_switches};
 
 /// A site as imported.
 #[derive(Clone, Debug)]
@@ -48,8 +53,8 @@ pub struct Site {
     pub coverage: Coverage,
     /// What is wrong; with errors the configuration must not be used.
     pub diagnostics: Diagnostics,
-    /// The version of Slurm that `scontrol show config` names, such as `24.05.4`.
-    pub version: Option<String>,
+    /// The version of Slurm was asked for, or is in what `scontrol show config` printed; else it is assumed.
+    pub version_is_known: bool,
     names: names::NodeNames,
 }
 
@@ -62,12 +67,13 @@ pub struct SiteFiles<'a> {
     pub gres_conf: Option<&'a Path>,
     /// Arguments of `sacctmgr -i`, a command a line, if there is an accounting database.
     pub accounting: Option<&'a Path>,
+    /// Whose defaults hold; without it the version that the files name, else the default one.
+    pub version: Option<Version>,
 }
 
-/// Reads `topology.conf` for its coverage: switches are not used in the choice of nodes, but their nodes have
-/// to exist.
-pub fn check_topology(path: &Path, site: &mut Site) {
-    topology::check(path, &site.names, &mut site.coverage, &mut site.diagnostics);
+/// Reads `topology.conf` into the site: by the switches of `topology/tree` nodes are chosen.
+pub fn read_topology(path: &Path, site: &mut Site) {
+    topology::read(path, &site.names, &mut site.config, &mut site.coverage, &mut site.diagnostics);
 }
 
 /// Reads accounts, users, QOS and limits into `config`, which then has an accounting database.
@@ -92,13 +98,15 @@ pub fn read_groups(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diag
 pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
     let mut coverage = Coverage::default();
-    let mut config = SlurmConfig::empty();
     let lines = lines::read(files.slurm_conf, &mut diagnostics)?;
+    let version = files.version.or_else(|| version_in(&lines, &mut diagnostics));
+    let mut config = SlurmConfig::of(version.unwrap_or_default());
     parameters::apply(&lines, &mut config, &mut coverage, &mut diagnostics);
+    parameters::check_select(&lines, &mut config, &mut diagnostics);
     let names = nodes::apply_nodes(&lines, &mut config, &mut coverage, &mut diagnostics);
     if let Some(path) = files.gres_conf {
         match lines::read(path, &mut diagnostics) {
-            Ok(gres) => nodes::check_gres(&gres, &config, &mut coverage, &mut diagnostics),
+            Ok(lines) => gres::check(&lines, &names, &config, &mut coverage, &mut diagnostics),
             Err(problem) => diagnostics.push(*problem),
         }
     }
@@ -116,6 +124,21 @@ pub fn read_site(files: SiteFiles<'_>) -> Result<Site, Box<Diagnostic>> {
                      `scontrol show config`, `show node` and `show partition` print, one after the other",
         ));
     }
-    let version = lines.iter().find_map(|line| line.get("SLURM_VERSION")).map(|pair| pair.value.clone());
-    Ok(Site { config, coverage, diagnostics, version, names })
+    Ok(Site { config, coverage, diagnostics, version_is_known: version.is_some(), names })
+}
+
+/// What `scontrol show config` printed.
+fn version_in(lines: &[lines::Line], diagnostics: &mut Diagnostics) -> Option<Version> {
+    let pair = lines.iter().find_map(|line| line.get("SLURM_VERSION"))?;
+    let unknown = match pair.value.parse::<Version>() {
+        Ok(version) => return Some(version),
+        Err(unknown) => unknown,
+    };
+    let told = Diagnostic::warning("W0531", unknown.to_string()).at(pair.place());
+    diagnostics.push(
+        told.help(
+            "the rules and defaults of that version are used; `version` in [policy.slurm] names another",
+        ),
+    );
+    Some(unknown.nearest)
 }

@@ -40,6 +40,8 @@ pub enum Capability {
     Maintenance,
     /// Snapshots of jobs.
     Snapshots,
+    /// Networks whose links jobs share.
+    Fabric,
     /// Jobs killed at their limits.
     AtLimit,
     /// Jobs that run on beyond their limits.
@@ -66,7 +68,7 @@ pub enum Capability {
 
 impl Capability {
     /// All of them with what they are called, in the order of the table.
-    pub const ALL: [(Self, &'static str); 26] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::Parts, "parts of GPUs (`mig`, `sharing`, vGPUs)"),
         (Self::Layouts, "`mig = \"dynamic\"`"),
         (Self::PlannedLayouts, "`mig = \"planned\"`"),
@@ -82,6 +84,7 @@ impl Capability {
         (Self::RequeueByPool, "`failures.requeue = false`"),
         (Self::Maintenance, "`maintenance`"),
         (Self::Snapshots, "`snapshots`"),
+        (Self::Fabric, "`fabric`"),
         (Self::AtLimit, "`at-limit = \"kill\"`"),
         (Self::RunOn, "`at-limit = \"run-on\"`"),
         (Self::Dedicated, "`dedicated = \"host\"`"),
@@ -152,6 +155,7 @@ pub const BACKFILL: Knows = Knows::NOTHING
     .with(Capability::RequeueByPool)
     .with(Capability::Maintenance)
     .with(Capability::Snapshots)
+    .with(Capability::Fabric)
     .with(Capability::AtLimit)
     .with(Capability::RunOn)
     .with(Capability::Dedicated)
@@ -186,6 +190,7 @@ pub const SLURM: Knows = Knows::NOTHING
     .with(Capability::Failures)
     .with(Capability::Maintenance)
     .with(Capability::Snapshots)
+    .with(Capability::Fabric)
     .with(Capability::AtLimit)
     .with(Capability::Holds)
     .with(Capability::Withdrawals)
@@ -322,7 +327,7 @@ impl Family {
             ),
             (
                 Self::EveryEvent,
-                C::Boots | C::Noise | C::Contention | C::Overcommit | C::Snapshots | C::Failures,
+                C::Boots | C::Noise | C::Contention | C::Overcommit | C::Snapshots | C::Failures | C::Fabric,
             ) => Some(
                 "the published arithmetic charges its overhead at every event, and predicts ends without it: a \
                      speed that changes, or work that is lost, has no place in it",

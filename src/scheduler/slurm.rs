@@ -1,7 +1,7 @@
-//! Slurm as Slurm does it: the decisions of `slurmctld` 22.05 over its own state.
+//! Slurm as Slurm does it: the decisions of `slurmctld` over its own state.
 //!
 //! ```text
-//!   config      what slurm.conf, gres.conf and the accounting database say, with 22.05's defaults
+//!   config      what slurm.conf, gres.conf and the accounting database say, with the defaults of its version
 //!   job         submissions, records, states, pending reasons by Slurm's names
 //!   controller  the state: jobs, nodes, reservations, usage; submission, start, end, requeue
 //!   queue       who is eligible, and in which order
@@ -20,9 +20,10 @@
 //! It decides when it is told to ([`Controller::main_pass`], [`Controller::backfill_cycle`]); when that
 //! happens, and how long jobs run, is the simulation's business. It knows no randomness.
 //!
-//! Decisions are taken on whole seconds, as `time()` gives them. Semantics: recorded on 22.05.8
-//! (../shared/slurm-reference/README.md) and slurm.conf(5), sacctmgr(1), sbatch(1) of that version.
-//! Not modelled: heterogeneous jobs, licences, floating reservations, suspend and gang, topology.
+//! Decisions are taken on whole seconds, as `time()` gives them. Semantics: recorded on 22.05.8,
+//! 24.11.5 and 26.05.5 (../shared/slurm-reference, slurm-reference-newer) and slurm.conf(5), sacctmgr(1), sbatch(1). What
+//! differs between versions is one table, `config::RULES`.
+//! Not modelled: heterogeneous jobs, licences, floating reservations, suspend and gang, topology/block.
 
 mod backfill;
 pub mod config;

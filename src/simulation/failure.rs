@@ -1,9 +1,9 @@
 //! Hosts that fail: each for itself, at instants that nothing in the design changes.
 //!
 //! A failure takes the whole host, and with it all VMs and all jobs there; a job on several hosts is lost with any of
-//! them. What it did since its last snapshot was in vain. Until the repair nothing starts on the host. Up-times are
-//! exponential; both times are drawn by (seed, number of the host within its tenancy kind, number of the failure), so
-//! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast.
+//! them. What it did since its last snapshot was in vain. Until the repair nothing starts on the host. How long it is up
+//! and away is drawn by (seed, number of the host within its tenancy kind, number of the failure), see
+//! `tenancy::failures`; who stays bad is the only thing that one failure leaves for the next.
 
 use std::ops::Range;
 
@@ -16,8 +16,8 @@ use super::withheld::{Slots, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
-use crate::random::Stream;
-use crate::tenancy::Failures;
+use crate::tenancy::failures::HostRate;
+use crate::tenancy::{Failure, FailureLevel, Failures};
 use crate::time::{SimDuration, SimTime};
 
 /// Slots on the floor from here on (see [`Slots`]).
@@ -31,27 +31,30 @@ pub(super) struct FailingHost {
     pub(super) is_elastic: bool,
     /// Failures so far.
     number: u64,
+    /// How often it fails.
+    rate: HostRate,
 }
 
 impl FailingHost {
     /// The hosts of all pools whose hosts fail.
-    pub(super) fn all(guests: &Guests<'_>) -> impl Iterator<Item = Self> {
+    pub(super) fn all(guests: &Guests<'_>, seed: u64) -> impl Iterator<Item = Self> {
         let rows = guests.hosts_with(|tenancy| tenancy.failures).into_iter();
-        rows.map(|row| Self { is_elastic: guests.is_elastic(row.pool), row, number: 0 })
+        rows.map(move |row| {
+            let rate = row.spec.rate_of(seed, row.ordinal);
+            Self { is_elastic: guests.is_elastic(row.pool), row, number: 0, rate }
+        })
     }
 
-    /// Time up before the next failure, and time down after it.
-    pub(super) fn times(&self, seed: u64) -> (SimDuration, SimDuration) {
-        let mut stream = Stream::new(seed, "host-failure", u64::from(self.row.ordinal), self.number);
-        let up_us = stream.exponential(self.row.spec.mtbf.micros() as f64).clamp(1.0, 1e17);
-        let up = SimDuration::from_micros(up_us as i64);
-        (up, self.row.spec.repair.draw(&mut stream).max(SimDuration::from_micros(1)))
+    /// Its next failure, or the one at work: time up before it, time down after it.
+    pub(super) fn next(&self, seed: u64) -> Failure {
+        self.row.spec.draw(seed, (self.row.ordinal, self.number), self.rate)
     }
 
     /// It is back; tells for how long it is up now.
     pub(super) fn repaired(&mut self, seed: u64) -> SimDuration {
+        self.rate.is_bad &= !self.next(seed).fixes;
         self.number += 1;
-        self.times(seed).0
+        self.next(seed).up
     }
 }
 
@@ -82,20 +85,22 @@ pub(super) struct HostTurn {
     pub(super) requeue: bool,
     /// Whether its VMs are of an elastic pool.
     pub(super) is_elastic: bool,
+    /// What failed.
+    pub(super) level: Option<FailureLevel>,
 }
 
 impl<G: Ground> HostFailures<G> {
     /// The hosts that fail; `None` where none does.
     pub(super) fn new(guests: &Guests<'_>, seed: u64) -> Option<Self> {
         let row = |host| Row { host, down: None, withheld: Withheld::default() };
-        let rows: Vec<Row<G>> = FailingHost::all(guests).map(row).collect();
+        let rows: Vec<Row<G>> = FailingHost::all(guests, seed).map(row).collect();
         (!rows.is_empty()).then_some(Self { rows, slots: Slots::from(FIRST_SLOT), down: 0, seed })
     }
 
     /// Sets the first failure of every host.
     pub(super) fn prepare(&self, from: SimTime, calendar: &mut Calendar<Timer>) {
         for (at, row) in self.rows.iter().enumerate() {
-            calendar.set(Timer::Host(at as u32), from + row.host.times(self.seed).0, Phase::Epoch);
+            calendar.set(Timer::Host(at as u32), from + row.host.next(self.seed).up, Phase::Epoch);
         }
     }
 
@@ -123,11 +128,12 @@ impl<G: Ground> HostFailures<G> {
         let (of, is_elastic) = (&row.host.row, row.host.is_elastic);
         let (host, nodes, spec) = (of.host, of.nodes.clone(), of.spec);
         let fails = row.down.is_none();
+        let failure = row.host.next(self.seed);
         if fails {
-            row.down = Some(now + spec.repair.expected());
+            row.down = Some(now + spec.expected_repair());
             self.down += 1;
             diary.begin(nodes.clone(), Standing::Failed, now);
-            calendar.set(Timer::Host(at), now + row.host.times(self.seed).1, Phase::NodeUp);
+            calendar.set(Timer::Host(at), now + failure.repair, Phase::NodeUp);
         } else {
             row.down = None;
             self.down -= 1;
@@ -135,7 +141,7 @@ impl<G: Ground> HostFailures<G> {
             row.withheld.release(row.host.row.pool, ground, meter)?;
             calendar.set(Timer::Host(at), now + row.host.repaired(self.seed), Phase::Epoch);
         }
-        Ok(HostTurn { host, nodes, fails, requeue: spec.requeue, is_elastic })
+        Ok(HostTurn { host, nodes, fails, requeue: spec.requeue, is_elastic, level: failure.level })
     }
 
     /// Takes what is free on hosts that are down; before every pass.

@@ -12,12 +12,16 @@
 //! method), then neighbours (what is left of it now). Rounding is down, and what is lost is taken from what
 //! was productive, so the hours keep their sum.
 
+mod arrival;
 mod cards;
 mod course;
 mod division;
 mod facts;
+mod links;
 mod neighbours;
+mod pen;
 mod roster;
+mod stores;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,23 +29,24 @@ use std::hash::Hash;
 
 use smallvec::SmallVec;
 
+pub(super) use self::arrival::Arrival;
 use self::cards::CardPlaces;
 pub(super) use self::cards::{Gpu, OnCards};
-use self::course::{Ahead, Course, Fixed, Goal, Here, Reached, Stay};
+use self::course::{Ahead, Course, Fixed, Goal, Here, Reached};
 use self::division::divide;
-pub use self::facts::{ElasticFacts, TenancyFacts, VmUsage};
+pub(super) use self::facts::count_level;
+pub use self::facts::{ByLevel, ElasticFacts, TenancyFacts, VmUsage};
+use self::links::Links;
 pub(super) use self::roster::HostRow;
-use super::meter::{Held, Meter, Tax, UNITS_PER_DEVICE};
-use super::translation::Speed;
+use self::stores::Stores;
+pub use self::stores::Written;
+use super::meter::{Held, Meter, Tax};
 use crate::cluster::ClusterSpec;
-use crate::ids::{Id, IdVec, JobId, NodeId, PoolId};
+use crate::ids::{Id, IdVec, NodeId, PoolId};
 use crate::kernel::{Calendar, Phase};
-use crate::random::Stream;
 use crate::scheduler::shared;
-use crate::tenancy::{
-    Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy, SpanLaw, Start, parts_of,
-};
-use crate::time::{SimDuration, SimTime};
+use crate::tenancy::{Epoch, HostNoise, Noise, NoiseTrack, PoolTenancy, RunTenancy};
+use crate::time::SimTime;
 
 /// Full speed.
 const ONE: u64 = 1_000_000_000;
@@ -52,6 +57,8 @@ pub(super) trait GuestTimer: Copy + Eq + Hash {
     fn end(slot: u32) -> Self;
     /// The job in this slot looks further ahead.
     fn look(slot: u32) -> Self;
+    /// Something is through to the store of this number.
+    fn store(number: u32) -> Self;
 }
 
 /// Devices by pool.
@@ -67,38 +74,6 @@ pub(super) struct OnNode {
 /// All its nodes.
 pub(super) type OnNodes = SmallVec<[OnNode; 1]>;
 
-/// What a job is that starts.
-#[derive(Clone, Debug)]
-pub(super) struct Arrival {
-    pub(super) job: JobId,
-    /// Its run time where it was recorded.
-    pub(super) run: SimDuration,
-    /// Its speed on bare metal of these pools, relative to that.
-    pub(super) bare: Speed,
-    /// Whether it keeps its wall time.
-    pub(super) is_session: bool,
-    /// Its speed on the devices that it has, alone there, and on those that the run time was measured on: of that on
-    /// whole GPUs, in parts of 10^9.
-    pub(super) on_devices: u64,
-    pub(super) measured: u64,
-    /// What it has of GPUs that others may be on.
-    pub(super) cards: Option<Box<OnCards>>,
-    /// GPUs, or parts of GPUs, that it asked for.
-    pub(super) gpus: u32,
-    /// Devices at work for it: held, less what it did not ask for.
-    pub(super) asked: ByPool,
-    /// What passes before its boot: instances are cut, or it is put back after a preemption.
-    pub(super) lead: SimDuration,
-    /// Thousandths of its GPUs that it used, where they were recorded.
-    pub(super) util_milli: Option<u16>,
-    /// Wall time between its boot and its work that is the same on every hardware.
-    pub(super) launch: SimDuration,
-    /// Time to run after which it is killed.
-    pub(super) limit: Option<SimDuration>,
-    /// Work left of an earlier attempt, in microseconds x 10^-9, where it goes on from a snapshot.
-    pub(super) resumes: Option<i128>,
-}
-
 /// What a job that ended leaves to be booked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
@@ -106,6 +81,8 @@ pub(super) struct Departure {
     pub(super) is_unfinished: bool,
     /// Work left at its last snapshot, where it was lost and has one.
     pub(super) kept: Option<i128>,
+    /// Whether a snapshot of this attempt keeps some of its work.
+    pub(super) gets_on: bool,
 }
 
 /// How a job leaves its hosts.
@@ -136,6 +113,8 @@ pub(super) struct Host {
     pool: PoolId,
     /// Number among the hosts of its tenancy kind.
     ordinal: u32,
+    /// Number among the hosts of its pool.
+    in_pool: u32,
     /// Its nodes.
     nodes: std::ops::Range<u32>,
     track: Option<NoiseTrack>,
@@ -146,8 +125,8 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(pool: PoolId, ordinal: u32, nodes: std::ops::Range<u32>) -> Self {
-        Self { pool, ordinal, nodes, track: None, busy_from: 0, guests: SmallVec::new() }
+    fn new(pool: PoolId, (ordinal, in_pool): (u32, u32), nodes: std::ops::Range<u32>) -> Self {
+        Self { pool, ordinal, in_pool, nodes, track: None, busy_from: 0, guests: SmallVec::new() }
     }
 
     #[inline]
@@ -169,6 +148,8 @@ pub(super) struct Guests<'w> {
     rows: Vec<Option<Box<Guest>>>,
     soonest: BinaryHeap<Reverse<(SimTime, u32)>>,
     cards: CardPlaces,
+    links: Links,
+    stores: Stores,
     pub(super) facts: TenancyFacts,
 }
 
@@ -217,7 +198,7 @@ impl<'w> Guests<'w> {
                     let ordinal = &mut of_kind[tenancy.kind as usize];
                     let begin = host_of.len() as u32;
                     let nodes = begin..begin + per_host.min(pool.count - node);
-                    hosts.push(Host::new(PoolId::new(at), *ordinal, nodes));
+                    hosts.push(Host::new(PoolId::new(at), (*ordinal, node / per_host), nodes));
                     *ordinal += 1;
                 }
                 host_of.push(first + node / per_host);
@@ -228,7 +209,8 @@ impl<'w> Guests<'w> {
             ..TenancyFacts::default()
         };
         let (rows, soonest, cards) = (Vec::new(), BinaryHeap::new(), CardPlaces::default());
-        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, cards, facts }
+        let (links, stores) = (Links::new(spec), Stores::new(&spec.stores_bytes_s, from));
+        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, cards, links, stores, facts }
     }
 
     /// The same where jobs have parts of GPUs, with the laws of what they do to each other there.
@@ -255,107 +237,6 @@ impl<'w> Guests<'w> {
     /// The tenancy of a host.
     fn tenancy_of(&self, host: u32) -> &'w PoolTenancy {
         &self.spec.pools[self.hosts[host as usize].pool]
-    }
-
-    /// A job starts in `slot`; tells when it is at work.
-    pub(super) fn begin<T: GuestTimer>(
-        &mut self,
-        slot: u32,
-        arrival: &Arrival,
-        nodes: &OnNodes,
-        now: SimTime,
-        calendar: &mut Calendar<T>,
-    ) -> SimTime {
-        let profile = self.spec.profile(arrival.job);
-        let asked = arrival.asked.iter().fold(Held::default(), |sum, (_, asked)| sum.plus(asked));
-        let shares = profile.shares.at(arrival.gpus, nodes.len() as u32);
-        let spec = self.spec;
-        let pools = || arrival.asked.iter().map(|(pool, _)| &spec.pools[*pool]);
-        // A job in several pools waits for the slowest of them.
-        let slowdowns = pools().map(|tenancy| tenancy.overhead.slowdown(&shares, self.seed, arrival.job));
-        let own = slowdowns.fold(1.0, f64::max);
-        let unswitched = pools().map(|tenancy| tenancy.overhead.least(&shares)).fold(1.0, f64::max);
-        let is_sliced = arrival.cards.as_ref().is_some_and(|cards| {
-            cards.feels_others && spec.pools[cards.pool].slices.is_some() && !arrival.is_session
-        });
-        let snapshots = pools().find_map(|tenancy| tenancy.snapshots);
-        let boot = arrival.lead + self.boot(arrival);
-        let whole = i128::from(arrival.run.micros()) * i128::from(arrival.measured);
-        let left = arrival.resumes.unwrap_or(whole);
-        let restore = snapshots.filter(|_| left < whole).map(|spec| spec.restore);
-        let booted = now + boot + restore.unwrap_or(SimDuration::ZERO);
-        let runs_from = booted + arrival.launch;
-        let job = Fixed {
-            is_session: arrival.is_session,
-            stays: self.stays(nodes),
-            cards: arrival.cards.clone(),
-            on_devices: arrival.on_devices,
-            company: ONE,
-            shares,
-            uses: profile.uses,
-            own,
-            alone: if arrival.is_session { ONE } else { parts_of(own) },
-            switching: is_sliced.then_some((own, unswitched)),
-            bare: times(arrival.bare.parts(), arrival.on_devices),
-            by_pool: arrival.asked.clone(),
-            asked,
-            util_milli: arrival.util_milli,
-            placed: now,
-            booted,
-            runs_from,
-            kill_at: arrival.limit.map_or(SimTime::NEVER, |limit| runs_from + limit),
-            snapshots,
-            work: left,
-        };
-        let (touched, here) = self.enter(slot, &job, now);
-        let course = Course::new(&job, here);
-        let shares_cards = job.cards.as_ref().is_some_and(|cards| cards.feels_others);
-        let can_be_changed = shares_cards
-            || pools().any(|tenancy| neighbours_matter(tenancy) || tenancy.maintenance.is_some());
-        let looks = if can_be_changed { FIRST_LOOK } else { FAR_LOOK };
-        let guest = Box::new(Guest { ahead: None, course, looks, is_looking: false, job });
-        let at = slot as usize;
-        if at >= self.rows.len() {
-            self.rows.resize_with(at + 1, || None);
-        }
-        self.rows[at] = Some(guest);
-        self.feel(slot, now);
-        self.look_ahead(slot, calendar);
-        self.note_company(slot, now);
-        for other in touched {
-            self.neighbours_changed(other, now, calendar);
-        }
-        // The launch of a script is told apart from its clean-up nowhere: it is no start-up.
-        booted
-    }
-
-    /// The longest boot that a job's pools have for it.
-    fn boot(&mut self, arrival: &Arrival) -> SimDuration {
-        let laws = arrival.asked.iter().filter_map(|(pool, _)| match self.spec.pools[*pool].start {
-            Start::PerJob(law) => Some(law),
-            Start::Standing => None,
-        });
-        let draw = |law: SpanLaw| law.draw(&mut Stream::new(self.seed, "boot", u64::from(arrival.job.0), 0));
-        let Some(boot) = laws.map(draw).max() else { return SimDuration::ZERO };
-        self.facts.boots += 1;
-        boot
-    }
-
-    fn stays(&self, nodes: &OnNodes) -> SmallVec<[Stay; 1]> {
-        let mut stays: SmallVec<[Stay; 1]> = SmallVec::new();
-        for OnNode { node, held } in nodes {
-            let host = self.host_of[*node];
-            let (cpus, gpus) = self.host_size[self.hosts[host as usize].pool];
-            let part = match (gpus, held.gpu_units) {
-                (1.., 1..) => held.gpu_units as f64 / (f64::from(gpus) * UNITS_PER_DEVICE as f64),
-                _ => f64::from(held.cpus) / f64::from(cpus.max(1)),
-            };
-            match stays.iter_mut().find(|stay| stay.host == host) {
-                Some(stay) => (stay.part, stay.cpus) = (stay.part + part, stay.cpus + held.cpus),
-                None => stays.push(Stay { host, part, cpus: held.cpus, caused: 1.0 }),
-            }
-        }
-        stays
     }
 
     /// Puts a job on its hosts; tells who else is there and feels it, and in which epochs the hosts are.
@@ -497,6 +378,8 @@ impl<'w> Guests<'w> {
             calendar.cancel(T::look(slot));
         }
         self.come_to(&mut guest, now);
+        self.leave_links(slot);
+        self.leave_store(slot, &mut guest, how == Goes::AtItsEnd, now, calendar);
         for other in self.leave(slot, &guest.job, now) {
             self.neighbours_changed(other, now, calendar);
         }
@@ -507,6 +390,8 @@ impl<'w> Guests<'w> {
     pub(super) fn close(&mut self, slot: u32, now: SimTime, meter: &mut Meter) {
         let mut guest = self.rows[slot as usize].take().expect("a job that runs is a guest");
         self.come_to(&mut guest, now);
+        guest.course.put_pen_down(&guest.job, now);
+        self.note_written(&guest);
         self.leave(slot, &guest.job, now);
         self.book(guest, now, Goes::AtItsEnd, meter);
     }
@@ -533,6 +418,7 @@ impl<'w> Guests<'w> {
             Goes::Lost => course.lose(job, now),
             Goes::Stopped => Some(course.left()),
         };
+        let gets_on = how == Goes::Lost && kept.is_some_and(|left| left < job.work);
         let is_unfinished = course.is_unfinished();
         self.facts.timeouts += u64::from(now == job.kill_at && is_unfinished && how == Goes::AtItsEnd);
         let boot = now.min(job.booted).saturating_since(job.placed);
@@ -547,21 +433,26 @@ impl<'w> Guests<'w> {
             [(pool, _)] => meter.tax(*pool, &course.tax),
             several => divide(&course.tax, several, held).for_each(|(pool, tax)| meter.tax(pool, &tax)),
         }
-        Departure { is_unfinished, kept }
+        Departure { is_unfinished, kept, gets_on }
     }
 
     /// The look ahead of a job is used up: what it saw has come.
-    pub(super) fn look_on<T: GuestTimer>(&mut self, slot: u32, calendar: &mut Calendar<T>) {
+    pub(super) fn look_on<T: GuestTimer>(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<T>) {
         let guest = self.rows[slot as usize].as_mut().expect("only guests look ahead");
-        guest.course.clone_from(guest.ahead.as_ref().expect("it looked ahead"));
-        guest.looks = (2 * guest.looks).min(FAR_LOOK);
+        if guest.course.pen_wants().is_none() {
+            guest.course.clone_from(guest.ahead.as_ref().expect("it looked ahead"));
+            guest.looks = (2 * guest.looks).min(FAR_LOOK);
+        }
         guest.is_looking = false;
-        self.look_ahead(slot, calendar);
+        self.move_pen(slot, now, calendar);
     }
 
     /// Walks to the end of a job, or as far as it looks, and sets its timer.
     fn look_ahead<T: GuestTimer>(&mut self, slot: u32, calendar: &mut Calendar<T>) {
         let guest = self.rows[slot as usize].as_mut().expect("guests of a host run");
+        if guest.course.is_halted() || guest.course.pen_wants().is_some() {
+            return self.stand_still(slot, calendar);
+        }
         let mut ahead = Ahead { hosts: &mut self.hosts, pools: &self.spec.pools, soonest: &mut self.soonest };
         let reached = match guest.course.end_of_straight(&guest.job) {
             Some(end) => Reached::End(end),

@@ -9,7 +9,7 @@
 
 mod tax;
 
-pub(super) use self::tax::{DeviceTax, Held, Tax};
+pub(super) use self::tax::{DeviceTax, Held, LostParts, Tax};
 use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId};
 use crate::scheduler::Pending;
@@ -62,6 +62,8 @@ pub struct DeviceHours {
     pub virtualization: i128,
     /// Lost to other jobs on the same GPU, and to others on the same host.
     pub neighbours: i128,
+    /// Lost to the network: it is slower than the one on which the run time was recorded, or shared with other jobs.
+    pub communication: i128,
     /// Slices of GPUs in use that no instance can be made of.
     pub stranded: i128,
     /// Being cut anew; nobody holds it.
@@ -108,6 +110,7 @@ impl DeviceHours {
             + self.storage
             + self.virtualization
             + self.neighbours
+            + self.communication
     }
 
     /// Sum of all categories.
@@ -129,6 +132,7 @@ impl DeviceHours {
             storage: self.storage + other.storage,
             virtualization: self.virtualization + other.virtualization,
             neighbours: self.neighbours + other.neighbours,
+            communication: self.communication + other.communication,
             stranded: self.stranded + other.stranded,
             startup: self.startup + other.startup,
             down: self.down + other.down,
@@ -515,6 +519,7 @@ impl Meter {
                 device.productive -= tax.sum();
                 device.virtualization += tax.virtualization;
                 device.neighbours += tax.neighbours;
+                device.communication += tax.communication;
                 device.restart += tax.startup;
                 device.held_idle += tax.held_idle;
                 device.storage += tax.storage;

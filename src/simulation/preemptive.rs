@@ -22,7 +22,7 @@ pub mod machine;
 use std::collections::BTreeMap;
 
 use super::attempts::late_at_work;
-use super::meter::{Held, IdleCause, Meter, Tax};
+use super::meter::{Held, IdleCause, LostParts, Meter, Tax};
 use super::run::recorded_end;
 use super::{Ending, JobRecord, JobState, Outcome, RunError, RunOptions, Speed, Stretch, TenancyFacts};
 use crate::cluster::cards::CARD_UNITS;
@@ -284,7 +284,11 @@ impl<'a> Run<'a> {
             if let Some(delivered) = &self.delivered {
                 let lost = Speed::ONE.parts() - delivered[advance.job.index()].parts();
                 let (mut tax, held) = (Tax::default(), Amounts { gpus, ..Amounts::ZERO });
-                tax.slow(&Held::from(&held), advance.worked, lost, 0);
+                tax.slow(
+                    &Held::from(&held),
+                    advance.worked,
+                    &LostParts { virtualization: lost, ..LostParts::default() },
+                );
                 if let Some(util_milli) = util_milli {
                     let left =
                         Tax::whole(Held::from(&held).gpu_units, advance.worked) - tax.gpu.virtualization;

@@ -124,7 +124,7 @@ pub(super) struct Run<'w, D: Decider> {
 #[derive(Debug, Default)]
 struct Restarted {
     attempts: Vec<Stretch>,
-    /// How many of them were lost.
+    /// How many of them were lost since it last got on.
     lost: usize,
     /// Work left at its last snapshot, or when it was stopped.
     left: Option<i128>,
@@ -311,8 +311,10 @@ impl<'w, D: Decider> Run<'w, D> {
             return None;
         }
         let companies = guests.as_ref().map_or_else(Vec::new, |guests| guests.companies());
+        let written = guests.as_ref().map_or_else(Vec::new, |guests| guests.written());
         let mut facts = guests.map_or_else(TenancyFacts::default, |guests| guests.facts);
         facts.companies = companies;
+        facts.written = written;
         facts.restarted = restarted.into_iter().map(|(job, row)| (job, row.attempts)).collect();
         facts.spilled = spill.map_or(0, |spill| spill.spilled);
         if let Some(elastic) = elastic {
@@ -342,7 +344,9 @@ impl<D: Decider> Model for Run<'_, D> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
-        if matches!(timer, Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake) && self.is_over() {
+        if matches!(timer, Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake | Timer::Store(_))
+            && self.is_over()
+        {
             return;
         }
         self.advance(now);
@@ -358,7 +362,10 @@ impl<D: Decider> Model for Run<'_, D> {
             }
             Timer::Cancel(job) => self.cancel(job, now, calendar),
             Timer::Look(slot) => {
-                self.guests.as_mut().expect("only guests look ahead").look_on(slot, calendar);
+                self.guests.as_mut().expect("only guests look ahead").look_on(slot, now, calendar);
+            }
+            Timer::Store(number) => {
+                self.guests.as_mut().expect("only guests write").fire_store(number, now, calendar);
             }
             Timer::Spill(job) => self.fire_spill(job, now),
             Timer::Wake => self.dirty = true,
@@ -384,6 +391,9 @@ impl<D: Decider> Model for Run<'_, D> {
         if let Err(conflict) = self.pass_until_quiet(now, calendar) {
             self.conflict = Some(conflict);
             return ControlFlow::Break(());
+        }
+        if let Some(guests) = &mut self.guests {
+            guests.settle_links(now, calendar);
         }
         self.watch_spills(calendar);
         if self.elastic.is_some() {

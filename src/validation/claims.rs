@@ -16,6 +16,7 @@ mod hosts;
 mod metal;
 mod money;
 mod overhead;
+mod paths;
 mod priced;
 mod stage;
 mod waiting;
@@ -119,6 +120,7 @@ pub fn validate() -> Vec<Claim> {
     claims.extend(money::claims());
     claims.extend(advice::claims());
     claims.extend(metal::claims());
+    claims.extend(paths::claims());
     claims.extend(waiting::claims());
     claims.extend(capacity::claims());
     claims.sort_by_key(|claim| claim.each().first().copied().unwrap_or(u32::MAX));

@@ -55,15 +55,18 @@ pub fn validate_slurm(dirs: &[&Path], seeds: u64) -> Result<SlurmValidation, Vec
     Ok(SlurmValidation::new(reports, skipped))
 }
 
-/// The recorded experiments beside the project, by name; empty where they are not there.
+/// The recorded experiments beside the project, by name, those of newer versions after the others; empty where they are
+/// not there.
 #[must_use]
 pub fn recordings(shared: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(shared.join("slurm-reference")) else { return Vec::new() };
-    let mut dirs: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join("slurm.conf").is_file())
-        .collect();
-    dirs.sort();
+    let mut dirs = Vec::new();
+    for beside in ["slurm-reference", "slurm-reference-newer"] {
+        let Ok(entries) = std::fs::read_dir(shared.join(beside)) else { continue };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut these: Vec<PathBuf> = paths.filter(|path| path.join("slurm.conf").is_file()).collect();
+        these.sort();
+        dirs.append(&mut these);
+    }
     dirs
 }
 

@@ -16,6 +16,13 @@ pub fn daly_interval(dump: SimDuration, mtbf: SimDuration) -> SimDuration {
     SimDuration::from_micros((interval_s * 1e6) as i64)
 }
 
+/// The first-order optimum of the same: the square root of 2 x `dump` x `mtbf` (Young, A first order approximation to the
+/// optimum checkpoint interval, 1974).
+#[must_use]
+pub fn young_interval(dump: SimDuration, mtbf: SimDuration) -> SimDuration {
+    SimDuration::from_micros((libm::sqrt(2.0 * dump.as_s() * mtbf.as_s()) * 1e6) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,7 +198,7 @@ fn read_rows(stream: Box<dyn Read + '_>, assembly: &mut Assembly<'_>) -> Result<
         let whole = io::Cursor::new(start).chain(reader);
         return sacct::read_json(whole, assembly, &broken);
     }
-    if start.starts_with(b"JobId=") {
+    if start.trim_ascii_start().starts_with(b"JobId=") {
         let mut bytes = start;
         reader.read_to_end(&mut bytes).map_err(|error| broken(error, 1))?;
         return sacct::read_shown(&String::from_utf8_lossy(&bytes), assembly);

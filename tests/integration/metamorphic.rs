@@ -187,7 +187,13 @@ fn hosts_that_never_fail_are_hosts_without_failures() {
         for (at, sharing) in SHARINGS.into_iter().enumerate() {
             let cell = cell(policy, sharing, "none");
             let trace = random_trace(at as u64 + 3, if sharing == "whole" { "" } else { "milli" });
-            let (without, with) = (cell.text(""), cell.text("failures = { mtbf-hours = 1e8 }\n"));
+            // By whatever law, and at whatever level.
+            let never = [
+                "mtbf-hours = 1e8",
+                "gpu = { mtbf-hours = 1e8 }, software = { mtbf-hours = 1e8 }",
+                "mtbf-hours = 1e8, weibull-shape = 1.5, bad-share = 0.5, bad-factor = 2",
+            ][at % 3];
+            let (without, with) = (cell.text(""), cell.text(&format!("failures = {{ {never} }}\n")));
             let Some((without, with)) = both(cell, (&without, &trace), (&with, &trace)) else { continue };
             assert_same(cell, &without, &with);
             tried += 1;

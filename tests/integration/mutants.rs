@@ -225,7 +225,7 @@ struct Conf {
 fn read_conf(desk: &Desk, text: &str) -> Conf {
     desk.put("slurm.conf", text);
     let path = desk.path("slurm.conf");
-    let files = SiteFiles { slurm_conf: &path, gres_conf: None, accounting: None };
+    let files = SiteFiles { slurm_conf: &path, gres_conf: None, accounting: None, version: None };
     let site = read_site(files).expect("the file is there");
     Conf {
         gaps: site.coverage.of("not yet").count() + site.coverage.of("ignored").count(),

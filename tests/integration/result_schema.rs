@@ -24,7 +24,7 @@ fn spread(name: &str) -> Vec<String> {
     inside.split(',').flat_map(|one| spread(&format!("{before}{one}{after}"))).collect()
 }
 
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 8] = [
     "whole-gpus.toml",
     "hpc-small.toml",
     "slurm.toml",
@@ -32,6 +32,7 @@ const SHIPPED: [&str; 7] = [
     "mig.toml",
     "vm-noise.toml",
     "two-quotes.toml",
+    "host-failures.toml",
 ];
 
 #[test]

@@ -234,7 +234,7 @@ fn what_ran_is_told() {
     let default = |path: &str| defaults.iter().find(|d| d["path"] == path);
     let depth = default("policy.slurm.bf_max_job_test").unwrap();
     assert_eq!(depth["value"], "500");
-    assert!(depth["source"].as_str().unwrap().contains("22.05"));
+    assert!(depth["source"].as_str().unwrap().contains("24.11"));
     assert!(default("policy.slurm.bf_interval").is_none(), "slurm.conf sets it");
     assert!(default("policy.slurm.cred_expire").is_none(), "slurm.conf sets it");
 }

@@ -117,3 +117,20 @@ fn what_makes_no_sense_is_refused() {
     let answer = desk.run(&["run", "s.toml", "-q"]);
     assert!(answer.code == 4 && answer.stderr.contains("W0225"), "{}", answer.stderr);
 }
+
+#[test]
+fn a_type_that_names_a_profile_of_another_board_is_refused() {
+    let desk = desk("");
+    let with = |types: &str| {
+        desk.put("slurm.conf", CONF.replace("gpu:h100:8", types));
+        desk.run(&["run", "s.toml", "-q"])
+    };
+    let refused = with("gpu:h100_1g.5gb:7,gpu:h100:7");
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    for word in ["W0267", "`h100_1g.5gb`", "H100-80GB", "A100-40GB", "1g.10gb"] {
+        assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+    }
+    // As the help says.
+    with("gpu:h100_1g.10gb:7,gpu:h100:7").ok();
+    with("gpu:h100_small:7,gpu:h100:7").ok();
+}

@@ -84,12 +84,83 @@ fn ids_attempts_and_states() {
     ]
     .concat();
     let workload = read(&rows, &utc());
-    assert_eq!(names(&workload), ["5_1", "5_2", "6", "6/2", "7+0", "7+1", "9"]);
+    assert_eq!(names(&workload), ["5_1", "5_2", "6", "7+0", "7+1", "9"], "the attempts of job 6 are one job");
     let extras = workload.extras_of(JobId::new(0)).expect("a limited array");
     assert_eq!((extras.array.map(|(_, index)| index), extras.array_limit), (Some(1), Some(2)));
     let state = |at: usize| workload.recorded(JobId::new(at)).state.map(|s| workload.texts.get(s));
-    assert_eq!((state(2), state(5)), (Some("NODE_FAIL"), Some("CANCELLED")));
+    assert_eq!((state(2), state(4)), (Some("COMPLETED"), Some("CANCELLED")));
+    let sixth = &workload.jobs[JobId::new(2)];
+    assert_eq!(sixth.run, SimDuration::from_s(1_200), "the last attempt's");
+    assert_eq!(workload.recorded(JobId::new(2)).start.unwrap().since(sixth.submit), SimDuration::from_s(60));
     assert_snapshot!(told(&workload.warnings, &workload.repairs));
+}
+
+#[test]
+fn records_of_one_job_and_of_another() {
+    let row = |id: &str, user: &str, state: &str, submit: &str, start: &str, end: &str, elapsed: &str| {
+        let day = |time: &str| format!("2026-01-05T{time}");
+        format!(
+            "{id}|{state}|{}|{}|{}|{elapsed}|1-00:00:00|cpu=1,node=1|cpu=1,node=1|{user}|q|n1|||\n",
+            day(submit),
+            day(start),
+            day(end)
+        )
+    };
+    let rows = [
+        // resized: both parts have one submission
+        row("1", "ann", "RESIZING", "00:00:00", "00:10:00", "01:10:00", "01:00:00"),
+        row("1", "ann", "COMPLETED", "00:00:00", "01:10:00", "01:40:00", "00:30:00"),
+        // requeued: submitted anew when the attempt was over
+        row("2", "ann", "NODE_FAIL", "00:00:00", "00:10:00", "01:00:00", "00:50:00"),
+        row("2", "ann", "TIMEOUT", "01:00:40", "03:00:00", "05:00:00", "02:00:00"),
+        // requeued by its owner: only the times tell
+        row("3", "ann", "FAILED", "00:00:00", "00:10:00", "01:00:00", "00:50:00"),
+        row("3", "ann", "COMPLETED", "01:00:01", "03:00:00", "03:10:00", "00:10:00"),
+        // another user, and another submission
+        row("4", "ann", "COMPLETED", "00:00:00", "00:10:00", "01:00:00", "00:50:00"),
+        row("4", "bob", "COMPLETED", "00:00:00", "00:20:00", "01:00:00", "00:40:00"),
+        row("4", "bob", "COMPLETED", "06:00:00", "06:10:00", "07:00:00", "00:50:00"),
+        row("5", "ann", "NODE_FAIL", "00:00:00", "00:10:00", "01:00:00", "00:50:00"),
+        row("5", "ann", "COMPLETED", "09:00:00", "09:10:00", "10:00:00", "00:50:00"),
+    ]
+    .concat();
+    let workload = read(&rows, &utc());
+    let jobs: Vec<(String, i64, i64)> = workload
+        .jobs
+        .ids()
+        .map(|id| {
+            let job = &workload.jobs[id];
+            let wait = workload.recorded(id).start.unwrap().since(job.submit);
+            (workload.job_name(id), job.run.micros() / 60_000_000, wait.micros() / 60_000_000)
+        })
+        .collect();
+    let found: Vec<(&str, i64, i64)> =
+        jobs.iter().map(|(name, run, wait)| (name.as_str(), *run, *wait)).collect();
+    let want = [
+        ("1", 90, 10),
+        ("2", 120, 10),
+        ("3", 10, 10),
+        ("4", 50, 10),
+        ("4/2", 40, 20),
+        ("5", 50, 10),
+        ("4/3", 50, 10),
+        ("5/2", 50, 10),
+    ];
+    assert_eq!(found, want);
+    let counted: Vec<(&str, u64)> = workload
+        .repairs
+        .iter()
+        .filter(|(_, repair)| repair.kind.name() == "changed")
+        .map(|(why, r)| (why, r.rows))
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("a further attempt of a requeued job (the last attempt's run time counts)", 2),
+            ("a part of a resized job (its run time is added to the job)", 1),
+            ("an id that came before for another job (it gets another name)", 3),
+        ]
+    );
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn inputs(html: &mut String, context: &Context<'_>) {
         }
     };
     described(html, "Jobs", &format!("{} {from}", count(workload.jobs.len() as u64)));
-    described(html, "Policy", context.scenario.policy.name());
+    described(html, "Policy", &context.scenario.policy.words());
     if !spec.scale.is_identity() {
         let [arrivals, run, size] = spec.scale.factors();
         let text = format!("arrivals x {arrivals}, run times x {run}, sizes x {size}");

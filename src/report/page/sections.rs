@@ -227,6 +227,6 @@ pub(super) fn reproduce(html: &mut String, context: &Context<'_>, manifest: &Man
     let scenario: String =
         Sha256::digest(manifest.scenario.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     described(html, "SHA-256 of the scenario, as in the manifest", &scenario);
-    described(html, "Policy", context.scenario.policy.name());
+    described(html, "Policy", &context.scenario.policy.words());
     html.push_str("</dl>\n</section>\n");
 }

@@ -1,13 +1,13 @@
 //! The `[policy.slurm]` table: Slurm's own options in lower case, and the files of a site.
 //!
 //! One list makes the table of a scenario, the table of a design that changes some of them, and the
-//! defaults that a report names. Defaults are those of slurm.conf(5) of 22.05; an empty text is no default.
+//! defaults that a report names. Defaults are those of slurm.conf(5); where versions differ, the version's own stands
+//! before the one written here (`Version::default_of`). An empty text is no default.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of Slurm whose defaults and rules these are.
-pub const SLURM_VERSION: &str = "slurm.conf(5) of Slurm 22.05";
+use crate::scheduler::slurm::config::Version;
 
 /// One option of `[policy.slurm]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ macro_rules! options {
             /// `sacctmgr dump` file, or the text of `sacctmgr -P show assoc` and `show qos`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub assoc: Option<String>,
+            /// The site's topology.conf, relative to the scenario file: under `topology/tree` nodes are chosen by its switches.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub topology: Option<String>,
             /// Groups of users for AllowGroups, relative to the scenario file: the text of `getent group`. Groups that are
             /// not in it let everybody in.
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,13 +64,18 @@ macro_rules! options {
                 all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
             }
 
-            /// Writes down the default of every option that is not written and that `is_set` does not know
+            /// Writes down the version's default of every option that is not written and that `is_set` does not know
             /// otherwise; tells (option, value) of each.
-            pub fn fill(&mut self, is_set: &dyn Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+            pub fn fill(
+                &mut self,
+                version: Version,
+                is_set: &dyn Fn(&str) -> bool,
+            ) -> Vec<(&'static str, &'static str)> {
                 let mut filled = Vec::new();
                 $(if self.$key.is_none() && !$default.is_empty() && !is_set(stringify!($key)) {
-                    self.$key = $default.parse().ok();
-                    filled.push((stringify!($key), $default));
+                    let default = version.default_of(stringify!($key)).unwrap_or($default);
+                    self.$key = default.parse().ok();
+                    filled.push((stringify!($key), default));
                 })+
                 filled
             }
@@ -93,6 +101,9 @@ macro_rules! options {
 }
 
 options! {
+    /// No option of Slurm: the version whose rules and defaults hold, 20.02 to 26.05, as `24.11` or `24.11.5`
+    /// (`scontrol --version`). A design's own version changes the rules and leaves the options.
+    version: String = "",
     /// No option of Slurm: `easy` or `conservative` decides at every event instead of Slurm's two schedulers, ideally: no
     /// delays, no limits of tests, reservations to the second. Priorities, limits and choice of nodes stay Slurm's.
     backfill: String = "",
@@ -104,7 +115,7 @@ options! {
     bf_window: u32 = "1440",
     /// Backfill: seconds of a step of its time map.
     bf_resolution: u32 = "60",
-    /// Backfill: jobs tested in a cycle (22.05: 500; 100 before 21.08).
+    /// Backfill: jobs tested in a cycle (100 before 21.08).
     bf_max_job_test: u32 = "500",
     /// Backfill: jobs tested of each partition; 0 = no limit.
     bf_max_job_part: u32 = "0",
@@ -149,8 +160,8 @@ options! {
     defer: bool = "false",
     /// SelectTypeParameters, for instance `CR_Core_Memory` or `CR_CPU,CR_LLN`.
     selecttypeparameters: String = "",
-    /// PriorityType: `priority/basic` or `priority/multifactor`.
-    prioritytype: String = "priority/basic",
+    /// PriorityType: `priority/basic` or `priority/multifactor` (the default since 23.11).
+    prioritytype: String = "priority/multifactor",
     /// PriorityWeightAge.
     priorityweightage: u32 = "0",
     /// PriorityWeightAssoc.
@@ -214,12 +225,18 @@ mod tests {
     #[test]
     fn every_default_can_be_written_down() {
         let mut table = SlurmTable::default();
-        let filled = table.fill(&|_| false);
+        let filled = table.fill(Version::DEFAULT, &|_| false);
         let given = table.given();
         assert_eq!(filled.len(), given.len());
         for ((key, default), (written, value)) in filled.iter().zip(&given) {
             assert_eq!((key, default.to_string()), (written, value.clone()));
         }
-        assert_eq!(table.fill(&|_| false), []);
+        assert_eq!(table.fill(Version::DEFAULT, &|_| false), []);
+        let mut older = SlurmTable::default();
+        older.fill("20.11".parse().expect("a version"), &|_| false);
+        assert_eq!(
+            (older.prioritytype.as_deref(), older.bf_max_job_test),
+            (Some("priority/basic"), Some(100))
+        );
     }
 }

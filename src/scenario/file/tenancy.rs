@@ -67,7 +67,7 @@ pub struct ContainersTable {
     pub maintenance: Option<MaintenanceTable>,
     /// Failures of hosts, which take all jobs on them along; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failures: Option<FailuresTable>,
+    pub failures: Option<super::FailuresTable>,
     /// Snapshots of running jobs, from which they go on after a failure; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsTable>,
@@ -174,7 +174,7 @@ pub struct VmTable {
     pub maintenance: Option<MaintenanceTable>,
     /// Failures of hosts, which take all jobs on them along; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failures: Option<FailuresTable>,
+    pub failures: Option<super::FailuresTable>,
     /// Snapshots of running jobs, from which they go on after a failure; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsTable>,
@@ -435,21 +435,6 @@ pub struct MaintenanceTable {
     pub stun_s: Option<f64>,
 }
 
-/// Hosts that fail, each for itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct FailuresTable {
-    /// Mean hours that a host is up; default from the catalogue, by its number of GPUs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mtbf_hours: Option<f64>,
-    /// From a failure to the host's next job, in seconds; default from the catalogue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repair: Option<BootTable>,
-    /// Whether the jobs that were on it are queued again, each up to a thousand times; default true.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requeue: Option<bool>,
-}
-
 /// Snapshots of running jobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -463,6 +448,44 @@ pub struct SnapshotsTable {
     /// Seconds to go on from one; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_s: Option<f64>,
+    /// Store that they are written to, by the name of a `[design.NAME.store.NAME]` table: then the job stands still for
+    /// as long as that takes beside others, not for `takes-s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// GB of a snapshot for each GPU of a job, where the trace has no `checkpoint_gb`; default from the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gb_per_gpu: Option<f64>,
+    /// Whether a job stands still until the store has all of a snapshot; default sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SnapshotMode>,
+    /// GB per second at which a node copies its part aside with `mode = "async"`; default 25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_gb_s: Option<f64>,
+    /// How often: as `every-s` says, or by the optimum for the failures of the hosts; default fixed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<SnapshotInterval>,
+}
+
+/// Whether a job waits for its snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotMode {
+    /// Until the store has all of it.
+    Sync,
+    /// Until it is copied aside; it is written while the job goes on.
+    Async,
+}
+
+/// How often a job writes a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotInterval {
+    /// As `every-s` says, or the trace's `checkpoint_interval_s`.
+    Fixed,
+    /// By Young's optimum for the failures of the job's hosts.
+    Young,
+    /// By Daly's.
+    Daly,
 }
 
 /// What happens to a job that has run for its limit.
@@ -498,6 +521,10 @@ pub struct JobSharesTable {
     /// Share of communication between 8 nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inter_node_at_8: Option<f64>,
+    /// Share of the communication between nodes that is hidden behind other work when a job runs alone, where a pool
+    /// has a `fabric`; default 0.25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<f64>,
     /// Use of the host's memory bandwidth, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<f64>,

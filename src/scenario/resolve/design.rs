@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::finance::{Plan, QuoteOf, cost_of_quote};
 use super::price::Paid;
 use super::slurm::SlurmSite;
-use super::{Notes, dedicated, events, price, route, sharing, site_nodes, slurm, tenancy};
+use super::{Notes, dedicated, events, price, route, sharing, site_nodes, slurm, stores, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -92,6 +92,7 @@ fn design(
         cluster.pools.push(spec);
         pools.push(terms);
     }
+    let stores = stores::resolve(notes, name, table, &mut pools[of_site..]);
     let money = quote.rest(notes, name, &pools, plan, table.migration_cost);
     site_nodes::cost_nothing_more(notes, name, &cluster, (&mut pools, of_site));
     all_or_no_costs(notes, name, &cluster, &pools);
@@ -115,8 +116,11 @@ fn design(
         shares_gpus: false,
         routes,
         profiles: Arc::default(),
+        recorded_bytes_s: 1.0,
+        stores,
         money,
         events: Vec::new(),
+        has_outages: false,
         reservations: Vec::new(),
         warm_up: SimDuration::from_s(0),
     };

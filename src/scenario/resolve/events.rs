@@ -1,12 +1,15 @@
-//! The `[[design.NAME.event]]` and `[[design.NAME.reservation]]` tables.
+//! The `[[design.NAME.event]]` and `[[design.NAME.reservation]]` tables, and the file of `design.NAME.outages`.
+
+use std::collections::BTreeMap;
 
 use super::Notes;
 use crate::diagnostic::nearest;
 use crate::ids::{Id, NodeId};
 use crate::scenario::Design;
 use crate::scenario::file::{DesignTable, ReservationTable};
+use crate::scenario::outage_file::{Spell, read_outages};
 use crate::scenario::slurm_conf::expand_hosts;
-use crate::scenario::{EventSpec, ReservationSpec};
+use crate::scenario::{EventKind, EventSpec, ReservationSpec};
 use crate::time::SimDuration;
 
 /// One table of a design: which, and the row of it.
@@ -24,7 +27,7 @@ impl Row<'_> {
 
 /// Fills in what happens to the nodes of a design.
 pub(super) fn resolve(notes: &mut Notes<'_>, design: &mut Design, table: &DesignTable) {
-    if table.event.is_empty() && table.reservation.is_empty() {
+    if table.event.is_empty() && table.reservation.is_empty() && table.outages.is_none() {
         return;
     }
     let names = node_names(design);
@@ -46,12 +49,64 @@ pub(super) fn resolve(notes: &mut Notes<'_>, design: &mut Design, table: &Design
         }
         design.events.push(spec);
     }
+    if let Some(written) = &table.outages {
+        outages(notes, design, written, &names);
+    }
     for (row, table) in table.reservation.iter().enumerate() {
         let row = Row { design: &name, table: "reservation", row: row.to_string() };
         if let Some(spec) = reservation(notes, &row, table, (design, &names)) {
             design.reservations.push(spec);
         }
     }
+}
+
+/// Adds the outages of a file to the events.
+fn outages(notes: &mut Notes<'_>, design: &mut Design, written: &str, names: &[String]) {
+    let name = design.name.clone();
+    let path = ["design", &name, "outages"];
+    let by_name: BTreeMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
+    let node_of = |cell: &str| {
+        let known = by_name.get(cell).copied();
+        let at = known.or_else(|| cell.parse().ok().filter(|at| *at < names.len())).ok_or_else(|| {
+            let meant = nearest(cell, names.iter().map(String::as_str));
+            let numbers = format!("or their numbers from 0 to {}", names.len().saturating_sub(1));
+            match meant {
+                Some(meant) => format!("did you mean \"{meant}\"? {}, {numbers}", help_of(design)),
+                None => format!("{}, {numbers}", help_of(design)),
+            }
+        })?;
+        if pool_of(design, at).is_some_and(|pool| design.pools[pool].tenancy.elastic.is_some()) {
+            let why = "it is a VM of an elastic pool, which comes and goes by itself";
+            return Err(format!("{why}: leave the row out, or leave out `elastic` in its pool"));
+        }
+        Ok(at)
+    };
+    let found = match read_outages(&notes.directory.join(written), &node_of) {
+        Ok(found) => found,
+        Err(problems) => return notes.problems.extend(problems.kept().iter().cloned()),
+    };
+    notes.problems.extend(found.told.kept().iter().cloned());
+    let meets = |spell: &Spell| {
+        let is_same = |event: &EventSpec| event.nodes.iter().any(|node| node.index() == spell.node);
+        let at = design
+            .events
+            .iter()
+            .position(|event| event.from < spell.until && spell.from < event.until && is_same(event))?;
+        Some((at, spell.node))
+    };
+    if let Some((at, node)) = found.spells.iter().find_map(meets) {
+        let message =
+            format!("by the file `{}` is down while event {} of the design is at work", names[node], at + 1);
+        notes.error_help("W0252", &path, message, "let one end before the other begins, or leave one out");
+    }
+    design.events.extend(found.spells.iter().map(|spell| EventSpec {
+        nodes: vec![NodeId::new(spell.node)],
+        from: spell.from,
+        // Jobs are lost with a node that was back at once, as with any other.
+        until: spell.until.max(spell.from + SimDuration::from_micros(1)),
+        kind: EventKind::Down,
+    }));
+    design.has_outages = true;
 }
 
 fn reservation(
@@ -92,7 +147,7 @@ fn reservation(
 }
 
 /// The names of all nodes, by their numbers.
-fn node_names(design: &Design) -> Vec<String> {
+pub(super) fn node_names(design: &Design) -> Vec<String> {
     match &design.slurm {
         Some(site) => site.nodes.iter().map(|node| node.name.clone()).collect(),
         None => {

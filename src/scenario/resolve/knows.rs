@@ -108,6 +108,10 @@ pub(super) fn check(
                 };
                 asked.needs(notes, Capability::Dedicated, "`dedicated`", &path, cure);
             }
+            if design.pools[at].tenancy.network.is_some() {
+                let path = [path[0], path[1], path[2], path[3], "fabric"];
+                asked.needs(notes, Capability::Fabric, "`fabric`", &path, "leave out `fabric`");
+            }
             life(notes, &asked, &path, &design.pools[at].tenancy);
         }
     }
@@ -204,8 +208,9 @@ fn routes(notes: &mut Notes<'_>, asked: &Asked<'_>, design: &Design) {
 
 fn events(notes: &mut Notes<'_>, asked: &Asked<'_>, design: &Design) {
     if !design.events.is_empty() {
-        let path = ["design", design.name.as_str(), "event"];
-        asked.needs(notes, Capability::Events, "`event`", &path, "leave out the events");
+        let (key, words) = if design.has_outages { ("outages", "`outages`") } else { ("event", "`event`") };
+        let path = ["design", design.name.as_str(), key];
+        asked.needs(notes, Capability::Events, words, &path, "leave out the events");
     }
     for (at, reservation) in design.reservations.iter().enumerate() {
         let row = at.to_string();

@@ -1,14 +1,12 @@
 //! The life of hosts and jobs in a pool: planned work, failures, snapshots, limits.
 
-use super::Notes;
-use super::tenancy::{boot_law, join};
+use super::tenancy::join;
+use super::{Notes, failures};
 use crate::diagnostic::Diagnostic;
 use crate::scenario::catalogue::{self, virtualization};
-use crate::scenario::file::{
-    AtLimit, BootTable, ContentionLevel, FailuresTable, MaintenanceTable, SnapshotsTable,
-};
+use crate::scenario::file::{AtLimit, ContentionLevel, FailuresTable, MaintenanceTable, SnapshotsTable};
 use crate::scheduler::Capability;
-use crate::tenancy::{Failures, Maintenance, PoolTenancy, Snapshots};
+use crate::tenancy::{Maintenance, PoolTenancy, Snapshots};
 use crate::time::SimDuration;
 
 /// What a pool's tables say of it.
@@ -41,7 +39,8 @@ impl Life<'_> {
     ) {
         tenancy.maintenance =
             self.maintenance.as_mut().map(|table| maintenance(notes, table, about.immovable, path));
-        tenancy.failures = self.failures.as_mut().map(|table| failures(notes, table, about.gpus, path));
+        tenancy.failures =
+            self.failures.as_mut().map(|table| failures::resolve(notes, table, about.gpus, path));
         tenancy.snapshots = self.snapshots.as_mut().map(|table| snapshots(notes, table, path));
         if tenancy.elastic.is_some() && tenancy.maintenance.is_some() {
             let message = "`maintenance` is about hosts, and an elastic pool has none of its own";
@@ -85,33 +84,14 @@ fn seconds(notes: &mut Notes<'_>, s: f64, least: f64, path: &[&str]) -> SimDurat
     SimDuration::from_s(1)
 }
 
-fn failures(notes: &mut Notes<'_>, table: &mut FailuresTable, gpus: u32, path: &[&str; 6]) -> Failures {
-    let path = join(path, "failures");
-    let at = |key| -> Vec<&str> { path.iter().copied().chain([key]).collect() };
-    let row = virtualization::reliability(if gpus > 0 { "mtbf-gpu-hours" } else { "mtbf-host-hours" });
-    let usual = row.value / f64::from(gpus.max(1));
-    let hours = notes.or_default(
-        &mut table.mtbf_hours,
-        usual,
-        format!("{usual:.0}"),
-        &at("mtbf-hours"),
-        &row.source,
-        Some(row.confidence),
-    );
-    if !(0.01..=1e8).contains(&hours) {
-        let message = format!("`mtbf-hours = {hours}`: such hosts are never up, or never fail");
-        let help = "write hours from 0.01 to 100,000,000, or leave out `failures`";
-        notes.error_help("W0209", &at("mtbf-hours"), message, help);
-    }
-    let repair = table.repair.get_or_insert_with(BootTable::default);
-    let repair = boot_law(notes, repair, "host-repair", &at("repair"));
-    let requeue = notes.or_convention(&mut table.requeue, true, true, &at("requeue"));
-    let mtbf = SimDuration::from_micros((hours.clamp(0.01, 1e8) * 3.6e9).round() as i64);
-    Failures { mtbf, repair, requeue }
-}
-
 fn snapshots(notes: &mut Notes<'_>, table: &mut SnapshotsTable, path: &[&str; 6]) -> Snapshots {
     let path = join(path, "snapshots");
+    if table.store.is_some() && table.takes_s.is_some() {
+        let at: Vec<&str> = path.iter().copied().chain(["takes-s"]).collect();
+        let message = "`takes-s` has no effect where snapshots are written to a store";
+        notes.error_help("W0243", &at, message, "leave out `takes-s`, or `store`");
+    }
+    let has_store = table.store.is_some();
     let mut value = |slot: &mut Option<f64>, key: &str, name: &str, least: f64| {
         let row = virtualization::reliability(name);
         let at: Vec<&str> = path.iter().copied().chain([key]).collect();
@@ -120,8 +100,13 @@ fn snapshots(notes: &mut Notes<'_>, table: &mut SnapshotsTable, path: &[&str; 6]
     };
     Snapshots {
         every: value(&mut table.every_s, "every-s", "snapshot-every-s", 1.0),
-        takes: value(&mut table.takes_s, "takes-s", "snapshot-takes-s", 0.0),
+        takes: if has_store {
+            SimDuration::ZERO
+        } else {
+            value(&mut table.takes_s, "takes-s", "snapshot-takes-s", 0.0)
+        },
         restore: value(&mut table.restore_s, "restore-s", "snapshot-restore-s", 0.0),
+        store: None,
     }
 }
 

@@ -12,8 +12,10 @@ use crate::time::{MICROS_PER_S, SimDuration};
 
 /// The policy, named exactly: an option that changes what a classic policy decides is part of its name.
 pub(super) fn resolve(notes: &mut Notes<'_>, table: &mut PolicyTable) -> Option<PolicyChoice> {
-    if matches!(table, PolicyTable::Slurm(_)) {
-        return Some(PolicyChoice::Slurm);
+    if let PolicyTable::Slurm(table) = table {
+        // the site has been read: it says which version where the table did not
+        let version = table.version.as_deref().and_then(|text| text.parse().ok());
+        return Some(PolicyChoice::Slurm(version.unwrap_or_default()));
     }
     let preemptive = match table {
         PolicyTable::Srtf(options) => Some((PreemptivePolicy::Srtf, options)),

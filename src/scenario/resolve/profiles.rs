@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use super::Notes;
 use crate::scenario::Design;
+use crate::scenario::catalogue::Confidence;
 use crate::scenario::catalogue::virtualization::{self, JobSharesRow};
 use crate::scenario::file::{EventKind, JobSharesTable, RecordedOnTable, ScenarioFile};
 use crate::tenancy::{ClassProfile, ClassShares};
+
+/// Share of its communication that a job hides: with it the growth of training steps from 8 to 2,304 GPUs is met best.
+const OVERLAP: f64 = 0.25;
+const OVERLAP_SOURCE: &str = "fitted to the growth of BF16 training steps, NVIDIA dgxc-benchmarking v25.01.1";
 
 /// The class whose profile all have that have none of their own.
 const DEFAULT: &str = "default";
@@ -24,11 +29,14 @@ pub(super) fn complete(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: 
         fill(notes, file.job_shares.entry(row.class.clone()).or_default(), row, &row.class);
     }
     let mut profiles = Vec::new();
+    let has_network =
+        designs.iter().any(|design| design.pools.iter().any(|pool| pool.tenancy.network.is_some()));
     for (name, table) in &mut file.job_shares {
         let known = virtualization::job_shares().iter().any(|row| row.class == *name);
         if !known {
             fill(notes, table, default_row(), name);
         }
+        overlap(notes, name, table, has_network);
         if let Some(profile) = profile(notes, name, table) {
             let at = if name == DEFAULT { 0 } else { profiles.len() };
             profiles.insert(at, (name.to_lowercase(), profile));
@@ -69,6 +77,32 @@ fn fill(notes: &mut Notes<'_>, table: &mut JobSharesTable, row: &'static JobShar
     }
 }
 
+/// Fills in, or refuses, how much of its communication a class hides.
+fn overlap(notes: &mut Notes<'_>, name: &str, table: &mut JobSharesTable, has_network: bool) {
+    let path = ["job-shares", name, "overlap"];
+    match table.overlap {
+        Some(_) if !has_network => {
+            let message = "`overlap` has no effect where no pool has a `fabric`";
+            notes.warning("W0268", &path, message, "write `fabric` in a pool, or leave this out");
+        }
+        Some(overlap) if !(0.0..1.0).contains(&overlap) => {
+            let message = format!("`overlap = {overlap}`: not all communication can be hidden");
+            notes.error_help("W0209", &path, message, "write a share from 0 to below 1");
+        }
+        None if has_network => {
+            notes.or_default(
+                &mut table.overlap,
+                OVERLAP,
+                OVERLAP,
+                &path,
+                OVERLAP_SOURCE,
+                Some(Confidence::Estimated),
+            );
+        }
+        Some(_) | None => {}
+    }
+}
+
 fn profile(notes: &mut Notes<'_>, name: &str, table: &JobSharesTable) -> Option<ClassProfile> {
     let all = [
         table.compute,
@@ -104,5 +138,6 @@ fn profile(notes: &mut Notes<'_>, name: &str, table: &JobSharesTable) -> Option<
         return None;
     }
     let shares = ClassShares { compute, gpu_memory, host, storage, intra_at_8, inter_at_8 };
-    Some(ClassProfile { shares, uses: [memory_bandwidth, cache, pcie, nic] })
+    let overlap = table.overlap.filter(|overlap| (0.0..1.0).contains(overlap)).unwrap_or(0.0);
+    Some(ClassProfile { shares, uses: [memory_bandwidth, cache, pcie, nic], overlap })
 }

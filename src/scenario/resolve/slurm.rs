@@ -7,13 +7,13 @@ mod boards;
 
 use std::path::Path;
 
-use self::boards::Boards;
+use self::boards::{Boards, Misfit};
 use super::Notes;
 use crate::cluster::{Amounts, CardPool, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::{Diagnostics, nearest};
-use crate::scenario::file::{DesignTable, PolicyTable, SLURM_VERSION, SlurmTable};
+use crate::scenario::file::{DesignTable, PolicyTable, SlurmTable};
 use crate::scenario::slurm_conf::{self, Coverage, SiteFiles};
-use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, SlurmConfig};
+use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, SlurmConfig, Version};
 
 /// What all designs share.
 pub(super) struct SlurmSite {
@@ -51,12 +51,18 @@ impl SlurmSite {
 /// The site of `[policy.slurm]`; `None` under every other policy.
 pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &Path) -> Option<SlurmSite> {
     let PolicyTable::Slurm(table) = policy else { return None };
-    let mut config = SlurmConfig::empty();
+    let version = named_version(notes, table);
+    let mut config = SlurmConfig::of(version.unwrap_or_default());
     config.select.memory = true;
+    config.select.whole_nodes = false;
     let mut coverage = Coverage::default();
+    let mut source = CONVENTION;
     match &table.conf {
-        Some(_) => match read_files(notes, table, directory) {
-            Some(read) => (config, coverage) = read,
+        Some(_) => match read_files(notes, table, directory, version) {
+            Some(site) => {
+                source = if site.version_is_known { "SLURM_VERSION in the site's file" } else { CONVENTION };
+                (config, coverage) = (site.config, site.coverage);
+            }
             None => return Some(SlurmSite { config, pools: Vec::new(), boards: Vec::new(), broken: true }),
         },
         None => {
@@ -65,16 +71,28 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
                 slurm_conf::read_accounting(&path, &mut config, &mut coverage, &mut told);
                 notes.problems.extend(told.kept().iter().cloned());
             }
-            if table.gres_conf.is_some() {
-                let message = "`policy.slurm.gres-conf` belongs to a slurm.conf, and there is none";
-                notes.error_help("W0225", &["policy", "slurm", "gres-conf"], message, "write `conf` too");
+            for (key, _) in [("gres-conf", &table.gres_conf), ("topology", &table.topology)]
+                .into_iter()
+                .filter(|(_, written)| written.is_some())
+            {
+                let message = format!("`policy.slurm.{key}` belongs to a slurm.conf, and there is none");
+                notes.error_help("W0225", &["policy", "slurm", key], message, "write `conf` too");
             }
         }
     }
     if let Some(path) = file(notes, directory, "groups", table.groups.as_deref()) {
         slurm_conf::read_groups(&path, &mut config, &mut notes.problems);
     }
-    for (key, value) in table.given() {
+    let shown = config.version.to_string();
+    notes.or_default(
+        &mut table.version,
+        shown.clone(),
+        &shown,
+        &["policy", "slurm", "version"],
+        source,
+        None,
+    );
+    for (key, value) in table.given().into_iter().filter(|(key, _)| *key != "version") {
         if table.backfill.is_some() && key.starts_with("bf_") {
             let message = format!("`{key}` belongs to Slurm's backfill thread, which `backfill` replaces");
             let help = "leave out one of the two";
@@ -88,9 +106,24 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
         let default = "CR_Core_Memory".to_owned();
         notes.or_convention(&mut table.selecttypeparameters, default, "CR_Core_Memory", &path);
     }
-    note_defaults(notes, table, &coverage);
+    note_defaults(notes, table, &coverage, config.version);
+    refuse_misfit(notes, &config);
     let (pools, boards) = pools_of(&config);
     Some(SlurmSite { config, pools, boards, broken: false })
+}
+
+/// `h100_1g.5gb` is no board that there is: any other reading would be a guess at its speed and size.
+fn refuse_misfit(notes: &mut Notes<'_>, config: &SlurmConfig) {
+    let Some(Misfit { kind, profile, model, other }) = boards::misfit(config) else { return };
+    let message = format!("the GRES type `{kind}` names a MIG profile that {} does not have", model.name);
+    let own: Vec<&str> = model.profiles().map(|(_, profile)| profile.name.as_str()).collect();
+    let help = format!(
+        "`{profile}` is a profile of {}; {} has {}; a type that ends with no profile is a plain name",
+        other.name,
+        model.name,
+        own.join(", ")
+    );
+    notes.error_help("W0267", &["policy", "slurm", "conf"], message, &help);
 }
 
 fn set_option(notes: &mut Notes<'_>, config: &mut SlurmConfig, path: &[&str], key: &str, value: &str) {
@@ -99,12 +132,28 @@ fn set_option(notes: &mut Notes<'_>, config: &mut SlurmConfig, path: &[&str], ke
     }
 }
 
-fn note_defaults(notes: &mut Notes<'_>, table: &mut SlurmTable, coverage: &Coverage) {
-    let source = SLURM_VERSION;
+/// Where the version is from if nobody names it.
+const CONVENTION: &str = "convention of Windtunnel: no file names one";
+
+/// The version that the table names.
+fn named_version(notes: &mut Notes<'_>, table: &SlurmTable) -> Option<Version> {
+    match table.version.as_deref()?.parse::<Version>() {
+        Ok(version) => Some(version),
+        Err(unknown) => {
+            let help = format!("write \"{}\", or what `scontrol --version` prints", unknown.nearest);
+            notes.error_help("W0531", &["policy", "slurm", "version"], unknown.to_string(), &help);
+            None
+        }
+    }
+}
+
+fn note_defaults(notes: &mut Notes<'_>, table: &mut SlurmTable, coverage: &Coverage, version: Version) {
+    let source = format!("slurm.conf(5) of Slurm {version}");
     let named = table.backfill.is_some();
-    for (key, value) in table.fill(&|key| coverage.sets(key) || (named && key.starts_with("bf_"))) {
+    let is_set = |key: &str| coverage.sets(key) || (named && key.starts_with("bf_"));
+    for (key, value) in table.fill(version, &is_set) {
         let mut written = None;
-        notes.or_default(&mut written, (), value, &["policy", "slurm", key], source, None);
+        notes.or_default(&mut written, (), value, &["policy", "slurm", key], &source, None);
     }
 }
 
@@ -129,11 +178,13 @@ fn read_files(
     notes: &mut Notes<'_>,
     table: &SlurmTable,
     directory: &Path,
-) -> Option<(SlurmConfig, Coverage)> {
+    version: Option<Version>,
+) -> Option<slurm_conf::Site> {
     let before = notes.problems.errors();
     let slurm_conf = file(notes, directory, "conf", table.conf.as_deref());
     let gres_conf = file(notes, directory, "gres-conf", table.gres_conf.as_deref());
     let accounting = file(notes, directory, "assoc", table.assoc.as_deref());
+    let topology = file(notes, directory, "topology", table.topology.as_deref());
     if notes.problems.errors() > before {
         return None;
     }
@@ -141,12 +192,16 @@ fn read_files(
         slurm_conf: &slurm_conf?,
         gres_conf: gres_conf.as_deref(),
         accounting: accounting.as_deref(),
+        version,
     };
     match slurm_conf::read_site(files) {
-        Ok(site) => {
+        Ok(mut site) => {
+            if let Some(path) = topology {
+                slurm_conf::read_topology(&path, &mut site);
+            }
             notes.problems.extend(site.diagnostics.kept().iter().cloned());
             warn_of_gaps(notes, &site.coverage);
-            Some((site.config, site.coverage))
+            Some(site)
         }
         Err(problem) => {
             notes.problems.push(*problem);
@@ -240,7 +295,10 @@ pub(super) fn of_design(
     let own = &cluster.pools[site.pools.len()..];
     let first_own = config.nodes.len();
     for pool in own {
+        let first = config.nodes.len();
         add_nodes(notes, &mut config, name, pool);
+        let nodes = first..config.nodes.len();
+        config.topology = config.topology.map(|tree| tree.with_leaf(&pool.name, nodes));
     }
     if site.has_nodes() {
         join_partitions(notes, &mut config, name, table, own, first_own);

@@ -21,11 +21,15 @@ pub(super) fn apply(
     diagnostics: &mut Diagnostics,
 ) {
     let file: Arc<str> = path.display().to_string().into();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let text = match std::fs::read(path) {
+        // names in another encoding must not stop the import
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(why) => {
-            diagnostics
-                .push(Diagnostic::error("W0502", format!("cannot read {file}: {why}")).at(Place::File(file)));
+            diagnostics.push(
+                Diagnostic::error("W0502", format!("cannot read {file}: {why}"))
+                    .at(Place::File(file))
+                    .help("give the path of the file"),
+            );
             return;
         }
     };
@@ -201,6 +205,11 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
     if key == "flags" && entity == Entity::Qos {
         gaps.extend(unknown_flags(value).map(|(flag, how)| (key.to_owned(), flag.to_owned(), how)));
     }
+    if key.contains("tres") {
+        gaps.extend(
+            uncounted(value).map(|tres| (key.to_owned(), tres.to_owned(), Treatment::NotYet(UNCOUNTED))),
+        );
+    }
     if LIMITS.contains(&key) || own.contains(&key) || PLAIN.contains(&key) {
         return false;
     }
@@ -209,6 +218,7 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
         return true;
     }
     let treatment = match key {
+        sacctmgr::LATE_NAME => Treatment::Approximated("taken for a further name, as sacctmgr takes it"),
         "usagethres" | "usagethreshold" => Treatment::NotYet("a usage threshold keeps nobody out"),
         "partition" => Treatment::NotYet("associations of single partitions count for all"),
         "limitfactor" => Treatment::NotYet("limits are not multiplied"),
@@ -227,6 +237,20 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
 }
 
 type Settings = [(String, String)];
+
+const UNCOUNTED: &str = "a limit on a TRES that no job here has";
+
+/// The parts of a list of TRES that no job has.
+fn uncounted(value: &str) -> impl Iterator<Item = &str> {
+    let counted = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["cpu", "mem", "node", "billing", "gres/gpu"].contains(&name.as_str())
+            || name.starts_with("gres/gpu:")
+    };
+    value
+        .split(',')
+        .filter(move |part| part.split_once('=').is_some_and(|(name, n)| n != "-1" && !counted(name.trim())))
+}
 
 fn qos(name: &str, add: bool, settings: &Settings, accounting: &mut Accounting) -> Result<(), String> {
     let at = match (accounting.find_qos(name), add) {

@@ -17,12 +17,6 @@ pub(super) fn tell(lines: &[Line], config: &SlurmConfig, diagnostics: &mut Diagn
             });
         };
         let name = &partition.name;
-        if let (Some(most), Some(usual)) = (partition.max_time_min, partition.default_time_min)
-            && usual > most
-        {
-            let message = format!("partition {name}: DefaultTime {usual} min is above MaxTime {most} min");
-            warn("DefaultTime", message, "jobs without a limit would never start there");
-        }
         if partition.max_nodes.is_some_and(|most| most < partition.min_nodes) {
             let message = format!("partition {name}: MinNodes is above MaxNodes");
             warn("MinNodes", message, "no job could start there");
@@ -32,10 +26,6 @@ pub(super) fn tell(lines: &[Line], config: &SlurmConfig, diagnostics: &mut Diagn
             warn("PartitionName", message, "jobs that name it are refused");
         }
         if partition.default {
-            if let Some(first) = default {
-                let message = format!("partitions {first} and {name} are both the default; {first} is taken");
-                warn("Default", message, "keep Default=YES in one line");
-            }
             default = default.or(Some(name));
         }
     }

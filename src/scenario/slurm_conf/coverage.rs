@@ -70,6 +70,12 @@ impl Coverage {
         });
     }
 
+    /// Says anew what became of an option, once another file has been read.
+    pub(super) fn treat(&mut self, option: &str, treatment: Treatment) {
+        let rows = self.rows.iter_mut().filter(|row| row.option.eq_ignore_ascii_case(option));
+        rows.for_each(|row| row.treatment = treatment.clone());
+    }
+
     /// Options with a treatment of this word.
     pub fn of<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a Covered> + 'a {
         self.rows.iter().filter(move |row| row.treatment.word() == word)

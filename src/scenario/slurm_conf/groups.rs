@@ -9,8 +9,8 @@ use crate::scheduler::slurm::config::SlurmConfig;
 /// Reads the file into `config`; lines that are none are told.
 pub(super) fn read(path: &Path, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
     let file: Arc<str> = path.display().to_string().into();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(why) => {
             let message = format!("cannot read {file}: {why}");
             return diagnostics.push(Diagnostic::error("W0502", message).at(Place::File(file)));

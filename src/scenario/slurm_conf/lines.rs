@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::dump;
+use super::{dump, sinfo};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// One `Key=Value` with its place.
@@ -91,6 +91,10 @@ impl Reader<'_> {
         // Slurm reads bytes; remarks in another encoding must not stop the import.
         let text = String::from_utf8_lossy(&bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if sinfo::is_one(text) {
+            self.lines.extend(sinfo::lines(text, &name, self.diagnostics));
+            return Ok(());
+        }
         if dump::is_one(text) {
             self.lines.extend(dump::lines(text, &name, self.diagnostics));
             return Ok(());
@@ -108,7 +112,7 @@ impl Reader<'_> {
                 if first.is("ClusterName") {
                     self.cluster = Some(first.value.to_lowercase());
                 }
-                self.lines.push(Line { pairs });
+                self.lines.extend(apart(pairs));
             }
         }
         Ok(())
@@ -134,6 +138,11 @@ impl Reader<'_> {
             (Some(cluster), true) => target.replace("%c", cluster),
             (_, false) => target.to_owned(),
         };
+        if wanted.contains('*') {
+            let message = format!("Include {wanted}: slurmctld takes no patterns and passes it over");
+            let told = Diagnostic::warning("W0503", message).at(place);
+            return self.diagnostics.push(told.help("name each file in an Include of its own"));
+        }
         let Some(path) = find_include(from, &wanted) else {
             let help = "copy it beside the file that includes it, or leave the line out";
             return refuse(format!("the included file {wanted} is not there"), help);
@@ -252,7 +261,7 @@ fn pairs_of(line: &Logical, file: &Arc<str>, diagnostics: &mut Diagnostics) -> V
             line: number,
             column,
         };
-        if found.value.is_empty() {
+        if found.value.is_empty() && !found.is_quoted {
             let message = format!("{} has no value", found.key);
             let told = Diagnostic::warning("W0504", message).at(pair.place());
             diagnostics.push(told.help("slurmctld refuses that; here it says nothing: leave it out"));
@@ -263,9 +272,24 @@ fn pairs_of(line: &Logical, file: &Arc<str>, diagnostics: &mut Diagnostics) -> V
     }
 }
 
+/// Options that take all that follows on their line.
+const TAKE_THE_LINE: [&str; 5] = ["NodeName", "PartitionName", "NodeSet", "DownNodes", "FrontendName"];
+
+/// The pairs of a line, and as a line of its own what belongs to a node, a partition or a set behind them.
+fn apart(mut pairs: Vec<Pair>) -> Vec<Line> {
+    let takes = |pair: &Pair| TAKE_THE_LINE.iter().any(|key| pair.is(key));
+    // lines of gres.conf and topology.conf name nodes too
+    let of_other_files = ["Name", "SwitchName", "BlockName"].iter().any(|key| pairs[0].is(key));
+    let at = pairs.iter().position(takes).filter(|at| *at > 0 && !of_other_files);
+    let rest = at.map(|at| Line { pairs: pairs.split_off(at) });
+    [Line { pairs }].into_iter().chain(rest).collect()
+}
+
 struct Found<'t> {
     key: &'t str,
     value: &'t str,
+    /// A value in quotes may be empty.
+    is_quoted: bool,
     /// Where the pair ends.
     end: usize,
 }
@@ -283,10 +307,10 @@ fn first_pair(text: &str) -> Option<Found<'_>> {
         && let Some(end) = quoted.find('"')
         && quoted[end + 1..].chars().next().is_none_or(char::is_whitespace)
     {
-        return Some(Found { key, value: &quoted[..end], end: from + end + 2 });
+        return Some(Found { key, value: &quoted[..end], is_quoted: true, end: from + end + 2 });
     }
     let end = value.find(char::is_whitespace).unwrap_or(value.len());
-    Some(Found { key, value: &value[..end], end: from + end })
+    Some(Found { key, value: &value[..end], is_quoted: false, end: from + end })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::hostlist::expand_hosts;
 use super::lines::Line;
 use super::nodes::hosts_of;
@@ -15,7 +17,9 @@ use crate::scheduler::slurm::config::SlurmConfig;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeNames {
     /// `None`: a node of `State=FUTURE`, which does not exist yet.
-    places: BTreeMap<Arc<str>, Option<usize>>,
+    places: FxHashMap<Arc<str>, Option<usize>>,
+    /// All names, in the order of the file.
+    all: Vec<Arc<str>>,
     /// Names by place. Ranges name nodes in the order of the file, so the next one is looked at first.
     in_order: Vec<Arc<str>>,
     next: Cell<usize>,
@@ -30,6 +34,7 @@ impl NodeNames {
     pub(super) fn add(&mut self, name: &str, at: Option<usize>) -> bool {
         let name: Arc<str> = name.into();
         let is_new = self.places.insert(Arc::clone(&name), at).is_none();
+        self.all.push(Arc::clone(&name));
         if at == Some(self.in_order.len()) {
             self.in_order.push(name);
         }
@@ -56,7 +61,7 @@ impl NodeNames {
             return told.help("define it in a NodeName line, or leave it out");
         }
         self.suggested.set(self.suggested.get() + 1);
-        match nearest(name, self.places.keys().map(|name| &**name)) {
+        match nearest(name, self.all.iter().map(|name| &**name)) {
             Some(near) => told.help(format!("did you mean {near}?")),
             None => told.help("define it in a NodeName line, or leave it out"),
         }
@@ -81,11 +86,22 @@ impl NodeSets {
     ) -> Self {
         let mut sets: BTreeMap<String, NodeSet> = BTreeMap::new();
         let of_sets: Vec<&Line> = lines.iter().filter(|line| line.pairs[0].is("NodeSet")).collect();
+        // the nodes of each feature that a set names, found in one walk
+        let wanted = of_sets.iter().filter_map(|line| line.get("Feature"));
+        let mut having: BTreeMap<&str, NodeSet> =
+            wanted.map(|feature| (feature.value.as_str(), config.no_nodes())).collect();
+        for (at, node) in config.nodes.iter().enumerate().take(if having.is_empty() { 0 } else { usize::MAX })
+        {
+            for feature in &node.features {
+                if let Some(nodes) = having.get_mut(feature.as_str()) {
+                    nodes.insert(at);
+                }
+            }
+        }
         for line in of_sets.into_iter().rev() {
             let mut members = config.no_nodes();
-            if let Some(feature) = line.get("Feature") {
-                let has = |at: &usize| config.nodes[*at].features.contains(&feature.value);
-                members.extend((0..config.nodes.len()).filter(has));
+            if let Some(having) = line.get("Feature").and_then(|feature| having.get(feature.value.as_str())) {
+                members.union_with(having);
             }
             if let Some(pair) = line.get("Nodes") {
                 if pair.value.eq_ignore_ascii_case("ALL") {

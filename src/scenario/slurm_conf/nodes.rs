@@ -1,4 +1,4 @@
-//! `NodeName` lines with their DEFAULT lines, `DownNodes`, and `gres.conf` against them.
+//! `NodeName` lines with their DEFAULT lines, and `DownNodes`.
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scheduler::slurm::config::{GresCount, NodeConf, SlurmConfig};
@@ -78,6 +78,8 @@ pub(super) fn hosts_of(pair: &Pair, diagnostics: &mut Diagnostics) -> Option<Vec
 #[derive(Default)]
 struct Layout {
     cpus: Option<u32>,
+    /// `Procs`, the older name of `CPUs`, which counts where that is not written.
+    procs: Option<u32>,
     boards: Option<u32>,
     sockets: Option<u32>,
     sockets_per_board: Option<u32>,
@@ -87,28 +89,44 @@ struct Layout {
 
 impl Layout {
     /// CPUs, and what slurmctld would have said about them.
-    fn cpus(&self) -> (u32, Option<String>) {
-        let per_socket = self.cores.unwrap_or(1).max(1).saturating_mul(self.threads.unwrap_or(1).max(1));
-        let sockets = match (self.sockets_per_board, self.sockets) {
-            (Some(each), _) => Some(each.max(1).saturating_mul(self.boards.unwrap_or(1).max(1))),
-            (None, sockets) => sockets.map(|n| n.max(1)),
+    fn cpus(&self) -> (u32, Vec<String>) {
+        let mut told = Vec::new();
+        let mut one = |name: &str, n: Option<u32>| match n {
+            Some(0) => {
+                told.push(format!("{name}=0 is taken as 1, as slurmctld does"));
+                1
+            }
+            n => n.unwrap_or(1),
         };
-        let Some(cpus) = self.cpus.filter(|n| *n > 0) else {
-            let sockets = sockets.unwrap_or(self.boards.unwrap_or(1).max(1));
-            return (sockets.saturating_mul(per_socket), None);
+        let written = self.cpus.or(self.procs);
+        let (cores, threads) = (one("CoresPerSocket", self.cores), one("ThreadsPerCore", self.threads));
+        let cpus = one("CPUs", written);
+        let (per_board, sockets) =
+            (one("SocketsPerBoard", self.sockets_per_board), one("Sockets", self.sockets));
+        let boards = one("Boards", self.boards);
+        let per_socket = cores.saturating_mul(threads);
+        let sockets = if self.sockets_per_board.is_some() {
+            boards.saturating_mul(per_board)
+        } else if self.sockets.is_some() {
+            sockets
+        } else if written.is_some() && cpus >= per_socket && cpus % per_socket == 0 {
+            cpus / per_socket
+        } else {
+            boards
         };
-        // without sockets they follow from the CPUs
-        let sockets = sockets.unwrap_or((cpus / per_socket).max(self.boards.unwrap_or(1)).max(1));
-        let cores = sockets.saturating_mul(self.cores.unwrap_or(1).max(1));
+        let all_cores = sockets.saturating_mul(cores);
         let all = sockets.saturating_mul(per_socket);
-        if [sockets, cores, all].contains(&cpus) {
-            return (cpus, None);
+        if written.is_none() {
+            return (all, told);
         }
-        let message = format!(
-            "CPUs={cpus} is neither {sockets} sockets, {cores} cores nor {all} threads: {all} CPUs are taken, as \
+        if [sockets, all_cores, all].contains(&cpus) {
+            return (cpus, told);
+        }
+        told.push(format!(
+            "CPUs={cpus} is neither {sockets} sockets, {all_cores} cores nor {all} threads: {all} CPUs are taken, as \
              slurmctld does"
-        );
-        (all, Some(message))
+        ));
+        (all, told)
     }
 }
 
@@ -134,23 +152,29 @@ fn node_of(
         let key = pair.key.to_ascii_lowercase();
         let mut number = || number(pair, diagnostics);
         match key.as_str() {
-            "cpus" | "procs" => layout.cpus = Some(number()),
+            "cpus" => layout.cpus = Some(number()),
+            "procs" => layout.procs = Some(number()),
             "boards" => layout.boards = Some(number()),
             "sockets" => layout.sockets = Some(number()),
             "socketsperboard" => layout.sockets_per_board = Some(number()),
             "corespersocket" => layout.cores = Some(number()),
             "threadspercore" => layout.threads = Some(number()),
-            "weight" => node.weight = number(),
+            "weight" => node.weight = number().min(u32::MAX - 1),
             "realmemory" => node.mem_mb = u64::from(number()),
             "gres" => node.gres = gres_of(pair, config, diagnostics),
-            "feature" | "features" => node.features = words_of(&pair.value),
             "state" => (node.unusable, exists) = state_of(pair, diagnostics),
             _ => {}
         }
     }
+    // of two names of one option, that of the line counts before that of DEFAULT, and `Feature` before `Features`
+    let default = |key: &str| defaults.iter().rfind(|pair| pair.is(key));
+    let features = line.get("Feature").or(line.get("Features"));
+    if let Some(pair) = features.or(default("Feature")).or(default("Features")) {
+        node.features = words_of(&pair.value);
+    }
     let (cpus, told) = layout.cpus();
     node.cpus = cpus;
-    if let Some(message) = told {
+    for message in told {
         let place = line.get("CPUs").or(line.get("Procs")).unwrap_or(&line.pairs[0]).place();
         let told = Diagnostic::warning("W0514", message).at(place);
         diagnostics.push(told.help("write CPUs as sockets x cores x threads, or leave CPUs out"));
@@ -204,7 +228,7 @@ fn state_of(pair: &Pair, diagnostics: &mut Diagnostics) -> (bool, bool) {
 }
 
 pub(super) fn number(pair: &Pair, diagnostics: &mut Diagnostics) -> u32 {
-    pair.value.parse().unwrap_or_else(|_| {
+    values::number(&pair.value).unwrap_or_else(|| {
         diagnostics.push(
             Diagnostic::error("W0507", format!("`{}` is no whole number", pair.value))
                 .at(pair.place())
@@ -259,32 +283,6 @@ fn outside_parentheses(text: &str) -> String {
         keep
     };
     text.chars().filter(outside).collect()
-}
-
-/// `gres.conf` has to name the devices that `slurm.conf` counts.
-pub(super) fn check_gres(
-    lines: &[Line],
-    config: &SlurmConfig,
-    coverage: &mut Coverage,
-    diagnostics: &mut Diagnostics,
-) {
-    for line in lines {
-        for pair in &line.pairs {
-            coverage.note(pair, gres_treatment(&pair.key));
-        }
-        let Some(kind) = line.get("Type") else { continue };
-        if line.get("Name").is_some_and(|n| n.value == "gpu")
-            && config.find_device_type(&kind.value).is_none()
-        {
-            diagnostics.push(
-                Diagnostic::warning(
-                    "W0510",
-                    format!("type {} has no count in any Gres= of slurm.conf", kind.value),
-                )
-                .at(kind.place()),
-            );
-        }
-    }
 }
 
 /// Reads `NodeSet`, `DownNodes` and `FrontendName` lines.
@@ -347,19 +345,6 @@ fn node_treatment(pair: &Pair) -> Treatment {
         }
         "corespeccount" | "cpuspeclist" | "memspeclimit" => {
             Treatment::NotYet("specialised cores and memory are counted as usable")
-        }
-        _ => Treatment::NotYet("unknown to this version"),
-    }
-}
-
-fn gres_treatment(key: &str) -> Treatment {
-    match key.to_ascii_lowercase().as_str() {
-        "name" | "type" | "nodename" => Treatment::Honoured,
-        "file" | "count" | "autodetect" | "flags" | "multiplefiles" => {
-            Treatment::Ignored("devices are counted by Gres= of slurm.conf, numbered in its order")
-        }
-        "cores" | "cpus" | "links" => {
-            Treatment::Approximated("locality of devices is not used in the choice")
         }
         _ => Treatment::NotYet("unknown to this version"),
     }

@@ -3,7 +3,7 @@
 use super::lines::Pair;
 use super::{Coverage, Covered, parameters, values};
 use crate::diagnostic::Diagnostics;
-use crate::scheduler::slurm::config::{BackfillRule, SlurmConfig};
+use crate::scheduler::slurm::config::{BackfillRule, SlurmConfig, UnknownVersion};
 
 /// Sets one option as `slurm.conf` would: a word of `SchedulerParameters`, or an option of the file, in
 /// lower case. Flags take `true` and `false`; `cred_expire` stands for `AuthInfo=cred_expire=`.
@@ -22,6 +22,10 @@ pub fn override_option(config: &mut SlurmConfig, key: &str, value: &str) -> Resu
             _ => return Err(format!("`{value}` is neither easy nor conservative")),
         };
         config.backfill.be_ideal(rule);
+        return Ok(());
+    }
+    if key == "version" {
+        config.version = value.parse().map_err(|unknown: UnknownVersion| unknown.to_string())?;
         return Ok(());
     }
     if key == "priorityweighttres" {
@@ -114,7 +118,18 @@ impl Coverage {
     /// written there, and where.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<(String, &Covered)> {
+        // a site has a million rows of nodes and asks for dozens of options: most are told apart by their length
+        let ends_so = |option: &str| {
+            let from = option.len().checked_sub(key.len());
+            from.and_then(|from| option.get(from..)).is_some_and(|end| end.eq_ignore_ascii_case(key))
+        };
+        let is_list = |option: &str| {
+            ["AuthInfo", "PreemptParameters"].iter().any(|list| option.eq_ignore_ascii_case(list))
+        };
         let row = self.rows.iter().rfind(|row| {
+            if !ends_so(&row.option) && !is_list(&row.option) {
+                return false;
+            }
             let (list, word) = row.option.split_once(':').unwrap_or(("", row.option.as_str()));
             let plain = list.is_empty() || list == "SchedulerParameters";
             plain && word.eq_ignore_ascii_case(key) || Self::part(row, key).is_some()

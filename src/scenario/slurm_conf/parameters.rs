@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::scheduler::slurm::config::{PreemptMode, PreemptType, SchedulerKind, SlurmConfig};
+use crate::scheduler::slurm::config::{PreemptMode, PreemptType, Rule, SchedulerKind, SlurmConfig};
 
+use super::corrections::{self, Taken};
 use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
 use super::{unused, values, words};
 
 /// Options that may stand in several lines, each with a meaning of its own: the first controller and its
-/// backups.
-const SEVERAL: [&str; 1] = ["slurmctldhost"];
+/// backups, and (since 24.05) one program after the other.
+const SEVERAL: [&str; 5] = ["slurmctldhost", "epilog", "epilogslurmctld", "prolog", "prologslurmctld"];
 
 /// Applies every line that is no node, partition or set.
 pub(super) fn apply(
@@ -43,6 +44,25 @@ pub(super) fn apply(
             let treatment = option(pair, config, diagnostics);
             coverage.note(pair, treatment);
         }
+    }
+}
+
+/// Before 23.11 a site without `SelectType` runs select/linear, with which slurmctld refuses consumable CPUs.
+pub(super) fn check_select(lines: &[Line], config: &mut SlurmConfig, diagnostics: &mut Diagnostics) {
+    let set = |key: &str| lines.iter().filter(|line| !of_hardware(line)).find_map(|line| line.get(key));
+    let (None, Some(shares)) = (set("SelectType"), set("SelectTypeParameters")) else { return };
+    let upper = shares.value.to_ascii_uppercase();
+    let consumes = ["CR_CPU", "CR_CORE", "CR_SOCKET"].iter().any(|word| upper.contains(word));
+    if config.select.whole_nodes && consumes {
+        config.select.whole_nodes = false;
+        let message = format!(
+            "SelectType is not set, which is select/linear in Slurm {}, and slurmctld refuses {} with it",
+            config.version, shares.value
+        );
+        let told = Diagnostic::warning("W0514", message).at(shares.place());
+        diagnostics.push(
+            told.help("taken as SelectType=select/cons_tres; write it, or the version that runs there"),
+        );
     }
 }
 
@@ -88,7 +108,7 @@ pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Di
         return treatment;
     }
     let mut number = || {
-        pair.value.parse::<i64>().unwrap_or_else(|_| {
+        values::number(&pair.value).map(i64::from).unwrap_or_else(|| {
             bad(pair, &format!("`{}` is no whole number", pair.value), diagnostics);
             0
         })
@@ -147,8 +167,15 @@ fn plugin_option(
             _ => return Some(Treatment::NotYet("unknown scheduler; sched/backfill is used")),
         },
         "selecttype" => {
-            if lower != "select/cons_tres" && lower != "select/cons_res" {
-                return Some(Treatment::NotYet("nodes are shared and chosen by the rule of cons_tres"));
+            config.select.whole_nodes = lower == "select/linear";
+            match lower.as_str() {
+                "select/cons_tres" | "select/cons_res" => {}
+                "select/linear" => {
+                    return Some(Treatment::Approximated(
+                        "every job gets whole nodes; which ones is chosen by the rule of cons_tres",
+                    ));
+                }
+                _ => return Some(Treatment::NotYet("nodes are shared and chosen by the rule of cons_tres")),
             }
         }
         "selecttypeparameters" => {
@@ -177,6 +204,11 @@ fn plugin_option(
             }
         }
         "preemptparameters" => {
+            if !config.version.has(Rule::PreemptParameters) {
+                return Some(Treatment::Ignored(
+                    "this version knows preempt_ words of SchedulerParameters only",
+                ));
+            }
             config.preempt.youngest_first |= has("youngest_first");
             config.preempt.strict_order |= has("strict_order");
             let count = lower.split(',').find_map(|p| p.strip_prefix("reorder_count="));
@@ -228,7 +260,7 @@ fn priority_option(
     let priority = &mut config.priority;
     let lower = pair.value.to_ascii_lowercase();
     let weighs = key.starts_with("priorityweight") && key != "priorityweighttres";
-    if (weighs || key == "fairsharedampeningfactor") && pair.value.parse::<u32>().is_err() {
+    if (weighs || key == "fairsharedampeningfactor") && values::number(&pair.value).is_none() {
         bad(pair, &format!("`{}` is no whole number", pair.value), diagnostics);
         return Some(Treatment::NotYet("unreadable value"));
     }
@@ -241,7 +273,7 @@ fn priority_option(
             0
         })
     };
-    let weight = || pair.value.parse().unwrap_or(0);
+    let weight = || values::number(&pair.value).unwrap_or(0);
     match key {
         "prioritytype" => priority.multifactor = lower == "priority/multifactor",
         "prioritydecayhalflife" => priority.decay_half_life_s = time_s(60),
@@ -302,11 +334,38 @@ fn scheduler_parameters(
     coverage: &mut Coverage,
     diagnostics: &mut Diagnostics,
 ) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for word in pair.value.split(',').map(str::trim).filter(|w| !w.is_empty()) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let mut one = pair.clone();
         one.key = format!("SchedulerParameters:{name}");
         value.clone_into(&mut one.value);
+        let mut tell = |message: String, help: &str| {
+            diagnostics.push(Diagnostic::warning("W0513", message).at(pair.place_of(word)).help(help));
+        };
+        if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
+            coverage.note(&one, Treatment::Ignored("stands twice in its list: the first one counts"));
+            if *first != value {
+                let message = format!("{name} stands twice in SchedulerParameters; {first} counts");
+                tell(message, "slurmctld takes the first one too: keep only that");
+            }
+            continue;
+        }
+        seen.insert(name.to_ascii_lowercase(), value);
+        let value = match corrections::taken(name, value) {
+            Taken::AsWritten => value.to_owned(),
+            Taken::As(number, why) => {
+                tell(why, "write a number and nothing behind it");
+                number
+            }
+            Taken::Default(why) => {
+                tell(why, "leave it out, or write a number within the range");
+                coverage
+                    .note(&one, Treatment::Ignored("slurmctld does not take the value: the default holds"));
+                continue;
+            }
+        };
+        let value = value.as_str();
         let treatment = match scheduler_parameter(&name.to_ascii_lowercase(), value, config) {
             Ok(treatment) => treatment,
             Err(()) => {
@@ -335,6 +394,9 @@ pub(super) fn scheduler_parameter(
         "sched_max_job_start" => main.sched_max_job_start = count()?,
         "assoc_limit_stop" => main.assoc_limit_stop = true,
         "defer" | "defer_batch" => main.defer = true,
+        "bf_interval" if value == "-1" => {
+            return Ok(Treatment::NotYet("the backfill thread is never switched off"));
+        }
         "bf_interval" => bf.interval_s = positive()?,
         "bf_window" => bf.window_s = positive()? * 60,
         "bf_resolution" => bf.resolution_s = positive()?,
@@ -351,6 +413,7 @@ pub(super) fn scheduler_parameter(
         "bf_node_space_size" => bf.node_space_size = Some(count()?),
         "bf_one_resv_per_job" => bf.one_resv_per_job = true,
         "bf_window_linear" => bf.window_linear_s = positive()?,
+        "max_switch_wait" => main.max_switch_wait_s = signed()?.max(0),
         "bf_max_time" => {
             bf.max_time_s = Some(positive()?);
             return Ok(Treatment::Approximated(

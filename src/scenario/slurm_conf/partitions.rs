@@ -30,15 +30,31 @@ pub(super) fn apply_partitions(
             continue;
         }
         let mut partition = PartitionConf::new(&name.value, config.no_nodes());
-        for pair in defaults.iter().chain(&line.pairs[1..]) {
+        let inherited = defaults.iter().filter(|pair| !OWN_LINE_ONLY.iter().any(|key| pair.is(key)));
+        let mut pairs: Vec<&Pair> = inherited.chain(&line.pairs[1..]).collect();
+        // `Priority` sets both of its successors wherever they stand, and `Shared` is the older name
+        pairs.sort_by_key(|pair| (pair.is("Priority") || pair.is("Exclusive"), !pair.is("Shared")));
+        for pair in pairs {
             // a later pair of the same name replaces the nodes of an earlier one, so only the last is looked up
             if !pair.is("Nodes") {
                 set_partition(&mut partition, pair, config, diagnostics);
             }
         }
+        correct(&mut partition, line, diagnostics);
         let nodes = line.get("Nodes").or_else(|| defaults.iter().rfind(|pair| pair.is("Nodes")));
         if let Some(pair) = nodes {
             set_partition_nodes(&mut partition, pair, &mut sets, names, diagnostics);
+        }
+        if partition.default {
+            let earlier = config.partitions.iter_mut().find(|partition| partition.default);
+            if let Some(earlier) = earlier {
+                earlier.default = false;
+                let (before, now) = (&earlier.name, &name.value);
+                let message = format!("partitions {before} and {now} are both the default; {now} is taken");
+                let place = line.get("Default").unwrap_or(name).place();
+                let told = Diagnostic::warning("W0514", message).at(place);
+                diagnostics.push(told.help("slurmctld takes the last one too: keep Default=YES in one line"));
+            }
         }
         if config.partition(&name.value).is_some() {
             let message = format!("partition {} is defined twice", name.value);
@@ -47,6 +63,53 @@ pub(super) fn apply_partitions(
             continue;
         }
         config.partitions.push(partition);
+    }
+}
+
+/// Options that slurmctld takes from a partition's own line only, not from DEFAULT.
+const OWN_LINE_ONLY: [&str; 6] = [
+    "DisableRootJobs",
+    "ExclusiveUser",
+    "ExclusiveTopo",
+    "PowerDownOnIdle",
+    "SelectTypeParameters",
+    "SuspendTime",
+];
+
+/// What slurmctld corrects when it has read a partition.
+fn correct(partition: &mut PartitionConf, line: &Line, diagnostics: &mut Diagnostics) {
+    let mut tell = |key: &str, message: String, help: &str| {
+        let place = line.get(key).unwrap_or(&line.pairs[0]).place();
+        diagnostics.push(Diagnostic::warning("W0514", message).at(place).help(help));
+    };
+    let of = &partition.name;
+    if let (Some(most), Some(usual)) = (partition.max_time_min, partition.default_time_min)
+        && usual > most
+    {
+        tell(
+            "DefaultTime",
+            format!(
+                "partition {of}: DefaultTime {usual} min is above MaxTime {most} min: MaxTime stands for it"
+            ),
+            "slurmctld does the same; write DefaultTime no longer than MaxTime",
+        );
+        partition.default_time_min = None;
+    }
+    if partition.allow_accounts.is_some() && !partition.deny_accounts.is_empty() {
+        tell(
+            "DenyAccounts",
+            format!("partition {of}: DenyAccounts beside AllowAccounts has no effect"),
+            "slurmctld passes it over too: keep one of the two",
+        );
+        partition.deny_accounts.clear();
+    }
+    if partition.allow_qos.is_some() && !partition.deny_qos.is_empty() {
+        tell(
+            "DenyQos",
+            format!("partition {of}: DenyQos beside AllowQos has no effect"),
+            "slurmctld passes it over too: keep one of the two",
+        );
+        partition.deny_qos.clear();
     }
 }
 
@@ -69,8 +132,9 @@ fn set_partition(
         "defaulttime" | "defmaxtime" => partition.default_time_min = minutes(),
         "overtimelimit" => partition.over_time_limit_min = minutes(),
         "minnodes" => partition.min_nodes = number(pair, diagnostics),
-        "maxnodes" if pair.value.eq_ignore_ascii_case("UNLIMITED") => partition.max_nodes = None,
-        "maxnodes" => partition.max_nodes = Some(number(pair, diagnostics)),
+        "maxnodes" => {
+            partition.max_nodes = Some(number(pair, diagnostics)).filter(|most| *most < u32::MAX);
+        }
         "prioritytier" => {
             partition.priority_tier = u16::try_from(number(pair, diagnostics)).unwrap_or(u16::MAX)
         }
@@ -82,20 +146,22 @@ fn set_partition(
         "tresbillingweights" => match values::tres_weights(&pair.value, &mut config.accounting.tres) {
             Ok(weights) => partition.billing = weights,
             Err(part) => {
-                diagnostics
-                    .push(Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place()));
+                let told = Diagnostic::error("W0507", format!("`{part}` is no weight")).at(pair.place());
+                diagnostics.push(told.help("write TRES=weight, as CPU=1.0,Mem=0.25G,GRES/gpu=2.0"));
             }
         },
         "state" => {
-            let word = pair.value.to_ascii_uppercase();
-            if !["UP", "DOWN", "DRAIN", "INACTIVE"].contains(&word.as_str()) {
+            let upper = pair.value.to_ascii_uppercase();
+            // slurmctld looks at the beginning of the word
+            let word = ["DOWN", "UP", "DRAIN", "INACTIVE"].into_iter().find(|word| upper.starts_with(word));
+            if word.is_none() {
                 let message = format!("`{}` is no state of a partition", pair.value);
                 let told = Diagnostic::error("W0507", message).at(pair.place());
                 diagnostics.push(told.help("one of UP, DOWN, DRAIN, INACTIVE"));
             }
             partition.state = PartitionState {
-                submit: word == "UP" || word == "DOWN",
-                schedule: word == "UP" || word == "DRAIN",
+                submit: matches!(word, Some("UP" | "DOWN")),
+                schedule: matches!(word, Some("UP" | "DRAIN")),
             };
         }
         _ => set_partition_rules(partition, pair, config, diagnostics),
@@ -121,8 +187,26 @@ fn set_partition_rules(
             partition.preempt_mode = Some(parameters::preempt_mode(&pair.value.to_ascii_lowercase()));
         }
         "gracetime" => partition.grace_s = i64::from(number(pair, diagnostics)),
-        "oversubscribe" | "shared" => partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE"),
+        "oversubscribe" | "shared" => {
+            partition.exclusive = pair.value.eq_ignore_ascii_case("EXCLUSIVE");
+            let word = pair.value.split(':').next().unwrap_or("");
+            if !["NO", "YES", "FORCE", "EXCLUSIVE"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+                let message = format!("`{}` is no way to share nodes", pair.value);
+                let told = Diagnostic::error("W0507", message).at(pair.place());
+                diagnostics.push(told.help("one of NO, EXCLUSIVE, YES, YES:n, FORCE, FORCE:n"));
+            }
+        }
         "exclusiveuser" => partition.exclusive_user = yes(pair, diagnostics),
+        "exclusive" => {
+            let is = |word: &str| pair.value.eq_ignore_ascii_case(word);
+            partition.exclusive_user = is("USER");
+            partition.exclusive = is("NODE") || is("TOPO") || (is("USER") && partition.exclusive);
+            if !["NO", "NONE", "NODE", "USER", "TOPO"].into_iter().any(is) {
+                let message = format!("`{}` is no way to keep others away", pair.value);
+                let told = Diagnostic::error("W0507", message).at(pair.place());
+                diagnostics.push(told.help("one of NO, NODE, USER, TOPO"));
+            }
+        }
         "lln" => partition.least_loaded = yes(pair, diagnostics),
         "selecttypeparameters" => {
             partition.least_loaded |= pair.value.to_ascii_lowercase().contains("cr_lln");
@@ -167,7 +251,9 @@ fn set_partition_nodes(
         partition.nodes.clone_from(nodes);
         return;
     }
-    let Some(hosts) = hosts_of(pair, diagnostics) else { return };
+    // slurmctld takes blanks between names for commas
+    let joined = Pair { value: pair.value.split_whitespace().collect::<Vec<_>>().join(","), ..pair.clone() };
+    let Some(hosts) = hosts_of(&joined, diagnostics) else { return };
     let mut is_whole = true;
     for host in &hosts {
         // a set comes before a node of the same name
@@ -219,7 +305,8 @@ fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
         "selecttypeparameters" => {
             Treatment::NotYet("CPUs, cores and sockets are counted as in the whole cluster")
         }
-        "exclusivetopo" if upper == "NO" => Treatment::Honoured,
+        "exclusivetopo" if upper == "NO" => Treatment::Ignored("says that there is none"),
+        "exclusive" if upper != "TOPO" => Treatment::Honoured,
         "gracetime" if pair.value == "0" => Treatment::Honoured,
         "gracetime" => {
             Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known")
@@ -234,9 +321,8 @@ fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
         "suspendtime" | "suspendtimeout" | "resumetimeout" | "powerdownonidle" => {
             Treatment::NotYet("power saving: nodes are always on")
         }
-        "hidden" | "rootonly" | "reqresv" | "allowallocnodes" | "disablerootjobs" | "cpubind" => {
-            Treatment::Ignored("about who may see or submit, not about when jobs start")
-        }
+        "hidden" | "rootonly" | "reqresv" | "allocnodes" | "allowallocnodes" | "disablerootjobs"
+        | "cpubind" => Treatment::Ignored("about who may see or submit, not about when jobs start"),
         _ => Treatment::NotYet("unknown to this version"),
     }
 }

@@ -113,6 +113,40 @@ fn begun<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     exact.or_else(|| known.iter().find(|name| lower.len() >= 3 && name.starts_with(&lower))).copied()
 }
 
+/// What a command is about, and the keys that name it.
+fn entity_of(word: &str) -> Result<(Entity, &'static [&'static str]), String> {
+    let entities = [
+        "qos",
+        "account",
+        "accounts",
+        "user",
+        "users",
+        "cluster",
+        "clusters",
+        "coordinator",
+        "resource",
+        "wckey",
+        "federation",
+        "event",
+        "runawayjobs",
+    ];
+    Ok(match begun(word, &entities) {
+        Some("qos") => (Entity::Qos, &["name", "names", "qos"]),
+        Some("account" | "accounts") => {
+            (Entity::Account, &["name", "names", "account", "accounts", "acct", "accts"])
+        }
+        Some("user" | "users") => (Entity::User, &["name", "names", "user", "users"]),
+        // the cluster's settings are those of its root account
+        Some("cluster" | "clusters") => (Entity::Account, &["name", "names", "cluster", "clusters"]),
+        Some("coordinator") => {
+            (Entity::Other("coordinators decide on accounts, not on when jobs start"), &[])
+        }
+        Some("resource" | "federation") => (Entity::Other("licences and federations are not modelled"), &[]),
+        Some(_) => (Entity::Other("labels and records, without influence on when jobs start"), &[]),
+        None => return Err(format!("`{word}` is not qos, account, user or cluster")),
+    })
+}
+
 /// One command: verb, entity, names, settings; nothing for a blank line and for what only asks.
 fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
     // scripts call the program itself, with options
@@ -130,37 +164,7 @@ fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
         Some(_) => return Ok(None),
         None => return Err(format!("`{word}` is not add, create, modify, remove, delete or list")),
     };
-    let entities = [
-        "qos",
-        "account",
-        "accounts",
-        "user",
-        "users",
-        "cluster",
-        "clusters",
-        "coordinator",
-        "resource",
-        "wckey",
-        "federation",
-        "event",
-        "runawayjobs",
-    ];
-    let word = words.next().unwrap_or("");
-    let (entity, name_keys): (Entity, &[&str]) = match begun(word, &entities) {
-        Some("qos") => (Entity::Qos, &["name", "names", "qos"]),
-        Some("account" | "accounts") => {
-            (Entity::Account, &["name", "names", "account", "accounts", "acct", "accts"])
-        }
-        Some("user" | "users") => (Entity::User, &["name", "names", "user", "users"]),
-        // the cluster's settings are those of its root account
-        Some("cluster" | "clusters") => (Entity::Account, &["name", "names", "cluster", "clusters"]),
-        Some("coordinator") => {
-            (Entity::Other("coordinators decide on accounts, not on when jobs start"), &[])
-        }
-        Some("resource" | "federation") => (Entity::Other("licences and federations are not modelled"), &[]),
-        Some(_) => (Entity::Other("labels and records, without influence on when jobs start"), &[]),
-        None => return Err(format!("`{word}` is not qos, account, user or cluster")),
-    };
+    let (entity, name_keys) = entity_of(words.next().unwrap_or(""))?;
     let is_cluster = name_keys.contains(&"cluster");
     let (mut names, mut conditions, mut settings) = (Vec::new(), Vec::new(), Vec::new());
     let mut setting = verb == Verb::Add;
@@ -171,14 +175,28 @@ fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
             (_, Some((key, value))) => {
                 let key = key_of(key);
                 if name_keys.contains(&key.as_str()) && (!setting || verb == Verb::Add) {
-                    names.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+                    for name in value.split(',').filter(|name| !name.is_empty()) {
+                        names.push(name_of(name)?);
+                    }
                 } else if setting {
                     settings.push((key, value.to_owned()));
-                } else {
+                } else if CONDITIONS.contains(&key.as_str()) {
                     conditions.push((key, value.to_owned()));
+                } else {
+                    return Err(format!(
+                        "`{key}` is no condition that is known here: write set before settings"
+                    ));
                 }
             }
-            (_, None) => names.extend(word.split(',').filter(|name| !name.is_empty()).map(str::to_owned)),
+            (_, None) => {
+                for name in word.split(',').filter(|name| !name.is_empty()) {
+                    // sacctmgr takes it for a further name; more often a sign is missing
+                    if !settings.is_empty() {
+                        settings.push((LATE_NAME.to_owned(), name.to_owned()));
+                    }
+                    names.push(name_of(name)?);
+                }
+            }
         }
     }
     if is_cluster {
@@ -188,12 +206,50 @@ fn command(words: &[String], number: u64) -> Result<Option<Entry>, String> {
         names = vec!["root".to_owned()];
     }
     let verb = if is_cluster { Verb::Modify } else { verb };
+    if verb == Verb::Modify && settings.is_empty() && !matches!(entity, Entity::Other(_)) {
+        return Err("the command sets nothing: write set and what is set".to_owned());
+    }
     // `modify user set ...` means everybody, `... where account=x` everybody there
     let speaks_of_all = verb == Verb::Modify || (verb == Verb::Remove && !conditions.is_empty());
     if names.is_empty() && !speaks_of_all && !matches!(entity, Entity::Other(_)) {
         return Err("the command names nothing".to_owned());
     }
     Ok(Some(Entry { line: number, entity, names, verb, settings, conditions }))
+}
+
+/// The key under which a name behind settings is noted.
+pub(super) const LATE_NAME: &str = "a word behind settings";
+
+/// What may stand behind `where`.
+const CONDITIONS: [&str; 12] = [
+    "account",
+    "adminlevel",
+    "cluster",
+    "defaultaccount",
+    "defaultqos",
+    "description",
+    "name",
+    "organization",
+    "parent",
+    "partition",
+    "qos",
+    "user",
+];
+
+/// A name as slurmdbd takes it.
+fn name_of(name: &str) -> Result<String, String> {
+    // `fairshare40`: the sign is missing
+    let is_setting = |key: &&str| {
+        name.strip_prefix(*key).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    if ["fairshare", "priority", "maxjobs", "maxsubmit", "grpjobs", "grpsubmit", "maxwall"]
+        .iter()
+        .any(is_setting)
+    {
+        return Err(format!("`{name}` looks like a setting without its `=`"));
+    }
+    let is_good = |c: char| c.is_alphanumeric() || "_-.@+*/ ".contains(c);
+    if name.chars().all(is_good) { Ok(name.to_owned()) } else { Err(format!("`{name}` is no name")) }
 }
 
 /// A key by its one name here: synonyms and plurals of sacctmgr.
@@ -240,9 +296,18 @@ fn dump(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
             bad.push((number, "this is no line of `sacctmgr dump`".to_owned()));
             continue;
         };
-        let mut settings = dump_settings(rest);
+        let mut settings = match dump_settings(rest) {
+            Ok(settings) => settings,
+            Err(why) => {
+                bad.push((number, why));
+                continue;
+            }
+        };
         let entity = match kind {
             "Parent" => {
+                if !rest.is_empty() {
+                    bad.push((number, format!("`{rest}` behind a parent")));
+                }
                 name.clone_into(&mut parent);
                 continue;
             }
@@ -283,16 +348,21 @@ fn dump(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
 }
 
 /// `:Key=value:Key='value'`; a colon inside quotes, or in `gres/gpu:h100=8`, belongs to the value.
-fn dump_settings(text: &str) -> Settings {
+fn dump_settings(text: &str) -> Result<Settings, String> {
     let mut settings: Settings = Vec::new();
     let mut quoted = false;
-    let pieces = text.split(|c: char| {
-        if c == '\'' {
-            quoted = !quoted;
-        }
-        c == ':' && !quoted
-    });
-    for piece in pieces.filter(|piece| !piece.is_empty()) {
+    let pieces: Vec<&str> = text
+        .split(|c: char| {
+            if c == '\'' {
+                quoted = !quoted;
+            }
+            c == ':' && !quoted
+        })
+        .collect();
+    if text.matches('\'').count() % 2 == 1 {
+        return Err("a quote is not closed".to_owned());
+    }
+    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
         let goes_on = settings.last().is_some_and(|(_, value)| {
             value.rsplit(',').next().is_some_and(|last| last.starts_with("gres/") && !last.contains('='))
         });
@@ -302,17 +372,23 @@ fn dump_settings(text: &str) -> Settings {
                 *value += &format!(":{piece}");
             }
             (false, Some((key, value))) => {
-                settings.push((key.trim().to_ascii_lowercase(), value.replace('\'', "")));
+                let inner = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+                if inner.unwrap_or(value).contains('\'') {
+                    return Err(format!("`{value}` has a quote in the middle"));
+                }
+                settings.push((key.trim().to_ascii_lowercase(), inner.unwrap_or(value).to_owned()));
             }
-            (false, None) => {}
+            (false, None) => return Err(format!("`{piece}` is not Key=value")),
         }
     }
-    settings
+    Ok(settings)
 }
 
 fn tables(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
     let (mut qos, mut assocs): (Vec<Entry>, Vec<(usize, Entry)>) = (Vec::new(), Vec::new());
     let mut header: Vec<String> = Vec::new();
+    // cells of the header's line, with the empty one behind a sign at its end (`-p`)
+    let mut width = 0;
     // accounts on the way from the root, by depth, as `show assoc tree` indents them
     let mut above: Vec<String> = Vec::new();
     for (at, line) in text.lines().enumerate() {
@@ -320,16 +396,18 @@ fn tables(text: &str, bad: &mut Vec<Bad>) -> Vec<Entry> {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let cells: Vec<&str> = line.trim_end_matches('|').split('|').collect();
+        let cells: Vec<&str> = line.strip_suffix('|').unwrap_or(line).split('|').collect();
         let names: Vec<String> =
             cells.iter().map(|c| c.to_ascii_lowercase().replace([' ', '_'], "")).collect();
         let is_header = |first: &str| names.iter().any(|name| name == first);
         if (is_header("account") && is_header("user")) || (is_header("name") && is_header("priority")) {
-            header = names;
+            (header, width) = (names, line.split('|').count());
             continue;
         }
-        if header.is_empty() || cells.len() > header.len() {
-            let why = format!("{} cells under a header of {}", cells.len(), header.len());
+        let raw = line.split('|').count();
+        let lacks_last_sign = width > header.len() && raw + 1 == width;
+        if header.is_empty() || (raw != width && !lacks_last_sign) {
+            let why = format!("{raw} cells under a header of {width}");
             bad.push((number, why));
             continue;
         }

@@ -30,6 +30,40 @@ pub(super) fn duration_s(text: &str, unit: i64) -> Result<i64, ()> {
     Ok(days.unwrap_or(0) * 86_400 + clock_s)
 }
 
+/// A whole number as slurmctld reads one: decimal, `0x10` or, with a zero before it, octal; `4K` is 4096, and
+/// UNLIMITED and INFINITE are the largest number of 32 bits.
+pub(super) fn number(text: &str) -> Option<u32> {
+    if ["unlimited", "infinite"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Some(u32::MAX);
+    }
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1024),
+        None => (text, 1),
+    };
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    let (digits, radix) = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
+        None => (digits, 10),
+    };
+    let is_number = digits.bytes().all(|c| c.is_ascii_alphanumeric());
+    let number = u32::from_str_radix(digits, radix).ok().filter(|_| is_number)?;
+    number.checked_mul(factor)
+}
+
+/// The number that a text begins with, as slurmctld reads words of `SchedulerParameters`: what follows the digits
+/// is passed over, and where there are none it is 0.
+pub(super) fn leading_number(text: &str) -> i64 {
+    let text = text.trim_start();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let most = i64::from(i32::MAX);
+    if end == 0 { 0 } else { sign * digits[..end].parse::<i64>().unwrap_or(most).min(most) }
+}
+
 /// `YES`, `NO`, `TRUE`, `FALSE`, `UP`, `DOWN`, `1`, `0`.
 pub(super) fn yes(text: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|w| text.eq_ignore_ascii_case(w));
@@ -74,6 +108,7 @@ pub(super) fn tres_amounts(text: &str, table: &mut TresTable) -> Result<Vec<(usi
     let mut out = Vec::new();
     for part in text.split(',').filter(|p| !p.is_empty()) {
         let (name, value) = part.split_once('=').ok_or_else(|| part.to_owned())?;
+        let (name, value) = (name.trim(), value.trim());
         if value == "-1" {
             continue;
         }
@@ -89,6 +124,7 @@ pub(super) fn tres_weights(text: &str, table: &mut TresTable) -> Result<Vec<(usi
     let mut out = Vec::new();
     for part in text.split(',').filter(|p| !p.is_empty()) {
         let (name, value) = part.split_once('=').ok_or_else(|| part.to_owned())?;
+        let (name, value) = (name.trim(), value.trim());
         let at = table.index(name);
         let (digits, factor) = split_suffix(value);
         let weight: f64 = digits.parse().map_err(|_| part.to_owned())?;
@@ -121,6 +157,28 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(minutes(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_of_slurmctld() {
+        for (text, want) in [
+            ("16", Some(16)),
+            ("0x10", Some(16)),
+            ("010", Some(8)),
+            ("0", Some(0)),
+            ("4k", Some(4096)),
+            ("INFINITE", Some(u32::MAX)),
+            ("09", None),
+            ("-1", None),
+            ("+-1", None),
+            ("", None),
+            ("4G", None),
+            ("4.5", None),
+        ] {
+            assert_eq!(number(text), want, "{text}");
+        }
+        let leading = ["60", "60s", " 7", "-1", "x", "", "99999999999"].map(leading_number);
+        assert_eq!(leading, [60, 60, 7, -1, 0, 0, i64::from(i32::MAX)]);
     }
 
     #[test]

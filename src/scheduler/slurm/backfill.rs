@@ -4,16 +4,19 @@
 //! whole nodes out of the time map, however little of them the job uses; they are rebuilt from nothing
 //! in each cycle, and nothing protects them in the main scheduler except its own rule.
 
+mod predicted;
+
 use std::cell::Cell;
 
 use rustc_hash::FxHashMap;
 
+use self::predicted::Found;
 use super::NodeSet;
-use super::config::BackfillRule;
+use super::config::{BackfillRule, Rule};
 use super::controller::Controller;
 use super::job::{JobIx, StartedBy};
 use super::main_pass::Attempt;
-use super::outlook::Foreseen;
+use super::prediction::Tried;
 use super::quiet::{Last, Walked};
 use super::reservation::Reserved;
 use super::sets::has_at_least;
@@ -56,12 +59,6 @@ impl Cycle {
     fn same_until(&self, second: i64) {
         self.same_until_s.set(self.same_until_s.get().min(second));
     }
-}
-
-/// Where a job would start.
-enum Found {
-    Foreseen(Foreseen),
-    Nodes(Vec<usize>),
 }
 
 /// What became of a test.
@@ -298,6 +295,7 @@ impl Controller<'_> {
     }
 
     fn backfill_test(&mut self, job: JobIx, now_only: bool, cycle: &mut Cycle) -> Outcome {
+        self.note_tested(job, cycle.now_s);
         let mut free = std::mem::take(&mut cycle.free);
         let outcome = self.test_on(job, now_only, &mut free, cycle);
         cycle.free = free;
@@ -343,25 +341,33 @@ impl Controller<'_> {
                 cycle.tried += 1;
                 counted = true;
             }
-            let before_s = later_s.unwrap_or(i64::MAX);
-            let Some((mut found_s, found)) = self.predict(job, free, now_only, cycle.now_s, before_s) else {
-                continue;
-            };
+            let tried = Tried { now_s: cycle.now_s, start_s, later_s, now_only };
+            let predicted = self.predict(job, free, &tried);
+            cycle.same_until(self.past_until(job, &tried, predicted.as_ref()));
+            let Some((mut found_s, found)) = predicted else { continue };
             cycle.same_until(self.foreseen_until(&found, cycle.now_s));
             if start_s > found_s {
                 found_s = start_s;
                 self.note_change(cycle.now_s);
             }
-            if found_s > cycle.now_s && later_s.is_some_and(|later| found_s > later) {
+            let in_interval = self.config.has(Rule::StartInInterval);
+            if !in_interval && found_s > cycle.now_s && later_s.is_some_and(|later| found_s > later) {
                 continue;
             }
             cycle.same_until(if found_s > cycle.now_s { found_s - 1 } else { cycle.now_s });
             let nodes = match found {
-                Found::Nodes(nodes) => nodes,
+                Found::Nodes(nodes) | Found::With(_, nodes) => nodes,
                 Found::Foreseen(when) => {
                     self.choose_foreseen(job, free, when).expect("what is foreseen can be chosen")
                 }
             };
+            if in_interval && found_s > cycle.now_s && !now_only {
+                let (from_s, to_s) = self.slots_of(job, found_s);
+                if cycle.map.taken(&nodes, from_s, to_s) {
+                    later_s = Some(self.after_overlap(found_s, start_s));
+                    continue;
+                }
+            }
             if found_s <= cycle.now_s && nodes.iter().any(|n| self.completing.contains(*n)) {
                 found_s = cycle.now_s + 1;
                 later_s = None;
@@ -380,10 +386,33 @@ impl Controller<'_> {
             }
             match self.reserve(job, found_s, &nodes, cycle) {
                 Ok(outcome) => return outcome,
-                Err(again_s) => later_s = Some(again_s),
+                Err(again_s) => later_s = Some(self.after_overlap(again_s, start_s)),
             }
         }
         Outcome::Passed
+    }
+
+    /// Where a job is tried again whose planned start `found_s` stands in the way of others. Since 24.11 the same start may
+    /// be found again; a step later ends that, as 25.05 does.
+    pub(super) fn after_overlap(&self, found_s: i64, start_s: i64) -> i64 {
+        let again = self.config.has(Rule::StartInInterval) && found_s <= start_s;
+        if again { start_s + self.config.backfill.resolution_s } else { found_s }
+    }
+
+    /// From when to when a job that starts at `start_s` would stand in the map.
+    pub(super) fn slots_of(&self, job: JobIx, start_s: i64) -> (i64, i64) {
+        let step_s = self.config.backfill.resolution_s;
+        let from_s = self.floor_to(start_s, step_s);
+        let to_s = self.map_end(start_s + self.tested_length_s(job));
+        let least_s = if self.config.has(Rule::LeastSlot) { from_s + step_s } else { i64::MIN };
+        (from_s, to_s.max(least_s))
+    }
+
+    /// An end in the map: rounded down before 24.11, up since.
+    pub(super) fn map_end(&self, end_s: i64) -> i64 {
+        let step_s = self.config.backfill.resolution_s;
+        let rounds_up = self.config.has(Rule::PlansRoundUp);
+        self.floor_to(if rounds_up { end_s + step_s - 1 } else { end_s }, step_s)
     }
 
     /// Nodes that the job could use at `start_s` (which maintenance moves) if none were taken; inner `None`
@@ -439,52 +468,6 @@ impl Controller<'_> {
         if no_reserve && self.preemption_enabled() { 60 } else { i64::from(record.limit_min) * 60 }
     }
 
-    /// Before this second the outlook holds no start of the job; no statement where it is not used.
-    fn earliest_foreseen(&mut self, job: JobIx) -> i64 {
-        if !self.uses_outlook(job) {
-            return i64::MIN;
-        }
-        self.refresh_outlook(job);
-        self.earliest_end(job)
-    }
-
-    fn uses_outlook(&self, job: JobIx) -> bool {
-        !self.preemption_enabled() && Self::is_foreseeable(self.ask(job))
-    }
-
-    /// When and where the job could start on the nodes left to it; a start later than `before_s` need not be told.
-    fn predict(
-        &mut self,
-        job: JobIx,
-        free: &NodeSet,
-        now_only: bool,
-        now_s: i64,
-        before_s: i64,
-    ) -> Option<(i64, Found)> {
-        if !self.uses_outlook(job) {
-            self.refresh_fits(job);
-            let found = self.will_run(job, free, now_s, now_only)?;
-            return Some((found.start_s, Found::Nodes(found.nodes)));
-        }
-        self.refresh_outlook(job);
-        let when = self.foresee(job, free, if now_only { now_s } else { before_s.max(now_s) })?;
-        let start_s = match when {
-            Foreseen::Now => now_s,
-            Foreseen::After(_) if now_only => return None,
-            Foreseen::After(last) => self.expected_end(&self.jobs[self.outlook.rows[last].2.at()], now_s),
-        };
-        Some((start_s, Found::Foreseen(when)))
-    }
-
-    /// Until when a prediction stays as it is: an end that has passed is guessed anew every time.
-    fn foreseen_until(&self, found: &Found, now_s: i64) -> i64 {
-        match found {
-            Found::Foreseen(Foreseen::Now) => i64::MAX,
-            Found::Foreseen(Foreseen::After(last)) => (self.outlook.rows[*last].0 - 1).max(now_s),
-            Found::Nodes(_) => now_s,
-        }
-    }
-
     /// Starts the job now; `None` if that fails and its nodes are to be reserved instead.
     fn start_now(&mut self, job: JobIx, free: &NodeSet, cycle: &mut Cycle) -> Option<Outcome> {
         // by a named rule, a job passes others only behind a reservation
@@ -500,7 +483,7 @@ impl Controller<'_> {
                 if self.ask(job).exclusive {
                     let record = &self.jobs[runs.at()];
                     let nodes: Vec<usize> = record.nodes.ones().collect();
-                    cycle.map.reserve(&nodes, i64::MIN, self.floor(record.end_planned_s));
+                    cycle.map.reserve(&nodes, i64::MIN, self.map_end(record.end_planned_s));
                 }
                 Some(Outcome::Started(runs != job))
             }
@@ -521,8 +504,7 @@ impl Controller<'_> {
     ) -> Result<Outcome, i64> {
         let record = &self.jobs[job.at()];
         let partition = record.partition;
-        let from_s = self.floor(start_s);
-        let to_s = self.floor(start_s + self.tested_length_s(job));
+        let (from_s, to_s) = self.slots_of(job, start_s);
         let window_s = self.config.backfill.window_s;
         if start_s > cycle.now_s + window_s {
             cycle.same_until(start_s - window_s - 1);

@@ -1,12 +1,14 @@
-//! What `slurm.conf`, `gres.conf` and the accounting database say, typed, with the defaults of 22.05.
+//! What `slurm.conf`, `gres.conf` and the accounting database say, typed, with the defaults of a version.
 //!
 //! Every default carries its source: "man" is the slurm.conf(5) page of 22.05, "recorded" is observed
-//! on a running 22.05.8. Other versions differ (each difference that matters is named at its field).
+//! on a running 22.05.8. Where versions differ, in defaults or in rules, `version` has the one table of it.
 //! Instants are whole seconds, because Slurm decides on `time()`; limits are whole minutes.
 
 mod accounting;
 mod hardware;
 mod parameters;
+mod topology;
+mod version;
 
 pub use accounting::{
     Accounting, Assoc, AssocId, Enforce, Limits, Qos, QosFlags, QosId, Shares, Tres, TresTable,
@@ -16,12 +18,16 @@ pub use parameters::{
     BackfillParameters, BackfillRule, MainParameters, PreemptMode, PreemptParameters, PreemptType,
     PriorityParameters, PriorityWeights, SchedulerKind, SelectParameters,
 };
+pub use topology::{Switch, Tree};
+pub use version::{RULES, Rule, RuleRow, RuleSource, UnknownVersion, Version};
 
 use super::NodeSet;
 
 /// All that the engine needs to know of a site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlurmConfig {
+    /// Whose rules and defaults hold.
+    pub version: Version,
     /// `ClusterName`.
     pub cluster_name: String,
     /// Nodes in the order of their `NodeName` lines: the index order of all node choices.
@@ -46,6 +52,8 @@ pub struct SlurmConfig {
     pub accounting: Accounting,
     /// Times and flags that belong to no plugin.
     pub controller: ControllerParameters,
+    /// The switches of `topology/tree`.
+    pub topology: Option<Tree>,
 }
 
 /// Settings of `slurmctld` itself.
@@ -86,10 +94,17 @@ impl Default for ControllerParameters {
 }
 
 impl SlurmConfig {
-    /// A site with nothing but defaults.
+    /// A site with nothing but the defaults of the version that holds where none is named.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
+        Self::of(Version::DEFAULT)
+    }
+
+    /// A site with nothing but the defaults of a version.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        let mut site = Self {
+            version,
             cluster_name: String::new(),
             nodes: Vec::new(),
             device_types: Vec::new(),
@@ -102,7 +117,27 @@ impl SlurmConfig {
             select: SelectParameters::default(),
             accounting: Accounting::default(),
             controller: ControllerParameters::default(),
-        }
+            topology: None,
+        };
+        site.priority.multifactor = version.has(Rule::MultifactorByDefault);
+        site.select.whole_nodes = !version.has(Rule::ConsTresByDefault);
+        site.backfill.max_job_test = if version.has(Rule::FiveHundredTests) { 500 } else { 100 };
+        site
+    }
+
+    /// Whether a rule of newer versions holds. What is about the backfill thread does not hold under a named rule,
+    /// which stands in its place.
+    #[must_use]
+    pub fn has(&self, rule: Rule) -> bool {
+        let of_thread = matches!(
+            rule,
+            Rule::LeastSlot
+                | Rule::StartInInterval
+                | Rule::PlansRoundUp
+                | Rule::EndsAtStart
+                | Rule::RelevantEnd
+        );
+        self.version.has(rule) && !(of_thread && self.backfill.rule.is_ideal())
     }
 
     /// Index of a partition by name.
@@ -136,10 +171,10 @@ impl SlurmConfig {
             .map(DeviceTypeId)
     }
 
-    /// What its partition makes of a request: `OverSubscribe=EXCLUSIVE` gives whole nodes.
+    /// What its partition makes of a request: `OverSubscribe=EXCLUSIVE` gives whole nodes, and so does `select/linear`.
     pub fn adapt(&self, ask: &mut super::job::Ask, partition: Option<&str>) {
         let named = partition.map_or_else(|| self.default_partition(), |name| self.partition(name));
-        ask.exclusive |= named.is_some_and(|at| self.partitions[at].exclusive);
+        ask.exclusive |= self.select.whole_nodes || named.is_some_and(|at| self.partitions[at].exclusive);
     }
 
     /// CPUs of all nodes together.

@@ -166,6 +166,10 @@ pub struct Controller<'c> {
     pub(super) map: TimeMap,
     /// No limit of an association or a QOS can stop a job.
     unlimited: bool,
+    /// Nodes of different switches do not belong together: enough of them is not enough.
+    islands: bool,
+    /// Jobs wait for few leaves (`--switches`): what they may take depends on time.
+    waits_for_leaves: bool,
     /// Backfill cycles go on until every job has its planned start, though no other can start now.
     plans_all: bool,
     /// How long a backfill cycle takes over each job of its queue.
@@ -260,6 +264,9 @@ impl<'c> Controller<'c> {
             exclusive_users: config.partitions.iter().any(|p| p.exclusive_user),
             map: TimeMap::default(),
             unlimited: is_unlimited(config),
+            islands: config.topology.as_ref().is_some_and(|tree| !tree.spans(config.nodes.len())),
+            waits_for_leaves: config.topology.is_some()
+                && specs.iter().any(|spec| spec.ask.switches.is_some()),
             plans_all: true,
             backfill_pace: SimDuration::ZERO,
             uncached: false,
@@ -391,6 +398,27 @@ impl<'c> Controller<'c> {
             && !rules.one_resv_per_job
             && rules.rule != BackfillRule::Easy
             && self.unlimited
+            && !self.waits_for_leaves
+    }
+
+    /// Whether what jobs may take depends on how long they have waited.
+    pub(super) fn waits_for_leaves(&self) -> bool {
+        self.waits_for_leaves
+    }
+
+    /// Whether a job starts wherever enough nodes are free below no particular switch.
+    pub(super) fn takes_any_leaves(&self, job: JobIx) -> bool {
+        !self.islands && self.jobs[job.at()].most_leaves.is_none()
+    }
+
+    /// A scheduler tests a job: from the first time on its wait for `--switches` counts.
+    pub fn note_tested(&mut self, job: JobIx, now_s: i64) {
+        let Some(switches) = self.ask(job).switches.filter(|_| self.waits_for_leaves) else { return };
+        let most_s = self.config.main.max_switch_wait_s;
+        let record = &mut self.jobs[job.at()];
+        let waited_s = now_s - *record.switches_from_s.get_or_insert(now_s);
+        let waits = waited_s < switches.wait_s.unwrap_or(most_s).min(most_s);
+        record.most_leaves = waits.then_some(switches.leaves);
     }
 
     /// How often each scheduler ran.
@@ -416,7 +444,12 @@ impl<'c> Controller<'c> {
 
     /// The rule of choice for a job: `CR_LLN`, or `LLN=YES` of its partition, spread it.
     pub(super) fn placement_of(&self, job: JobIx) -> Placement<'c> {
-        self.placement_in(self.jobs[job.at()].partition)
+        let record = &self.jobs[job.at()];
+        let mut rule = self.placement_in(record.partition);
+        if let Some(leaves) = &mut rule.leaves {
+            leaves.most = record.most_leaves;
+        }
+        rule
     }
 
     pub(super) fn placement_in(&self, partition: usize) -> Placement<'c> {

@@ -62,6 +62,7 @@ fn per_node(ask: &Ask) -> Ask {
         features: ask.features.clone(),
         parts: ask.parts.clone(),
         tenant: ask.tenant,
+        switches: None,
     }
 }
 

@@ -39,6 +39,17 @@ pub struct Ask {
     pub parts: Option<Parts>,
     /// Whose jobs may be on its hosts, where hosts are dedicated.
     pub tenant: Option<TenantId>,
+    /// `--switches`.
+    pub switches: Option<Switches>,
+}
+
+/// `--switches=K@T`: leaves at most, and how long the job waits for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Switches {
+    /// Leaf switches at most.
+    pub leaves: u32,
+    /// Seconds; `None` = as long as `max_switch_wait` lets it.
+    pub wait_s: Option<i64>,
 }
 
 /// The types of `--dependency`.
@@ -304,6 +315,10 @@ pub struct Job {
     pub end_planned_s: i64,
     /// It asks for what [`JobSpec::wider`] says.
     pub is_wider: bool,
+    /// When it was tested first, from where on its wait for `--switches` counts.
+    pub switches_from_s: Option<i64>,
+    /// The most leaves that it takes at present.
+    pub most_leaves: Option<u32>,
     /// 1, 2, ... counting requeues.
     pub attempt: u32,
     /// Dependencies that are not met yet, by position in the submission's list.

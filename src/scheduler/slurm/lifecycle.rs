@@ -1,10 +1,11 @@
 //! From start to end: what is taken and given back, requeue, time limits, nodes that go and come.
 //!
 //! An ending job gives its resources back at once; its nodes stay "completing" until their clean-up is
-//! reported, and the main scheduler avoids them that long. A requeued job keeps its id and priority and
-//! becomes eligible `cred_expire` + 1 s later.
+//! reported, and the main scheduler avoids them that long. A requeued job keeps its id, before 24.05.5 its priority
+//! too, and becomes eligible `cred_expire` + 1 s later.
 
 use super::NodeSet;
+use super::config::Rule;
 use super::controller::{Controller, Decision, Standing};
 use super::devices::{Held, cards_of};
 use super::job::{Job, JobIx, Reason, StartedBy, State};
@@ -303,6 +304,9 @@ impl Controller<'_> {
         record.start_s = 0;
         record.preempt_start_s = i64::MIN;
         record.preempted_s = None;
+        if self.config.has(Rule::FreshPriorityOfRequeue) && self.jobs[job.at()].priority != 0 {
+            self.jobs[job.at()].priority = self.first_priority(job, now_s);
+        }
         self.enter_pending(job);
         self.count_submitted(job, 1);
     }

@@ -68,6 +68,7 @@ impl Controller<'_> {
         let waits_for_time = self.has_reservations()
             || self.waits_for_begin(now_s)
             || self.preemption_enabled()
+            || self.waits_for_leaves()
             || self.config.backfill.min_age_reserve_s > 0;
         let quiet = version == self.version && !waits_for_time;
         self.quiet_pass = quiet.then_some(super::controller::QuietPass { version, full_queue, noted_change });
@@ -203,6 +204,7 @@ impl Controller<'_> {
         if !self.counts_let(job) {
             return Attempt::Limit;
         }
+        self.note_tested(job, now_s);
         let mut when_s = now_s;
         let unreserved = match self.unreserved(job, &mut when_s, now_s, false) {
             Reserved::Nodes(nodes, _) => nodes,
@@ -269,7 +271,9 @@ impl Controller<'_> {
         let whole = base.count_ones(..) == partition.nodes.count_ones(..);
         let fits_empty = completing_there || whole || {
             let empty: Vec<_> = self.hardware.iter().map(|h| h.empty.clone()).collect();
-            self.placement_of(job).later().choose(ask, base, &empty).is_some()
+            // few leaves are a wish that ends, so they do not count here
+            let partition = self.jobs[job.at()].partition;
+            self.placement_in(partition).later().choose(ask, base, &empty).is_some()
         };
         let record = &mut self.jobs[job.at()];
         if fits_empty {

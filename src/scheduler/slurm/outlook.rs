@@ -9,10 +9,11 @@
 use smallvec::SmallVec;
 
 use super::NodeSet;
+use super::config::Rule;
 use super::controller::Controller;
 use super::job::{Ask, JobIx};
 use super::placement::{Level, each_run};
-use super::prediction::{BATCH, Windows};
+use super::prediction::{BATCH, Tried, Windows};
 use super::sets::{has_at_least, next_one, share_at_least};
 use crate::cluster::Allocation;
 use crate::ids::{Id, NodeId};
@@ -125,6 +126,8 @@ const LEVELS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Foreseen {
     Now,
+    /// At the tried start, when so many jobs have ended.
+    AtStart(usize),
     After(usize),
 }
 
@@ -325,20 +328,41 @@ impl Controller<'_> {
         by_cpus_s.max(by_nodes_s)
     }
 
-    /// When the job could start on nodes of `allowed`; `None` if never, or surely after an end later than `before_s`.
-    pub(super) fn foresee(&mut self, job: JobIx, allowed: &NodeSet, before_s: i64) -> Option<Foreseen> {
+    /// When the job could start on nodes of `allowed`; `None` if never, or surely after an end later than the next instant
+    /// worth a try.
+    pub(super) fn foresee(&mut self, job: JobIx, allowed: &NodeSet, tried: &Tried) -> Option<Foreseen> {
         let ask = self.ask(job);
         let after = if ask.fixed_per_node {
             self.enough_nodes_after(job, allowed)
         } else {
             self.enough_cpus_after(job, allowed)
         }?;
-        match after.checked_sub(1) {
+        let in_interval = self.config.has(Rule::StartInInterval);
+        let (gone, most) = self.ends_around(tried);
+        let at_once = after == 0 && tried.start_s <= tried.now_s;
+        if in_interval && tried.now_only {
+            return at_once.then_some(Foreseen::Now);
+        }
+        if in_interval && after as usize <= gone {
+            return Some(if at_once { Foreseen::Now } else { Foreseen::AtStart(gone) });
+        }
+        let last_s = match tried.now_only {
+            true => tried.now_s,
+            false => tried.later_s.unwrap_or(i64::MAX).max(tried.now_s),
+        };
+        match after.checked_sub(1).map(|at| at as usize) {
             None => Some(Foreseen::Now),
             // a batch ends with this end or a later one
-            Some(at) if self.outlook.rows[at as usize].0 > before_s => None,
-            Some(at) => self.batch_with(at as usize, allowed).map(Foreseen::After),
+            Some(at) if at >= most || self.outlook.rows[at].0 > last_s => None,
+            Some(at) => self.batch_with(at, allowed, gone..most).map(Foreseen::After),
         }
+    }
+
+    /// Of the jobs at these positions the last one on any of the nodes.
+    pub(super) fn last_on(&self, nodes: &[usize], positions: std::ops::Range<usize>) -> Option<usize> {
+        let Outlook { on_node, position, .. } = &self.outlook;
+        let here = nodes.iter().filter_map(|n| on_node.get(*n)).flatten();
+        here.map(|(job, _)| position[job.at()] as usize).filter(|at| positions.contains(at)).max()
     }
 
     fn enough_nodes_after(&self, job: JobIx, allowed: &NodeSet) -> Option<u32> {
@@ -395,25 +419,25 @@ impl Controller<'_> {
         None
     }
 
-    /// Position of the job that is removed last in the batch that holds position `at`.
+    /// Position of the job that is removed last in the batch that holds position `at`, of batches over these positions.
     ///
     /// Where a batch ends is found without a look at what lies between: only a job whose next one in the
     /// whole list ends beyond the window can close it.
-    fn batch_with(&mut self, at: usize, allowed: &NodeSet) -> Option<usize> {
+    fn batch_with(&mut self, at: usize, allowed: &NodeSet, listed: std::ops::Range<usize>) -> Option<usize> {
         let few = self.find_touched(allowed);
         let rows = &self.outlook.rows;
         if self.config.backfill.rule.is_ideal() {
             let beyond = rows.partition_point(|(end, _, _)| *end <= rows[at].0);
             return (at..beyond).rev().find(|at| self.touches(*at, allowed));
         }
-        let first = self.next_touching(0, allowed, few)?;
+        let first = self.next_touching(listed.start, allowed, few)?;
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         windows.anchor(rows[first].0);
         let mut from = first;
         loop {
-            let beyond = rows.partition_point(|(end, _, _)| *end <= windows.end_s());
+            let beyond = rows[..listed.end].partition_point(|(end, _, _)| *end <= windows.end_s());
             let closes = self.next_touching(from.max(beyond.saturating_sub(1)), allowed, few);
-            match closes {
+            match closes.filter(|last| *last < listed.end) {
                 Some(last) if last >= at => return Some(last),
                 Some(last) => {
                     let (next_end, _, _) = rows.get(last + 1)?;
@@ -422,7 +446,7 @@ impl Controller<'_> {
                 }
                 None => {
                     // the list ends inside the window; full batches of jobs are not followed by a test
-                    let left = (from..rows.len()).filter(|at| match few {
+                    let left = (from..listed.end).filter(|at| match few {
                         true => self.outlook.touched.contains(*at),
                         false => self.touches(*at, allowed),
                     });
@@ -496,13 +520,14 @@ impl Controller<'_> {
     ) -> Option<Vec<usize>> {
         let after = match when {
             Foreseen::Now => 0,
+            Foreseen::AtStart(gone) => u32::try_from(gone).expect("fewer than 2^32 jobs"),
             Foreseen::After(last) => u32::try_from(last + 1).expect("fewer than 2^32 jobs"),
         };
         let (ask, demand) = (self.ask(job), self.demand(job));
         let level = self.refresh_level(after);
-        let end = match when {
-            Foreseen::Now => NOW,
-            Foreseen::After(last) => (self.outlook.rows[last].0, self.outlook.rows[last].1),
+        let end = match (after as usize).checked_sub(1) {
+            None => NOW,
+            Some(last) => (self.outlook.rows[last].0, self.outlook.rows[last].1),
         };
         let view = &mut self.outlook.views[demand];
         if after < view.fits_after {

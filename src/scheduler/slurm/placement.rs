@@ -1,4 +1,6 @@
-//! Which nodes a job gets: the rule of `select/cons_tres` without topology.
+//! Which nodes a job gets: the rule of `select/cons_tres`, under `topology/tree` by leaves ([`Leaves`]).
+//!
+//! From 26.05 on a job of one node takes the first feasible one, by weight and index. Else:
 //!
 //! 1. Feasible = enough free CPUs, memory and devices. `avail` = CPUs that the job could use there.
 //! 2. Feasible nodes fall into runs of consecutive indices (and equal weight). A run suffices if its
@@ -10,8 +12,12 @@
 //! The rule and its ties are those of ../shared/slurm-reference (README "Node selection"), reproduced
 //! there for every main-scheduler start; both schedulers use it on the nodes that each of them sees.
 
+mod tree;
+
+pub use tree::Leaves;
+
 use super::NodeSet;
-use super::config::{NodeConf, SlurmConfig};
+use super::config::{NodeConf, Rule, SlurmConfig};
 use super::devices::Cards;
 use super::job::Ask;
 use crate::cluster::Amounts;
@@ -253,17 +259,27 @@ pub struct Placement<'c> {
     pub least_loaded: bool,
     /// This is about a later instant: layouts of GPUs may have been changed until then.
     pub is_later: bool,
+    /// A job of one node takes the first that holds it.
+    pub first_fit: bool,
+    /// The switches of `topology/tree`.
+    pub leaves: Option<Leaves<'c>>,
 }
 
 impl<'c> Placement<'c> {
     /// The rule for a site.
     #[must_use]
-    pub fn new(config: &SlurmConfig, hardware: &'c [Hardware]) -> Self {
+    pub fn new(config: &'c SlurmConfig, hardware: &'c [Hardware]) -> Self {
         Self {
             hardware,
             memory: config.select.memory,
             least_loaded: config.select.least_loaded,
             is_later: false,
+            first_fit: config.has(Rule::OneNodeFirstFit),
+            leaves: config.topology.as_ref().map(|tree| Leaves {
+                tree,
+                holds_rest: config.version.has(Rule::LeafHoldsRest),
+                most: None,
+            }),
         }
     }
 
@@ -303,7 +319,16 @@ impl<'c> Placement<'c> {
         if (feasible.len() as u64) < u64::from(ask.min_nodes) || total < u64::from(ask.cpus) {
             return None;
         }
-        if self.least_loaded { self.spread(ask, feasible, free) } else { self.consecutive(ask, &feasible) }
+        if self.first_fit && ask.max_nodes == Some(1) && !self.least_loaded {
+            let holds = feasible.iter().filter(|(_, cpus)| *cpus >= u64::from(ask.cpus));
+            holds.min_by_key(|(node, _)| self.hardware[*node].weight).map(|(node, _)| vec![*node])
+        } else if let Some(leaves) = &self.leaves {
+            leaves.choose(self, ask, &feasible)
+        } else if self.least_loaded {
+            self.spread(ask, feasible, free)
+        } else {
+            self.consecutive(ask, &feasible)
+        }
     }
 
     fn consecutive(&self, ask: &Ask, feasible: &[(usize, u64)]) -> Option<Vec<usize>> {
@@ -328,10 +353,12 @@ impl<'c> Placement<'c> {
         need.met().then_some(need.picked)
     }
 
-    /// Whether [`Placement::choose_on`] may be asked: all nodes weigh the same, and it is not `CR_LLN`.
+    /// Whether [`Placement::choose_on`] may be asked: all nodes weigh the same, no switches, and it is not `CR_LLN`.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        !self.least_loaded && self.hardware.windows(2).all(|pair| pair[0].weight == pair[1].weight)
+        !self.least_loaded
+            && self.leaves.is_none()
+            && self.hardware.windows(2).all(|pair| pair[0].weight == pair[1].weight)
     }
 
     /// The same choice out of the `feasible` nodes on a plain site, with `level` as what is free.
@@ -351,6 +378,9 @@ impl<'c> Placement<'c> {
             return None;
         }
         let avail = |n: usize| if devices_only { each } else { u64::from(level.cpus[n]) };
+        if self.first_fit && ask.max_nodes == Some(1) {
+            return feasible.ones().find(|n| avail(*n) >= u64::from(ask.cpus)).map(|n| vec![n]);
+        }
         let mut need = Need::of(ask);
         while !need.met() && !runs.is_empty() {
             let run = runs.remove(best_run(&runs, &need));
@@ -492,103 +522,4 @@ fn tightest(nodes: &[(usize, u64)], cpus: u64) -> Option<(usize, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scheduler::slurm::config::{DeviceTypeId, GresCount};
-
-    fn nodes(n: usize) -> Vec<Hardware> {
-        let gres = vec![GresCount { device_type: Some(DeviceTypeId(0)), count: 8 }];
-        let node = NodeConf {
-            name: "n".into(),
-            cpus: 64,
-            mem_mb: 512_000,
-            gres,
-            weight: 1,
-            features: vec![],
-            unusable: false,
-        };
-        vec![Hardware::of(&node); n]
-    }
-
-    fn gpu_job(nodes: u32, gpus: u32) -> Ask {
-        Ask {
-            min_nodes: nodes,
-            max_nodes: Some(nodes),
-            cpus: 8 * nodes,
-            cpus_per_node: 8,
-            mem_mb_per_node: 1_000,
-            gres: smallvec::smallvec![GresCount { device_type: None, count: gpus }],
-            fixed_per_node: true,
-            ..Ask::default()
-        }
-    }
-
-    fn chosen(ask: &Ask, busy: &[usize]) -> Option<Vec<usize>> {
-        let hardware = nodes(8);
-        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty.clone()).collect();
-        for n in busy {
-            free[*n] = Free { cpus: 0, mem_mb: 0, gpus: 0, cards: None, owner: None };
-        }
-        let mut allowed = NodeSet::with_capacity(8);
-        allowed.insert_range(..);
-        Placement { hardware: &hardware, memory: true, least_loaded: false, is_later: false }
-            .choose(ask, &allowed, &free)
-    }
-
-    #[test]
-    fn gpu_jobs_go_to_the_shortest_sufficient_run() {
-        // free: 0, 2-4, 6-7
-        assert_eq!(chosen(&gpu_job(1, 8), &[1, 5]), Some(vec![0]));
-        assert_eq!(chosen(&gpu_job(2, 8), &[1, 5]), Some(vec![6, 7]));
-        assert_eq!(chosen(&gpu_job(3, 8), &[1, 5]), Some(vec![2, 3, 4]));
-        assert_eq!(chosen(&gpu_job(4, 8), &[1, 5]), Some(vec![2, 3, 4, 0]));
-        assert_eq!(chosen(&gpu_job(7, 8), &[1, 5]), None);
-    }
-
-    #[test]
-    fn cpu_jobs_take_the_tightest_node() {
-        let hardware = nodes(3);
-        let mut free: Vec<Free> = hardware.iter().map(|h| h.empty.clone()).collect();
-        free[1].cpus = 10;
-        let mut allowed = NodeSet::with_capacity(3);
-        allowed.insert_range(..);
-        let ask = Ask {
-            min_nodes: 1,
-            max_nodes: Some(1),
-            cpus: 8,
-            cpus_per_node: 8,
-            fixed_per_node: true,
-            ..Ask::default()
-        };
-        let rule = Placement { hardware: &hardware, memory: true, least_loaded: false, is_later: false };
-        assert_eq!(rule.choose(&ask, &allowed, &free), Some(vec![1]));
-    }
-
-    #[test]
-    fn an_untyped_request_takes_the_lowest_free_indices_of_any_type() {
-        let node = NodeConf {
-            name: "n15".into(),
-            cpus: 64,
-            mem_mb: 1,
-            gres: vec![
-                GresCount { device_type: Some(DeviceTypeId(0)), count: 4 },
-                GresCount { device_type: Some(DeviceTypeId(1)), count: 28 },
-            ],
-            weight: 1,
-            features: vec![],
-            unusable: false,
-        };
-        let hardware = Hardware::of(&node);
-        let any = |count| Ask {
-            gres: smallvec::smallvec![GresCount { device_type: None, count }],
-            ..Ask::default()
-        };
-        assert_eq!(hardware.pick_devices(&any(8), &hardware.empty), Some(0xff));
-        let slices = Ask {
-            gres: smallvec::smallvec![GresCount { device_type: Some(DeviceTypeId(1)), count: 2 }],
-            ..Ask::default()
-        };
-        assert_eq!(hardware.pick_devices(&slices, &hardware.empty), Some(0b11_0000));
-        assert_eq!(hardware.pick_devices(&any(33), &hardware.empty), None);
-    }
-}
+mod tests;

@@ -3,12 +3,17 @@
 //! The job is tried on what is free now; then with every job gone that it may preempt; then running jobs
 //! are removed in order of their planned ends, in batches, with a test after each batch. The first
 //! window begins at the first end rounded up to a multiple of 30 s of the epoch and reaches 30 s further, the next 60 s,
-//! then 120 s, and so on. The predicted start is the planned end of the job removed last.
+//! then 120 s, and so on. The predicted start is the planned end of the job removed last; since 25.05.1 of the last one on
+//! the chosen nodes.
+//!
+//! Since 24.11 a start is asked for within an interval of the map: what ends before the tried start is gone before the first
+//! test, and what ends after the interval is not waited for ([`Tried`]).
 
 use super::NodeSet;
-use super::config::BackfillParameters;
+use super::config::{BackfillParameters, Rule};
 use super::controller::Controller;
 use super::job::{Job, JobIx};
+use super::placement::Placement;
 
 /// Jobs removed at most before the search for a window's end is cut (recorded source: 200).
 pub(super) const BATCH: u32 = 200;
@@ -21,17 +26,43 @@ pub(super) struct Prediction {
     pub nodes: Vec<usize>,
 }
 
+/// The start that the backfill thread tries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried {
+    pub now_s: i64,
+    /// Where the tried interval of the map begins.
+    pub start_s: i64,
+    /// The next instant worth a try.
+    pub later_s: Option<i64>,
+    /// Nothing later than now is asked for.
+    pub now_only: bool,
+}
+
 impl Controller<'_> {
-    /// Where the job can start, on nodes of `allowed`, and when; `now_only` asks for nothing later.
-    pub(super) fn will_run(
-        &self,
-        job: JobIx,
-        allowed: &NodeSet,
-        now_s: i64,
-        now_only: bool,
-    ) -> Option<Prediction> {
+    /// The first ends that are past at a tried start, and those that are waited for at most.
+    pub(super) fn ends_around(&self, tried: &Tried) -> (usize, usize) {
+        let rows = &self.outlook.rows;
+        if !self.config.has(Rule::StartInInterval) {
+            return (0, rows.len());
+        }
+        let gone = if self.config.has(Rule::EndsAtStart) {
+            rows.partition_point(|(end, _, _)| *end <= tried.start_s)
+        } else {
+            rows.partition_point(|(end, _, _)| *end < tried.start_s)
+        };
+        let most =
+            tried.later_s.map_or(rows.len(), |later| rows.partition_point(|(end, _, _)| *end <= later));
+        (gone, most.max(gone))
+    }
+
+    /// Where the job can start, on nodes of `allowed`, and when.
+    pub(super) fn will_run(&self, job: JobIx, allowed: &NodeSet, tried: &Tried) -> Option<Prediction> {
         let ask = self.ask(job);
-        if self.free_cpus >= u64::from(ask.cpus)
+        let Tried { now_s, now_only, .. } = *tried;
+        let (gone, most) = self.ends_around(tried);
+        let in_interval = self.config.has(Rule::StartInInterval);
+        if !(in_interval && tried.start_s > now_s)
+            && self.free_cpus >= u64::from(ask.cpus)
             && let Some(nodes) = self.choose_fitting(job, allowed, self.fitting(job), &self.free, false)
         {
             return Some(Prediction { start_s: now_s, nodes });
@@ -40,29 +71,32 @@ impl Controller<'_> {
         if candidates.is_empty() && now_only {
             return None;
         }
+        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
         let mut free = self.free.clone();
-        if !candidates.is_empty() {
-            for victim in &candidates {
-                self.remove_from(&mut free, *victim);
-            }
-            if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free) {
+        let past = self.outlook.rows[..gone].iter().map(|(_, _, job)| *job).filter(|job| touches(*job));
+        let past: Vec<JobIx> = past.filter(|job| !candidates.contains(job)).collect();
+        for removed in candidates.iter().chain(&past) {
+            self.remove_from(&mut free, *removed);
+        }
+        if !candidates.is_empty() || in_interval {
+            let then = Placement { is_later: tried.start_s > now_s, ..self.placement_of(job) };
+            if let Some(nodes) = then.choose(ask, allowed, &free) {
                 return Some(Prediction { start_s: now_s, nodes });
             }
             if now_only {
                 return None;
             }
         }
-        let ends = self.outlook.rows.iter().map(|(end, _, job)| (*end, *job));
+        let ends = self.outlook.rows[gone..most].iter().map(|(end, _, job)| (*end, *job));
         let ending: Vec<(i64, JobIx)> = ends.filter(|(_, job)| !candidates.contains(job)).collect();
         let rule = self.placement().later();
         let mut fitting = self.fitting(job).clone();
-        for victim in &candidates {
-            for grant in &self.jobs[victim.at()].grants {
+        for removed in candidates.iter().chain(&past) {
+            for grant in &self.jobs[removed.at()].grants {
                 let n = grant.node.0 as usize;
                 fitting.set(n, rule.fits(ask, n, &free[n]));
             }
         }
-        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
         free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
@@ -78,10 +112,13 @@ impl Controller<'_> {
             if batch.tested
                 && let Some(nodes) = self.choose_fitting(job, allowed, &fitting, &free, true)
             {
-                return Some(Prediction {
-                    start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),
-                    nodes,
-                });
+                let mut last = batch.last;
+                if self.config.has(Rule::RelevantEnd) {
+                    let on = |job: JobIx| nodes.iter().any(|n| self.jobs[job.at()].nodes.contains(*n));
+                    let relevant = ending[..at].iter().rfind(|(_, job)| on(*job));
+                    last = relevant.map_or(last, |(_, job)| *job);
+                }
+                return Some(Prediction { start_s: self.expected_end(&self.jobs[last.at()], now_s), nodes });
             }
         }
         None

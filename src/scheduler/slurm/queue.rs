@@ -414,9 +414,10 @@ impl Controller<'_> {
     }
 }
 
-/// `Allow*` where it is given, else `Deny*` (slurm.conf(5)).
+/// `Allow*` where it is given, else `Deny*` (slurm.conf(5)); slurmctld keeps these names in small letters.
 fn allowed(name: &str, allow: Option<&[String]>, deny: &[String]) -> bool {
-    allow.map_or_else(|| !deny.iter().any(|d| d == name), |list| list.iter().any(|a| a == name))
+    let is_it = |known: &String| known.eq_ignore_ascii_case(name);
+    allow.map_or_else(|| !deny.iter().any(is_it), |list| list.iter().any(is_it))
 }
 
 /// A top-down stable merge sort that asks nothing of the order.

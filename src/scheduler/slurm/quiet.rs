@@ -81,6 +81,7 @@ impl Controller<'_> {
         let depends_on_time = self.has_reservations()
             || self.preemption_enabled()
             || self.exclusive_users
+            || self.waits_for_leaves()
             || rules.min_age_reserve_s > 0
             || rules.one_resv_per_job
             || rules.rule.is_ideal();

@@ -200,6 +200,8 @@ impl Controller<'_> {
             waiting_for: known_dependencies(asked),
             grants: Allocation::new(),
             is_wider: false,
+            switches_from_s: None,
+            most_leaves: None,
             held: Held::new(),
             reshapes: Vec::new(),
             nodes: NodeSet::new(),

@@ -6,11 +6,11 @@
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
-use super::config::BackfillRule;
+use super::config::{BackfillRule, Rule};
 use super::controller::Controller;
 use super::job::{JobIx, StartedBy, State};
 use super::main_pass::Attempt;
-use super::prediction::{Prediction, Windows};
+use super::prediction::{Prediction, Tried, Windows};
 use super::reservation::Reserved;
 use crate::time::SimTime;
 
@@ -253,6 +253,7 @@ impl Controller<'_> {
     }
 
     fn uncached_backfill_test(&mut self, job: JobIx, now_only: bool, cycle: &mut Cycle) -> Outcome {
+        self.note_tested(job, cycle.now_s);
         let limit_s = self.tested_length_s(job);
         let mut counted = false;
         let mut later_s = Some(cycle.now_s);
@@ -288,7 +289,8 @@ impl Controller<'_> {
                 cycle.tried += 1;
                 counted = true;
             }
-            let Some(mut found) = self.uncached_will_run(job, &window.free, cycle.now_s, now_only) else {
+            let tried = Tried { now_s: cycle.now_s, start_s, later_s, now_only };
+            let Some(mut found) = self.uncached_will_run(job, &window.free, &tried) else {
                 continue;
             };
             if start_s > found.start_s {
@@ -296,6 +298,13 @@ impl Controller<'_> {
                 self.note_change(cycle.now_s);
             }
             let chosen = self.uncached_set_of(&found.nodes);
+            if self.config.has(Rule::StartInInterval) && found.start_s > cycle.now_s && !now_only {
+                let (from_s, to_s) = self.slots_of(job, found.start_s);
+                if cycle.map.taken(&chosen, from_s, to_s) {
+                    later_s = Some(self.after_overlap(found.start_s, start_s));
+                    continue;
+                }
+            }
             if found.start_s <= cycle.now_s && !chosen.is_disjoint(&self.completing) {
                 found.start_s = cycle.now_s + 1;
                 later_s = None;
@@ -314,7 +323,7 @@ impl Controller<'_> {
             }
             match self.uncached_reserve(job, found.start_s, &chosen, cycle) {
                 Ok(outcome) => return outcome,
-                Err(again_s) => later_s = Some(again_s),
+                Err(again_s) => later_s = Some(self.after_overlap(again_s, start_s)),
             }
         }
         Outcome::Passed
@@ -333,7 +342,7 @@ impl Controller<'_> {
                 }
                 if self.ask(job).exclusive {
                     let record = &self.jobs[runs.at()];
-                    cycle.map.reserve(&record.nodes, i64::MIN, self.uncached_floor(record.end_planned_s));
+                    cycle.map.reserve(&record.nodes, i64::MIN, self.map_end(record.end_planned_s));
                 }
                 Some(Outcome::Started(runs != job))
             }
@@ -354,8 +363,7 @@ impl Controller<'_> {
     ) -> Result<Outcome, i64> {
         let record = &self.jobs[job.at()];
         let partition = record.partition;
-        let from_s = self.uncached_floor(start_s);
-        let to_s = self.uncached_floor(start_s + self.tested_length_s(job));
+        let (from_s, to_s) = self.slots_of(job, start_s);
         if start_s > cycle.now_s + self.config.backfill.window_s {
             return Ok(Outcome::Passed);
         }
@@ -393,16 +401,14 @@ impl Controller<'_> {
 }
 
 impl Controller<'_> {
-    /// Where the job can start, on nodes of `allowed`, and when; `now_only` asks for nothing later.
-    fn uncached_will_run(
-        &self,
-        job: JobIx,
-        allowed: &NodeSet,
-        now_s: i64,
-        now_only: bool,
-    ) -> Option<Prediction> {
+    /// Where the job can start, on nodes of `allowed`, and when.
+    fn uncached_will_run(&self, job: JobIx, allowed: &NodeSet, tried: &Tried) -> Option<Prediction> {
         let ask = self.ask(job);
-        if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &self.free) {
+        let Tried { now_s, now_only, start_s, later_s } = *tried;
+        let in_interval = self.config.has(Rule::StartInInterval);
+        if !(in_interval && start_s > now_s)
+            && let Some(nodes) = self.placement_of(job).choose(ask, allowed, &self.free)
+        {
             return Some(Prediction { start_s: now_s, nodes });
         }
         let candidates = self.preemption_candidates(job, now_s);
@@ -410,11 +416,22 @@ impl Controller<'_> {
             return None;
         }
         let mut free = self.free.clone();
-        if !candidates.is_empty() {
-            for victim in &candidates {
-                self.remove_from(&mut free, *victim);
+        candidates.iter().for_each(|victim| self.remove_from(&mut free, *victim));
+        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        let is_past = |end_s: i64| match self.config.has(Rule::EndsAtStart) {
+            _ if !in_interval => false,
+            true => end_s <= start_s,
+            false => end_s < start_s,
+        };
+        for job in self.running.iter().copied().filter(|job| !candidates.contains(job)) {
+            if is_past(self.jobs[job.at()].end_planned_s) && touches(job) {
+                self.remove_from(&mut free, job);
             }
-            if let Some(nodes) = self.placement_of(job).choose(ask, allowed, &free) {
+        }
+        if !candidates.is_empty() || in_interval {
+            let rule = self.placement_of(job);
+            let rule = if start_s > now_s { rule.later() } else { rule };
+            if let Some(nodes) = rule.choose(ask, allowed, &free) {
                 return Some(Prediction { start_s: now_s, nodes });
             }
             if now_only {
@@ -426,7 +443,8 @@ impl Controller<'_> {
         ending.sort_unstable();
         let mut ending: Vec<(i64, JobIx)> = ending.into_iter().map(|(end, _, job)| (end, job)).collect();
         ending.retain(|(_, job)| !candidates.contains(job));
-        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        ending
+            .retain(|(end, _)| !(is_past(*end) || in_interval && later_s.is_some_and(|later| *end > later)));
         free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
         let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
         let mut at = 0;
@@ -438,10 +456,11 @@ impl Controller<'_> {
             if batch.tested
                 && let Some(nodes) = self.placement_of(job).later().choose(ask, allowed, &free)
             {
-                return Some(Prediction {
-                    start_s: self.expected_end(&self.jobs[batch.last.at()], now_s),
-                    nodes,
-                });
+                let on = |job: JobIx| nodes.iter().any(|n| self.jobs[job.at()].nodes.contains(*n));
+                let relevant =
+                    ending[..at].iter().rfind(|(_, job)| self.config.has(Rule::RelevantEnd) && on(*job));
+                let last = relevant.map_or(batch.last, |(_, job)| *job);
+                return Some(Prediction { start_s: self.expected_end(&self.jobs[last.at()], now_s), nodes });
             }
         }
         None

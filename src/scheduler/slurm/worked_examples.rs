@@ -5,6 +5,7 @@ mod jobs;
 mod limits;
 mod partitions;
 mod preemption;
+mod versions;
 
 use smallvec::smallvec;
 
@@ -16,8 +17,10 @@ use super::job::{Ask, Dependency, DependencyKind, JobIx, JobSpec, Reason, State}
 use super::{Controller, Decision, dependency_cycle, hardware_of};
 use crate::time::SimTime;
 
+/// Worked out by the rules of 22.05; what differs since is in `versions`.
 fn site(nodes: usize) -> SlurmConfig {
-    let mut config = SlurmConfig::empty();
+    let mut config = SlurmConfig::of("22.05.8".parse().expect("a version"));
+    config.select.whole_nodes = false;
     config.device_type("h100");
     for n in 0..nodes {
         config.nodes.push(NodeConf {

@@ -10,9 +10,10 @@ use std::collections::BinaryHeap;
 
 use smallvec::SmallVec;
 
+use super::pen::{Stored, Writes};
 use super::{ByPool, Host, ONE, OnCards, times};
-use crate::ids::{IdVec, PoolId};
-use crate::simulation::meter::{Held, Tax};
+use crate::ids::{IdVec, JobId, PoolId};
+use crate::simulation::meter::{Held, LostParts, Tax};
 use crate::tenancy::{PoolTenancy, Shares, Snapshots, Uses, parts_of};
 use crate::time::{SimDuration, SimTime};
 
@@ -30,6 +31,7 @@ pub(super) struct Stay {
 /// What does not change while a job runs, but for its neighbours.
 #[derive(Debug)]
 pub(super) struct Fixed {
+    pub(super) id: JobId,
     pub(super) is_session: bool,
     pub(super) stays: SmallVec<[Stay; 1]>,
     pub(super) shares: Shares,
@@ -48,6 +50,8 @@ pub(super) struct Fixed {
     pub(super) cards: Option<Box<OnCards>>,
     /// What others on its GPUs leave of its speed now.
     pub(super) company: u64,
+    /// What the network leaves of it now.
+    pub(super) network: u64,
     /// Devices at work for it, in all and by pool.
     pub(super) asked: Held,
     pub(super) by_pool: ByPool,
@@ -60,6 +64,8 @@ pub(super) struct Fixed {
     /// When it is killed, if it still runs.
     pub(super) kill_at: SimTime,
     pub(super) snapshots: Option<Snapshots>,
+    /// Where it writes them, if that is a store that others write to.
+    pub(super) writes: Option<Writes>,
     /// Work to do, in microseconds x 10^-9.
     pub(super) work: i128,
 }
@@ -79,7 +85,7 @@ impl Here {
 
 /// A job's progress when a snapshot was begun.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+pub(super) struct Kept {
     left: i128,
     tax: Tax,
     at: SimTime,
@@ -93,13 +99,16 @@ struct Taken {
     taking: Option<Kept>,
     /// The last whole one.
     last: Option<Kept>,
+    /// Where a store is written to.
+    stored: Option<Stored>,
 }
 
 /// How far a job has come.
 #[derive(Clone, Debug)]
 pub(super) struct Course {
-    /// Speed now, in parts of that on bare metal.
+    /// Speed now, in parts of that on bare metal; what it would be on a network that costs nothing.
     delivered: u64,
+    off_network: u64,
     /// Speed now relative to what the run time was recorded on.
     speed: i128,
     /// Work left at `since`, in microseconds x 10^-9.
@@ -148,10 +157,22 @@ pub(super) struct Ahead<'a> {
 impl Course {
     /// Nothing is done yet; the epochs of the hosts are `here`.
     pub(super) fn new(job: &Fixed, here: SmallVec<[Here; 1]>) -> Self {
-        let first = |every| Box::new(Taken { next: job.runs_from + every, taking: None, last: None });
-        let snapshots = job.snapshots.map(|spec| first(spec.every));
+        let stored = job.writes.map(|_| Stored::default());
+        let first = |every| Box::new(Taken { next: job.runs_from + every, taking: None, last: None, stored });
+        let every = job.writes.map(|writes| writes.every);
+        let snapshots = job.snapshots.map(|spec| first(every.unwrap_or(spec.every)));
         let (tax, since) = (Tax::default(), job.runs_from);
-        Self { delivered: 0, speed: 0, left: job.work, since, tax, here, retunes: 0, snapshots }
+        Self {
+            delivered: 0,
+            off_network: 0,
+            speed: 0,
+            left: job.work,
+            since,
+            tax,
+            here,
+            retunes: 0,
+            snapshots,
+        }
     }
 
     /// The factor of the slowest host.
@@ -167,14 +188,15 @@ impl Course {
     }
 
     fn set_speed(&mut self, job: &Fixed, worst: f64, now: SimTime) {
-        let delivered =
+        let off_network =
             if job.is_session { ONE } else { times(parts_of(job.own * worst).min(job.alone), job.company) };
-        if delivered == self.delivered {
+        let delivered = times(off_network, job.network);
+        if delivered == self.delivered && off_network == self.off_network {
             return;
         }
         self.settle(job, now);
         self.retunes += 1;
-        self.delivered = delivered;
+        (self.delivered, self.off_network) = (delivered, off_network);
         let speed = if job.bare == ONE { delivered } else { times(job.bare, delivered) };
         self.speed = i128::from(speed.max(1));
     }
@@ -187,18 +209,29 @@ impl Course {
         }
         self.left -= i128::from(span.micros()) * self.speed;
         self.since = now;
-        self.tax.slow(&job.asked, span, ONE - job.alone, job.alone - self.delivered);
+        let lost = LostParts {
+            virtualization: ONE - job.alone,
+            neighbours: job.alone - self.off_network,
+            communication: self.off_network - self.delivered,
+        };
+        self.tax.slow(&job.asked, span, &lost);
     }
 
     /// The job stands still from `now` on for a while.
     pub(super) fn stun(&mut self, job: &Fixed, now: SimTime, span: SimDuration) {
         self.settle(job, now);
+        if self.is_halted() {
+            return; // it stands still already, and for longer
+        }
         self.since = self.since.max(now) + span;
         self.tax.virtualize(&job.asked, span);
     }
 
     /// Whether the work is done by `at` at the speed of now.
     fn ends_by(&self, at: SimTime) -> bool {
+        if self.is_halted() {
+            return false;
+        }
         at == SimTime::NEVER
             || (at >= self.since && self.left <= i128::from(at.micros() - self.since.micros()) * self.speed)
     }
@@ -233,7 +266,14 @@ impl Course {
                 }
             }
             if next < epoch {
-                self.snapshot(job, next);
+                if job.writes.is_some() {
+                    self.pen_moves(job, next);
+                    if matches!(goal, Goal::End { .. }) {
+                        return Reached::Boundary(next);
+                    }
+                } else {
+                    self.snapshot(job, next);
+                }
                 continue;
             }
             let mut soonest = ahead.soonest.peek_mut().expect("an epoch ends next");
@@ -310,6 +350,43 @@ impl Course {
         self.since = self.since.max(now) + spec.takes;
         state.next = self.since;
         self.tax.store(&job.asked, spec.takes);
+    }
+
+    /// How far the job has come, for a snapshot; it is settled.
+    pub(super) fn kept(&self, now: SimTime) -> Kept {
+        Kept { left: self.left, tax: self.tax, at: now }
+    }
+
+    /// A snapshot is whole.
+    pub(super) fn keep(&mut self, whole: Option<Kept>) {
+        if let Some(state) = &mut self.snapshots {
+            state.last = whole.or(state.last);
+        }
+    }
+
+    pub(super) fn snapshots_stored(&self) -> Option<&Stored> {
+        self.snapshots.as_ref()?.stored.as_ref()
+    }
+
+    /// What it does about its snapshots on a store, and when something more is foreseen.
+    pub(super) fn stored(&mut self) -> Option<(&mut Stored, &mut SimTime)> {
+        let Taken { next, stored, .. } = &mut **self.snapshots.as_mut()?;
+        Some((stored.as_mut()?, next))
+    }
+
+    /// The job stands still; nobody knows for how long.
+    pub(super) fn halt(&mut self) {
+        self.since = SimTime::NEVER;
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.since == SimTime::NEVER
+    }
+
+    /// The job stood still since then for a snapshot, and goes on at `until`.
+    pub(super) fn go_on(&mut self, job: &Fixed, since: SimTime, until: SimTime) {
+        self.tax.store(&job.asked, until.since(since));
+        self.since = until;
     }
 
     /// What was booked for time after `now`, in which the job should have stood still.

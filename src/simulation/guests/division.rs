@@ -7,7 +7,7 @@ use crate::simulation::meter::{DeviceTax, Held, Tax};
 use crate::time::SimDuration;
 
 /// Amounts of a tax, in the order of its fields.
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// Divides `tax` on a job that held `asked` for `held`: in proportion, to the unit, and to no pool more than was held
 /// there.
@@ -46,12 +46,12 @@ fn of_device(
 }
 
 fn amounts_of(tax: &DeviceTax) -> [i128; KINDS] {
-    [tax.virtualization, tax.neighbours, tax.startup, tax.held_idle, tax.storage, tax.lost]
+    [tax.virtualization, tax.neighbours, tax.communication, tax.startup, tax.held_idle, tax.storage, tax.lost]
 }
 
 fn tax_of(amounts: &[i128; KINDS]) -> DeviceTax {
-    let [virtualization, neighbours, startup, held_idle, storage, lost] = *amounts;
-    DeviceTax { virtualization, neighbours, startup, held_idle, storage, lost }
+    let [virtualization, neighbours, communication, startup, held_idle, storage, lost] = *amounts;
+    DeviceTax { virtualization, neighbours, communication, startup, held_idle, storage, lost }
 }
 
 #[cfg(test)]

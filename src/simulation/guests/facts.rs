@@ -1,9 +1,20 @@
 //! What a run under tenancies tells beside records and hours.
 
+use super::stores::Written;
 use crate::ids::{IdVec, JobId, NodeId, PoolId};
 use crate::simulation::Stretch;
-use crate::tenancy::{Company, Slices};
+use crate::tenancy::{Company, FailureLevel, Slices};
 use crate::time::SimTime;
+
+/// Failures by what failed.
+pub type ByLevel = [u64; FailureLevel::COUNT];
+
+/// Counts a failure where it has a level.
+pub(in crate::simulation) fn count_level(by_level: &mut ByLevel, level: Option<FailureLevel>) {
+    if let Some(level) = level {
+        by_level[level as usize] += 1;
+    }
+}
 
 /// Facts of a run under tenancies, for reports.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,10 +35,17 @@ pub struct TenancyFacts {
     pub companies: Vec<(Slices, Company, i128)>,
     /// Failures of hosts.
     pub failures: u64,
+    /// Failures by what failed (in the order of [`FailureLevel::ALL`]), where the design tells them apart; on hosts of
+    /// elastic pools also those that met no VM.
+    pub by_level: ByLevel,
     /// Jobs that were lost with a host, by attempts.
     pub lost_attempts: u64,
+    /// Jobs given up because they were lost again and again without getting on.
+    pub given_up: u64,
     /// Jobs killed at their limits.
     pub timeouts: u64,
+    /// What jobs wrote to stores, sorted by job.
+    pub written: Vec<(JobId, Written)>,
     /// Jobs that started more than once, with all their attempts, sorted by job.
     pub restarted: Vec<(JobId, Vec<Stretch>)>,
 }

@@ -9,6 +9,7 @@ use crate::time::SimDuration;
 pub(in crate::simulation) struct DeviceTax {
     pub(in crate::simulation) virtualization: i128,
     pub(in crate::simulation) neighbours: i128,
+    pub(in crate::simulation) communication: i128,
     pub(in crate::simulation) startup: i128,
     pub(in crate::simulation) held_idle: i128,
     pub(in crate::simulation) storage: i128,
@@ -17,17 +18,32 @@ pub(in crate::simulation) struct DeviceTax {
 
 impl DeviceTax {
     pub(in crate::simulation) fn sum(&self) -> i128 {
-        self.virtualization + self.neighbours + self.startup + self.held_idle + self.storage + self.lost
+        self.virtualization
+            + self.neighbours
+            + self.communication
+            + self.startup
+            + self.held_idle
+            + self.storage
+            + self.lost
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.virtualization += other.virtualization;
         self.neighbours += other.neighbours;
+        self.communication += other.communication;
         self.startup += other.startup;
         self.held_idle += other.held_idle;
         self.storage += other.storage;
         self.lost += other.lost;
     }
+}
+
+/// Parts of 10^9 of the full speed that a job does not have, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::simulation) struct LostParts {
+    pub(in crate::simulation) virtualization: u64,
+    pub(in crate::simulation) neighbours: u64,
+    pub(in crate::simulation) communication: u64,
 }
 
 /// The same of GPUs and CPUs.
@@ -73,19 +89,13 @@ impl Tax {
         of(&mut self.cpu, held.cpu_units());
     }
 
-    /// For `span`, `virtual_parts` of 10^9 of what was held were lost to virtualization and
-    /// `neighbour_parts` to neighbours; rounded down.
-    pub(in crate::simulation) fn slow(
-        &mut self,
-        held: &Held,
-        span: SimDuration,
-        virtual_parts: u64,
-        neighbour_parts: u64,
-    ) {
+    /// For `span` a job was slow for these reasons; rounded down.
+    pub(in crate::simulation) fn slow(&mut self, held: &Held, span: SimDuration, lost: &LostParts) {
         self.each(held, |tax, units| {
             let whole = Self::whole(units, span);
-            tax.virtualization += parts(whole, virtual_parts);
-            tax.neighbours += parts(whole, neighbour_parts);
+            tax.virtualization += parts(whole, lost.virtualization);
+            tax.neighbours += parts(whole, lost.neighbours);
+            tax.communication += parts(whole, lost.communication);
         });
     }
 
@@ -127,6 +137,7 @@ impl Tax {
         let amounts = [
             &mut gpu.virtualization,
             &mut gpu.neighbours,
+            &mut gpu.communication,
             &mut gpu.startup,
             &mut gpu.held_idle,
             &mut gpu.storage,

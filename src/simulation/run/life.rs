@@ -15,8 +15,11 @@ use crate::simulation::{Ending, JobState, Stretch};
 use crate::time::{SimDuration, SimTime};
 use crate::workload::JobFlags;
 
-/// A job that was lost so often is given up: it is longer than its hosts last, and would be queued for ever.
-pub(in crate::simulation) const MOST_ATTEMPTS: usize = 1_000;
+/// A job that was lost so often without a new snapshot is given up: it is longer than its hosts last, and would be queued
+/// for ever.
+pub(in crate::simulation) const MOST_IN_VAIN: usize = 1_000;
+/// A job that was lost so often in all is given up too, so that nothing goes on for ever a snapshot at a time.
+pub(in crate::simulation) const MOST_ATTEMPTS: usize = 100_000;
 
 /// Why a running job leaves its nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,9 +340,16 @@ impl<D: Decider> Run<'_, D> {
         calendar.cancel(Timer::End(slot));
         let (held, departure) = self.vacate(slot, Leaves::Lost, now, calendar);
         let job = held.job;
-        let lost = 1 + self.restarted.get(&job).map_or(0, |row| row.lost);
+        let gets_on = departure.is_some_and(|departure| departure.gets_on);
+        let before = self.restarted.get(&job);
+        let lost = 1 + before.map_or(0, |row| if gets_on { 0 } else { row.lost });
+        let is_endless =
+            lost >= MOST_IN_VAIN || before.is_some_and(|row| row.attempts.len() >= MOST_ATTEMPTS);
         let may = requeue && !self.workload.jobs[job].flags.has(JobFlags::NO_REQUEUE);
-        if !may || lost >= MOST_ATTEMPTS {
+        if !may || is_endless {
+            if let Some(guests) = self.guests.as_mut().filter(|_| may) {
+                guests.facts.given_up += 1;
+            }
             self.leave_for_good(held, JobState::NodeFail, now, calendar);
             return;
         }

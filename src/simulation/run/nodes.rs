@@ -9,6 +9,7 @@ use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::simulation::OutageKind;
+use crate::simulation::guests::count_level;
 use crate::time::SimTime;
 
 impl<D: Decider> Run<'_, D> {
@@ -99,6 +100,7 @@ impl<D: Decider> Run<'_, D> {
         }
         let slots = guests.on_host(turn.host);
         guests.facts.failures += u64::from(!turn.is_elastic);
+        count_level(&mut guests.facts.by_level, turn.level);
         guests.facts.lost_attempts += slots.len() as u64;
         for slot in slots {
             self.lose_attempt(slot, turn.requeue, now, calendar);

@@ -36,6 +36,8 @@ pub(in crate::simulation) enum Timer {
     Unkeep(NodeId, u8, u8),
     /// The layouts of this pool may be planned again.
     Replan(u32),
+    /// Something is through to the store of this number.
+    Store(u32),
 }
 
 impl GuestTimer for Timer {
@@ -45,6 +47,10 @@ impl GuestTimer for Timer {
 
     fn look(slot: u32) -> Self {
         Self::Look(slot)
+    }
+
+    fn store(number: u32) -> Self {
+        Self::Store(number)
     }
 }
 
@@ -67,6 +73,7 @@ impl std::hash::Hash for Timer {
             Self::Made(number) => (12, number),
             Self::Unkeep(node, card, start) => (13 | u64::from(card) << 8 | u64::from(start) << 16, node.0),
             Self::Replan(pool) => (14, pool),
+            Self::Store(number) => (15, number),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }

@@ -21,7 +21,7 @@ use crate::scheduler::slurm::job::{Ask, JobIx, State};
 use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::simulation::meter::{Held, Meter};
 use crate::simulation::run::ground::OnDevices;
-use crate::simulation::run::life::used_of_held;
+use crate::simulation::run::life::{MOST_ATTEMPTS, MOST_IN_VAIN, used_of_held};
 use crate::simulation::standing::Diary;
 use crate::simulation::{self, RunOptions, SharedFacts, Speed, Spills};
 use crate::tenancy::RunTenancy;
@@ -88,6 +88,10 @@ impl GuestTimer for Timer {
     fn look(slot: u32) -> Self {
         Self::Look(slot)
     }
+
+    fn store(number: u32) -> Self {
+        Self::Store(number)
+    }
 }
 
 /// An attempt that starts.
@@ -111,6 +115,8 @@ pub(super) struct Hosts<'a> {
     meter: Meter,
     /// Work left at the last snapshot of jobs whose last attempt was lost.
     left: FxHashMap<JobIx, i128>,
+    /// Attempts of a job that were lost with their nodes since it last got on.
+    in_vain: FxHashMap<JobIx, usize>,
     life: HostLife,
     pub(super) tool: Option<LayoutTool<'a>>,
     vms: Option<CloudNodes<'a>>,
@@ -136,7 +142,16 @@ impl<'a> Hosts<'a> {
         if let Some(vms) = &mut vms {
             vms.prepare(from, controller, &mut guests.facts);
         }
-        Self { meter, guests, left: FxHashMap::default(), life, tool, vms, run }
+        Self {
+            meter,
+            guests,
+            left: FxHashMap::default(),
+            in_vain: FxHashMap::default(),
+            life,
+            tool,
+            vms,
+            run,
+        }
     }
 
     /// The timer of a VM has come due; tells whether it has come up.
@@ -262,13 +277,35 @@ impl<'a> Hosts<'a> {
             self.guests.facts.lost_attempts += u64::from(state == State::NodeFail);
             let departure = self.guests.fail(slot, now, &mut self.meter, calendar);
             self.left.extend(departure.kept.map(|left| (job, left)));
+            if state == State::NodeFail {
+                let lost = self.in_vain.entry(job).or_default();
+                *lost = 1 + if departure.gets_on { 0 } else { *lost };
+            }
         }
         self.life.work(now, &self.guests, calendar);
     }
 
+    /// Whether a job is lost again and again without getting on; then it is counted as given up.
+    pub(super) fn gives_up(&mut self, job: JobIx, attempts: u32) -> bool {
+        let in_vain = self.in_vain.get(&job).copied().unwrap_or(0);
+        let is_endless = in_vain >= MOST_IN_VAIN || attempts as usize >= MOST_ATTEMPTS;
+        self.guests.facts.given_up += u64::from(is_endless);
+        is_endless
+    }
+
     /// What was looked ahead for an attempt has come.
-    pub(super) fn look_on(&mut self, slot: u32, calendar: &mut Calendar<Timer>) {
-        self.guests.look_on(slot, calendar);
+    pub(super) fn look_on(&mut self, slot: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.guests.look_on(slot, now, calendar);
+    }
+
+    /// Something is through to a store.
+    pub(super) fn fire_store(&mut self, number: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.guests.fire_store(number, now, calendar);
+    }
+
+    /// All that starts or ends at this instant has done so.
+    pub(super) fn settle_links(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+        self.guests.settle_links(now, calendar);
     }
 
     /// The run ends while `running` attempts go on.
@@ -276,11 +313,12 @@ impl<'a> Hosts<'a> {
         for job in running {
             self.guests.close(timer_of(job), until, &mut self.meter);
         }
-        let companies = self.guests.companies();
+        let (companies, written) = (self.guests.companies(), self.guests.written());
         if let Some(vms) = &self.vms {
             vms.close(until, &mut self.guests.facts);
         }
-        let facts = TenancyFacts { failures: self.life.failures, companies, ..self.guests.facts };
+        let (failures, by_level) = (self.life.failures, self.life.by_level);
+        let facts = TenancyFacts { failures, by_level, companies, written, ..self.guests.facts };
         let (turns, layouts) = self.tool.map_or_else(Default::default, |tool| (tool.turns, tool.facts));
         let vms = self.vms.map_or_else(Vec::new, |vms| vms.turns);
         let (spells, diary) = (self.life.spells, self.life.diary);

@@ -224,6 +224,7 @@ fn ask(
         features: request.features.iter().map(|f| trace.texts.get(*f).into()).collect(),
         parts: None,
         tenant: None,
+        switches: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::threads::Timer;
 use crate::kernel::{Calendar, Phase};
 use crate::scheduler::slurm::NodeChange;
 use crate::simulation::failure::FailingHost;
-use crate::simulation::guests::Guests;
+use crate::simulation::guests::{ByLevel, Guests, count_level};
 use crate::simulation::standing::{Diary, Standing};
 use crate::simulation::upkeep::KeptHost;
 use crate::time::{SimDuration, SimTime};
@@ -37,7 +37,7 @@ pub(super) struct Turn {
 
 #[derive(Debug)]
 enum Plan {
-    Fails(FailingHost),
+    Fails(Box<FailingHost>),
     IsKept(KeptHost),
 }
 
@@ -66,7 +66,7 @@ impl Row {
     /// How long it is away, about.
     fn away(&self) -> SimDuration {
         match &self.plan {
-            Plan::Fails(host) => host.row.spec.repair.expected(),
+            Plan::Fails(host) => host.row.spec.expected_repair(),
             Plan::IsKept(host) => host.row.spec.duration,
         }
     }
@@ -81,6 +81,8 @@ pub(super) struct HostLife {
     /// When a host came back last.
     last_return: Option<SimTime>,
     pub(super) failures: u64,
+    /// Failures by level, where they have one.
+    pub(super) by_level: ByLevel,
     pub(super) spells: Vec<Spell>,
     /// The same with why.
     pub(super) diary: Diary,
@@ -88,7 +90,7 @@ pub(super) struct HostLife {
 
 impl HostLife {
     pub(super) fn new(guests: &Guests<'_>, from: SimTime, seed: u64) -> Self {
-        let failing = FailingHost::all(guests).map(Plan::Fails);
+        let failing = FailingHost::all(guests, seed).map(|host| Plan::Fails(Box::new(host)));
         let kept = KeptHost::all(guests, from).into_iter().map(Plan::IsKept);
         let rows: Vec<Row> = failing.chain(kept).map(|plan| Row { plan, state: State::Up }).collect();
         let longest = rows.iter().map(Row::away).max().unwrap_or(SimDuration::ZERO);
@@ -101,7 +103,7 @@ impl HostLife {
         for (row, at) in self.rows.iter().zip(0..) {
             match &row.plan {
                 Plan::Fails(host) => {
-                    calendar.set(Timer::Host(at), from + host.times(self.seed).0, Phase::Epoch);
+                    calendar.set(Timer::Host(at), from + host.next(self.seed).up, Phase::Epoch);
                 }
                 Plan::IsKept(host) => calendar.set(Timer::Host(at), host.due, Phase::NodeUp),
             }
@@ -122,9 +124,11 @@ impl HostLife {
         let is_elastic = matches!(&row.plan, Plan::Fails(host) if host.is_elastic);
         match &mut row.plan {
             Plan::Fails(host) if goes => {
+                let failure = host.next(self.seed);
                 self.failures += u64::from(!is_elastic);
+                count_level(&mut self.by_level, failure.level);
                 row.state = State::Off;
-                calendar.set(timer, now + host.times(self.seed).1, Phase::NodeUp);
+                calendar.set(timer, now + failure.repair, Phase::NodeUp);
             }
             Plan::Fails(host) => {
                 row.state = State::Up;

@@ -10,7 +10,7 @@ use super::cards::LayoutTool;
 use super::hosted::{Hosted, Hosts};
 use super::{Attempt, Command, SlurmJob, SlurmOutcome, SlurmRun};
 use crate::kernel::{Calendar, Model, Phase, RunReport};
-use crate::scheduler::slurm::config::{PreemptType, SchedulerKind};
+use crate::scheduler::slurm::config::{PreemptType, Rule, SchedulerKind};
 use crate::scheduler::slurm::job::JobIx;
 use crate::scheduler::slurm::{Controller, Decision, NodeChange, Refusal};
 use crate::time::{SimDuration, SimTime};
@@ -41,6 +41,8 @@ pub(super) enum Timer {
     Vm(u32),
     /// VMs may be ordered again for this pool.
     Order(u32),
+    /// Something is through to the store of this number.
+    Store(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -76,6 +78,8 @@ pub(super) struct Daemon<'a> {
     last_full_pass_s: i64,
     last_limits_s: i64,
     loop_turn: SimDuration,
+    /// The loop sleeps until a whole second, and wakes so much later; `None` = it sleeps a second from its last turn.
+    wakes_late: Option<SimDuration>,
     last_backfill_s: i64,
     oversleep: SimDuration,
     backfill_test: SimDuration,
@@ -100,13 +104,23 @@ fn whole_s(at: SimTime) -> i64 {
     at.micros().div_euclid(1_000_000)
 }
 
+/// The turn of the loop after `last`.
+fn after_turn(last: SimTime, turn: SimDuration, wakes_late: Option<SimDuration>) -> SimTime {
+    match wakes_late {
+        Some(late) => SimTime::from_s(whole_s(last) + 1) + late,
+        None => last + turn,
+    }
+}
+
 impl<'a> Daemon<'a> {
     pub(super) fn new(run: SlurmRun<'a>, calendar: &mut Calendar<Timer>) -> Self {
         let started = run.chance.started();
         let started_s = whole_s(started);
         let loop_start = started + run.chance.loop_offset();
         let loop_turn = SECOND + run.chance.loop_drift();
-        calendar.set(Timer::Loop, loop_start + loop_turn, Phase::Pass);
+        // what a turn was too long in the drifting loop is how late a sleep ends
+        let wakes_late = run.config.has(Rule::WholeSecondLoop).then(|| run.chance.loop_drift());
+        calendar.set(Timer::Loop, after_turn(loop_start, loop_turn, wakes_late), Phase::Pass);
         let backfill_start = started + run.chance.backfill_offset();
         if run.config.scheduler == SchedulerKind::Backfill && !run.config.backfill.rule.is_ideal() {
             let first = backfill_start + SimDuration::from_s(run.config.backfill.interval_s);
@@ -139,6 +153,7 @@ impl<'a> Daemon<'a> {
             last_full_pass_s: loop_start_s,
             last_limits_s: loop_start_s,
             loop_turn,
+            wakes_late,
             last_backfill_s: whole_s(backfill_start),
             oversleep: run.chance.backfill_oversleep(),
             backfill_test,
@@ -229,8 +244,13 @@ impl<'a> Daemon<'a> {
         }
         self.finished = self.nothing_left(now);
         if !self.finished && !self.park(now, calendar) {
-            calendar.set(Timer::Loop, now + self.loop_turn, Phase::Pass);
+            calendar.set(Timer::Loop, self.next_turn(now), Phase::Pass);
         }
+    }
+
+    /// When the loop turns after a turn at `last`.
+    fn next_turn(&self, last: SimTime) -> SimTime {
+        after_turn(last, self.loop_turn, self.wakes_late)
     }
 
     /// Asks resumed nodes to register; they can be used when they have.
@@ -267,8 +287,8 @@ impl<'a> Daemon<'a> {
     fn unpark(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         let Some(mut last) = self.parked.take() else { return };
         calendar.cancel(Timer::Overdue);
-        while last + self.loop_turn < now {
-            last = last + self.loop_turn;
+        while self.next_turn(last) < now {
+            last = self.next_turn(last);
             let now_s = whole_s(last);
             if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
                 self.last_limits_s = now_s;
@@ -284,7 +304,7 @@ impl<'a> Daemon<'a> {
                 self.last_pass_s = now_s;
             }
         }
-        calendar.set(Timer::Loop, last + self.loop_turn, Phase::Pass);
+        calendar.set(Timer::Loop, self.next_turn(last), Phase::Pass);
     }
 
     /// Asks for a pass after a submission, a command, or an end reported through the agent: in a turn of the loop,
@@ -503,13 +523,19 @@ impl Model for Daemon<'_> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
-        if !matches!(timer, Timer::Backfill | Timer::Loop | Timer::Priorities | Timer::Look(_)) {
+        if !matches!(
+            timer,
+            Timer::Backfill | Timer::Loop | Timer::Priorities | Timer::Look(_) | Timer::Store(_)
+        ) {
             self.unpark(now, calendar);
         }
         match timer {
             Timer::Overdue => {}
             Timer::Look(slot) => {
-                self.hosts.as_mut().expect("only guests look ahead").look_on(slot, calendar);
+                self.hosts.as_mut().expect("only guests look ahead").look_on(slot, now, calendar);
+            }
+            Timer::Store(number) => {
+                self.hosts.as_mut().expect("only guests write").fire_store(number, now, calendar);
             }
             Timer::Command(at) => self.command(at as usize, now, calendar),
             Timer::Host(at) => self.turn_of_host(at, now, calendar),
@@ -550,6 +576,9 @@ impl Model for Daemon<'_> {
         }
         if let Some(tool) = self.hosts.as_mut().and_then(|hosts| hosts.tool.as_mut()) {
             tool.plan(now, &mut self.controller, calendar);
+        }
+        if let Some(hosts) = &mut self.hosts {
+            hosts.settle_links(now, calendar);
         }
         if self.finished { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

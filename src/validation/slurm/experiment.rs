@@ -9,9 +9,9 @@ use smallvec::smallvec;
 
 use super::observed::{Observed, observed_runs};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::scenario::slurm_conf::{Coverage, SiteFiles, expand_hosts, read_site};
-use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
-use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, JobSpec};
+use crate::scenario::slurm_conf::{Coverage, SiteFiles, Treatment, expand_hosts, read_site, read_topology};
+use crate::scheduler::slurm::config::{GresCount, SlurmConfig, UnknownVersion, Version};
+use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, JobSpec, Switches};
 use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest, dependency_cycle};
 use crate::simulation::slurm::{Command, Phases, SlurmJob};
 use crate::time::{SimDuration, SimTime, parse_seconds_micros};
@@ -69,6 +69,10 @@ struct JobRow {
     requeue: String,
     #[serde(default)]
     switches: String,
+    #[serde(default)]
+    licenses: String,
+    #[serde(default)]
+    het: String,
 }
 
 /// A row of `events.csv`.
@@ -105,11 +109,16 @@ impl Experiment {
             slurm_conf: &slurm_conf,
             gres_conf: gres.as_deref(),
             accounting: accounting.as_deref(),
+            version: version_of(dir)?,
         })
         .map_err(|p| vec![*p])?;
         if site.diagnostics.errors() > 0 {
             let kept = site.diagnostics.kept().iter();
             return Err(kept.filter(|d| d.severity == Severity::Error).cloned().collect());
+        }
+        let mut site = site;
+        if let Some(topology) = optional("topology.conf") {
+            read_topology(&topology, &mut site);
         }
         let mut config = site.config;
         let mut rows: Vec<JobRow> = read_csv(&dir.join("jobs.csv"))?;
@@ -154,14 +163,70 @@ impl Experiment {
     }
 }
 
-/// Topology is not modelled: neither the choice of nodes by switches nor jobs that ask for them.
-fn not_modelled(rows: &[JobRow], coverage: &Coverage) -> Option<&'static str> {
-    let plugin = coverage.rows.iter().find(|row| row.option.eq_ignore_ascii_case("TopologyPlugin"));
-    if plugin.is_some_and(|row| row.value != "topology/none" && row.value != "topology/default") {
-        return Some("TopologyPlugin: nodes are chosen without topology");
+/// The version of the controller that was recorded: `slurm_version` of its runs, else what a comment of slurm.conf
+/// names (`# Slurm 22.05.8`).
+fn version_of(dir: &Path) -> Result<Option<Version>, Problems> {
+    let names = std::fs::read_dir(dir).map_err(|why| problem(dir, why.to_string()))?;
+    let mut metas: Vec<PathBuf> = names.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    metas.retain(|path| path.to_string_lossy().ends_with(".meta.txt"));
+    metas.sort();
+    let mut found: Option<Version> = None;
+    for path in &metas {
+        let text = std::fs::read_to_string(path).map_err(|why| problem(path, why.to_string()))?;
+        let Some(named) = text.lines().find_map(|line| line.strip_prefix("slurm_version ")) else { continue };
+        let version = named.parse().map_err(|why: UnknownVersion| problem(path, why.to_string()))?;
+        if found.is_some_and(|other| other != version) {
+            return Err(problem(path, format!("slurm_version {version}: the other runs are of another")));
+        }
+        found = Some(version);
     }
-    let asks = rows.iter().any(|row| !row.switches.is_empty());
-    asks.then_some("jobs ask for --switches, which is not modelled")
+    if found.is_some() {
+        return Ok(found);
+    }
+    let conf = std::fs::read_to_string(dir.join("slurm.conf")).unwrap_or_default();
+    let named = conf.lines().find_map(|line| line.strip_prefix("# Slurm ")?.split(' ').next()?.parse().ok());
+    Ok(named)
+}
+
+/// What decides in the recording and is not modelled.
+fn not_modelled(rows: &[JobRow], coverage: &Coverage) -> Option<&'static str> {
+    let said = |option: &str, word: &str| {
+        let mut rows = coverage.rows.iter().filter(|row| row.option.eq_ignore_ascii_case(option));
+        rows.any(|row| row.value.to_ascii_uppercase().contains(word))
+    };
+    if said("PreemptMode", "SUSPEND") || said("PreemptMode", "GANG") {
+        return Some("PreemptMode: jobs are not suspended");
+    }
+    if said("OverSubscribe", "FORCE") {
+        return Some("OverSubscribe: jobs do not share cores");
+    }
+    if rows.iter().any(|row| !row.het.is_empty()) {
+        return Some("heterogeneous jobs are not modelled");
+    }
+    if rows.iter().any(|row| !row.licenses.is_empty()) {
+        return Some("jobs ask for licences, which are not counted");
+    }
+    let plugin = coverage.rows.iter().find(|row| row.option.eq_ignore_ascii_case("TopologyPlugin"));
+    let is_tree = plugin.is_some_and(|row| row.treatment == Treatment::Honoured);
+    let none = ["topology/none", "topology/default", "topology/flat"];
+    if plugin.is_some_and(|row| !is_tree && !none.contains(&row.value.as_str())) {
+        return Some("TopologyPlugin: only topology/tree is modelled");
+    }
+    None
+}
+
+/// `1@00:01:00`, `2`: leaves, and how long the job waits for them. Without a plugin for switches it changes nothing.
+fn switches_of(text: &str) -> Result<Option<Switches>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = || format!("`{text}` is no count of switches");
+    let (leaves, wait) = text.split_once('@').map_or((text, None), |(leaves, wait)| (leaves, Some(wait)));
+    let wait_s = wait.map(|wait| {
+        let mut parts = wait.split(':').map(|part| part.parse::<i64>().map_err(|_| bad()));
+        parts.try_fold(0, |sum, part| Ok::<i64, String>(60 * sum + part?))
+    });
+    Ok(Some(Switches { leaves: leaves.parse().map_err(|_| bad())?, wait_s: wait_s.transpose()? }))
 }
 
 /// Submit order: by time, then by job id as a number.
@@ -206,6 +271,7 @@ fn job_of(
             mem_mb_per_node: row.mem_mb_per_node,
             gres,
             fixed_per_node: true,
+            switches: switches_of(&row.switches)?,
             ..Ask::default()
         }
         .into(),

@@ -10,15 +10,15 @@ use super::report::{ExperimentReport, SlurmValidation};
 pub fn markdown(found: &SlurmValidation) -> String {
     let seeds = found.experiments.first().map_or(0, |e| e.seeds);
     let mut page = format!(
-        "\n## slurm\n\n**Recordings of real Slurm 22.05.8.** Each experiment was run on real `slurmctld` with 16 nodes once \
+        "\n## slurm\n\n**Recordings of real Slurm.** Each experiment ran under the version that its row names, ours by the rules of the same. Each was run on real `slurmctld` with 16 nodes once \
          or several times (real runs: mean wait of first attempts in seconds; noise: their standard deviation). Ours: \
          mean and standard deviation over {seeds} seeds of what a real controller leaves to chance. Error: our mean \
          against theirs. p95, makespan: error; GPUs, backfill: difference in points of GPU utilization and of the \
          share of starts by the backfill thread; start, nodes: share of jobs whose median start lies within 2 s of the \
          nearest real run, and on the same nodes (meaningful for static queues; loaded runs of real Slurm differ \
          among each other as much). Tolerances: the text of `windtunnel validate slurm --check` names what fails.\n\n\
-         | experiment | real runs | noise | ours | error | p95 | makespan | GPUs | backfill | start | nodes | outside |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n"
+         | experiment | version | real runs | noise | ours | error | p95 | makespan | GPUs | backfill | start | nodes | outside |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n"
     );
     found.experiments.iter().for_each(|e| row(&mut page, e));
     for skipped in &found.skipped {
@@ -41,8 +41,9 @@ fn row(page: &mut String, e: &ExperimentReport) {
     let outside = if outside.is_empty() { "none".to_owned() } else { outside.join(", ") };
     let _ = writeln!(
         page,
-        "| {} | {} | {noise} | {:.1} ± {:.1} | {} | {} | {} | {} | {} | {:.0} % | {:.0} % | {outside} |",
+        "| {} | {} | {} | {noise} | {:.1} ± {:.1} | {} | {} | {} | {} | {} | {:.0} % | {:.0} % | {outside} |",
         e.name,
+        e.version,
         waits.join(", "),
         e.ours.wait_s.mean,
         e.ours_sd.wait_s.mean,

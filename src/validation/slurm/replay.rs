@@ -85,7 +85,11 @@ pub fn replay(experiment: &Experiment, run: &Observed, tell: &mut dyn FnMut(Stri
     for (when, kind) in events.into_keys() {
         let (now, now_s) = (SimTime::from_micros(when), when.div_euclid(1_000_000));
         match kind {
-            Kind::Submit(spec) => heads[spec] = controller.submit(spec, now_s).ok(),
+            Kind::Submit(spec) => {
+                heads[spec] = controller.submit(spec, now_s).ok();
+                // passes are made on copies here; the first test comes practically with the submission
+                heads[spec].into_iter().for_each(|job| controller.note_tested(job, now_s));
+            }
             Kind::Command(at) => {
                 let _ = match &experiment.commands[at].1 {
                     Command::CreateReservation(asked) => controller.create_reservation(asked.clone(), now_s),

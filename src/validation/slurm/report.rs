@@ -33,6 +33,8 @@ pub struct Skipped {
 pub struct ExperimentReport {
     /// Folder name.
     pub name: String,
+    /// The version of Slurm that was recorded, whose rules ours follows.
+    pub version: String,
     /// Means over the seeds.
     pub ours: Figures,
     /// Standard deviations over the seeds.
@@ -84,8 +86,9 @@ impl SlurmValidation {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{:<24} {:>16} {:>24} {:>15} {:>15} {:>13} {:>6} {:>6}",
+            "{:<24} {:>8} {:>16} {:>24} {:>15} {:>15} {:>13} {:>6} {:>6}",
             "experiment",
+            "version",
             "mean wait (sd)",
             "real",
             "p95 / real",
@@ -99,8 +102,9 @@ impl SlurmValidation {
             let waits: Vec<String> = e.real.iter().map(|f| format!("{:.1}", f.wait_s.mean)).collect();
             let _ = writeln!(
                 out,
-                "{:<24} {:>8.2} ({:>5.2}) {:>24} {:>7.1}/{:>7.1} {:>7.1}/{:>7.1} {:>5.1}%/{:>5.1}% {:>3.0}/{:>3.0} {:>4.0}% {:>4.0}%",
+                "{:<24} {:>8} {:>8.2} ({:>5.2}) {:>24} {:>7.1}/{:>7.1} {:>7.1}/{:>7.1} {:>5.1}%/{:>5.1}% {:>3.0}/{:>3.0} {:>4.0}% {:>4.0}%",
                 e.name,
+                e.version,
                 e.ours.wait_s.mean,
                 e.ours_sd.wait_s.mean,
                 waits.join(" "),
@@ -136,6 +140,7 @@ impl ExperimentReport {
         let (same_start, same_nodes) = agreement(experiment, runs);
         Self {
             name: experiment.name.clone(),
+            version: experiment.config.version.to_string(),
             ours: Figures::fold(&figures, &mean),
             ours_sd: Figures::fold(&figures, &sd),
             real: experiment.observed.iter().map(|o| Figures::of_observed(o, experiment)).collect(),

@@ -193,6 +193,11 @@ impl<'o> Assembly<'o> {
         Ok(())
     }
 
+    /// Submit order is restored in the end.
+    pub fn sort_later(&mut self) {
+        self.unsorted = true;
+    }
+
     fn duplicate(&self, name: JobName) -> Problem {
         let name = match name {
             JobName::Number(n) => n.to_string(),

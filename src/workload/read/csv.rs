@@ -72,7 +72,9 @@ fn read_header(first: &[u8], line: u64, assembly: &mut Assembly<'_>) -> Result<H
     let file = assembly.file.clone();
     let place = |column: u64| Place::Line { file: file.clone(), line, column, text: shown(first, column) };
     cells.split(first).map_err(|problem| {
-        Box::new(Diagnostic::error(problem.code, problem.message).at(place(problem.column)))
+        let mut told = Diagnostic::error(problem.code, problem.message).at(place(problem.column));
+        told.help = problem.help;
+        Box::new(told)
     })?;
     let names: Vec<(String, u64)> = (0..cells.len())
         .map(|at| (String::from_utf8_lossy(cells.text(first, at)).into_owned(), cells.column(at)))

@@ -131,10 +131,26 @@ impl Format {
     }
 }
 
+/// Words that say that a value is not known; a column of texts may hold them as names.
+pub(super) fn is_unknown(text: &str) -> bool {
+    ["nan", "nat", "na", "n/a", "null", "none", "<na>", "#n/a", "-"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// The day of a civil time, counted from any day.
+pub(super) fn day_number(civil: &str) -> Option<i64> {
+    let date = civil.parse::<DateTime>().ok()?.date();
+    date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|day| day.timestamp().as_second() / 86_400)
+}
+
 /// The value as the native CSV writes it, or `None` where it is not written so. `decimal` is the sign before the
 /// fraction.
 pub(super) fn native(text: &str, kind: Kind, format: &Format, decimal: char) -> Option<String> {
     let plain = || plain_number(text, decimal);
+    if kind != Kind::Text && is_unknown(text) {
+        return Some(String::new());
+    }
     match (kind, format) {
         (Kind::Text, _) => Some(text.to_owned()),
         (Kind::Span, Format::Clock) => clock_span(text).map(|span| seconds_text(span.micros())),
@@ -195,7 +211,7 @@ fn with_unit(text: &str, decimal: char) -> Option<String> {
 }
 
 /// Microseconds as seconds with as few digits as there are.
-fn seconds_text(micros: i64) -> String {
+pub(super) fn seconds_text(micros: i64) -> String {
     let (whole, part) = (micros / MICROS_PER_S, micros % MICROS_PER_S);
     match part {
         0 => whole.to_string(),
@@ -207,15 +223,25 @@ fn seconds_text(micros: i64) -> String {
 pub(super) fn civil(text: &str, pattern: &str) -> Option<String> {
     let mut rest = text;
     let (mut year, mut month, mut day, mut hour, mut minute, mut second) = (0u16, 0u8, 0u8, 0u8, 0u8, 0u8);
-    let mut seen_hour = false;
+    let (mut seen_hour, mut afternoon) = (false, None);
     let mut left = pattern;
     while !left.is_empty() {
+        if let Some(behind) = left.strip_prefix("AM") {
+            let word = rest.trim_start().to_ascii_uppercase();
+            afternoon = Some(["AM", "PM"].iter().position(|half| *half == word)? == 1);
+            (left, rest) = (behind, "");
+            continue;
+        }
         let name = ["yyyy", "mm", "dd", "hh", "ss"].into_iter().find(|name| left.starts_with(name));
         let Some(name) = name else {
             let sign = left.chars().next()?;
             // a fraction or seconds that are not written are none
             if rest.is_empty() && seen_hour {
                 break;
+            }
+            if seen_hour && left.ends_with("AM") && rest.starts_with(' ') && sign == ':' {
+                left = "AM";
+                continue;
             }
             rest = rest.strip_prefix(sign).or_else(|| (sign == ' ').then(|| rest.strip_prefix('T'))?)?;
             left = &left[sign.len_utf8()..];
@@ -237,8 +263,12 @@ pub(super) fn civil(text: &str, pattern: &str) -> Option<String> {
             _ => return None,
         }
     }
-    if !rest.is_empty() {
+    if !rest.is_empty() || (pattern.ends_with("AM") && afternoon.is_none()) {
         return None;
+    }
+    if let Some(afternoon) = afternoon {
+        // twelve is zero on a clock of twelve hours
+        hour = Some(hour).filter(|hour| (1..=12).contains(hour))? % 12 + if afternoon { 12 } else { 0 };
     }
     let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     text.parse::<DateTime>().ok().map(|_| text)
@@ -262,6 +292,13 @@ mod tests {
         for wrong in ["32.03.2026 08:02", "02.03.26 08:02", "02/03/2026 08:02", "02.03.2026 08:02 x", ""] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+        let american = |text: &str| civil(text, "mm/dd/yyyy hh:mm:ss AM");
+        assert_eq!(american("3/2/2026 12:05 AM").as_deref(), Some("2026-03-02T00:05:00"));
+        assert_eq!(american("03/02/2026 11:05:09 PM").as_deref(), Some("2026-03-02T23:05:09"));
+        for wrong in ["3/2/2026 13:05 AM", "3/2/2026 11:05", "3/2/2026 11:05 XM", "13/2/2026 11:05 AM"] {
+            assert_eq!(american(wrong), None, "{wrong}");
+        }
+        assert_eq!(native("NaN", Kind::Span, &Format::Any, '.').as_deref(), Some(""), "not known");
         let gb = Format::of_name("GB", Kind::Memory).unwrap();
         assert_eq!(native("64", Kind::Memory, &gb, '.').as_deref(), Some("61036"), "61035.2 MiB, rounded up");
         assert_eq!(native("64G", Kind::Memory, &Format::Any, '.').as_deref(), Some("65536"));

@@ -14,10 +14,18 @@ const ROWS: usize = 50;
 
 /// Names that columns have elsewhere, in small letters without signs; the first column that fits is taken.
 const NAMES: [(C, &[&str]); 17] = [
-    (C::JobId, &["jobid", "id", "job", "jobnumber", "jobidraw"]),
+    (C::JobId, &["jobidentifier", "jobno", "jobid", "id", "job", "jobnumber", "jobidraw"]),
     (
         C::Submit,
         &[
+            "submittedat",
+            "createdat",
+            "creationtime",
+            "submissiontime",
+            "queuedat",
+            "enqueued",
+            "queuetime",
+            "submitts",
             "submits",
             "submit",
             "submitted",
@@ -29,11 +37,48 @@ const NAMES: [(C, &[&str]); 17] = [
             "qtime",
         ],
     ),
-    (C::Start, &["starts", "start", "started", "starttime", "begin", "begintime"]),
-    (C::End, &["ends", "end", "ended", "endtime", "finish", "finished", "finishtime", "completed"]),
+    (
+        C::Start,
+        &[
+            "startedat",
+            "startat",
+            "startdate",
+            "startts",
+            "starttimestamp",
+            "starts",
+            "start",
+            "started",
+            "starttime",
+            "begin",
+            "begintime",
+        ],
+    ),
+    (
+        C::End,
+        &[
+            "endedat",
+            "finishedat",
+            "completedat",
+            "completiontime",
+            "enddate",
+            "endts",
+            "ends",
+            "end",
+            "ended",
+            "endtime",
+            "finish",
+            "finished",
+            "finishtime",
+            "completed",
+        ],
+    ),
     (
         C::Run,
         &[
+            "wallclocktime",
+            "elapsedtime",
+            "executiontime",
+            "durationtime",
             "runs",
             "run",
             "runtime",
@@ -49,6 +94,11 @@ const NAMES: [(C, &[&str]); 17] = [
     (
         C::Limit,
         &[
+            "maxwalltime",
+            "requestedwalltime",
+            "walltimerequested",
+            "reqwalltime",
+            "timelim",
             "limits",
             "limit",
             "timelimit",
@@ -59,25 +109,90 @@ const NAMES: [(C, &[&str]); 17] = [
             "timereq",
         ],
     ),
-    (C::User, &["user", "owner", "username", "userid", "login"]),
+    (C::User, &["useruid", "submitter", "uid", "user", "owner", "username", "userid", "login"]),
     (C::Account, &["account", "project", "group", "acct", "bank"]),
     (C::Partition, &["partition", "queue", "class"]),
     (C::Qos, &["qos"]),
     (C::Name, &["name", "jobname"]),
-    (C::Nodes, &["nodes", "nnodes", "reqnodes", "numnodes", "nodecount"]),
+    (
+        C::Nodes,
+        &[
+            "nnode",
+            "nodesreq",
+            "requestednodes",
+            "nodenum",
+            "nodes",
+            "nnodes",
+            "reqnodes",
+            "numnodes",
+            "nodecount",
+        ],
+    ),
     (
         C::Cpus,
-        &["cpus", "cores", "ncpus", "reqcpus", "alloccpus", "numcpus", "cpucount", "ncores", "processors"],
+        &[
+            "cpu",
+            "ncpu",
+            "cpusreq",
+            "cpusrequested",
+            "requestedcpus",
+            "procs",
+            "nprocs",
+            "corecount",
+            "numcores",
+            "cpucores",
+            "cpus",
+            "cores",
+            "ncpus",
+            "reqcpus",
+            "alloccpus",
+            "numcpus",
+            "cpucount",
+            "ncores",
+            "processors",
+        ],
     ),
-    (C::Gpus, &["gpus", "gpu", "ngpus", "reqgpus", "allocgpus", "numgpus", "gpucount"]),
-    (C::MemMb, &["memmb", "mem", "memory", "reqmem", "ram", "maxmem"]),
+    (
+        C::Gpus,
+        &[
+            "gpusreq",
+            "gpusrequested",
+            "requestedgpus",
+            "ngpu",
+            "gpucards",
+            "gpus",
+            "gpu",
+            "ngpus",
+            "reqgpus",
+            "allocgpus",
+            "numgpus",
+            "gpucount",
+        ],
+    ),
+    (
+        C::MemMb,
+        &[
+            "memoryrequested",
+            "requestedmemory",
+            "memreq",
+            "memoryreq",
+            "memmb",
+            "mem",
+            "memory",
+            "reqmem",
+            "ram",
+            "maxmem",
+        ],
+    ),
     (C::State, &["state", "status", "jobstate", "exitstate"]),
     (C::GpuType, &["gputype", "gpumodel", "accelerator"]),
 ];
 
 /// Ways to write a point in time that are tried, in order.
-const PATTERNS: [&str; 6] = [
+const PATTERNS: [&str; 8] = [
     "yyyy-mm-dd hh:mm:ss",
+    "dd/mm/yyyy hh:mm:ss AM",
+    "mm/dd/yyyy hh:mm:ss AM",
     "dd.mm.yyyy hh:mm:ss",
     "dd/mm/yyyy hh:mm:ss",
     "mm/dd/yyyy hh:mm:ss",
@@ -104,11 +219,13 @@ fn of_text(text: &str) -> (BTreeMap<String, ColumnSetting>, Vec<&'static str>) {
     let rows: Vec<Vec<(String, u64)>> =
         lines.take(ROWS).map(|line| cut(line, delimiter)).filter(|row| row.len() == names.len()).collect();
     let values = |at: usize| -> Vec<&str> {
-        rows.iter().map(|row| row[at].0.as_str()).filter(|text| !text.is_empty()).collect()
+        let texts = rows.iter().map(|row| row[at].0.as_str());
+        texts.filter(|text| !text.is_empty() && !formats::is_unknown(text)).collect()
     };
     let has_comma = (0..names.len()).any(|at| {
         let texts = values(at);
-        !texts.is_empty() && texts.iter().all(|text| is_comma_number(text))
+        let is_number = |text: &&str| is_comma_number(text) || text.bytes().all(|c| c.is_ascii_digit());
+        texts.iter().all(is_number) && texts.iter().any(|text| is_comma_number(text))
     });
     let decimal = if delimiter != ',' && has_comma { ',' } else { '.' };
     let mut table = BTreeMap::new();
@@ -120,9 +237,12 @@ fn of_text(text: &str) -> (BTreeMap<String, ColumnSetting>, Vec<&'static str>) {
     }
     let mut taken = vec![false; names.len()];
     for (column, known) in NAMES {
+        let is_it = |at: usize, wanted: &str| {
+            let name = &names[at];
+            plain(name) == wanted || unit(name).is_some() && plain(before_unit(name)) == wanted
+        };
         let at = known.iter().find_map(|wanted| {
-            (0..names.len())
-                .find(|at| !taken[*at] && plain(&names[*at]) == *wanted && !values(*at).is_empty())
+            (0..names.len()).find(|at| !taken[*at] && is_it(*at, wanted) && !values(*at).is_empty())
         });
         let Some(at) = at else { continue };
         let kind = formats::kind_of(column);
@@ -131,8 +251,10 @@ fn of_text(text: &str) -> (BTreeMap<String, ColumnSetting>, Vec<&'static str>) {
         let key = COLUMNS.iter().find(|(_, known)| *known == column).map_or("", |(name, _)| *name);
         table.insert(key.to_owned(), setting);
     }
-    let missing =
-        ["job_id", "submit_s", "run_s"].into_iter().filter(|key| !table.contains_key(*key)).collect();
+    // a run time follows from start and end
+    let follows = ["start_s", "end_s"].iter().all(|key| table.contains_key(*key));
+    let is_there = |key: &str| table.contains_key(key) || key == "run_s" && follows;
+    let missing = ["job_id", "submit_s", "run_s"].into_iter().filter(|key| !is_there(key)).collect();
     (table, missing)
 }
 
@@ -142,10 +264,46 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase()
 }
 
-/// The unit in brackets behind a name: `Runtime (h)`.
-fn unit(name: &str) -> Option<&str> {
-    let (_, unit) = name.split_once(['(', '['])?;
-    Some(unit.trim_end_matches([')', ']']).trim())
+/// Words for units at the end of a name, in small letters, and the names of the units.
+const UNITS: [(&str, &str); 24] = [
+    ("s", "s"),
+    ("sec", "s"),
+    ("secs", "s"),
+    ("seconds", "s"),
+    ("ms", "ms"),
+    ("us", "us"),
+    ("min", "min"),
+    ("mins", "min"),
+    ("minutes", "min"),
+    ("h", "h"),
+    ("hr", "h"),
+    ("hrs", "h"),
+    ("hours", "h"),
+    ("d", "d"),
+    ("days", "d"),
+    ("kb", "KB"),
+    ("mb", "MB"),
+    ("gb", "GB"),
+    ("tb", "TB"),
+    ("kib", "KiB"),
+    ("mib", "MiB"),
+    ("gib", "GiB"),
+    ("tib", "TiB"),
+    ("percent", "percent"),
+];
+
+/// The unit behind a name: `Runtime (h)`, `elapsed_sec`, `Memory GB`.
+fn unit(name: &str) -> Option<&'static str> {
+    let last = name.trim_end_matches([')', ']']).rsplit([' ', '_', '(', '[', '-', '.']).next()?;
+    let is_alone = last.len() == name.len();
+    let lower = last.trim().to_ascii_lowercase();
+    UNITS.iter().find(|(word, _)| *word == lower && !is_alone).map(|(_, unit)| *unit)
+}
+
+/// The name without its unit.
+fn before_unit(name: &str) -> &str {
+    let name = name.trim_end_matches([')', ']']);
+    name.rfind([' ', '_', '(', '[', '-', '.']).map_or(name, |at| &name[..at])
 }
 
 fn is_comma_number(text: &str) -> bool {
@@ -169,23 +327,79 @@ fn setting_of(name: &str, kind: Kind, values: &[&str], decimal: char) -> Option<
             unit: Some(unit.to_owned()),
         }));
     }
+    if let Some(unit) = unit_by_size(kind, values) {
+        return Some(ColumnSetting::Written(WrittenColumn {
+            from,
+            format: None,
+            unit: Some(unit.to_owned()),
+        }));
+    }
     if kind == Kind::Instant {
         let is_number = values.iter().all(|text| text.bytes().all(|c| c.is_ascii_digit() || c == b'.'));
         let is_iso = values.iter().all(|text| super::sacct::looks_like_a_timestamp(text));
         if is_number || is_iso {
             return Some(ColumnSetting::Name(from));
         }
-        let pattern = PATTERNS.iter().find(|pattern| reads(&Format::Pattern((**pattern).to_owned())))?;
-        let format = Some((*pattern).to_owned());
+        let pattern = pattern_of(values)?;
+        let format = Some(pattern.to_owned());
         return Some(ColumnSetting::Written(WrittenColumn { from, format, unit: None }));
     }
     reads(&Format::Any).then_some(ColumnSetting::Name(from))
+}
+
+/// Whole numbers of 12 digits and more are no seconds of this age.
+fn unit_by_size(kind: Kind, values: &[&str]) -> Option<&'static str> {
+    let numbers: Option<Vec<u64>> = values.iter().map(|text| text.parse().ok()).collect();
+    let least = numbers?.into_iter().min()?;
+    match (kind, least) {
+        (Kind::Instant, 100_000_000_000..100_000_000_000_000) => Some("ms"),
+        (Kind::Instant, 100_000_000_000_000..) => Some("us"),
+        _ => None,
+    }
+}
+
+/// The pattern after which all values are times. Where days and months could be either, the one that gives the
+/// shorter trace: read the wrong way, twelve days become a year.
+fn pattern_of(values: &[&str]) -> Option<&'static str> {
+    let reach = |pattern: &&'static str| -> Option<i64> {
+        let times: Option<Vec<String>> = values.iter().map(|text| formats::civil(text, pattern)).collect();
+        let days: Option<Vec<i64>> = times?.iter().map(|time| formats::day_number(time)).collect();
+        let days = days?;
+        Some(days.iter().max()? - days.iter().min()?)
+    };
+    let fitting = PATTERNS.iter().filter_map(|pattern| Some((reach(pattern)?, *pattern)));
+    fitting.min_by_key(|(days, _)| *days).map(|(_, pattern)| pattern)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::workload::read::ColumnMap;
+
+    #[test]
+    fn units_and_formats_are_seen_in_names_and_values() {
+        let unit = |from: &str, unit: &str| {
+            ColumnSetting::Written(WrittenColumn { from: from.into(), format: None, unit: Some(unit.into()) })
+        };
+        let text = "Job_ID,submitted_at,start_time,elapsed_sec,mem_gb,n_gpus,wall_time_limit\n\
+                    1,1767571200000,1767571260000,60,4,NaN,1-00:00:00\n2,1767571300000,,90,8,2,12:00:00\n";
+        let (table, missing) = of_text(text);
+        assert!(missing.is_empty(), "{table:?}");
+        assert_eq!(table["submit_s"], unit("submitted_at", "ms"));
+        assert_eq!((&table["run_s"], &table["mem_mb"]), (&unit("elapsed_sec", "s"), &unit("mem_gb", "GB")));
+        assert_eq!(table["gpus"], ColumnSetting::Name("n_gpus".into()));
+        let american = of_text("id;submitted;runtime\n1;3/4/2026 8:02 AM;60\n2;3/9/2026 11:30 PM;70\n").0;
+        let format = Some("mm/dd/yyyy hh:mm:ss AM".to_owned());
+        assert_eq!(
+            american["submit_s"],
+            ColumnSetting::Written(WrittenColumn { from: "submitted".into(), format, unit: None })
+        );
+        let (table, missing) = of_text(
+            "id;submitted;started;ended;hours\n1;2026-01-05 00:00;2026-01-05 00:01;2026-01-05 01:00;2,5\n2;2026-01-05 00:00;2026-01-05 00:01;2026-01-05 01:00;3\n",
+        );
+        assert!(missing.is_empty(), "the run time follows from start and end: {table:?}");
+        assert_eq!(table["decimal"], ColumnSetting::Name(",".into()));
+    }
 
     #[test]
     fn a_table_of_a_spreadsheet_is_proposed() {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::assembly::{Assembly, RowPlace};
+use super::cells::Cell;
 use super::columns::{COLUMNS, Column as C, Header};
 use super::csv::Rows;
 use super::formats::{self, Format, Kind};
@@ -117,7 +118,8 @@ impl ColumnMap {
         }
         let missing: Vec<&str> = [("job_id", C::JobId), ("submit_s", C::Submit), ("run_s", C::Run)]
             .iter()
-            .filter(|(_, column)| map.columns.iter().all(|mapped| mapped.column != *column))
+            .filter(|(_, column)| !map.has(*column))
+            .filter(|(_, column)| !(*column == C::Run && map.has(C::Start) && map.has(C::End)))
             .map(|(name, _)| *name)
             .collect();
         if missing.is_empty() {
@@ -126,6 +128,18 @@ impl ColumnMap {
             let message = format!("columns that every trace needs are not named: {}", missing.join(", "));
             Err((String::new(), message, format!("write {} = \"NAME OF THE COLUMN\"", missing[0])))
         }
+    }
+}
+
+impl ColumnMap {
+    fn has(&self, column: C) -> bool {
+        self.columns.iter().any(|mapped| mapped.column == column)
+    }
+
+    /// Where the run time follows from start and end: their places among the columns.
+    fn run_from(&self) -> Option<(usize, usize)> {
+        let place = |column: C| self.columns.iter().position(|mapped| mapped.column == column);
+        if self.has(C::Run) { None } else { place(C::Start).zip(place(C::End)) }
     }
 }
 
@@ -188,11 +202,14 @@ pub(super) fn read<R: std::io::Read>(
     let delimiter = map.delimiter.unwrap_or_else(|| delimiter_of(&header));
     let names = cut(&header, delimiter);
     let places = place_columns(map, &names, header_row, assembly)?;
-    let columns: Vec<C> = map.columns.iter().map(|mapped| mapped.column).collect();
+    let run_from = map.run_from();
+    let columns: Vec<C> =
+        map.columns.iter().map(|mapped| mapped.column).chain(run_from.map(|_| C::Run)).collect();
     let has_zone = assembly.options.time_zone.is_some();
     let zone = assembly.options.time_zone.as_deref().or(Some("UTC"));
     let mut rows = Rows::new(&Header::made(&columns), Clock::new(zone)?);
     let mut seen_civil = false;
+    let mut clock = Clock::new(zone)?;
     loop {
         let number = lines.number() + 1;
         match lines.next_line().map_err(|error| broken(error, number))? {
@@ -209,7 +226,10 @@ pub(super) fn read<R: std::io::Read>(
                     super::foreign::as_utf8(RowPlace { line: number, text: line }, &mut store, assembly);
                 let text = String::from_utf8_lossy(row.text);
                 let made = make(map, &cut(&text, delimiter), &places, names.len());
-                let taken = made.and_then(|made| {
+                let taken = made.and_then(|mut made| {
+                    if let Some((start, end)) = run_from {
+                        made.push(run_between(&made[start], &made[end], &mut clock)?);
+                    }
                     seen_civil |= made.iter().any(|(text, _)| super::sacct::looks_like_a_timestamp(text));
                     rows.take_made(&made, row, assembly)
                 });
@@ -231,6 +251,28 @@ pub(super) fn read<R: std::io::Read>(
         assembly.workload.warnings.push(told);
     }
     Ok(())
+}
+
+/// The time from a start to an end; empty where one of them is not known.
+fn run_between(
+    start: &(String, u64),
+    end: &(String, u64),
+    clock: &mut Clock,
+) -> Result<(String, u64), Problem> {
+    if start.0.is_empty() || end.0.is_empty() {
+        return Ok((String::new(), end.1));
+    }
+    let mut at = |name, (text, column): &(String, u64)| {
+        Cell { name, text: text.as_bytes(), column: *column }.instant(clock).map(|time| time.micros())
+    };
+    let micros = at("end_s", end)? - at("start_s", start)?;
+    if micros < 0 {
+        let message = "the end lies before the start, so there is no run time";
+        return Err(Problem::new(code::ENDS_BEFORE_START, "ends before it starts", message)
+            .at(end.1)
+            .help("correct one of the two times, or name a column for run_s"));
+    }
+    Ok((formats::seconds_text(micros), end.1))
 }
 
 /// Where the columns of the map stand in the file.
@@ -256,7 +298,7 @@ fn place_columns(
                 let all: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
                 let near = nearest(&mapped.from, all.iter().copied());
                 let help = near.map_or(format!("it has: {}", shown(all.join(", ").as_bytes(), 0)), |near| {
-                    format!("did you mean '{near}'?")
+                    format!("it has '{near}': write that in [workload.columns]")
                 });
                 let told = Diagnostic::error(code::MISSING_COLUMN, message).at(assembly.place(header, 0));
                 return Err(Box::new(told.help(help)));

@@ -8,6 +8,7 @@
 //! What cannot be replayed (pending, cancelled before the start) is refused and counted; what is odd
 //! (clock changes, suspension, attempts of one job, parts of heterogeneous jobs) is noted row by row.
 
+mod attempts;
 mod clock;
 mod columns;
 mod job;
@@ -23,6 +24,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use self::attempts::{Attempts, Record, Told};
 use self::columns::{Field as F, Layout};
 use self::job::{Cells, Oddity, SacctJob};
 use self::steps::StepUsage;
@@ -34,7 +36,6 @@ use super::node_list::{self, NodeList};
 use super::problem::{Fatal, Problem, code, shown};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::ids::JobId;
-use crate::time::SimTime;
 use crate::workload::{Extras, JobFlags, RepairKind};
 
 /// The command that gives all that is read here.
@@ -58,6 +59,7 @@ pub(super) fn read<R: std::io::Read>(
     let place = RowPlace { line: lines.number(), text: first };
     super::csv::check_utf8(place, assembly)?;
     let mut rows = Rows::new(layout(place, assembly)?, assembly)?;
+    tell_strange(&rows.layout, place, assembly);
     if !rows.layout.has_header {
         rows.take(place, assembly);
     }
@@ -92,7 +94,14 @@ pub(super) fn read_json(
         let help = format!("give what `sacct -a -D --json` prints, or export again:\n{COMMAND}");
         Box::new(told.at(Place::File(assembly.file.clone())).help(help))
     })?;
-    let rows = made.into_iter().enumerate().map(|(at, row)| (at as u64 + 1, row)).collect();
+    for (line, key) in made.lacks {
+        let reason = "a record without a key that sacct writes (taken as unknown)";
+        let message = format!("the record has no `{key}`: what it says is taken as unknown");
+        let problem = Problem::new(code::SACCT_ROW, reason, message);
+        assembly
+            .note(RowPlace { line, text: key.as_bytes() }, problem.help("give what `sacct --json` printed"));
+    }
+    let rows = made.rows.into_iter().enumerate().map(|(at, row)| (at as u64 + 1, row)).collect();
     read_made(rows, assembly)
 }
 
@@ -113,14 +122,20 @@ fn read_made(made: Vec<(u64, String)>, assembly: &mut Assembly<'_>) -> Result<()
 /// The layout of the file; without the columns that are needed, it is told which command gives them.
 fn layout(first: RowPlace<'_>, assembly: &Assembly<'_>) -> Result<Layout, Fatal> {
     let place = assembly.place(first, 0);
-    let help = format!("export again:\n{COMMAND}");
+    let mut help = format!("export again:\n{COMMAND}");
     let Some(layout) = Layout::detect(first.text) else {
         let terminal = columns::is_terminal_table(first.text);
-        let (message, why) = if terminal {
+        let of_squeue = String::from_utf8_lossy(first.text).to_ascii_uppercase().contains("NODELIST(REASON)");
+        let (message, why) = if of_squeue {
+            ("this is squeue's table for terminals", "it does not say when jobs were submitted")
+        } else if terminal {
             ("this is sacct's table for terminals", "it cuts long values short, so names and TRES are lost")
         } else {
             ("the first line is no header of sacct", "the header names the columns")
         };
+        if of_squeue {
+            help = format!("export squeue -a -o %all; better, what has ended too:\n{COMMAND}");
+        }
         return Err(Box::new(
             Diagnostic::error(code::SACCT_LAYOUT, message).at(place).because(why).help(help),
         ));
@@ -138,8 +153,27 @@ fn layout(first: RowPlace<'_>, assembly: &Assembly<'_>) -> Result<Layout, Fatal>
     if missing.is_empty() {
         return Ok(layout);
     }
+    if layout.names.iter().any(|name| name.eq_ignore_ascii_case("nodelist(reason)")) {
+        help = format!("export squeue -a -o %all; better, what has ended too:\n{COMMAND}");
+    }
     let message = format!("the sacct dump lacks columns that are needed: {}", missing.join(", "));
     Err(Box::new(Diagnostic::error(code::MISSING_COLUMN, message).at(place).help(help)))
+}
+
+/// Tells columns that sacct does not have: a misspelt name would be passed over like those that are not used.
+fn tell_strange(layout: &Layout, header: RowPlace<'_>, assembly: &mut Assembly<'_>) {
+    if !layout.has_header {
+        return;
+    }
+    for (name, near) in layout.strange() {
+        let message =
+            format!("'{}' is no column of sacct or squeue: it is passed over", shown(name.as_bytes(), 0));
+        let told = Diagnostic::warning(code::UNKNOWN_COLUMN, message).at(assembly.place(header, 0));
+        assembly.workload.warnings.push(match near {
+            Some(near) => told.help(format!("did you mean {near}?")),
+            None => told.help("leave it out where it is of no use"),
+        });
+    }
 }
 
 /// The last job row, waiting for its steps.
@@ -150,19 +184,13 @@ struct Open {
     usage: StepUsage,
 }
 
-/// What is remembered of a job id that came before.
-struct Attempts {
-    count: u32,
-    last_start: SimTime,
-}
-
 struct Rows {
     layout: Rc<Layout>,
     clock: CivilClock,
     nodes: NodeList,
     intake: Intake,
     open: Option<Open>,
-    attempts: FxHashMap<Box<str>, Attempts>,
+    attempts: Attempts,
     /// (array, tasks at once), from rows of tasks that have not started.
     array_limits: Vec<(String, u32)>,
     /// The job whose row was refused last: its steps go with it.
@@ -177,7 +205,7 @@ impl Rows {
             layout: Rc::new(layout),
             intake: Intake::default(),
             open: None,
-            attempts: FxHashMap::default(),
+            attempts: Attempts::default(),
             array_limits: Vec::new(),
             refused: String::new(),
         })
@@ -268,30 +296,34 @@ impl Rows {
         let Some(Open { row: mut read, line, text, usage }) = self.open.take() else { return };
         let row = RowPlace { line, text: &text };
         usage.put(&mut read, assembly, row);
-        let start = read.job.recorded.start.unwrap_or(read.job.submit);
-        if let Some(before) = self.attempts.get_mut(read.job.id.as_str()) {
-            if before.last_start == start {
-                let message = format!("job '{}' comes twice with the same start", read.job.id);
+        let record = Record::of(&read, &assembly.workload);
+        let id = read.job.id.clone();
+        match self.attempts.look(&id, &record) {
+            Told::New => {}
+            Told::Twice => {
+                let message = format!("job '{id}' comes twice with the same start");
                 let problem = Problem::new(code::DUPLICATE_ID, "a job id that came before", message);
                 return assembly.refuse(row, problem.help("the first row of this id is kept"));
             }
-            before.count += 1;
-            before.last_start = start;
-            let name = format!("{}/{}", read.job.id, before.count);
-            let message = format!("job '{}' ran again; this attempt is called '{name}'", read.job.id);
-            read.job.id = name;
-            let reason = "a further attempt of a requeued job (a job of its own)";
-            assembly.change(row, Problem::new(code::SACCT_ATTEMPT, reason, message));
-        } else {
-            let first = Attempts { count: 1, last_start: start };
-            self.attempts.insert(read.job.id.as_str().into(), first);
+            Told::Part { job, is_resized, is_later } => {
+                tell_all(&mut read, assembly, row);
+                return add_part(&read, job, is_resized, is_later, assembly, row);
+            }
+            Told::Another(count) => {
+                let name = format!("{id}/{count}");
+                let message = format!("another job has the id '{id}' too; this one is called '{name}'");
+                read.job.id = name;
+                let reason = "an id that came before for another job (it gets another name)";
+                assembly.change(row, Problem::new(code::SACCT_ATTEMPT, reason, message));
+            }
         }
-        for oddity in std::mem::take(&mut read.oddities) {
-            tell(oddity, assembly, row);
-        }
+        tell_all(&mut read, assembly, row);
+        let before = assembly.workload.jobs.len();
         if let Err(problem) = self.intake.admit(read.job, assembly, row) {
             assembly.refuse(row, problem);
         }
+        let job = (assembly.workload.jobs.len() > before).then(|| <JobId as crate::ids::Id>::new(before));
+        self.attempts.remember(&id, record, job);
     }
 
     fn finish(mut self, assembly: &mut Assembly<'_>) {
@@ -423,6 +455,46 @@ fn put_together<'a>(line: &'a str, texts: &[&'a str], layout: &'a Layout) -> Opt
     found
 }
 
+fn tell_all(read: &mut SacctJob, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
+    for oddity in std::mem::take(&mut read.oddities) {
+        tell(oddity, assembly, row);
+    }
+}
+
+/// A further record of a job that is there.
+fn add_part(
+    part: &SacctJob,
+    job: Option<JobId>,
+    is_resized: bool,
+    is_later: bool,
+    assembly: &mut Assembly<'_>,
+    row: RowPlace<'_>,
+) {
+    let Some(job) = job else {
+        let text = || shown(row.text, 0);
+        let reason = "a further part of a job that is left out";
+        return assembly.workload.repairs.add(RepairKind::LeftOut, reason, row.line, text);
+    };
+    let id = &part.job.id;
+    let (reason, message) = if is_resized {
+        let message = format!("job '{id}' was resized: its parts are one job, with the size of the first");
+        ("a part of a resized job (its run time is added to the job)", message)
+    } else {
+        let message = format!("job '{id}' ran again after a requeue: its attempts are one job");
+        ("a further attempt of a requeued job (the last attempt's run time counts)", message)
+    };
+    assembly.change(row, Problem::new(code::SACCT_ATTEMPT, reason, message));
+    let submit = assembly.workload.jobs[job].submit;
+    attempts::add(&mut assembly.workload, job, part, is_resized, is_later);
+    if assembly.workload.jobs[job].submit < submit {
+        assembly.sort_later();
+    }
+    let limit = assembly.workload.jobs[job].limit;
+    if assembly.options.cut_at_limit && assembly.workload.jobs[job].run > limit {
+        assembly.workload.jobs[job].run = limit;
+    }
+}
+
 /// Tells what is odd about a row that is kept.
 fn tell(oddity: Oddity, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
     let reason = match oddity {
@@ -442,7 +514,7 @@ fn tell(oddity: Oddity, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
         Oddity::NoOwnLimit => "no time limit of its own (UNLIMITED or Partition_Limit)",
         Oddity::HetComponent => "a component of a heterogeneous job (a job of its own here)",
         Oddity::AllocatedMore => "allocated more than requested (both are kept)",
-        Oddity::Requeued => "ended by a requeue (an attempt, a job of its own)",
+        Oddity::Requeued => "ended by a requeue (an attempt of its job)",
         Oddity::Constraint => "constraints are not used",
         Oddity::GpusFromAllocation => {
             "GPUs only in the allocation (the allocated ones stand for the request)"
@@ -460,7 +532,7 @@ fn tell(oddity: Oddity, assembly: &mut Assembly<'_>, row: RowPlace<'_>) {
         }
         Oddity::ColumnsDisagree => "two columns of one meaning differ (the first counts)",
         Oddity::UnknownState => "a state that is none of Slurm's (counts as completed)",
-        Oddity::Resized => "a part of a job that was resized (a job of its own here)",
+        Oddity::Resized => "a part of a job that was resized",
         Oddity::OutOfOrder => {
             let reason = "recorded times out of order (submit, start, end)";
             return assembly.note(row, Problem::new(code::ENDS_BEFORE_START, reason, reason));

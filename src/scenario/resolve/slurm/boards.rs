@@ -23,6 +23,35 @@ fn split(kind: &str) -> Option<(&str, &str)> {
     known.then_some((board, profile))
 }
 
+/// Whether a word of a type and the name of a board mean the same.
+fn means(word: &str, model: &GpuModel) -> bool {
+    let name = model.name.to_lowercase();
+    word.to_lowercase().split(['_', '-']).any(|part| part.len() > 2 && name.contains(part))
+}
+
+/// A type whose first part names boards, none of which has the profile that it ends with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Misfit<'a> {
+    pub(super) kind: &'a str,
+    pub(super) profile: &'a str,
+    /// The first of the boards that it names.
+    pub(super) model: &'static GpuModel,
+    /// The first of those that have the profile.
+    pub(super) other: &'static GpuModel,
+}
+
+/// The first such type among those of a site.
+pub(super) fn misfit(config: &SlurmConfig) -> Option<Misfit<'_>> {
+    config.device_types.iter().find_map(|kind| {
+        let (board, profile) = split(kind)?;
+        let mut named = models().iter().filter(|model| means(board, model));
+        let model = named.clone().next()?;
+        let has_it = |model: &&GpuModel| model.find(profile).is_ok();
+        let other = models().iter().find(has_it)?;
+        (!named.any(|model| has_it(&model))).then_some(Misfit { kind, profile, model, other })
+    })
+}
+
 /// The boards of a node whose types name MIG profiles; `None` where they do not, or where no board has them all.
 pub(super) fn of(config: &SlurmConfig, node: &NodeConf) -> Option<Boards> {
     let typed: Vec<(&str, u32)> = node
@@ -64,11 +93,8 @@ fn model_of<'a>(
         |model: &&'static GpuModel| slices.iter().all(|(_, profile, _)| model.find(profile).is_ok());
     let able: Vec<&'static GpuModel> = models().iter().filter(has_all).collect();
     let words = slices.iter().map(|(board, ..)| *board).filter(|board| !board.is_empty()).chain(plain);
-    let words: Vec<String> = words.map(str::to_lowercase).collect();
-    let is_meant = |model: &&&'static GpuModel| {
-        let name = model.name.to_lowercase();
-        words.iter().any(|word| word.split(['_', '-']).any(|part| part.len() > 2 && name.contains(part)))
-    };
+    let words: Vec<&str> = words.collect();
+    let is_meant = |model: &&&'static GpuModel| words.iter().any(|word| means(word, model));
     able.iter().find(is_meant).or(able.first()).copied()
 }
 
@@ -120,6 +146,19 @@ mod tests {
         let CardMode::Mig(mig) = &boards.cards.mode else { panic!("it is cut") };
         let cut: Vec<usize> = mig.start.iter().flatten().map(|layout| layout.placements().len()).collect();
         assert_eq!(cut, [7, 7]);
+    }
+
+    #[test]
+    fn a_profile_of_another_board_is_found() {
+        let mut config = SlurmConfig::empty();
+        node(&mut config, &[("a100_1g.5gb", 7), ("h100", 4), ("v100_1g.5gb", 1), ("1g.5gb", 7)]);
+        assert_eq!(misfit(&config), None);
+        node(&mut config, &[("nvidia_h100_1g.5gb", 7)]);
+        let found = misfit(&config).unwrap();
+        assert_eq!(
+            (found.kind, &found.model.name[..4], &found.other.name[..4]),
+            ("nvidia_h100_1g.5gb", "H100", "A100")
+        );
     }
 
     #[test]

@@ -267,14 +267,21 @@ impl Accounting {
     /// A QOS by name.
     #[must_use]
     pub fn find_qos(&self, name: &str) -> Option<QosId> {
-        let at = self.qos.iter().position(|q| q.name == name)?;
+        let at = self.qos.iter().position(|q| q.name.eq_ignore_ascii_case(name))?;
         u32::try_from(at).ok().map(QosId)
     }
 
     /// The association of an account (`user` = `None`) or of a user in an account.
     #[must_use]
     pub fn find_assoc(&self, account: &str, user: Option<&str>) -> Option<AssocId> {
-        let at = self.assocs.iter().position(|a| a.account == account && a.user.as_deref() == user)?;
+        let is_it = |assoc: &Assoc| {
+            let is_user = match (assoc.user.as_deref(), user) {
+                (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+                (a, b) => a == b,
+            };
+            is_user && assoc.account.eq_ignore_ascii_case(account)
+        };
+        let at = self.assocs.iter().position(is_it)?;
         u32::try_from(at).ok().map(AssocId)
     }
 

@@ -1,10 +1,10 @@
 //! `SchedulerType`, `SchedulerParameters`, `Priority*`, `Preempt*`, `SelectTypeParameters`.
 //!
-//! Defaults are those of 22.05. In the sources of 18.08 to 26.05 the same hold for `batch_sched_delay` (3 s),
+//! In the sources of 18.08 to 26.05 the same defaults hold for `batch_sched_delay` (3 s),
 //! `sched_interval` (60 s), `default_queue_depth` (100), `bf_interval` (30 s), `bf_resolution` (60 s), `bf_window` (a day),
-//! `bf_max_job_array_resv` (20), `PriorityDecayHalfLife` (7 days) and `PriorityCalcPeriod` (5 minutes). Others differ:
-//! `bf_max_job_test` is 100 up to 20.11 and 500 from 21.08 on; `PriorityType` is `priority/basic` up to 23.02 and
-//! `priority/multifactor` from 23.11 on.
+//! `bf_max_job_array_resv` (20), `PriorityDecayHalfLife` (7 days) and `PriorityCalcPeriod` (5 minutes). Those that
+//! differ between versions are rows of [`RULES`](super::RULES); what stands here holds before the first of these rows,
+//! and [`SlurmConfig::of`](super::SlurmConfig::of) sets them.
 
 /// `SchedulerType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct MainParameters {
     pub assoc_limit_stop: bool,
     /// `defer`: an ending job does not start a pass at once (man: off).
     pub defer: bool,
+    /// `max_switch_wait` in seconds: how long a job waits at most for `--switches` (man: 300).
+    pub max_switch_wait_s: i64,
 }
 
 impl Default for MainParameters {
@@ -64,6 +66,7 @@ impl Default for MainParameters {
             sched_max_job_start: 0,
             assoc_limit_stop: false,
             defer: false,
+            max_switch_wait_s: 300,
         }
     }
 }
@@ -79,7 +82,7 @@ pub struct BackfillParameters {
     pub window_s: i64,
     /// `bf_resolution` in seconds (man: 60).
     pub resolution_s: i64,
-    /// `bf_max_job_test` (man, 22.05: 500; 100 before 21.08).
+    /// `bf_max_job_test` (source: 500; 100 before 21.08).
     pub max_job_test: u32,
     /// `bf_max_job_part` (man: 0 = no limit).
     pub max_job_part: u32,
@@ -172,7 +175,7 @@ pub struct PriorityWeights {
 /// `PriorityType` and its factors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PriorityParameters {
-    /// `priority/multifactor` (22.05: off, the default is `priority/basic`; the default since 23.11).
+    /// `priority/multifactor` (the default since 23.11; `priority/basic` before).
     pub multifactor: bool,
     /// Weights.
     pub weights: PriorityWeights,
@@ -278,11 +281,13 @@ impl Default for PreemptParameters {
     }
 }
 
-/// `SelectTypeParameters` of `select/cons_tres`.
+/// `SelectType` and `SelectTypeParameters`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SelectParameters {
     /// `CR_*_Memory`: memory is consumed.
     pub memory: bool,
     /// `CR_LLN`: least loaded nodes first.
     pub least_loaded: bool,
+    /// `select/linear`: every job gets whole nodes (the default before 23.11; `select/cons_tres` since).
+    pub whole_nodes: bool,
 }

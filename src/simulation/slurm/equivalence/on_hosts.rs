@@ -24,9 +24,9 @@ fn restless() -> PoolTenancy {
         noise: Some(Noise::new(spec).unwrap()),
         contention: Some(Contention::at(&Resource::ALL.map(|_| Range::exactly(0.2)), Level::Typical)),
         start: Start::PerJob(SpanLaw::Uniform { low_s: 0.0, high_s: 9.0 }),
-        failures: Some(Failures { mtbf: second(900), repair, requeue: true }),
+        failures: Some(Failures::plain(second(900), repair, true)),
         maintenance: Some(Maintenance { every: second(400), duration: second(30), stun: None }),
-        snapshots: Some(Snapshots { every: second(50), takes: second(2), restore: second(5) }),
+        snapshots: Some(Snapshots { every: second(50), takes: second(2), restore: second(5), store: None }),
         ..PoolTenancy::bare_metal()
     }
 }
@@ -42,8 +42,11 @@ fn tenancy(jobs: usize) -> RunTenancy {
     };
     RunTenancy {
         pools: [restless()].into_iter().collect(),
-        profiles: vec![ClassProfile { shares, uses: Resource::ALL.map(|_| 0.5) }],
+        profiles: vec![ClassProfile { shares, uses: Resource::ALL.map(|_| 0.5), overlap: 0.0 }],
         profile_of: IdVec::filled(jobs, 0),
+        recorded_bytes_s: 1.0,
+        stores_bytes_s: Vec::new(),
+        own_snapshots: rustc_hash::FxHashMap::default(),
     }
 }
 
@@ -108,7 +111,7 @@ impl Site {
 fn assert_alike(seeds: std::ops::Range<u64>) -> [u64; 3] {
     let mut seen = [0; 3];
     for seed in seeds {
-        let site = random_site(seed);
+        let site = random_site(seed, version_of(seed));
         let (fast, slow) = (site.run_on_hosts(false, seed), site.run_on_hosts(true, seed));
         assert_same(seed, &fast, &slow);
         let [facts, other] = [&fast, &slow].map(|outcome| &outcome.losses.as_ref().unwrap().facts);

@@ -9,9 +9,6 @@ use crate::simulation::slurm::hosted::Starting;
 use crate::simulation::slurm::{Attempt, Translated, timer_of};
 use crate::time::{SimDuration, SimTime};
 
-/// A job that was lost with its host so often is withdrawn: it would be requeued for ever.
-const MOST_ATTEMPTS: u32 = 1_000;
-
 impl Daemon<'_> {
     pub(super) fn started(&mut self, job: JobIx, now: SimTime, calendar: &mut Calendar<Timer>) {
         let record = self.controller.job(job);
@@ -91,7 +88,8 @@ impl Daemon<'_> {
         self.own_message.insert(job, true);
         let clean_up = if self.is_ideal() { SimDuration::ZERO } else { self.run.chance.kill(key, attempt) };
         calendar.set(Timer::Cleaned(timer_of(job)), now + clean_up, Phase::Release);
-        if state == State::NodeFail && attempt >= MOST_ATTEMPTS && self.hosts.is_some() {
+        let is_lost = state == State::NodeFail;
+        if is_lost && self.hosts.as_mut().is_some_and(|hosts| hosts.gives_up(job, attempt)) {
             let spec = self.controller.job(job).spec;
             if self.controller.cancel(spec, whole_s(now)) {
                 self.withdrawn.push(spec);

@@ -132,11 +132,13 @@ pub(in crate::workload::read) fn clock_span(text: &str) -> Option<SimDuration> {
     }
     let parts: Vec<i64> = clock.split(':').map(digits).collect::<Option<Vec<i64>>>()?;
     let has_days = days.is_some();
+    // below the largest unit nothing has three digits: a sign between two numbers is missing there
+    let is_short = clock.split(':').skip(usize::from(!has_days)).all(|part| part.len() <= 2);
     // below the largest unit that is written, sixty of one are one of the next
     let fits =
         parts.iter().skip(1).all(|part| *part < 60) && (!has_days || parts.first().is_some_and(|h| *h < 24));
     let seconds = match parts[..] {
-        _ if !fits => return None,
+        _ if !fits || !is_short => return None,
         [hours, minutes, seconds] => hours * 3600 + minutes * 60 + seconds,
         [hours, minutes] if has_days => hours * 3600 + minutes * 60,
         [minutes, seconds] => minutes * 60 + seconds,
@@ -171,6 +173,8 @@ mod tests {
             "99:99:99",
             "1-24:00:00",
             "+1:00:00",
+            "0 days 0010:00",
+            "1:0010",
         ] {
             assert_eq!(s(text), None, "{text}");
         }

@@ -36,6 +36,7 @@ pub(super) enum Field {
     AllocGres,
     ReqGpus,
     AllocGpus,
+    GresPerNode,
     UsageInAve,
     UsageInMax,
     UsageInTot,
@@ -47,9 +48,11 @@ pub(super) enum Field {
 
 use Field as F;
 
+use crate::diagnostic::nearest;
+
 /// sacct's names (lower case) with what they mean here; NNodes and NCPUS are the allocated ones of a
 /// job that started. The last ones are those of `squeue -o %all`.
-const NAMES: [(&str, Field); 51] = [
+const NAMES: [(&str, Field); 54] = [
     ("jobid", F::JobId),
     ("jobidraw", F::JobIdRaw),
     ("jobname", F::JobName),
@@ -101,7 +104,24 @@ const NAMES: [(&str, Field); 51] = [
     ("min_memory", F::ReqMem),
     ("features", F::Constraints),
     ("tres_alloc", F::AllocTres),
+    ("tres_per_node", F::GresPerNode),
+    ("st", F::State),
+    ("nodelist(reason)", F::NodeList),
 ];
+
+/// Other fields of `sacct --helpformat` (20.02 to 26.05) and `squeue -o %all`: known, and not used here.
+const OTHERS: &str = "admincomment associd avecpu avecpufreq avediskread avediskwrite avepages averss avevmsize \
+    blockid cluster comment container consumedenergy consumedenergyraw cputime cputimeraw dbindex derivedexitcode \
+    extra failednode flags gid group layout licenses maxdiskread maxdiskreadnode maxdiskreadtask maxdiskwrite \
+    maxdiskwritenode maxdiskwritetask maxpages maxpagesnode maxpagestask maxrss maxrssnode maxrsstask maxvmsize \
+    maxvmsizenode maxvmsizetask mcslabel mincpu mincpunode mincputask planned plannedcpu plannedcpuraw qosraw qosreq \
+    reason reqcpufreq reqcpufreqgov reqcpufreqmax reqcpufreqmin reqreservation reservationid reserved restarts resvcpu \
+    resvcpuraw segmentsize sluid stderr stdin stdout submitline systemcomment systemcpu totalcpu tresusageinmaxnode \
+    tresusageinmaxtask tresusageinmin tresusageinminnode tresusageinmintask tresusageoutave tresusageoutmax \
+    tresusageoutmaxnode tresusageoutmaxtask tresusageoutmin tresusageoutminnode tresusageoutmintask tresusageouttot uid \
+    usercpu wckey wckeyid workdir min_cpus min_tmp_disk over_subscribe req_nodes command exc_nodes nice s:c:t exec_host \
+    dependency array_job_id array_task_id sockets_per_node cores_per_socket threads_per_core time_left contiguous \
+    core_spec schednodes work_dir";
 
 /// Separators that `sacct --delimiter` is used with; `-P` gives the first.
 const SEPARATORS: [&str; 8] = ["^|^", "|", "\u{2603}", ";", "\t", ",", "^", "\u{1f}"];
@@ -176,6 +196,16 @@ impl Layout {
     pub fn free_text(&self) -> impl Iterator<Item = (usize, &str)> {
         let named = self.names.iter().enumerate().map(|(at, name)| (at, name.as_str()));
         named.filter(|(_, name)| FREE_TEXT.contains(&name.to_ascii_lowercase().as_str()))
+    }
+
+    /// Names of columns that no version of sacct or squeue has, each with a name that is like it.
+    pub fn strange(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
+        let all = || NAMES.iter().map(|(name, _)| *name).chain(OTHERS.split_ascii_whitespace());
+        let strange = self.names.iter().map(String::as_str).filter(move |name| {
+            let lower = name.to_ascii_lowercase();
+            !lower.is_empty() && !all().any(|known| known == lower)
+        });
+        strange.map(move |name| (name, nearest(&name.to_ascii_lowercase(), all())))
     }
 
     pub fn has(&self, field: Field) -> bool {

@@ -159,7 +159,7 @@ pub(super) fn read(
         run: times.run,
         limit,
         limit_column,
-        priority: whole(cells.text(F::Priority)).unwrap_or(0),
+        priority: priority(cells.text(F::Priority)).unwrap_or(0),
         request,
         labels: labels(cells, texts),
         recorded,
@@ -273,8 +273,8 @@ fn check_cells(cells: &Cells<'_>, oddities: &mut Vec<Oddity>) -> Result<(), Prob
                 return refuse("a number of minutes");
             }
             F::ReqMem if ReqMem::read(text).is_none() => return refuse("an amount of memory"),
-            F::Priority if whole(text).is_none() => return refuse("a whole number"),
-            F::ReqTres | F::AllocTres | F::ReqGres | F::AllocGres => {
+            F::Priority if priority(text).is_none() => return refuse("a whole number"),
+            F::ReqTres | F::AllocTres | F::ReqGres | F::AllocGres | F::GresPerNode => {
                 let is_tres = matches!(field, F::ReqTres | F::AllocTres);
                 let tres = if is_tres { Tres::read(text) } else { Tres::read_gres(text) };
                 if let Some(part) = &tres.unread {
@@ -322,6 +322,12 @@ fn is_no_limit(text: &str) -> bool {
 /// A whole number; a spreadsheet may have written `4.0`.
 fn whole(text: &str) -> Option<i64> {
     parse_integer(text.as_bytes()).and_then(|n| i64::try_from(n).ok())
+}
+
+/// A priority; squeue prints it as a share of 2^32 - 1 too (`%p`).
+fn priority(text: &str) -> Option<i64> {
+    let share = || text.starts_with("0.").then(|| text.parse::<f64>().ok())?;
+    whole(text).or_else(|| share().map(|share| libm::round(share * f64::from(u32::MAX)) as i64))
 }
 
 /// Seconds of at least zero, whole or with a fraction.
@@ -439,18 +445,20 @@ fn request(
         cpus = given.cpus.or_else(|| number(cells.text(F::AllocCpus)));
         oddities.extend(cpus.map(|_| Oddity::AllocatedForAsked));
     }
+    let nodes_given = given.nodes.or_else(|| number(cells.text(F::AllocNodes)));
     let count_of = |field: F| count(cells.text(field)).map(|n| n.unwrap_or(0));
-    let gpus_asked = asked.gpus.or(gres.gpus).or_else(|| count_of(F::ReqGpus));
+    let on_each = Tres::read_gres(cells.text(F::GresPerNode));
+    let on_all = || Some(on_each.gpus?.saturating_mul(nodes.or(nodes_given).unwrap_or(1)));
+    let gpus_asked = asked.gpus.or(gres.gpus).or_else(|| count_of(F::ReqGpus)).or_else(on_all);
     let gpus_given = given.gpus.or(gres_given.gpus).or_else(|| count_of(F::AllocGpus));
     if gpus_asked.is_none() && gpus_given.is_some_and(|n| n > 0) {
         oddities.push(Oddity::GpusFromAllocation);
     }
     let gpus = gpus_asked.or(gpus_given);
-    let of_type = if gpus_asked.is_some() { [asked, &gres] } else { [given, &gres_given] };
+    let of_type = if gpus_asked.is_some() { [asked, &gres, &on_each] } else { [given, &gres_given, given] };
     let kind = of_type.iter().find_map(|tres| tres.gpu_type.as_deref());
     let profile = of_type.iter().find_map(|tres| tres.mig_profile.as_deref());
     // ReqTRES and ReqNodes tell the least number of nodes: a job that got more did not fix it.
-    let nodes_given = given.nodes.or_else(|| number(cells.text(F::AllocNodes)));
     let is_fixed = nodes.is_none() || nodes_given.is_none_or(|given| Some(given) <= nodes);
     nodes = nodes_given.or(nodes);
     let per_node = |total: u64| total.div_ceil(u64::from(nodes.unwrap_or(1).max(1)));

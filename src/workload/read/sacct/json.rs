@@ -71,39 +71,97 @@ impl Row {
 ///
 /// # Errors
 /// Where it is no JSON, or has no list of jobs; in words.
-pub(super) fn rows(reader: impl Read) -> Result<Vec<String>, String> {
+pub(super) fn rows(reader: impl Read) -> Result<Made, String> {
     let document: Value =
         serde_json::from_reader(reader).map_err(|error| format!("it is no JSON: {error}"))?;
     let jobs = document.get("jobs").and_then(Value::as_array);
     let jobs = jobs.ok_or_else(|| "it has no list `jobs`, so it is not of `sacct --json`".to_owned())?;
-    let mut rows = Vec::new();
+    let (mut rows, mut lacks) = (Vec::new(), Vec::new());
     for job in jobs {
-        let (id, row) = job_row(job);
+        let (id, mut row) = job_row(job);
+        lacks.extend(lacking(job).map(|key| (rows.len() as u64 + 1, key)));
+        run_so_far(&mut row, &document);
         rows.push(row.line());
         for step in job.get("steps").and_then(Value::as_array).into_iter().flatten() {
             rows.push(step_row(&id, step).line());
         }
     }
-    Ok(rows)
+    Ok(Made { rows, lacks })
 }
 
-/// A number that newer versions wrap: `{"set": true, "infinite": false, "number": 120}`.
-fn number(value: Option<&Value>) -> Option<f64> {
-    let value = value?;
-    match value {
-        Value::Object(wrapped) => {
+/// The rows of a document.
+pub(super) struct Made {
+    pub rows: Vec<String>,
+    /// Rows of records that lack a key which every sacct writes, and which.
+    pub lacks: Vec<(u64, String)>,
+}
+
+/// Keys that sacct writes into every record: where one is missing, it was cut out or is misspelt.
+const EXPECTED: [&[&str]; 12] = [
+    &["account"],
+    &["name"],
+    &["nodes"],
+    &["partition"],
+    &["required", "CPUs"],
+    &["time", "elapsed"],
+    &["time", "end"],
+    &["time", "limit"],
+    &["time", "start"],
+    &["tres", "allocated"],
+    &["tres", "requested"],
+    &["user"],
+];
+
+/// The first key that a record of sacct lacks.
+fn lacking(job: &Value) -> Option<String> {
+    if !is_sacct(job) {
+        return None;
+    }
+    let needed = at(job, &["required"]);
+    let memory = ["memory", "memory_per_cpu", "memory_per_node"];
+    let is_state = at(job, &["state", "current"]).or(job.get("state").filter(|state| !state.is_object()));
+    if needed.is_some_and(|needed| memory.iter().all(|key| needed.get(key).is_none())) {
+        return Some("required.memory_per_node".to_owned());
+    }
+    if is_state.is_none() {
+        return Some("state.current".to_owned());
+    }
+    EXPECTED.iter().find(|path| at(job, path).is_none()).map(|path| path.join("."))
+}
+
+fn is_sacct(job: &Value) -> bool {
+    job.get("submit_time").is_none()
+}
+
+/// What a value says, in the words of `sacct -P`: a number as it is written, bare or in quotes or wrapped as newer
+/// versions do (`{"set": true, "infinite": false, "number": 120}`). Nothing is rounded: what is no number is handed
+/// on as it stands, so that the row is refused for it.
+fn said(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::Object(wrapped) if wrapped.contains_key("number") => {
             let is = |key: &str| wrapped.get(key).and_then(Value::as_bool);
-            if is("set") == Some(false) || is("infinite") == Some(true) {
-                return None;
+            if is("set") == Some(false) {
+                None
+            } else if is("infinite") == Some(true) {
+                Some("UNLIMITED".to_owned())
+            } else {
+                said(wrapped.get("number"))
             }
-            wrapped.get("number")?.as_f64()
         }
-        other => other.as_f64(),
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        // 8.0 is 8
+        Value::Number(n) => Some(match n.as_f64() {
+            Some(float) if n.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => format!("{float:.0}"),
+            _ => n.to_string(),
+        }),
+        other => Some(other.to_string()),
     }
 }
 
-fn is_infinite(value: Option<&Value>) -> bool {
-    value.and_then(|value| value.get("infinite")).and_then(Value::as_bool) == Some(true)
+/// The same, where zero says that there is none.
+fn above_zero(value: Option<&Value>) -> Option<String> {
+    said(value).filter(|text| text != "0")
 }
 
 fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
@@ -120,57 +178,64 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// Seconds since 1970; zero says that there is no such time.
+/// Seconds since 1970 or a time in words; zero says that there is no such time.
 fn instant(value: Option<&Value>) -> String {
-    match number(value) {
-        Some(seconds) if seconds > 0.0 => format!("{seconds:.0}"),
-        Some(_) | None => "Unknown".to_owned(),
-    }
+    above_zero(value).unwrap_or_else(|| "Unknown".to_owned())
 }
 
-fn job_row(job: &Value) -> (String, Row) {
-    let whole = |path: &[&str]| number(at(job, path)).filter(|n| *n > 0.0).map(|n| format!("{n:.0}"));
-    let base = whole(&["job_id"]).unwrap_or_default();
-    let task = number(at(job, &["array", "task_id"])).map(|n| format!("{n:.0}"));
-    let id = match (whole(&["array", "job_id"]), task, whole(&["het", "job_id"])) {
-        (Some(array), Some(task), _) => format!("{array}_{task}"),
-        (_, _, Some(het)) => {
-            let offset = number(at(job, &["het", "job_offset"])).unwrap_or(0.0);
-            format!("{het}+{offset:.0}")
-        }
-        _ => base,
-    };
-    let mut row = Row::default();
-    row.put("JobID", id.clone());
+/// Names that `sacct` and `squeue` have in common.
+fn put_names(row: &mut Row, job: &Value) {
     for (field, key) in [
         ("JobName", "name"),
-        ("User", "user"),
         ("Account", "account"),
         ("Partition", "partition"),
         ("QOS", "qos"),
         ("NodeList", "nodes"),
-        ("Constraints", "constraints"),
     ] {
         row.put(field, text(job.get(key)));
     }
-    if job.get("user").is_none() {
-        row.put("User", text(at(job, &["association", "user"])));
+}
+
+fn job_id(job: &Value, array: [&[&str]; 2], het: [&[&str]; 2]) -> String {
+    let base = above_zero(job.get("job_id")).unwrap_or_default();
+    let [array, task] = array.map(|path| at(job, path));
+    match (above_zero(array), said(task), above_zero(at(job, het[0]))) {
+        (Some(array), Some(task), _) => format!("{array}_{task}"),
+        (_, _, Some(het_id)) => {
+            let offset = said(at(job, het[1])).unwrap_or_else(|| "0".to_owned());
+            format!("{het_id}+{offset}")
+        }
+        _ => base,
     }
-    row.put("State", text(at(job, &["state", "current"])));
-    if let Some(code) = number(at(job, &["exit_code", "return_code"])) {
-        row.put("ExitCode", format!("{code:.0}:0"));
+}
+
+fn job_row(job: &Value) -> (String, Row) {
+    if !is_sacct(job) {
+        return queued_row(job);
+    }
+    let whole = |path: &[&str]| above_zero(at(job, path));
+    let id = job_id(
+        job,
+        [&["array", "job_id"], &["array", "task_id"]],
+        [&["het", "job_id"], &["het", "job_offset"]],
+    );
+    let mut row = Row::default();
+    row.put("JobID", id.clone());
+    put_names(&mut row, job);
+    let user = text(job.get("user"));
+    row.put("User", if user.is_empty() { text(at(job, &["association", "user"])) } else { user });
+    row.put("Constraints", text(job.get("constraints")));
+    let state = text(at(job, &["state", "current"]));
+    row.put("State", if state.is_empty() { text(job.get("state")) } else { state });
+    if let Some(code) = said(at(job, &["exit_code", "return_code"])) {
+        row.put("ExitCode", format!("{code}:0"));
     }
     row.put("Submit", instant(at(job, &["time", "submission"])));
     for (field, key) in [("Eligible", "eligible"), ("Start", "start"), ("End", "end")] {
         row.put(field, instant(at(job, &["time", key])));
     }
     put_times(&mut row, job);
-    let limit = at(job, &["time", "limit"]);
-    match number(limit) {
-        Some(minutes) => row.put("TimelimitRaw", format!("{minutes:.0}")),
-        None if is_infinite(limit) => row.put("TimelimitRaw", "UNLIMITED"),
-        None => {}
-    }
+    row.put("TimelimitRaw", said(at(job, &["time", "limit"])).unwrap_or_default());
     row.put("ReqCPUS", whole(&["required", "CPUs"]).unwrap_or_default());
     row.put("AllocNodes", whole(&["allocation_nodes"]).unwrap_or_default());
     let (per_cpu, per_node) =
@@ -186,18 +251,54 @@ fn job_row(job: &Value) -> (String, Row) {
     (id, row)
 }
 
-fn put_times(row: &mut Row, value: &Value) {
-    if let Some(seconds) = number(at(value, &["time", "elapsed"])) {
-        row.put("ElapsedRaw", format!("{seconds:.0}"));
+/// A job as `squeue --json` and `scontrol show jobs --json` tell it: how long it has run is not among that.
+fn queued_row(job: &Value) -> (String, Row) {
+    let id = job_id(job, [&["array_job_id"], &["array_task_id"]], [&["het_job_id"], &["het_job_offset"]]);
+    let mut row = Row::default();
+    row.put("JobID", id.clone());
+    put_names(&mut row, job);
+    row.put("User", text(job.get("user_name")));
+    row.put("Constraints", text(job.get("features")));
+    row.put("State", text(job.get("job_state")));
+    for (field, key) in [
+        ("Submit", "submit_time"),
+        ("Eligible", "eligible_time"),
+        ("Start", "start_time"),
+        ("End", "end_time"),
+    ] {
+        row.put(field, instant(job.get(key)));
     }
-    if let Some(seconds) = number(at(value, &["time", "suspended"])).filter(|s| *s > 0.0) {
-        row.put("Suspended", clock(seconds));
+    row.put("TimelimitRaw", said(job.get("time_limit")).unwrap_or_default());
+    row.put("ReqCPUS", above_zero(job.get("cpus")).unwrap_or_default());
+    row.put("AllocNodes", above_zero(job.get("node_count")).unwrap_or_default());
+    row.put("NTasks", above_zero(job.get("tasks")).unwrap_or_default());
+    row.put("ReqTRES", text(job.get("tres_req_str")));
+    row.put("AllocTRES", text(job.get("tres_alloc_str")));
+    row.put("Priority", above_zero(job.get("priority")).unwrap_or_default());
+    (id, row)
+}
+
+/// Gives the jobs that run the time until the dump was made, which stands beside the list.
+fn run_so_far(row: &mut Row, document: &Value) {
+    let cell = |row: &Row, field: &str| row.0.iter().find(|(name, _)| *name == field).map(|(_, t)| t.clone());
+    let is_known = cell(row, "ElapsedRaw").is_some() || cell(row, "State").as_deref() != Some("RUNNING");
+    let seconds = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
+    let now = seconds(said(document.get("last_update")));
+    if let (false, Some(now), Some(start)) = (is_known, now, seconds(cell(row, "Start"))) {
+        row.put("ElapsedRaw", (now - start).max(0).to_string());
     }
 }
 
-fn clock(seconds: f64) -> String {
-    // suspensions are far below 2^53 seconds
-    let s = seconds as u64;
+fn put_times(row: &mut Row, value: &Value) {
+    if let Some(seconds) = said(at(value, &["time", "elapsed"])) {
+        row.put("ElapsedRaw", seconds);
+    }
+    if let Some(seconds) = above_zero(at(value, &["time", "suspended"])) {
+        row.put("Suspended", seconds.parse().map_or(seconds, clock));
+    }
+}
+
+fn clock(s: u64) -> String {
     format!("{}-{:02}:{:02}:{:02}", s / 86_400, s / 3_600 % 24, s / 60 % 60, s % 60)
 }
 
@@ -211,9 +312,7 @@ fn step_row(job: &str, step: &Value) -> Row {
     row.put("JobID", format!("{job}.{name}"));
     row.put("State", text(step.get("state")));
     put_times(&mut row, step);
-    if let Some(tasks) = number(at(step, &["tasks", "count"])) {
-        row.put("NTasks", format!("{tasks:.0}"));
-    }
+    row.put("NTasks", said(at(step, &["tasks", "count"])).unwrap_or_default());
     for (field, key) in
         [("TRESUsageInAve", "average"), ("TRESUsageInMax", "max"), ("TRESUsageInTot", "total")]
     {
@@ -226,10 +325,10 @@ fn step_row(job: &str, step: &Value) -> Row {
 fn tres(list: Option<&Value>) -> String {
     let one = |item: &Value| {
         let (kind, name) = (text(item.get("type")), text(item.get("name")));
-        let count = number(item.get("count"))?;
+        let count = said(item.get("count")).unwrap_or_default();
         let whole = if name.is_empty() { kind.clone() } else { format!("{kind}/{name}") };
         let unit = if kind == "mem" { "M" } else { "" };
-        Some(format!("{whole}={count:.0}{unit}"))
+        Some(format!("{whole}={count}{unit}"))
     };
     let items = list.and_then(Value::as_array).into_iter().flatten();
     items.filter_map(one).collect::<Vec<_>>().join(",")
@@ -239,28 +338,36 @@ fn tres(list: Option<&Value>) -> String {
 pub(super) fn shown_jobs(text: &str) -> Vec<(u64, String)> {
     let mut rows: Vec<(u64, Row)> = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        if line.starts_with("JobId=") {
+        if line.trim_start().starts_with("JobId=") {
             rows.push((at as u64 + 1, Row::default()));
         }
         let Some((_, row)) = rows.last_mut() else { continue };
-        let mut from = 0;
-        for word in line.split_whitespace() {
-            let start = line[from..].find(word).map_or(from, |at| from + at);
-            from = start + word.len();
+        // a name may hold blanks, and equals signs behind them
+        let mut rest = line;
+        if let Some((head, name)) = line.split_once("JobName=") {
+            let name = name.split(" UserId=").next().unwrap_or(name);
+            head.split_whitespace().filter_map(|word| word.split_once('=')).for_each(|(key, value)| {
+                put_shown(row, key, value);
+            });
+            put_shown(row, "JobName", name.trim());
+            rest = &line[head.len() + "JobName=".len() + name.len()..];
+        }
+        for word in rest.split_whitespace() {
             let Some((key, value)) = word.split_once('=') else { continue };
             // these hold what people wrote, to the end of the line
             if ["Command", "Comment", "WorkDir", "SubmitLine", "StdErr", "StdIn", "StdOut"].contains(&key) {
                 break;
             }
-            if !["", "(null)", "N/A", "None"].contains(&value) {
-                put_shown(row, key, value);
-            }
+            put_shown(row, key, value);
         }
     }
     rows.iter().map(|(line, row)| (*line, row.line())).collect()
 }
 
 fn put_shown(row: &mut Row, key: &str, value: &str) {
+    if ["", "(null)", "N/A", "None"].contains(&value) {
+        return;
+    }
     let field = match key {
         "JobId" => "JobID",
         "JobName" => "JobName",
@@ -277,6 +384,10 @@ fn put_shown(row: &mut Row, key: &str, value: &str) {
         "TimeLimit" => "Timelimit",
         "NumTasks" => "NTasks",
         "NumCPUs" => "ReqCPUS",
+        // a job that waits names a range
+        "NumNodes" => {
+            return row.put("AllocNodes", value.split('-').next().unwrap_or(value));
+        }
         "ReqTRES" => "ReqTRES",
         "AllocTRES" | "TRES" => "AllocTRES",
         "NodeList" => "NodeList",
@@ -317,7 +428,7 @@ mod tests {
                                    {"type": "gres", "name": "gpu:a100", "count": 2}], "allocated": []},
             "steps": [{"step": {"id": "7.batch"}, "tasks": {"count": 1}, "time": {"elapsed": 100},
                        "tres": {"requested": {"total": [{"type": "gres", "name": "gpuutil", "count": 50}]}}}]}]}"#;
-        let rows = rows(text.as_bytes()).unwrap();
+        let rows = rows(text.as_bytes()).unwrap().rows;
         let cell = |row: &str, field: &str| {
             let at = FIELDS.iter().position(|known| *known == field).unwrap();
             row.split(SEPARATOR).nth(at).unwrap().to_owned()
@@ -335,13 +446,40 @@ mod tests {
     }
 
     #[test]
+    fn what_squeue_tells_becomes_rows() {
+        let text = r#"{"last_update": {"set": true, "number": 500}, "jobs": [{"job_id": 7, "user_name": "ann", "job_state": ["RUNNING"],
+            "submit_time": {"set": true, "number": 100}, "start_time": {"set": true, "number": 160}, "cpus": {"set": true, "number": 8},
+            "time_limit": {"set": true, "infinite": true, "number": 0}, "tres_req_str": "cpu=8,gres/gpu=2"}]}"#;
+        let rows = rows(text.as_bytes()).unwrap().rows;
+        let cells: Vec<&str> = rows[0].split(SEPARATOR).collect();
+        let cell = |field: &str| cells[FIELDS.iter().position(|known| *known == field).unwrap()];
+        assert_eq!((cell("Submit"), cell("Start"), cell("ElapsedRaw")), ("100", "160", "340"));
+        assert_eq!(
+            (cell("User"), cell("TimelimitRaw"), cell("ReqTRES")),
+            ("ann", "UNLIMITED", "cpu=8,gres/gpu=2")
+        );
+    }
+
+    #[test]
+    fn nothing_is_rounded() {
+        for (json, want) in
+            [("8", "8"), ("8.0", "8"), ("8.5", "8.5"), ("\"8\"", "8"), ("\"abc\"", "abc"), ("true", "true")]
+        {
+            let value: Value = serde_json::from_str(json).unwrap();
+            assert_eq!(said(Some(&value)).as_deref(), Some(want), "{json}");
+        }
+        assert_eq!(said(Some(&Value::Null)), None);
+    }
+
+    #[test]
     fn shown_jobs_become_rows() {
-        let text = "JobId=12 ArrayJobId=10 ArrayTaskId=2 JobName=x\n   UserId=ann(1000) Priority=9 Account=lab QOS=q\n   \
+        let text = "JobId=12 ArrayJobId=10 ArrayTaskId=2 JobName=my x=1 job\n   UserId=ann(1000) Priority=9 Account=lab QOS=q\n   \
                     JobState=RUNNING Reason=None RunTime=00:10:00 TimeLimit=1-00:00:00\n   Command=/x y=1 JobState=z\n\n\
                     JobId=13 JobName=y JobState=COMPLETED\n";
         let rows = shown_jobs(text);
         assert_eq!((rows.len(), rows[1].0), (2, 6));
         let cells: Vec<&str> = rows[0].1.split(SEPARATOR).collect();
         assert_eq!((cells[0], cells[2], cells[6], cells[12]), ("10_2", "ann", "RUNNING", "00:10:00"));
+        assert_eq!(cells[1], "my x=1 job");
     }
 }

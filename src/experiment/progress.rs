@@ -1,0 +1,113 @@
+//! Whether jobs get on where hosts fail: told before a run that would lose them again and again.
+//!
+//! A job on many hosts is lost with any of them. Where that happens more often than it needs for a restart, the work up
+//! to its next snapshot and the snapshot itself, it is lost on average before it has got on at all. The run ends all the
+//! same: a job that was lost a thousand times in a row without getting on is given up.
+
+use crate::diagnostic::Diagnostic;
+use crate::ids::RequestId;
+use crate::scenario::Design;
+use crate::scheduler::Shapes;
+use crate::tenancy::PoolTenancy;
+use crate::time::SimDuration;
+use crate::workload::{Request, Workload};
+
+/// Without snapshots a job begins anew each time: with a run of so many mean times up, one attempt in e^7 = 1,097 gets
+/// to its end.
+const HOPELESS: f64 = 7.0;
+
+/// The worst job of a pool.
+struct Worst {
+    hosts: u32,
+    need: SimDuration,
+    mtbf_s: f64,
+}
+
+/// What to tell of pools whose hosts fail too often for some jobs that could run there.
+pub fn check_progress(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic> {
+    let mut told = Vec::new();
+    for design in designs {
+        if design.pools.iter().all(|pool| pool.tenancy.failures.is_none()) {
+            continue;
+        }
+        let longest = longest_runs(workload);
+        let shapes = Shapes::new(workload, &design.cluster);
+        for (at, (pool, terms)) in design.cluster.pools.iter().zip(&design.pools).enumerate() {
+            let mut requests = 0_usize;
+            let mut worst: Option<Worst> = None;
+            for (id, request) in workload.requests.iter() {
+                let fits = shapes.get(shapes.of(id)).pools.iter().any(|shape| shape.pool.0 as usize == at);
+                let Some(found) =
+                    fits.then(|| hopeless(request, longest(id), pool.node.capacity.gpus, &terms.tenancy))
+                else {
+                    continue;
+                };
+                let Some(found) = found else { continue };
+                requests += 1;
+                if worst.as_ref().is_none_or(|known| known.mtbf_s > found.mtbf_s) {
+                    worst = Some(found);
+                }
+            }
+            told.extend(
+                worst.map(|worst| warning((&design.name, &pool.name), &terms.tenancy, requests, &worst)),
+            );
+        }
+    }
+    told
+}
+
+/// The longest run of the jobs with each request.
+fn longest_runs(workload: &Workload) -> impl Fn(RequestId) -> SimDuration {
+    let mut longest = vec![SimDuration::ZERO; workload.requests.len()];
+    for job in workload.jobs.iter() {
+        let slot = &mut longest[job.request.0 as usize];
+        *slot = job.run.max(*slot);
+    }
+    move |request| longest[request.0 as usize]
+}
+
+/// A job whose hosts fail, all together, more often than it gets on.
+fn hopeless(request: &Request, run: SimDuration, gpus: u32, tenancy: &PoolTenancy) -> Option<Worst> {
+    let failures = tenancy.failures?;
+    let per_node = u64::from(gpus.max(1));
+    let nodes = request.nodes.map_or_else(|| request.total_gpus().div_ceil(per_node).max(1), u64::from);
+    // VMs of a job may lie together on a host: told are only those that are lost in any case.
+    let per_host = u64::from(tenancy.packing.map_or(1, |packing| packing.per_host)).max(1);
+    let hosts = u32::try_from(nodes.div_ceil(per_host)).unwrap_or(u32::MAX);
+    let mtbf_s = failures.mtbf().as_s() / f64::from(hosts);
+    let (need, most) = match tenancy.snapshots {
+        // A job that ends before its first snapshot needs no more than its run.
+        Some(snapshots) => ((snapshots.every + snapshots.takes).min(run) + snapshots.restore, 1.0),
+        None => (run, HOPELESS),
+    };
+    (need.as_s() > most * mtbf_s).then_some(Worst { hosts, need, mtbf_s })
+}
+
+fn warning(
+    (design, pool): (&str, &str),
+    tenancy: &PoolTenancy,
+    requests: usize,
+    worst: &Worst,
+) -> Diagnostic {
+    let every = duration(worst.mtbf_s);
+    let need = duration(worst.need.as_s());
+    let (what, help) = match tenancy.snapshots {
+        Some(_) => (
+            "for a restart and the work up to its next snapshot",
+            "lower `every-s` or `restore-s` of `snapshots`, or raise `mtbf-hours`",
+        ),
+        None => ("for its run, and it has no snapshots", "write `snapshots` in the tenancy of the pool"),
+    };
+    let message = format!(
+        "jobs on {} hosts of `{pool}` in `{design}` lose one every {every} on average, and such a job needs {need} {what}",
+        worst.hosts
+    );
+    let why = format!(
+        "so it is lost again and again, and given up after a thousand times in a row; {requests} kinds of request are concerned"
+    );
+    Diagnostic::warning("W0417", message).because(why).help(help)
+}
+
+fn duration(s: f64) -> String {
+    if s < 600.0 { format!("{s:.0} s") } else { format!("{:.1} h", s / 3600.0) }
+}
