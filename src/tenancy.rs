@@ -170,6 +170,14 @@ pub struct StoreUse {
     pub interval: Interval,
 }
 
+impl StoreUse {
+    /// Seconds that a snapshot of so many bytes from so many hosts takes on a store of that rate, nobody else writing.
+    #[must_use]
+    pub fn dump_s(&self, bytes: f64, hosts: u32, store_bytes_s: f64) -> f64 {
+        bytes / (self.node_bytes_s as f64 * f64::from(hosts)).min(store_bytes_s)
+    }
+}
+
 /// How often a job writes a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interval {

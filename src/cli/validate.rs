@@ -16,6 +16,7 @@ use super::backstage::{Failure, Stopwatch, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::write_whole;
 use crate::scheduler::preemptive::PreemptivePolicy;
+use crate::validation::case_files::WithCases;
 use crate::validation::fabric::CurvesFrom;
 use crate::validation::slurm::SlurmValidation;
 use crate::validation::{self, Section, document, fgd, muri};
@@ -176,6 +177,23 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         (None, None) => Err(absent(&shared.join("slurm-reference"))),
         (Some(_), None) => Ok(()),
     }
+}
+
+/// Prints a part with the cases of its files, as `{name: ...}` where JSON is asked for.
+fn print_cases(found: &WithCases, held: &Held, common: &Common) -> Result<(), Failure> {
+    if !common.quiet {
+        tell(&found.told, Severity::Warning);
+    }
+    let mut out = io::stdout().lock();
+    if common.json {
+        let whole = json!({ found.section.name: found.json() });
+        serde_json::to_writer(&mut out, &whole).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", document::text(&found.section))?;
+    }
+    out.flush()?;
+    if held.check { check(std::slice::from_ref(&found.section)) } else { Ok(()) }
 }
 
 /// The parts of the umbrella command, in the order of VALIDATION.md.

@@ -37,9 +37,9 @@ pub fn check_progress(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic
             let mut worst: Option<Worst> = None;
             for (id, request) in workload.requests.iter() {
                 let fits = shapes.get(shapes.of(id)).pools.iter().any(|shape| shape.pool.0 as usize == at);
-                let Some(found) =
-                    fits.then(|| hopeless(request, longest(id), pool.node.capacity.gpus, &terms.tenancy))
-                else {
+                let Some(found) = fits.then(|| {
+                    hopeless(request, longest(id), pool.node.capacity.gpus, (&terms.tenancy, design))
+                }) else {
                     continue;
                 };
                 let Some(found) = found else { continue };
@@ -67,7 +67,12 @@ fn longest_runs(workload: &Workload) -> impl Fn(RequestId) -> SimDuration {
 }
 
 /// A job whose hosts fail, all together, more often than it gets on.
-fn hopeless(request: &Request, run: SimDuration, gpus: u32, tenancy: &PoolTenancy) -> Option<Worst> {
+fn hopeless(
+    request: &Request,
+    run: SimDuration,
+    gpus: u32,
+    (tenancy, design): (&PoolTenancy, &Design),
+) -> Option<Worst> {
     let failures = tenancy.failures?;
     let per_node = u64::from(gpus.max(1));
     let nodes = request.nodes.map_or_else(|| request.total_gpus().div_ceil(per_node).max(1), u64::from);
@@ -77,7 +82,14 @@ fn hopeless(request: &Request, run: SimDuration, gpus: u32, tenancy: &PoolTenanc
     let mtbf_s = failures.mtbf().as_s() / f64::from(hosts);
     let (need, most) = match tenancy.snapshots {
         // A job that ends before its first snapshot needs no more than its run.
-        Some(snapshots) => ((snapshots.every + snapshots.takes).min(run) + snapshots.restore, 1.0),
+        Some(snapshots) => {
+            let dump_s = snapshots.store.map_or(0.0, |used| {
+                let bytes = used.bytes_per_gpu as f64 * request.total_gpus() as f64;
+                used.dump_s(bytes, hosts, design.stores[used.store as usize].write_bytes_s)
+            });
+            let takes = snapshots.takes + SimDuration::from_micros((dump_s * 1e6) as i64);
+            ((snapshots.every + takes).min(run) + snapshots.restore, 1.0)
+        }
         None => (run, HOPELESS),
     };
     (need.as_s() > most * mtbf_s).then_some(Worst { hosts, need, mtbf_s })

@@ -62,12 +62,14 @@ pub fn ends(capacity: &[f64], transfers: &[Transfer]) -> Vec<Option<SimTime>> {
     }
 }
 
-/// The first microsecond at which `left` bytes are through.
-fn after(now: SimTime, left: f64, rate: f64) -> SimTime {
+/// The first microsecond at which `left` bytes are through; what rounding left of them is no reason for one more.
+#[must_use]
+pub fn after(now: SimTime, left: f64, rate: f64) -> SimTime {
+    const ROUNDING_US: f64 = 1e-4;
     if left <= 0.0 {
         return now;
     }
-    let micros = (left / rate * MICROS_PER_S as f64).ceil();
+    let micros = (left / rate * MICROS_PER_S as f64 - ROUNDING_US).ceil().max(0.0);
     if micros < SimTime::MAX.micros() as f64 {
         now + SimDuration::from_micros(micros as i64)
     } else {

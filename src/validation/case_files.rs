@@ -29,6 +29,8 @@ pub struct WithCases {
     pub section: Section,
     /// Files in the order in which they were named.
     pub files: Vec<CaseFile>,
+    /// What to tell of the files; never an error.
+    pub told: Diagnostics,
 }
 
 impl WithCases {
@@ -63,7 +65,12 @@ pub(super) fn read(path: &Path) -> Result<String, Diagnostics> {
 /// A file that is no file of such cases.
 pub(super) fn unreadable(path: &Path, why: &str) -> Diagnostics {
     let place = Place::File(path.display().to_string().into());
+    one(Diagnostic::error("W0605", why).at(place).help("name a file of cases of a known kind"))
+}
+
+/// A single finding.
+pub(super) fn one(told: Diagnostic) -> Diagnostics {
     let mut found = Diagnostics::default();
-    found.push(Diagnostic::error("W0605", why).at(place).help("name a file of cases of a known kind"));
+    found.push(told);
     found
 }

@@ -11,10 +11,9 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
-use super::{Section, document};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::Section;
+use super::case_files::{self, CaseFile, WithCases, one};
+use crate::diagnostic::Diagnostics;
 use crate::fabric::collectives::Curves;
 
 /// Where measured curves come from.
@@ -29,41 +28,6 @@ pub enum CurvesFrom {
     File(PathBuf),
 }
 
-/// What was computed for a file.
-#[derive(Clone, Debug)]
-pub struct CaseFile {
-    /// The file as it was named.
-    pub file: String,
-    /// Its kind.
-    pub kind: &'static str,
-    /// The computed values, case by case.
-    pub cases: Vec<Value>,
-}
-
-/// The section with what was computed for each file.
-#[derive(Clone, Debug)]
-pub struct FabricValidation {
-    /// Rows against their bars.
-    pub section: Section,
-    /// Files in the order in which they were named.
-    pub files: Vec<CaseFile>,
-}
-
-impl FabricValidation {
-    /// The section as JSON, with the files.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let files = self
-            .files
-            .iter()
-            .map(|file| json!({ "file": file.file, "kind": file.kind, "cases": file.cases }));
-        let files: Vec<Value> = files.collect();
-        let mut section = document::json(&self.section);
-        section["files"] = files.into();
-        section
-    }
-}
-
 /// Our files of cases, below the folder of shared data.
 const FILES: [&str; 5] = [
     "fabric/simgrid332_flows.json",
@@ -74,18 +38,11 @@ const FILES: [&str; 5] = [
 ];
 const CURVES: &str = "fabric/collective_curves.csv";
 
-/// Largest file of cases, in bytes.
-const LARGEST: u64 = 256 << 20;
-
 /// Computes the cases of `files`, or of our data below `shared` where there are none.
 ///
 /// # Errors
 /// A file that cannot be read, is of no known layout, or has values that make no sense.
-pub fn validate(
-    files: &[PathBuf],
-    curves: &CurvesFrom,
-    shared: &Path,
-) -> Result<FabricValidation, Diagnostics> {
+pub fn validate(files: &[PathBuf], curves: &CurvesFrom, shared: &Path) -> Result<WithCases, Diagnostics> {
     let ours = files.is_empty();
     let (there, absent) = if ours {
         FILES.iter().map(|file| shared.join(file)).partition(|path| path.exists())
@@ -121,34 +78,16 @@ pub fn validate(
         section.rows.extend(rows::equal_jobs());
     }
     errors.tell(&mut section);
-    Ok(FabricValidation { section, files })
+    Ok(WithCases { section, files, ..WithCases::default() })
 }
 
 fn file(path: &Path, curves: &Curves, errors: &mut rows::Errors) -> Result<CaseFile, Diagnostics> {
     let name: Arc<str> = path.display().to_string().into();
-    let text = read(path, &name)?;
+    let text = case_files::read(path)?;
     let (kind, cases) = if text.trim_start().starts_with('{') {
         cases::compute(&text, &name, errors).map_err(|told| one(*told))?
     } else {
         ("collectives", collectives::compute(&text, &name, curves, errors)?)
     };
-    Ok(CaseFile { file: name.to_string(), kind, cases })
-}
-
-fn one(told: Diagnostic) -> Diagnostics {
-    let mut found = Diagnostics::default();
-    found.push(told);
-    found
-}
-
-fn read(path: &Path, name: &Arc<str>) -> Result<String, Diagnostics> {
-    let bad = |why: String| {
-        let told = Diagnostic::error("W0605", why).at(Place::File(Arc::clone(name)));
-        one(told.help("name a file of fabric cases that can be read"))
-    };
-    let size = std::fs::metadata(path).map_err(|why| bad(format!("cannot read {name}: {why}")))?.len();
-    if size > LARGEST {
-        return Err(bad(format!("{name} has {size} bytes; no more than {LARGEST} are read")));
-    }
-    std::fs::read_to_string(path).map_err(|why| bad(format!("cannot read {name}: {why}")))
+    Ok(CaseFile { file: name.to_string(), kind: kind.to_owned(), cases })
 }

@@ -24,33 +24,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::case_files::{self, CaseFile, WithCases, one};
 use super::{Row, Section};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// 99 % of a normal distribution lie within so many standard deviations of its mean.
 const Z99: f64 = 2.575_829_303_548_901;
-
-/// A file of cases, worked out.
-#[derive(Clone, Debug)]
-pub struct CaseFile {
-    /// The file, as it was named.
-    pub file: PathBuf,
-    /// What its cases are about.
-    pub kind: String,
-    /// What was computed for each case, in their order.
-    pub cases: Vec<Value>,
-}
-
-/// All of it: figures to judge, and what was computed for each case.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The figures.
-    pub section: Section,
-    /// The cases.
-    pub files: Vec<CaseFile>,
-    /// What to tell of the files, and never an error.
-    pub told: Diagnostics,
-}
 
 /// What one case leads to.
 struct Judged {
@@ -64,7 +43,7 @@ struct Judged {
 ///
 /// # Errors
 /// Files that are there but cannot be read.
-pub fn validate(folder: &Path) -> Result<Found, Diagnostics> {
+pub fn validate(folder: &Path) -> Result<WithCases, Diagnostics> {
     let names = ["outage_cases.json", "wall_cases.json", "pool_cases.json"];
     let (there, absent): (Vec<PathBuf>, Vec<PathBuf>) =
         names.iter().map(|name| folder.join(name)).partition(|path| path.exists());
@@ -80,7 +59,7 @@ pub fn validate(folder: &Path) -> Result<Found, Diagnostics> {
 ///
 /// # Errors
 /// Files that cannot be read, or describe what cannot be.
-pub fn validate_files(files: &[PathBuf]) -> Result<Found, Diagnostics> {
+pub fn validate_files(files: &[PathBuf]) -> Result<WithCases, Diagnostics> {
     let section = Section {
         name: "failures",
         title: "Failures: outages, wall time, spares",
@@ -91,7 +70,7 @@ pub fn validate_files(files: &[PathBuf]) -> Result<Found, Diagnostics> {
                 until 99 % of the mean lie within 0.3 %; spares by a model of their own.",
         ..Section::default()
     };
-    let mut found = Found { section, files: Vec::new(), told: Diagnostics::default() };
+    let mut found = WithCases { section, ..WithCases::default() };
     for path in files {
         let (file, judged) = read(path)?;
         let values = judged.into_iter().map(|case| {
@@ -101,7 +80,7 @@ pub fn validate_files(files: &[PathBuf]) -> Result<Found, Diagnostics> {
             case.values
         });
         let cases = values.collect();
-        found.files.push(CaseFile { file: path.clone(), kind: file.kind, cases });
+        found.files.push(CaseFile { file: path.display().to_string(), kind: file.kind, cases });
     }
     Ok(found)
 }
@@ -117,10 +96,7 @@ struct Cases<C> {
 }
 
 fn read(path: &Path) -> Result<(Kind, Vec<Judged>), Diagnostics> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("cannot read '{}': {error}", path.display());
-        one(Diagnostic::error("W0301", message).at(Place::File(path.display().to_string().into())))
-    })?;
+    let text = case_files::read(path)?;
     let kind: Kind = parse(path, &text)?;
     let judged = match kind.kind.as_str() {
         "outages" => judge(path, &text, |case| outages::judge(case, path))?,
@@ -191,12 +167,6 @@ fn line_of(path: &Path, text: &str, line: u64) -> Place {
         column: 0,
         text: words.chars().take(200).collect(),
     }
-}
-
-fn one(diagnostic: Diagnostic) -> Diagnostics {
-    let mut told = Diagnostics::default();
-    told.push(diagnostic);
-    told
 }
 
 /// Refuses parameters outside their ranges: (name, value, least, most).

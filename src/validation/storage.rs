@@ -128,7 +128,7 @@ pub fn validate(files: &[PathBuf], shared: &Path) -> Result<WithCases, Diagnosti
             absent,
             ..Section::default()
         },
-        files: Vec::new(),
+        ..WithCases::default()
     };
     let mut worst = Worst::default();
     for path in &there {

@@ -145,6 +145,7 @@ fn what_makes_no_sense_is_refused_where_it_is_written() {
     let with = |more: &str| text.replace("topology = 'single'\n", &format!("topology = 'single'\n{more}\n"));
     refused(&with("nodes-per-leaf = 4"), "W0243", "no effect with this topology");
     refused(&with("nic = 'NVLink4-NVSwitch'"), "W0210", "no adapters are called");
+    refused(&with("spread = 'hash'"), "W0243", "`spread` has no effect");
     refused(&with("phase-overlap = 1.5"), "W0209", "no share");
     refused(&text.replace("'single'", "'edges'"), "W0212", "write `file`");
     let cables = text.replace("topology = 'single'\n", "topology = 'edges'\nfile = 'cables.csv'\n");
@@ -154,4 +155,28 @@ fn what_makes_no_sense_is_refused_where_it_is_written() {
     refused(&cables, "W060", "main2");
     let published = scenario("srtf", "topology = 'single'\n", "").replace("'restart'", "'every-event'");
     refused(&published, "W0219", "`fabric`");
+}
+
+/// What is written back can be read again, and is the same scenario.
+#[test]
+fn a_resolved_scenario_is_read_again_as_it_is() {
+    for topology in ["single", "fat-tree", "rail", "dragonfly", "nvl72"] {
+        let text = scenario("easy", &format!("topology = '{topology}'\n"), "");
+        let first = play("easy", &text, TRACE);
+        let again = play("easy", &first.scenario.resolved_toml, TRACE);
+        assert_eq!(again.scenario.resolved_toml, first.scenario.resolved_toml, "{topology}");
+        assert_eq!(again.outcome.hours, first.outcome.hours, "{topology}");
+    }
+}
+
+#[test]
+fn jobs_between_two_networks_are_told_of() {
+    let desk = Desk::new();
+    desk.put("t.csv", TRACE);
+    let other = "[design.d.pool.other]\nnode = 'dgx-h100'\ncount = 2\n";
+    desk.put("s.toml", scenario("slurm", "topology = 'single'\n", other));
+    let answer = desk.run(&["run", "s.toml"]).ok();
+    assert!(answer.stderr.contains("W0268") && answer.stderr.contains("`other`"), "{}", answer.stderr);
+    desk.put("s.toml", scenario("easy", "topology = 'single'\n", other));
+    assert!(!desk.run(&["run", "s.toml"]).ok().stderr.contains("W0268"), "a job has one pool there");
 }

@@ -70,6 +70,37 @@ fn two_writers_share_a_store_and_a_copy_lets_a_job_go_on() {
 }
 
 #[test]
+fn a_copy_that_is_broken_off_counts_as_far_as_it_came() {
+    // The copy takes 40 s from second 300 on, and the limit comes in its middle.
+    let trace = "job_id,submit_s,run_s,limit_s,nodes,gpus,checkpoint_gb\n1,0,1000,320,1,8,100\n";
+    let text = cell("fcfs", "none").text("");
+    let text = format!(
+        "{text}at-limit = 'kill'\nsnapshots = {{ every-s = 300, store = 's', mode = 'async', copy-gb-s = 2.5 }}\n\
+         [design.d.store.s]\nwrite-gb-s = 10\n"
+    );
+    let played = cell("fcfs", "none").play_text(&text, trace).unwrap();
+    let hours = played.outcome.hours.total().gpu;
+    let gpu_s = |units: i128| units as f64 / 21_000.0 / 1e6;
+    assert_eq!([gpu_s(hours.storage), gpu_s(hours.productive)], [8.0 * 20.0, 8.0 * 300.0]);
+    let (_, written) = played.outcome.tenancy.as_deref().unwrap().written[0];
+    assert_eq!((written.snapshots, written.stalled.as_s()), (1, 20.0));
+}
+
+/// What is written back can be read again, and is the same scenario.
+#[test]
+fn a_resolved_scenario_is_read_again_as_it_is() {
+    let store = "[design.d.store.s]\nwrite-gb-s = 10\n";
+    for snapshots in ["store = 's'", "store = 's', mode = 'async'", "store = 's', interval = 'daly'"] {
+        let first =
+            cell("easy", "failures").play_text(&scenario("easy", snapshots, store), &trace()).unwrap();
+        let written = &first.scenario.resolved_toml;
+        let again = cell("easy", "failures").play_text(written, &trace()).unwrap();
+        assert_eq!(again.scenario.resolved_toml, *written, "{snapshots}");
+        assert_eq!(again.outcome.hours, first.outcome.hours, "{snapshots}");
+    }
+}
+
+#[test]
 fn the_optimum_for_the_failures_of_a_job_is_taken() {
     let trace = "job_id,submit_s,run_s,limit_s,nodes,gpus,checkpoint_gb\n1,0,86400,90000,1,8,300\n";
     let text = |interval: &str| {

@@ -1,15 +1,12 @@
 //! `windtunnel validate fabric`: networks beside what others computed and measured.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
 
 use super::super::Common;
 use super::super::backstage::Failure;
-use super::{Held, check};
-use crate::validation::document;
+use super::{Held, print_cases};
 use crate::validation::fabric::{self, CurvesFrom};
 
 #[derive(Debug, Args)]
@@ -30,14 +27,5 @@ pub(super) fn validate(args: &FabricArgs, shared: &Path, common: &Common) -> Res
         Some(word) if word.as_os_str() == "none" => CurvesFrom::Nowhere,
         Some(path) => CurvesFrom::File(path.clone()),
     };
-    let found = fabric::validate(&args.files, &curves, shared)?;
-    let mut out = io::stdout().lock();
-    if common.json {
-        serde_json::to_writer(&mut out, &json!({ "fabric": found.json() })).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", document::text(&found.section))?;
-    }
-    out.flush()?;
-    if args.held.check { check(std::slice::from_ref(&found.section)) } else { Ok(()) }
+    print_cases(&fabric::validate(&args.files, &curves, shared)?, &args.held, common)
 }

@@ -1,15 +1,13 @@
 //! `windtunnel validate storage`: snapshots on one store beside a second program of the same rules.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
 
 use super::super::Common;
 use super::super::backstage::Failure;
-use super::{Held, check};
-use crate::validation::{document, storage};
+use super::{Held, print_cases};
+use crate::validation::storage;
 
 #[derive(Debug, Args)]
 pub(super) struct StorageArgs {
@@ -21,14 +19,5 @@ pub(super) struct StorageArgs {
 }
 
 pub(super) fn validate(args: &StorageArgs, shared: &Path, common: &Common) -> Result<(), Failure> {
-    let found = storage::validate(&args.files, shared)?;
-    let mut out = io::stdout().lock();
-    if common.json {
-        serde_json::to_writer(&mut out, &json!({ "storage": found.json() })).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", document::text(&found.section))?;
-    }
-    out.flush()?;
-    if args.held.check { check(std::slice::from_ref(&found.section)) } else { Ok(()) }
+    print_cases(&storage::validate(&args.files, shared)?, &args.held, common)
 }

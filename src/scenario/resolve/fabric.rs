@@ -46,6 +46,7 @@ pub(super) fn complete(
         }
         file.design.insert(design.name.clone(), table);
     }
+    tell_of_jobs_between(notes, designs);
     let has_network = designs.iter().any(|design| design.pools.iter().any(|p| p.tenancy.network.is_some()));
     let path = ["workload", "recorded-nic"];
     if !has_network {
@@ -59,6 +60,25 @@ pub(super) fn complete(
     if let Some(row) = row(notes, &nic, &path) {
         let bytes_s = row.achieved_gb_s.unwrap_or(1.0) * 1e9;
         designs.iter_mut().for_each(|design| design.recorded_bytes_s = bytes_s);
+    }
+}
+
+/// Only under Slurm's policy can a job have nodes of several pools; what it sends from network to network is not known.
+fn tell_of_jobs_between(notes: &mut Notes<'_>, designs: &[Design]) {
+    if !notes.is_slurm() {
+        return;
+    }
+    for design in designs {
+        let network =
+            |at: usize| design.pools[at].tenancy.network.as_ref().map(|on| Arc::as_ptr(&on.network));
+        let apart = (1..design.pools.len()).find(|at| network(*at) != network(0));
+        if let Some(at) = apart {
+            let (one, other) = (&design.cluster.pools[0].name, &design.cluster.pools[at].name);
+            let message =
+                format!("jobs on nodes of both `{one}` and `{other}` are taken as if they sent nothing");
+            let help = "put both pools on one fabric, or keep their partitions apart";
+            notes.warning("W0268", &["design", &design.name, "pool", other], message, help);
+        }
     }
 }
 
@@ -129,7 +149,12 @@ fn build(
         return;
     }
     let Some(shape) = shape(notes, table, &nodes, &path, directory) else { return };
-    let spread = notes.or_convention(&mut table.spread, Spread::Ideal, "ideal", &at("spread"));
+    // A default that is written back where it has no effect would be refused when the scenario is read again.
+    let spread = if has_parallel_links(table.topology) {
+        notes.or_convention(&mut table.spread, Spread::Ideal, "ideal", &at("spread"))
+    } else {
+        Spread::Ideal
+    };
     let spec = FabricSpec {
         shape,
         nodes,
@@ -296,6 +321,11 @@ fn shape(
     })
 }
 
+/// Whether a network of this kind has uplinks side by side, of which a flow can take one.
+fn has_parallel_links(topology: Topology) -> bool {
+    !matches!(topology, Topology::Single | Topology::Dragonfly | Topology::Edges)
+}
+
 /// Refuses what has no effect with a topology.
 fn only_with(notes: &mut Notes<'_>, table: &FabricTable, path: &[&str; 4]) {
     use Topology as T;
@@ -307,6 +337,7 @@ fn only_with(notes: &mut Notes<'_>, table: &FabricTable, path: &[&str; 4]) {
         ("levels", table.levels.is_some(), table.topology == T::FatTree),
         ("leaves-per-pod", table.leaves_per_pod.is_some(), three || table.topology == T::Dragonfly),
         ("oversubscription", table.oversubscription.is_some(), leveled || table.topology == T::TopologyConf),
+        ("spread", table.spread.is_some(), has_parallel_links(table.topology)),
         ("file", table.file.is_some(), in_file),
     ];
     for (key, _, _) in rows.into_iter().filter(|(_, written, matters)| *written && !matters) {

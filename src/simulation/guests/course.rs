@@ -395,7 +395,8 @@ impl Course {
         if over == SimDuration::ZERO {
             return;
         }
-        let is_taking = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.taking.is_some());
+        let is_taking =
+            self.snapshots.as_ref().is_some_and(|snapshots| snapshots.taking.is_some()) || self.is_copying();
         self.tax.take_back(&job.asked, over, is_taking);
     }
 

@@ -145,9 +145,18 @@ impl Course {
         }
     }
 
+    /// Whether its state is being copied aside.
+    pub(super) fn is_copying(&self) -> bool {
+        self.snapshots_stored().is_some_and(|stored| stored.pen == Pen::Copies)
+    }
+
     /// The job leaves while it stands still for a snapshot.
     pub(super) fn put_pen_down(&mut self, job: &Fixed, now: SimTime) {
+        // A copy that is broken off was counted to its end.
+        let over =
+            if self.is_copying() { self.settled_until().saturating_since(now) } else { SimDuration::ZERO };
         let Some((stored, _)) = self.stored() else { return };
+        stored.stalled = SimDuration::from_micros(stored.stalled.micros() - over.micros());
         if let Pen::Due(since) | Pen::Waits(since) | Pen::Writes(since) = stored.pen {
             stored.pen = Pen::Rests;
             stored.stalled += now.since(since);

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::pen::Writes;
 use super::{Arrival, GuestTimer, Guests};
+use crate::fabric::flows::after;
 use crate::fabric::rates::Filling;
 use crate::ids::JobId;
 use crate::kernel::{Calendar, Phase};
@@ -26,15 +27,8 @@ struct Flow {
 }
 
 impl Flow {
-    /// The first microsecond at which it is through; what rounding left of `left` is no reason for one more.
     fn through(&self, now: SimTime) -> SimTime {
-        const ROUNDING_US: f64 = 1e-4;
-        let us = (self.left.max(0.0) / self.rate * MICROS_PER_S as f64 - ROUNDING_US).ceil().max(0.0);
-        if us < SimTime::MAX.micros() as f64 {
-            now + SimDuration::from_micros(us as i64)
-        } else {
-            SimTime::NEVER
-        }
+        after(now, self.left, self.rate)
     }
 }
 
@@ -160,7 +154,7 @@ impl Guests<'_> {
         let cap_bytes_s = used.node_bytes_s as f64 * f64::from(hosts);
         let seconds = |s: f64| SimDuration::from_micros(libm::round(s * MICROS_PER_S as f64) as i64);
         let copy = used.copy_bytes_s.map(|each| seconds(bytes / (each as f64 * f64::from(hosts))));
-        let dump = seconds(bytes / cap_bytes_s.min(self.spec.stores_bytes_s[used.store as usize]));
+        let dump = seconds(used.dump_s(bytes, hosts, self.spec.stores_bytes_s[used.store as usize]));
         let between = pool.failures.map_or(SimDuration::MAX, |failures| {
             SimDuration::from_micros(failures.mtbf().micros() / i64::from(hosts.max(1)))
         });

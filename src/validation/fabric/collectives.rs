@@ -86,7 +86,7 @@ fn wires(system: &str) -> Option<(Wires, bool)> {
 /// Reads measured curves.
 pub(super) fn curves(path: &Path) -> Result<Curves, Diagnostics> {
     let name: Arc<str> = path.display().to_string().into();
-    let text = super::read(path, &name)?;
+    let text = super::super::case_files::read(path)?;
     let mut curves = Curves::default();
     for row in rows(&text, &name)? {
         if let (Some(what), Some(time_us)) = (Collective::named(&row.op), row.time_us) {
