@@ -232,6 +232,8 @@ pub struct StoreSpec {
     pub name: String,
     /// Bytes per second that all writers share.
     pub write_bytes_s: f64,
+    /// Bytes that fit in; `None` = no end.
+    pub capacity_bytes: Option<f64>,
 }
 
 /// Jobs that meet all conditions, and the pools where they may run.

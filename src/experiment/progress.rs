@@ -27,6 +27,7 @@ struct Worst {
 pub fn check_progress(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic> {
     let mut told = Vec::new();
     for design in designs {
+        told.extend(too_large(workload, design));
         if design.pools.iter().all(|pool| pool.tenancy.failures.is_none()) {
             continue;
         }
@@ -54,6 +55,37 @@ pub fn check_progress(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic
         }
     }
     told
+}
+
+/// Jobs whose snapshots do not fit into the store that they are written to.
+fn too_large(workload: &Workload, design: &Design) -> Option<Diagnostic> {
+    let own = super::tenancy::own_snapshots(workload, design);
+    let used: Vec<_> = design.pools.iter().filter_map(|pool| pool.tenancy.snapshots?.store).collect();
+    let (mut jobs, mut most, mut store) = (0_usize, 0.0, None);
+    for (id, job) in workload.jobs.iter_ids() {
+        let said = own.get(&id).and_then(|own| own.bytes);
+        let gpus = workload.requests.get(job.request).total_gpus();
+        let beyond = used.iter().find_map(|used| {
+            let bytes = said.unwrap_or(used.bytes_per_gpu.saturating_mul(gpus)) as f64;
+            let spec = &design.stores[used.store as usize];
+            (bytes > spec.capacity_bytes?).then_some((bytes, &spec.name))
+        });
+        if let Some((bytes, name)) = beyond {
+            (jobs, most, store) = (jobs + 1, f64::max(most, bytes), Some(name));
+        }
+    }
+    let message = format!(
+        "in `{}` the snapshots of {jobs} jobs, of up to {:.0} GB, do not fit into the store `{}`",
+        design.name,
+        most / 1e9,
+        store?
+    );
+    let why = "they are taken as written all the same, at the rate of the store";
+    Some(
+        Diagnostic::warning("W0270", message)
+            .because(why)
+            .help("raise `capacity-tb`, or correct `checkpoint_gb`"),
+    )
 }
 
 /// The longest run of the jobs with each request.

@@ -68,7 +68,7 @@ fn of_pools(workload: &Workload, design: &Design, pools: IdVec<PoolId, PoolTenan
 }
 
 /// What jobs say of their snapshots, in the columns `checkpoint_gb` and `checkpoint_interval_s`.
-fn own_snapshots(workload: &Workload, design: &Design) -> FxHashMap<JobId, OwnSnapshots> {
+pub(super) fn own_snapshots(workload: &Workload, design: &Design) -> FxHashMap<JobId, OwnSnapshots> {
     let mut own = FxHashMap::default();
     if design.stores.is_empty() {
         return own;

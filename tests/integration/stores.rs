@@ -151,4 +151,9 @@ fn what_makes_no_sense_is_refused_where_it_is_written() {
     refused("mode = 'async'", "W0243", "`mode` has no effect");
     refused("store = 's', copy-gb-s = 5", "W0243", "mode = \"sync\"");
     refused("store = 's', gb-per-gpu = -1", "W0209", "no such size");
+    // What a trace says of its jobs is known when it is read.
+    let store = "[design.d.store.s]\nwrite-gb-s = 10\ncapacity-tb = 0.015\n";
+    desk.put("s.toml", scenario("fcfs", "store = 's'", store));
+    let answer = desk.run(&["run", "s.toml"]).ok();
+    assert!(answer.stderr.contains("W0270") && answer.stderr.contains("20 jobs"), "{}", answer.stderr);
 }

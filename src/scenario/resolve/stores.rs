@@ -25,7 +25,18 @@ pub(super) fn resolve(
     let mut specs = Vec::new();
     for (name, store) in &mut table.store {
         let path = ["design", design, "store", name];
-        specs.push(StoreSpec { name: name.clone(), write_bytes_s: rates(notes, store, &path) });
+        let write_bytes_s = rates(notes, store, &path);
+        let capacity_bytes = store.capacity_tb.map(|tb| tb * 1e12);
+        if store.capacity_tb.is_some_and(|tb| !(1e-6..=1e9).contains(&tb)) {
+            let at = [path[0], path[1], path[2], path[3], "capacity-tb"];
+            notes.error_help(
+                "W0209",
+                &at,
+                "nothing fits into such a store",
+                "write TB from 0.000001 to 1000000000",
+            );
+        }
+        specs.push(StoreSpec { name: name.clone(), write_bytes_s, capacity_bytes });
     }
     let stores = &table.store;
     for ((name, pool), terms) in table.pool.iter_mut().zip(pools) {
