@@ -8,6 +8,7 @@
 mod backstage;
 mod backtest;
 mod catalog;
+mod catalog_fabric;
 mod compare;
 mod explain;
 mod exports;

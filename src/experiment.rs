@@ -24,6 +24,7 @@ mod tenancy;
 mod translation;
 mod trust;
 pub mod verdict;
+mod versions;
 
 use rayon::prelude::*;
 
@@ -44,6 +45,7 @@ pub use routing::check_tenants;
 pub use sensitivity::{Sensitivity, SpeedVerdict, sensitivity};
 pub use translation::{Move, TranslationFacts, translate};
 pub use trust::{BACKTEST_FORMAT, BacktestInput, Trust, load_trust};
+pub use versions::{VersionCheck, VersionVerdict, version_check};
 
 /// One design after its run.
 #[derive(Clone, Debug)]
@@ -188,7 +190,9 @@ fn run_translated(
     let outages = events::outages(workload, design, policy, options.outages);
     let reservations = events::reservations(workload, design);
     let known = RunOptions { outages: &outages, reservations: &reservations, as_recorded, ..*options };
-    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), spills, ..known };
+    let leaves = tenancy::leaves(design);
+    let known = RunOptions { leaves: leaves.as_deref(), spills, ..known };
+    let options = RunOptions { speeds: speeds.as_ref(), tenancy: tenancy.as_ref(), ..known };
     run_at_speeds(workload, design, policy, &options).map(|outcome| (outcome, facts))
 }
 

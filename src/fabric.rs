@@ -5,6 +5,7 @@
 //! - [`contention`]: what jobs on common links do to each other's iterations
 //! - [`shares`]: the same, kept up to date as jobs start and end
 //! - [`graph`], [`builders`]: a network from parameters, cables or switches by name; its links have the numbers that the above take
+//! - [`outline`]: what a network is made of, in numbers
 //! - [`traffic`]: what a job's collectives put on links, for the nodes that it has
 //!
 //! Links are numbers with a capacity in bytes per second, one for each direction. This room knows no jobs, queues or
@@ -18,6 +19,7 @@ pub mod contention;
 pub mod flows;
 pub mod graph;
 mod irregular;
+pub mod outline;
 pub mod rates;
 pub mod routes;
 pub mod shares;

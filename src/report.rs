@@ -72,9 +72,50 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Whether the verdicts hold under the recorded versions of Slurm beside the one that is simulated.
+    fn version_line(&self) -> Option<String> {
+        let check = self.decision?.versions.as_ref()?;
+        let crate::experiment::VersionCheck { version, below, above, verdicts } = check;
+        let flips: Vec<String> =
+            check.flips().map(|verdict| format!("{} of {}", verdict.figure, verdict.design)).collect();
+        let known = format!("Slurm {version} is not recorded itself; under {below} and {above}, which are,");
+        Some(if flips.is_empty() {
+            format!("{known} every verdict against the baseline is the same ({} figures).", verdicts.len())
+        } else {
+            let (count, all) = (flips.len(), verdicts.len());
+            format!("{known} {count} of {all} verdicts against the baseline flip: {}.", flips.join("; "))
+        })
+    }
+
+    /// What of the Slurm site is not modelled and may matter, and what is done otherwise, each option once.
+    fn not_modelled(&self) -> Vec<(&'static str, String)> {
+        const SHOWN: usize = 8;
+        let mut told = Vec::new();
+        for (treatment, begins) in [
+            ("not yet", "Not modelled of the Slurm site, and it may matter"),
+            ("approximated", "Done otherwise than by Slurm"),
+        ] {
+            let rows = self.scenario.not_modelled.iter().filter(|gap| gap.treatment == treatment);
+            let mut options: Vec<(&str, &str)> = Vec::new();
+            for gap in rows {
+                if !options.iter().any(|(_, why)| *why == gap.why) {
+                    options.push((&gap.option, gap.why));
+                }
+            }
+            let more = options.len().saturating_sub(SHOWN);
+            let words: Vec<String> =
+                options.iter().take(SHOWN).map(|(option, why)| format!("{option} ({why})")).collect();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            if !words.is_empty() {
+                told.push((begins, format!("{}{more}", words.join(", "))));
+            }
+        }
+        told
+    }
+
     /// Columns that the trace fills and that changed nothing in this run. Recorded GPU use is in the hours where
     /// GPUs are shared; tenants and deadlines count where a design routes jobs by them, or dedicates hosts; reservations
-    /// where a design has some by name, snapshots where it has stores.
+    /// where a design has some by name, snapshots where it has stores; switches and licences where a Slurm site has them.
     fn columns_without_effect(&self) -> Vec<&'a str> {
         let shares = self.results.iter().any(|result| result.outcome.shared.is_some());
         let unused = self.loaded.workload.unused_columns.iter().map(String::as_str);
@@ -88,6 +129,7 @@ impl<'a> Context<'a> {
         // Only Slurm's policy lets somebody into a reservation, and only such have names.
         let reservations = reserved().any(|row| row.name.is_some());
         let stores = self.results.iter().any(|result| !result.design.stores.is_empty());
+        let sites = || self.results.iter().filter_map(|result| result.design.slurm.as_deref());
         let deadlines = routes().any(|route| route.deadline_within.is_some());
         unused
             .filter(|column| match *column {
@@ -96,6 +138,8 @@ impl<'a> Context<'a> {
                 "deadline_s" => !deadlines,
                 "reservation" => !reservations,
                 "checkpoint_gb" | "checkpoint_interval_s" => !stores,
+                "switches" => !sites().any(|site| site.topology.is_some()),
+                "licenses" => !sites().any(|site| !site.licences.is_empty()),
                 _ => true,
             })
             .collect()

@@ -18,11 +18,13 @@ pub mod catalogue;
 mod design;
 mod document;
 pub mod file;
+mod gaps;
 pub mod import;
 mod objective;
 pub mod outage_file;
 pub mod quotes;
 mod resolve;
+pub mod sdiag;
 mod set;
 pub mod slurm_conf;
 mod structure;
@@ -51,6 +53,7 @@ use crate::workload::scale::Scale;
 pub use catalogue::Confidence;
 pub use design::{Design, DesignMoney, EventSpec, ReservationSpec, RouteSpec, StoreSpec};
 pub use file::{EventKind, Named, SpeedupLevel, SpeedupMix, json_schema};
+pub use gaps::SiteGap;
 pub use objective::{Bound, Condition, ObjectiveSpec};
 pub use sweep::{Point, SweepSpec};
 
@@ -81,6 +84,8 @@ pub struct Scenario {
     pub resolved_toml: String,
     /// Every default that was used.
     pub defaults_used: Vec<DefaultUsed>,
+    /// What of Slurm sites is not modelled, or not as Slurm does it.
+    pub not_modelled: Vec<SiteGap>,
     /// Warnings: nothing that stops the run.
     pub warnings: Diagnostics,
     /// The texts that it was read from: the file, then each `--set`.
@@ -367,8 +372,9 @@ pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Scenario, Diagnost
     load_text(&name, text, directory, sets)
 }
 
-/// As [`load`], with one design more: the baseline under other options of Slurm, as (option, value). It is
-/// called `what-if`.
+/// As [`load`], with a design more for each change, as (option, value): the baseline under another option of Slurm, another
+/// slurm.conf (`conf`), or with more nodes (`nodes=+4`, `partition.gpu.nodes=+4`). They are called `what-if`, `what-if-2`
+/// and so on.
 ///
 /// # Errors
 /// As [`load`].
@@ -377,7 +383,6 @@ pub fn load_what_if(
     sets: &[(String, String)],
     options: &[(String, String)],
 ) -> Result<Scenario, Diagnostics> {
-    set::refuse_repeated(options).map_err(only)?;
     let name = path.display().to_string();
     let text = read(path, &name).map_err(|problem| only(*problem))?;
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -407,13 +412,22 @@ fn load_texts(
     let schema = json_schema();
     let schema = structure::Schema::new(&schema);
     let mut texts = document::Texts::new(name, text);
-    let paths = read_sets(&mut texts, sets, schema, |_| ())?;
-    let what_if = set::what_if(what_if);
-    let more = read_sets(&mut texts, &what_if, schema, set::add_what_if)?;
+    let paths = read_sets(&mut texts, sets, schema, &[])?;
+    let tree = texts.parse(0).map_err(|problem| only(*problem))?;
+    let what_ifs = set::what_ifs(what_if, &tree).map_err(only)?;
+    let names: Vec<String> = what_ifs.iter().map(|design| design.name.clone()).collect();
+    let mut more = Vec::new();
+    for design in what_ifs {
+        more.extend(read_sets(&mut texts, &design.settings, schema, &names)?);
+        for (path, line) in design.tables {
+            texts.push_set(line);
+            more.push(path);
+        }
+    }
     let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
     for (index, path) in paths.iter().chain(&more).enumerate() {
         if index == paths.len() {
-            set::add_what_if(&mut tree);
+            set::add_what_ifs(&mut tree, &names);
         }
         set::put(&mut tree, texts.parse(index + 1).map_err(|problem| only(*problem))?, path, schema);
     }
@@ -432,16 +446,17 @@ fn load_texts(
     resolve::resolve(&document, file, directory)
 }
 
-/// Reads all `--set`s, adds their texts, and tells their paths in the same order.
+/// Reads all `--set`s, adds their texts, and tells their paths in the same order; `designs` are copies of the baseline
+/// that are there too.
 fn read_sets(
     texts: &mut document::Texts,
     sets: &[(String, String)],
     schema: structure::Schema<'_>,
-    prepare: fn(&mut toml::de::DeTable<'_>),
+    designs: &[String],
 ) -> Result<Vec<Vec<String>>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let mut tree = texts.parse(0).map_err(|problem| only(*problem))?;
-    prepare(&mut tree);
+    set::add_what_ifs(&mut tree, designs);
     let read: Vec<_> = sets.iter().map(|setting| set::read(setting, &tree, schema)).collect();
     let mut paths = Vec::new();
     for setting in read {

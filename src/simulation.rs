@@ -19,6 +19,7 @@ mod attempts;
 mod door;
 mod elastic;
 mod failure;
+mod fleet;
 mod guests;
 mod holds;
 pub mod meter;
@@ -156,6 +157,8 @@ pub struct RunOptions<'a> {
     pub as_recorded: bool,
     /// Jobs that may go to other pools if their wait is long.
     pub spills: Option<&'a Spills>,
+    /// The leaf of each node, where nodes lie on networks.
+    pub leaves: Option<&'a [u32]>,
     /// Limits.
     pub budget: Budget,
     /// Seed of what the run itself leaves to chance.
@@ -176,6 +179,7 @@ impl Default for RunOptions<'_> {
             tenancy: None,
             as_recorded: false,
             spills: None,
+            leaves: None,
             budget: Budget::default(),
             seed: 1,
             interrupted: &|| false,

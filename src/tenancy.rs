@@ -27,8 +27,10 @@ pub mod span;
 pub mod track;
 
 pub use contention::{Contention, Resource, Uses};
-pub use failures::{BadHosts, Cause, Failure, FailureLevel, Failures, RepairLaw, RepairStages, UpLaw};
-pub use network::{Network, OnNetwork};
+pub use failures::{
+    BadHosts, Bursts, Cause, Failure, FailureLevel, Failures, RepairLaw, RepairStages, UpLaw,
+};
+pub use network::{GpuLinks, LinkSpell, Network, OnNetwork, Sends, Trained, TrainedStep};
 pub use noise::{HostNoise, Noise, NoiseSpec, Uncalibratable};
 pub use overhead::{ClassShares, Level, Overhead, Pick, Range, Share, Shares};
 pub use slices::{Company, SliceOrder, Slices};
@@ -141,6 +143,17 @@ pub struct Maintenance {
     pub stun: Option<SimDuration>,
 }
 
+/// Hosts of a pool that are kept back for others that fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spares {
+    /// Those that stand by: one takes the place of a host at once.
+    pub standby: u32,
+    /// Those that are lent to others meanwhile, and are taken back where no standby is left.
+    pub lent: u32,
+    /// How long that takes.
+    pub back_after: SimDuration,
+}
+
 /// Snapshots of running jobs, from which they go on after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshots {
@@ -159,7 +172,7 @@ pub struct Snapshots {
 pub struct StoreUse {
     /// Its number in the design.
     pub store: u32,
-    /// Most bytes per second that one node sends.
+    /// Most bytes per second that one node sends or fetches.
     pub node_bytes_s: u64,
     /// Size of a snapshot for each GPU of a job that does not say its own.
     pub bytes_per_gpu: u64,
@@ -171,11 +184,49 @@ pub struct StoreUse {
 }
 
 impl StoreUse {
-    /// Seconds that a snapshot of so many bytes from so many hosts takes on a store of that rate, nobody else writing.
+    /// Seconds that a snapshot of so many bytes from so many hosts takes on a store, nobody else writing.
     #[must_use]
-    pub fn dump_s(&self, bytes: f64, hosts: u32, store_bytes_s: f64) -> f64 {
-        bytes / (self.node_bytes_s as f64 * f64::from(hosts)).min(store_bytes_s)
+    pub fn dump_s(&self, bytes: f64, hosts: u32, store: &StoreRates) -> f64 {
+        self.takes_s(bytes, hosts, (store.write_bytes_s, store.is_local))
     }
+
+    /// Seconds that it takes to read one back, nobody else reading.
+    #[must_use]
+    pub fn restore_s(&self, bytes: f64, hosts: u32, store: &StoreRates) -> f64 {
+        self.takes_s(bytes, hosts, (store.read_bytes_s, store.is_local))
+    }
+
+    fn takes_s(&self, bytes: f64, hosts: u32, (bytes_s, is_local): (f64, bool)) -> f64 {
+        let each = self.node_bytes_s as f64;
+        let rate = if is_local {
+            each.min(bytes_s) * f64::from(hosts)
+        } else {
+            (each * f64::from(hosts)).min(bytes_s)
+        };
+        bytes / rate
+    }
+}
+
+/// How fast a store is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoreRates {
+    /// Bytes per second that all writers share; of each node, if it is local.
+    pub write_bytes_s: f64,
+    /// The same of readers.
+    pub read_bytes_s: f64,
+    /// Whether each node has one of its own, and what is on it goes with the node.
+    pub is_local: bool,
+}
+
+/// How the jobs of a pool read their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataUse {
+    /// The number of the store.
+    pub store: u32,
+    /// Most bytes per second that one node fetches.
+    pub node_bytes_s: u64,
+    /// Bytes per second that a job read for each of its GPUs, while it read, where its run time was recorded.
+    pub gpu_bytes_s: u64,
 }
 
 /// How often a job writes a snapshot.
@@ -221,8 +272,12 @@ pub struct PoolTenancy {
     pub maintenance: Option<Maintenance>,
     /// Failures of hosts.
     pub failures: Option<Failures>,
+    /// Hosts that are kept back for those that fail.
+    pub spares: Option<Spares>,
     /// Snapshots of jobs.
     pub snapshots: Option<Snapshots>,
+    /// Where jobs read their data; `None` = that takes as long as recorded.
+    pub data: Option<DataUse>,
     /// Time slices of its GPUs.
     pub slices: Option<Slices>,
     /// Whether jobs are killed when they have run for their limit.
@@ -246,7 +301,9 @@ impl PoolTenancy {
             elastic: None,
             maintenance: None,
             failures: None,
+            spares: None,
             snapshots: None,
+            data: None,
             slices: None,
             kills_at_limit: false,
             network: None,
@@ -270,7 +327,9 @@ impl PoolTenancy {
             && self.elastic.is_none()
             && self.maintenance.is_none()
             && self.failures.is_none()
+            && self.spares.is_none()
             && self.snapshots.is_none()
+            && self.data.is_none()
             && !self.kills_at_limit
             && self.network.is_none()
             && !self.packing.is_some_and(|packing| packing.overcommits())
@@ -286,6 +345,10 @@ pub struct ClassProfile {
     pub uses: Uses,
     /// Share of its communication between nodes that it hides behind other work when it runs alone.
     pub overlap: f64,
+    /// Whether each of its GPUs sends to each, not in rings.
+    pub all_to_all: bool,
+    /// What it sends, where that is known; else its share of the time says how much.
+    pub trained: Option<Trained>,
 }
 
 /// Speed in parts of 10^9 of a job that takes `slowdown` times as long; never zero.
@@ -306,8 +369,8 @@ pub struct RunTenancy {
     pub profile_of: IdVec<JobId, u16>,
     /// Bytes per second of what stood for one GPU on the network where run times were recorded.
     pub recorded_bytes_s: f64,
-    /// Bytes per second that can be written to each store of the design.
-    pub stores_bytes_s: Vec<f64>,
+    /// The stores of the design.
+    pub stores: Vec<StoreRates>,
     /// What jobs say themselves of their snapshots, where there are stores.
     pub own_snapshots: FxHashMap<JobId, OwnSnapshots>,
 }
@@ -326,10 +389,16 @@ impl RunTenancy {
         };
         Self {
             pools: IdVec::filled(pools, PoolTenancy::bare_metal()),
-            profiles: vec![ClassProfile { shares, uses: Uses::default(), overlap: 0.0 }],
+            profiles: vec![ClassProfile {
+                shares,
+                uses: Uses::default(),
+                overlap: 0.0,
+                all_to_all: false,
+                trained: None,
+            }],
             profile_of: IdVec::filled(jobs, 0),
             recorded_bytes_s: 1.0,
-            stores_bytes_s: Vec::new(),
+            stores: Vec::new(),
             own_snapshots: FxHashMap::default(),
         }
     }
@@ -338,8 +407,27 @@ impl RunTenancy {
     /// metal; never zero.
     #[must_use]
     pub fn delivered(&self, job: JobId, pool: PoolId, (gpus, nodes): (u32, u32), seed: u64) -> u64 {
-        let shares = self.profile(job).shares.at(gpus, nodes);
+        let shares = self.shares(job, pool, (gpus, nodes));
         parts_of(self.pools[pool].overhead.slowdown(&shares, seed, job))
+    }
+
+    /// What the time of a job with so many GPUs on so many nodes of a pool is made of.
+    #[must_use]
+    pub fn shares(&self, job: JobId, pool: PoolId, (gpus, nodes): (u32, u32)) -> Shares {
+        let profile = self.profile(job);
+        match self.trained_step(job, pool, (gpus, nodes)) {
+            Some(step) => profile.shares.with_inter(gpus, nodes, step.share()),
+            None => profile.shares.at(gpus, nodes),
+        }
+    }
+
+    /// The step of a job there, where it is known what it sends.
+    #[must_use]
+    pub fn trained_step(&self, job: JobId, pool: PoolId, (gpus, nodes): (u32, u32)) -> Option<TrainedStep> {
+        let profile = self.profile(job);
+        let (trained, on) = (profile.trained?, self.pools[pool].network.as_ref()?);
+        let each = gpus / nodes.max(1);
+        if each == 0 { None } else { trained.step(on, self.recorded_bytes_s, (gpus, each), profile.overlap) }
     }
 
     /// The profile of a job.

@@ -8,6 +8,7 @@
 //! - [`fabric`]: rates, steps, collectives and growth on networks
 //! - [`failures`]: outages of a real cluster, wall time under failures, pools with standbys and spares
 //! - [`theory`]: formulas with known values
+//! - [`ub`]: a loaded micro cluster, per-job medians over many runs of a real controller
 //! - [`document`]: all of it as VALIDATION.md
 //!
 //! Each check is a [`Row`]: published, ours, how far apart they may be. Data of others is read from a
@@ -27,6 +28,7 @@ pub mod muri;
 pub mod slurm;
 pub mod storage;
 pub mod theory;
+pub mod ub;
 
 use std::path::PathBuf;
 

@@ -25,6 +25,7 @@ pub mod scale;
 pub mod select;
 pub mod stats;
 mod tenants;
+pub mod wishes;
 pub mod write;
 pub mod write_swf;
 

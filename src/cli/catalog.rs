@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Common;
 use super::backstage::Failure;
+use super::catalog_fabric::{self, FabricArgs};
 use crate::cluster::mig;
 use crate::report::plain_table;
 use crate::scenario::catalogue::{self, fabrics, virtualization};
@@ -16,18 +17,26 @@ use crate::scheduler::{Capability, Family};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windtunnel catalog nodes
-  windtunnel catalog prices --json")]
+  windtunnel catalog prices --json
+  windtunnel catalog fabric InfiniBand-NDR400 --nodes 128
+  windtunnel catalog fabric n --scenario team.toml --dot | dot -Tsvg > n.svg")]
 pub(super) struct CatalogArgs {
     /// Which part; default all.
     #[arg(value_parser = [
         "classes", "gpus", "interference", "mig", "nodes", "prices", "provisioning", "slice-laws", "speedups",
         "job-shares", "virtualization", "constraints", "contention", "fabrics", "host-noise", "reliability",
-        "policies",
+        "policies", "fabric",
     ])]
     part: Option<String>,
+    #[command(flatten)]
+    fabric: FabricArgs,
 }
 
 pub(super) fn catalog(args: &CatalogArgs, common: &Common) -> Result<(), Failure> {
+    if args.part.as_deref() == Some("fabric") {
+        return catalog_fabric::show(&args.fabric, common);
+    }
+    args.fabric.refuse_elsewhere()?;
     let wanted = |part: &str| args.part.as_deref().is_none_or(|p| p == part);
     let mut out = io::stdout().lock();
     let parts = [

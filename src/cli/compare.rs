@@ -15,14 +15,16 @@ use crate::scenario;
 #[command(after_help = "Examples:
   windtunnel compare scenarios/whole-gpus.toml
   windtunnel compare scenarios/whole-gpus.toml --set workload.scale.arrivals=1.4 --out results
-  windtunnel compare site.toml --what-if bf_interval=60 --what-if priorityweightage=5000")]
+  windtunnel compare site.toml --what-if bf_interval=60 --what-if partition.gpu.nodes=+4
+  windtunnel compare site.toml --what-if 'bf_interval=60; priorityweightage=5000'")]
 pub(super) struct CompareArgs {
     /// The scenario file.
     scenario: PathBuf,
     /// Changes a setting of the scenario: path=value.
     #[arg(long, value_name = "PATH=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
-    /// Adds a design: the baseline under another option of Slurm, for instance bf_interval=60.
+    /// Adds a design: the baseline under another option of Slurm (bf_interval=60), another slurm.conf (conf=FILE), or with
+    /// more nodes (nodes=+4, partition.gpu.nodes=+4). Given again it adds another design; `;` joins changes of one.
     #[arg(long, value_name = "OPTION=VALUE", value_parser = parse_set)]
     what_if: Vec<(String, String)>,
     /// Seed of everything random.

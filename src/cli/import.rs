@@ -12,6 +12,7 @@ use super::new::path_from;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::{coverage_csv, coverage_json, coverage_text, try_directory, write_whole};
 use crate::scenario::import::{ImportAnswers, scenario_of_site};
+use crate::scenario::sdiag::{BackfillCost, backfill_cost};
 use crate::scenario::slurm_conf::{Site, SiteFiles, read_site, read_topology};
 use crate::scheduler::slurm::config::{UnknownVersion, Version};
 
@@ -54,6 +55,10 @@ pub(super) struct SlurmArgs {
     /// The version of Slurm that runs there (`scontrol --version`); default what `scontrol show config` in the files says.
     #[arg(long = "slurm-version", value_name = "VERSION", value_parser = version_of)]
     slurm_version: Option<Version>,
+    /// What `sdiag` prints, or several of such in the order of time: the time that the backfill thread takes over a job is
+    /// fitted to it. Without it the length of a cycle is assumed.
+    #[arg(long, value_name = "FILE")]
+    sdiag: Vec<PathBuf>,
     /// The jobs that the scenario replays; default a generated stand-in.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -80,6 +85,7 @@ pub(super) fn import(args: &ImportArgs, common: &Common) -> Result<(), Failure> 
             "nodes": config.nodes.len(),
             "partitions": partitions,
             "scenario": written.as_ref().map(|path| path.display().to_string()),
+            "backfill_test_us": fit(args)?.map(|fitted| fitted.test_us),
             "coverage": coverage_json(&site.coverage),
         });
         serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
@@ -87,6 +93,17 @@ pub(super) fn import(args: &ImportArgs, common: &Common) -> Result<(), Failure> 
         return Ok(());
     }
     write!(out, "{}", coverage_text(&site.coverage))?;
+    match fit(args)? {
+        Some(fitted) => writeln!(
+            out,
+            "\nBackfill: {} microseconds for a job of the queue, over {} cycles of sdiag.",
+            fitted.test_us, fitted.cycles
+        )?,
+        None => writeln!(
+            out,
+            "\nBackfill: cycle length assumed, as on recorded clusters of 16 nodes; --sdiag FILE fits it to yours."
+        )?,
+    }
     if let Some(path) = written {
         writeln!(out, "\nWritten: {}, coverage.txt, coverage.csv", path.display())?;
     }
@@ -121,6 +138,21 @@ fn read(args: &SlurmArgs, common: &Common) -> Result<Site, Failure> {
     Ok(site)
 }
 
+/// What the dumps of `sdiag` say; `None` without any.
+fn fit(args: &SlurmArgs) -> Result<Option<BackfillCost>, Failure> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|why| {
+            let told = Diagnostic::error("W0534", format!("cannot read {}: {why}", path.display()));
+            Failure::from(told.help("give a file with what `sdiag` prints"))
+        })
+    };
+    let texts = args.sdiag.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    backfill_cost(&texts).map(Some).map_err(Failure::from)
+}
+
 /// Writes scenario and coverage; the scenario's path.
 fn write(args: &SlurmArgs, site: &Site, out: &Path) -> Result<PathBuf, Failure> {
     let is_file = out.extension().is_some_and(|ending| ending == "toml");
@@ -135,6 +167,7 @@ fn write(args: &SlurmArgs, site: &Site, out: &Path) -> Result<PathBuf, Failure> 
         gres_conf: args.gres_conf.as_deref().map(from_there),
         topology: args.topology.as_deref().map(from_there),
         assoc: args.assoc.as_deref().map(from_there),
+        backfill: fit(args)?,
     };
     let text = scenario_of_site(&answers, site);
     write_whole(&path, |file| file.write_all(text.as_bytes()))?;

@@ -78,7 +78,16 @@ pub(super) fn run_and_tell(mut scenario: Scenario, wish: &Wish, common: &Common)
     watch.expect(u64::from(scenario.compare.replicas));
     add_replicas(&scenario, &loaded, &mut results, &|| watch.one_done(), &|| watch.tick())?;
     let judged = |objective| judge(objective, &scenario.compare, &results);
+    let versions = experiment::version_check(
+        &loaded.workload,
+        &scenario.policy,
+        &results,
+        &scenario.compare.baseline,
+        &options,
+        &|| watch.tick(),
+    )?;
     let decision = Decision {
+        versions,
         judgement: scenario.objective.as_ref().map(judged),
         outlook: outlook(&scenario, &loaded, &results, &|| watch.tick())?,
     };

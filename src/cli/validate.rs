@@ -4,6 +4,7 @@ mod fabric;
 mod failures;
 mod slurm;
 mod storage;
+mod ub;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ enum Part {
     Muri(MuriArgs),
     /// Experiments recorded on real Slurm, run again over many seeds.
     Slurm(slurm::SlurmArgs),
+    /// A loaded micro cluster: median waits of its jobs over many runs of a real controller.
+    Ub(ub::UbArgs),
     /// Snapshots on one store, or any files of that layout.
     Storage(storage::StorageArgs),
     /// Networks: shared links, collectives and growth of steps, or any files of those layouts.
@@ -148,6 +151,7 @@ pub(super) fn validate(args: &ValidateArgs, common: &Common) -> Result<(), Failu
         Some(Part::Fgd(part)) => (vec![fgd::validate(&shared, None)?], &part.held),
         Some(Part::Muri(part)) => (vec![muri_section(&shared)?], &part.held),
         Some(Part::Slurm(part)) => return slurm::validate(part, common),
+        Some(Part::Ub(part)) => return ub::validate(part, common),
         Some(Part::Storage(part)) => return storage::validate(part, &shared, common),
         Some(Part::Fabric(part)) => return fabric::validate(part, &shared, common),
         Some(Part::Failures(part)) => return failures::validate(part, common),
@@ -206,7 +210,14 @@ fn all(shared: &Path) -> Result<Vec<Section>, Failure> {
         validation::storage::validate(&[], shared)?.section,
         validation::fabric::validate(&[], &CurvesFrom::Shared, shared)?.section,
         validation::failures::validate(&shared.join("failures"))?.section,
+        ub_section(shared)?,
     ])
+}
+
+/// The micro cluster, where its folder is there.
+fn ub_section(shared: &Path) -> Result<Section, Failure> {
+    let dir = validation::ub::folder(shared);
+    Ok(validation::ub::validate(&dir, validation::ub::SEEDS)?.1)
 }
 
 fn muri_section(shared: &Path) -> Result<Section, Failure> {

@@ -22,6 +22,7 @@ pub(super) fn outages(
         let kind = match event.kind {
             EventKind::Down => OutageKind::Down,
             EventKind::Drain => OutageKind::Drain,
+            EventKind::Wait => unreachable!("jobs wait for links, not for nodes"),
         };
         rows.extend(event.nodes.iter().map(|node| Outage { node: *node, from, until, kind }));
     }
@@ -46,6 +47,7 @@ pub(super) fn reservations(workload: &Workload, design: &Design) -> Vec<NodeRese
         until: first + spec.until,
         users: spec.users.clone(),
         accounts: spec.accounts.clone(),
+        licences: spec.licences.clone(),
     };
     design.reservations.iter().enumerate().map(row).collect()
 }

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::RequestId;
 use crate::scenario::Design;
 use crate::scheduler::Shapes;
-use crate::tenancy::PoolTenancy;
+use crate::tenancy::{PoolTenancy, StoreUse};
 use crate::time::SimDuration;
 use crate::workload::{Request, Workload};
 
@@ -49,9 +49,7 @@ pub fn check_progress(workload: &Workload, designs: &[Design]) -> Vec<Diagnostic
                     worst = Some(found);
                 }
             }
-            told.extend(
-                worst.map(|worst| warning((&design.name, &pool.name), &terms.tenancy, requests, &worst)),
-            );
+            told.extend(worst.map(|worst| warning((design, &pool.name), &terms.tenancy, requests, &worst)));
         }
     }
     told
@@ -112,15 +110,19 @@ fn hopeless(
     let per_host = u64::from(tenancy.packing.map_or(1, |packing| packing.per_host)).max(1);
     let hosts = u32::try_from(nodes.div_ceil(per_host)).unwrap_or(u32::MAX);
     let mtbf_s = failures.mtbf().as_s() / f64::from(hosts);
-    let (need, most) = match tenancy.snapshots {
+    // What is on a node goes with it.
+    let is_kept = |used: StoreUse| !design.stores[used.store as usize].rates.is_local;
+    let (need, most) = match tenancy.snapshots.filter(|snapshots| snapshots.store.is_none_or(is_kept)) {
         // A job that ends before its first snapshot needs no more than its run.
         Some(snapshots) => {
-            let dump_s = snapshots.store.map_or(0.0, |used| {
+            let (dump_s, read_s) = snapshots.store.map_or((0.0, 0.0), |used| {
                 let bytes = used.bytes_per_gpu as f64 * request.total_gpus() as f64;
-                used.dump_s(bytes, hosts, design.stores[used.store as usize].write_bytes_s)
+                let store = &design.stores[used.store as usize].rates;
+                (used.dump_s(bytes, hosts, store), used.restore_s(bytes, hosts, store))
             });
-            let takes = snapshots.takes + SimDuration::from_micros((dump_s * 1e6) as i64);
-            ((snapshots.every + takes).min(run) + snapshots.restore, 1.0)
+            let span = |s: f64| SimDuration::from_micros((s * 1e6) as i64);
+            let takes = snapshots.takes + span(dump_s);
+            ((snapshots.every + takes).min(run) + snapshots.restore + span(read_s), 1.0)
         }
         None => (run, HOPELESS),
     };
@@ -128,14 +130,19 @@ fn hopeless(
 }
 
 fn warning(
-    (design, pool): (&str, &str),
+    (design, pool): (&Design, &str),
     tenancy: &PoolTenancy,
     requests: usize,
     worst: &Worst,
 ) -> Diagnostic {
     let every = duration(worst.mtbf_s);
     let need = duration(worst.need.as_s());
+    let is_local = |used: StoreUse| design.stores[used.store as usize].rates.is_local;
     let (what, help) = match tenancy.snapshots {
+        Some(snapshots) if snapshots.store.is_some_and(is_local) => (
+            "for its run: its snapshots are on its nodes, and go with them",
+            "write `snapshots.store` of a store that nodes share",
+        ),
         Some(_) => (
             "for a restart and the work up to its next snapshot",
             "lower `every-s` or `restore-s` of `snapshots`, or raise `mtbf-hours`",
@@ -143,8 +150,8 @@ fn warning(
         None => ("for its run, and it has no snapshots", "write `snapshots` in the tenancy of the pool"),
     };
     let message = format!(
-        "jobs on {} hosts of `{pool}` in `{design}` lose one every {every} on average, and such a job needs {need} {what}",
-        worst.hosts
+        "jobs on {} hosts of `{pool}` in `{}` lose one every {every} on average, and such a job needs {need} {what}",
+        worst.hosts, design.name
     );
     let why = format!(
         "so it is lost again and again, and given up after a thousand times in a row; {requests} kinds of request are concerned"

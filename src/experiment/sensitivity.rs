@@ -43,10 +43,10 @@ impl Sensitivity {
 }
 
 /// A figure of a design, if it is defined.
-type FigureOf = fn(&DesignResult) -> Option<f64>;
+pub(super) type FigureOf = fn(&DesignResult) -> Option<f64>;
 
 /// The figures that make a verdict.
-const FIGURES: [(&str, FigureOf); 5] = [
+pub(super) const FIGURES: [(&str, FigureOf); 5] = [
     ("mean wait (s)", |result| result.summary.wait_s.mean),
     ("p95 wait (s)", |result| result.summary.wait_s.p95),
     ("mean turnaround (s)", |result| result.summary.turnaround_s.mean),
@@ -107,7 +107,7 @@ pub fn sensitivity(
 }
 
 /// Whether the differences do not all have the same sign; a value that is missing at one level only is a flip.
-fn flips(values: [Option<[f64; 2]>; 3]) -> bool {
+pub(super) fn flips(values: [Option<[f64; 2]>; 3]) -> bool {
     let signs = values.map(|pair| pair.map(|[ours, base]| ours.partial_cmp(&base)));
     signs.windows(2).any(|pair| pair[0] != pair[1])
 }

@@ -1,5 +1,7 @@
 //! What the pools of a design deliver to each job of a workload.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::cluster::Amounts;
@@ -19,6 +21,7 @@ fn as_recorded(tenancy: &PoolTenancy) -> PoolTenancy {
         contention: None,
         start: Start::Standing,
         snapshots: None,
+        data: None,
         kills_at_limit: false,
         network: None,
         // VMs are moved as they were, and what that cost their jobs is in their run times.
@@ -62,9 +65,38 @@ fn of_pools(workload: &Workload, design: &Design, pools: IdVec<PoolId, PoolTenan
         profiles: names.iter().map(|(_, profile)| *profile).collect(),
         profile_of,
         recorded_bytes_s: design.recorded_bytes_s,
-        stores_bytes_s: design.stores.iter().map(|store| store.write_bytes_s).collect(),
+        stores: design.stores.iter().map(|store| store.rates).collect(),
         own_snapshots: own_snapshots(workload, design),
     }
+}
+
+/// The leaf of each node of a design with networks; nodes of a pool without one are a leaf.
+pub(super) fn leaves(design: &Design) -> Option<Vec<u32>> {
+    design.pools.iter().find(|pool| pool.tenancy.network.is_some())?;
+    let mut numbers: FxHashMap<(usize, u32), u32> = FxHashMap::default();
+    let mut leaves = Vec::new();
+    for (at, (pool, spec)) in design.pools.iter().zip(&design.cluster.pools).enumerate() {
+        let per_host = pool.tenancy.packing.map_or(1, |packing| packing.per_host);
+        for node in 0..spec.count {
+            let place = match &pool.tenancy.network {
+                Some(on) => {
+                    let same = |other: &crate::scenario::PoolTerms| {
+                        other
+                            .tenancy
+                            .network
+                            .as_ref()
+                            .is_some_and(|other| Arc::ptr_eq(&other.network, &on.network))
+                    };
+                    let network = design.pools.iter().position(same).unwrap_or(at);
+                    (network, on.network.fabric().leaf(on.first + node / per_host))
+                }
+                None => (at, u32::MAX),
+            };
+            let next = numbers.len() as u32;
+            leaves.push(*numbers.entry(place).or_insert(next));
+        }
+    }
+    Some(leaves)
 }
 
 /// What jobs say of their snapshots, in the columns `checkpoint_gb` and `checkpoint_interval_s`.

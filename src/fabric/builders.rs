@@ -332,7 +332,8 @@ pub(super) fn tree(spec: &FabricSpec, branches: &[Branch], leaf_of: &[usize]) ->
         leaf_sizes[leaf] += 1;
         seats.push(Seat { vertex, leaf: leaf as u32, order: order[number], domain: None });
     }
-    Fabric { graph, seats, routes: Routes::Tree(up), spread: spec.spread, leaf_sizes, rails_apart: 1 }
+    let (routes, spread, dead) = (Routes::Tree(up), spec.spread, Vec::new());
+    Fabric { graph, seats, routes, spread, leaf_sizes, rails_apart: 1, dead }
 }
 
 /// The links of a node's NICs: to the switch, and from it.

@@ -87,9 +87,85 @@ pub struct Fabric {
     pub(super) leaf_sizes: Vec<u32>,
     /// Rails without NVLink behind them: traffic for another rail leaves the leaves. 1 where that does not happen.
     pub(super) rails_apart: u32,
+    /// By link, whether it has failed; empty where none has.
+    pub(super) dead: Vec<bool>,
 }
 
 impl Fabric {
+    /// The same with these links out of order: who picked one of a group picks another one that is left, and where cables
+    /// lead elsewhere, other ways are found. Where nothing is left, ways stay as they were.
+    #[must_use]
+    pub fn without(&self, failed: &[u32]) -> Self {
+        let mut found = self.clone();
+        found.dead = vec![false; self.graph.edge_count()];
+        failed.iter().for_each(|link| found.dead[*link as usize] = true);
+        if let Routes::Next(before) = &self.routes {
+            let mut next = super::irregular::next_links(self.seats.len(), &self.graph, &found.dead);
+            for (row, before) in next.iter_mut().zip(before) {
+                row.iter_mut()
+                    .zip(before)
+                    .filter(|(next, _)| **next == u32::MAX)
+                    .for_each(|(next, old)| *next = *old);
+            }
+            found.routes = Routes::Next(next);
+        }
+        found
+    }
+
+    /// Nodes that are cut off if these links fail: all but the most that still reach each other, in order.
+    #[must_use]
+    pub fn cut_off(&self, failed: &[u32]) -> Vec<u32> {
+        let mut joined = petgraph::unionfind::UnionFind::<usize>::new(self.graph.node_count());
+        for edge in self.graph.edge_indices().filter(|edge| !failed.contains(&(edge.index() as u32))) {
+            if let Some((from, to)) = self.graph.edge_endpoints(edge) {
+                joined.union(from.index(), to.index());
+            }
+        }
+        let part_of = |seat: &Seat| joined.find(seat.vertex.index());
+        let mut sizes: std::collections::BTreeMap<usize, (usize, std::cmp::Reverse<usize>)> =
+            Default::default();
+        for (node, seat) in self.seats.iter().enumerate() {
+            sizes.entry(part_of(seat)).or_insert((0, std::cmp::Reverse(node))).0 += 1;
+        }
+        let largest = sizes.iter().max_by_key(|(_, size)| **size).map(|(part, _)| *part);
+        let apart = self.seats.iter().zip(0..).filter(|(seat, _)| Some(part_of(seat)) != largest);
+        apart.map(|(_, node)| node).collect()
+    }
+
+    /// Numbers of the links from one end to another; empty where there is none.
+    #[must_use]
+    pub fn links_from(&self, from: &str, to: &str) -> Vec<u32> {
+        let is = |vertex: petgraph::graph::NodeIndex, name: &str| self.graph[vertex].name == name;
+        let there = self.graph.edge_indices().filter(|edge| {
+            self.graph.edge_endpoints(*edge).is_some_and(|ends| is(ends.0, from) && is(ends.1, to))
+        });
+        there.map(|edge| edge.index() as u32).collect()
+    }
+
+    /// Names of all ends that are no nodes.
+    pub fn switches(&self) -> impl Iterator<Item = &str> {
+        let ends = self.graph.node_weights().filter(|vertex| !matches!(vertex.kind, Kind::Node(_)));
+        ends.map(|vertex| vertex.name.as_str())
+    }
+
+    /// Names of all ends.
+    pub fn ends(&self) -> impl Iterator<Item = &str> {
+        self.graph.node_weights().map(|vertex| vertex.name.as_str())
+    }
+
+    /// Numbers of all links at an end, both directions.
+    #[must_use]
+    pub fn links_at(&self, end: &str) -> Vec<u32> {
+        let ends = self.graph.node_indices();
+        let Some(vertex) = ends.into_iter().find(|vertex| self.graph[*vertex].name == end) else {
+            return Vec::new();
+        };
+        let at = self.graph.edge_indices().filter(|edge| {
+            self.graph.edge_endpoints(*edge).is_some_and(|(from, to)| from == vertex || to == vertex)
+        });
+        at.map(|edge| edge.index() as u32).collect()
+    }
+
     /// Number of nodes.
     #[must_use]
     pub fn nodes(&self) -> usize {
@@ -140,6 +216,22 @@ impl Fabric {
     #[must_use]
     pub fn leaf(&self, node: u32) -> u32 {
         self.seats[node as usize].leaf
+    }
+
+    /// The switch so many steps above a node, by a number of its own: 1 is its leaf (with rails, all leaves of its pod;
+    /// in a dragonfly its router), 2 what is above that; `None` where nothing is, or no single switch.
+    #[must_use]
+    pub fn switch_above(&self, node: u32, steps: u32) -> Option<u32> {
+        let seat = &self.seats[node as usize];
+        match &self.routes {
+            Routes::Tree(up) => {
+                let above = |at: NodeIndex| up.get(at.index())?.as_ref().map(|up| up.parent);
+                let found = (0..steps).try_fold(seat.vertex, |at, _| above(at))?;
+                Some(found.index() as u32)
+            }
+            Routes::Dragonfly(flies) => (steps == 1).then(|| flies.access[node as usize].0),
+            Routes::Next(_) => None,
+        }
     }
 
     /// Place of a node in topology order.

@@ -77,7 +77,8 @@ pub(super) fn dragonfly(
         leaf_sizes[router as usize] += 1;
         seats.push(Seat { vertex, leaf: router, order: number as u32, domain: None });
     }
-    Fabric { graph, seats, routes: Routes::Dragonfly(found), spread: spec.spread, leaf_sizes, rails_apart: 1 }
+    let (routes, spread, dead) = (Routes::Dragonfly(found), spec.spread, Vec::new());
+    Fabric { graph, seats, routes, spread, leaf_sizes, rails_apart: 1, dead }
 }
 
 /// The network of these cables.
@@ -148,14 +149,27 @@ pub(super) fn by_cables(spec: &FabricSpec, cables: &[Cable]) -> Result<Fabric, B
     let mut by_leaf: Vec<usize> = (0..seats.len()).collect();
     by_leaf.sort_by_key(|node| seats[*node].leaf);
     by_leaf.into_iter().enumerate().for_each(|(place, node)| seats[node].order = place as u32);
-    let routes = Routes::Next(next_links(spec, &graph)?);
-    Ok(Fabric { graph, seats, routes, spread: spec.spread, leaf_sizes, rails_apart: 1 })
+    let next = next_links(spec.nodes.len(), &graph, &[]);
+    for (target, row) in next.iter().enumerate() {
+        let apart = (0..spec.nodes.len()).find(|node| *node != target && row[*node] == u32::MAX);
+        if let Some(node) = apart {
+            let (one, other) = (&spec.nodes[target].name, &spec.nodes[node].name);
+            let message = format!("no cables lead from node {other} to node {one}");
+            return Err(Box::new(
+                Diagnostic::error("W0602", message).help("add a cable between their switches"),
+            ));
+        }
+    }
+    let routes = Routes::Next(next);
+    let (spread, dead) = (spec.spread, Vec::new());
+    Ok(Fabric { graph, seats, routes, spread, leaf_sizes, rails_apart: 1, dead })
 }
 
-/// By target and end: the first link of a way with the fewest links, of these the one with the lowest number.
-fn next_links(spec: &FabricSpec, graph: &DiGraph<Vertex, Link>) -> Result<Vec<Vec<u32>>, Box<Diagnostic>> {
-    let mut all = Vec::with_capacity(spec.nodes.len());
-    for target in 0..spec.nodes.len() {
+/// By target and end: the first link of a way with the fewest links, of these the one with the lowest number; `u32::MAX` where
+/// there is no way. Links of `dead` are not gone over.
+pub(super) fn next_links(nodes: usize, graph: &DiGraph<Vertex, Link>, dead: &[bool]) -> Vec<Vec<u32>> {
+    let mut all = Vec::with_capacity(nodes);
+    for target in 0..nodes {
         let mut next = vec![u32::MAX; graph.node_count()];
         let mut reached = vec![u32::MAX; graph.node_count()];
         reached[target] = 0;
@@ -165,7 +179,9 @@ fn next_links(spec: &FabricSpec, graph: &DiGraph<Vertex, Link>) -> Result<Vec<Ve
             if at.index() != target && matches!(graph[at].kind, Kind::Node(_)) {
                 continue;
             }
-            for edge in graph.edges_directed(at, Direction::Incoming) {
+            let living = |edge: usize| !dead.get(edge).copied().unwrap_or(false);
+            let edges = graph.edges_directed(at, Direction::Incoming);
+            for edge in edges.filter(|edge| living(edge.id().index())) {
                 let (from, steps) = (edge.source().index(), reached[at.index()] + 1);
                 if reached[from] == u32::MAX {
                     reached[from] = steps;
@@ -176,16 +192,9 @@ fn next_links(spec: &FabricSpec, graph: &DiGraph<Vertex, Link>) -> Result<Vec<Ve
                 }
             }
         }
-        if let Some(node) = (0..spec.nodes.len()).find(|node| reached[*node] == u32::MAX) {
-            let (one, other) = (&spec.nodes[target].name, &spec.nodes[node].name);
-            let message = format!("no cables lead from node {other} to node {one}");
-            return Err(Box::new(
-                Diagnostic::error("W0602", message).help("add a cable between their switches"),
-            ));
-        }
         all.push(next);
     }
-    Ok(all)
+    all
 }
 
 fn told(code: &'static str, message: String, cable: &Cable, help: &str) -> Box<Diagnostic> {

@@ -17,10 +17,25 @@ pub(super) struct Group {
 
 impl Group {
     /// The link that `pick` falls on.
-    pub(super) fn link(self, ring: u32, pick: u64) -> u32 {
+    pub(super) fn link(self, ring: u32, pick: u64, dead: &[bool]) -> u32 {
         if self.width == 1 {
             return self.first;
         }
+        let link = self.any_link(ring, pick);
+        if !dead.get(link as usize).copied().unwrap_or(false) {
+            return link;
+        }
+        let left = self.living(dead).count() as u64;
+        self.living(dead).nth((pick % left.max(1)) as usize).unwrap_or(link)
+    }
+
+    /// Links that have not failed.
+    pub(super) fn living(self, dead: &[bool]) -> impl Iterator<Item = u32> + '_ {
+        (self.first..self.first + self.width)
+            .filter(|link| !dead.get(*link as usize).copied().unwrap_or(false))
+    }
+
+    fn any_link(self, ring: u32, pick: u64) -> u32 {
         let each = (self.width / self.rails).max(1);
         let rail = ring % self.rails.min(self.width);
         self.first + rail * each + (pick % u64::from(each)) as u32
@@ -135,11 +150,11 @@ impl Fabric {
                 // One of them is the root: the other one climbs.
                 match (up[low.index()], up[high.index()]) {
                     (Some(here), None) => {
-                        each(here.up.link(ring, pick));
+                        each(here.up.link(ring, pick, &self.dead));
                         low = here.parent;
                     }
                     (None, Some(there)) => {
-                        down.push(there.down.link(ring, pick));
+                        down.push(there.down.link(ring, pick, &self.dead));
                         high = there.parent;
                     }
                     _ => return,
@@ -147,11 +162,11 @@ impl Fabric {
                 continue;
             };
             if here.depth >= there.depth {
-                each(here.up.link(ring, pick));
+                each(here.up.link(ring, pick, &self.dead));
                 low = here.parent;
             }
             if there.depth >= here.depth {
-                down.push(there.down.link(ring, pick));
+                down.push(there.down.link(ring, pick, &self.dead));
                 high = there.parent;
             }
         }

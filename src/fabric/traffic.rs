@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::{Fabric, Spread};
-use super::routes::{Dragonfly, Routes, Up};
+use super::routes::{Dragonfly, Group, Routes, Up};
 
 /// The nodes of a job, and how its traffic runs through them.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,21 @@ impl Fabric {
             }
         }
         merged(found)
+    }
+
+    /// The same for rings that each run through `span` of the nodes only, one behind the other in that order: the parts of a
+    /// chain of layers have their data in groups of their own.
+    #[must_use]
+    pub fn rings(&self, ranks: &Ranks, span: usize, bytes: f64) -> Bytes {
+        if span >= ranks.nodes.len() {
+            return self.ring(ranks, bytes);
+        }
+        let mut nodes = ranks.nodes.to_vec();
+        if ranks.rank_order {
+            nodes.sort_by_key(|(node, _)| self.seats[*node as usize].order);
+        }
+        let parts = nodes.chunks(span.max(1));
+        merged(parts.flat_map(|nodes| self.ring(&Ranks { nodes, ..*ranks }, bytes)).collect())
     }
 
     /// Nodes of the ring in order, those of one NVLink domain together.
@@ -172,12 +187,21 @@ impl Fabric {
             let Some(above) = up[vertex] else { continue };
             let bytes = count * (gpus - count) * each;
             for group in [above.up, above.down] {
-                let part = bytes / f64::from(group.width);
-                found.extend((0..group.width).map(|lane| (group.first + lane, part)));
+                self.evenly(group, bytes, &mut found);
             }
         }
         self.other_rails(ranks, each, &mut found);
         found
+    }
+
+    /// Over all links of a group that are left; where none is, over all: then nothing gets through.
+    fn evenly(&self, group: Group, bytes: f64, found: &mut Bytes) {
+        let left = group.living(&self.dead).count() as u32;
+        if left == 0 {
+            let part = bytes / f64::from(group.width);
+            return found.extend((0..group.width).map(|lane| (group.first + lane, part)));
+        }
+        found.extend(group.living(&self.dead).map(|link| (link, bytes / f64::from(left))));
     }
 
     /// On rails without NVLink, what is for another rail of the same leaves goes over the spine.
@@ -200,8 +224,7 @@ impl Fabric {
             let Some(above) = up[vertex] else { continue };
             let bytes = (count * count - squares) * each * crossing;
             for group in [above.up, above.down] {
-                let part = bytes / f64::from(group.width);
-                found.extend((0..group.width).map(|lane| (group.first + lane, part)));
+                self.evenly(group, bytes, found);
             }
         }
     }

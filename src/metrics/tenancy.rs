@@ -28,6 +28,10 @@ pub struct TenancyFigures {
     pub host_failures: u64,
     /// Failures by what failed, where the design tells them apart.
     pub failures_by_level: Option<FailuresByLevel>,
+    /// Leaves of the network that a job on several nodes had, mean over their starts.
+    pub leaves_per_job: Option<f64>,
+    /// The same over the fewest that it could have had on an empty network.
+    pub leaves_over_fewest: Option<f64>,
     /// Running jobs that were lost with a host.
     pub lost_attempts: u64,
     /// Jobs given up because they were lost again and again without getting on.
@@ -65,6 +69,10 @@ pub struct FailuresByLevel {
     pub link: u64,
     /// Software.
     pub software: u64,
+    /// Hosts lost with the switch that they hang on.
+    pub leaf: u64,
+    /// Hosts lost with a switch above that.
+    pub spine: u64,
 }
 
 /// The figures; `None` where all is bare metal, alone.
@@ -74,7 +82,7 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
     let total = outcome.hours.total();
     let device = if total.gpu.installed > 0 { total.gpu } else { total.cpu };
     let elastic = || facts.elastic.iter().filter(|pool| pool.is_elastic);
-    let [gpu, host, link, software] = facts.by_level;
+    let [gpu, host, link, software, leaf, spine] = facts.by_level;
     let slice_wait = facts.slice_waits_s(0.99);
     let vm_us: i128 = elastic().map(|pool| pool.vm_us).sum();
     let committed: i128 = facts
@@ -100,7 +108,11 @@ pub(super) fn figures(outcome: &Outcome) -> Option<TenancyFigures> {
             host,
             link,
             software,
+            leaf,
+            spine,
         }),
+        leaves_per_job: share(i128::from(facts.leaves.spanned), i128::from(facts.leaves.starts)),
+        leaves_over_fewest: share(i128::from(facts.leaves.spanned), i128::from(facts.leaves.fewest)),
         lost_attempts: facts.lost_attempts,
         given_up: facts.given_up,
         timeouts: facts.timeouts,

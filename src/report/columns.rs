@@ -248,6 +248,11 @@ const SUMMARY: &[(&str, &str)] = &[
          were lost with them; jobs killed at their limits",
     ),
     (
+        "designs.<name>.tenancy.{leaves_per_job,leaves_over_fewest}",
+        "of jobs on several nodes of a fabric: leaves that they had, mean over their starts; the same over the fewest that they \
+         could have had on an empty network",
+    ),
+    (
         "designs.<name>.tenancy.{failures_by_level,given_up}",
         "failures of hosts by what failed (gpu, host, link, software), where the design tells them apart; jobs given up \
          because they were lost a thousand times without getting on",
@@ -299,6 +304,16 @@ const SUMMARY: &[(&str, &str)] = &[
         "where jobs ran on other GPUs: moves (from, to, class, jobs, speed, what says so), jobs that run as \
          recorded by reason, names of the trace taken for boards of the catalogue, jobs whose recorded peak of GPU \
          memory is above every pool's",
+    ),
+    (
+        "not_modelled",
+        "under Slurm's policy: options of the site's files that are not modelled (`not yet`) or done otherwise (`approximated`): \
+         option, value, file, line, treatment, why, and the design whose own files they are in",
+    ),
+    (
+        "version_check",
+        "where the version of Slurm lies between two recorded ones: these two, and value and baseline's under the lower, as \
+         simulated and under the higher by design and figure, and whether the sign of their difference flips",
     ),
     (
         "speedup_sensitivity.verdicts",

@@ -339,6 +339,14 @@ pub(super) const FIGURES: &[Figure] = &[
     )
     .if_any(),
     Figure::new(
+        ("Use", "Leaves over the fewest possible", "tenancy.leaves_over_fewest"),
+        Unit::Ratio,
+        Lower,
+        |r| r.summary.tenancy.and_then(|t| t.leaves_over_fewest),
+        "Leaves of the network that jobs on several nodes had, over the fewest that they could have had on an empty one.",
+    )
+    .if_any(),
+    Figure::new(
         ("Use", "Jobs lost with a host", "tenancy.lost_attempts"),
         Unit::Count,
         Lower,

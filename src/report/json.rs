@@ -20,6 +20,9 @@ use crate::simulation::{JobState, SlurmFacts};
 pub fn single_json(context: &Context<'_>) -> Value {
     let mut object = design_json(context, &context.results[0]);
     object["notes"] = notes(context);
+    if context.scenario.policy.slurm_version().is_some() {
+        object["not_modelled"] = json!(context.scenario.not_modelled);
+    }
     object
 }
 
@@ -40,6 +43,10 @@ pub fn designs_json(context: &Context<'_>) -> Value {
     });
     if let Some(version) = context.scenario.policy.slurm_version() {
         object["slurm_version"] = json!(version);
+        object["not_modelled"] = json!(context.scenario.not_modelled);
+    }
+    if let Some(versions) = context.decision.and_then(|decision| decision.versions.as_ref()) {
+        object["version_check"] = json!(versions);
     }
     if let Some(sensitivity) = context.sensitivity {
         object["speedup_sensitivity"] = json!(sensitivity);

@@ -76,6 +76,8 @@ fn site_text(site: &SlurmConfig) -> String {
         select,
         accounting,
         controller,
+        sizes,
+        licences,
         topology,
     } = site;
     let threads = (scheduler, main, backfill, controller);
@@ -85,7 +87,9 @@ fn site_text(site: &SlurmConfig) -> String {
         format!("{}{:?}{nodes:?}", switch.name, switch.parent)
     });
     let mut text = switches.collect::<String>();
-    text += &format!("{version}{cluster_name:?}{nodes:?}{device_types:?}{threads:?}{rules:?}");
+    text += &format!(
+        "{version}{cluster_name:?}{nodes:?}{device_types:?}{threads:?}{rules:?}{licences:?}{sizes:?}"
+    );
     for partition in partitions {
         let PartitionConf {
             name,
@@ -111,12 +115,13 @@ fn site_text(site: &SlurmConfig) -> String {
             allow_groups,
             billing,
             state,
+            sizes,
         } = partition;
         let nodes: Vec<usize> = nodes.ones().collect();
         let limits = (max_time_min, default_time_min, min_nodes, max_nodes, over_time_limit_min);
         let rank = (priority_tier, priority_job_factor, preempt_mode, grace_s, billing, state);
         let who = (allow_accounts, deny_accounts, allow_qos, deny_qos, allow_groups);
-        let nodes_for = (qos, exclusive, exclusive_user, least_loaded);
+        let nodes_for = (sizes, qos, exclusive, exclusive_user, least_loaded);
         text += &format!("{name:?}{nodes:?}{default:?}{limits:?}{rank:?}{who:?}{nodes_for:?}");
     }
     text

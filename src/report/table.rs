@@ -200,6 +200,8 @@ fn remarks(context: &Context<'_>) -> String {
         }
     }
     lines.extend(translation::lines(context));
+    lines.extend(context.version_line());
+    lines.extend(context.not_modelled().into_iter().map(|(begins, options)| format!("{begins}: {options}.")));
     context.results.iter().for_each(|result| lines.extend(slurm_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(preemptive_remarks(result)));
     context.results.iter().for_each(|result| lines.extend(spot_remarks(result)));

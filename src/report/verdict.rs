@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::figures::{FIGURES, Unit, count, percent, span};
-use crate::experiment::DesignResult;
 use crate::experiment::outlook::{LoadFlip, Outlook, Swing};
 use crate::experiment::verdict::{Judged, Judgement, Met};
+use crate::experiment::{DesignResult, VersionCheck};
 
 /// What is decided about a comparison.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Decision {
     pub judgement: Option<Judgement>,
     /// What becomes of it: money over the years, load, assumptions.
     pub outlook: Option<Outlook>,
+    /// Whether the figures hold under the recorded versions of Slurm beside the one that is simulated.
+    pub versions: Option<VersionCheck>,
 }
 
 /// A figure by its dotted key, in words.

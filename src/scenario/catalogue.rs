@@ -51,6 +51,8 @@ pub struct GpuRow {
     pub architecture: String,
     /// PCIe, SXM5, ...
     pub form_factor: String,
+    /// What the boards of a node talk over, a name of the catalogue's `fabrics`.
+    pub gpu_link: String,
     /// Marketed memory, in GB.
     pub memory_gb: u32,
     /// Peak memory bandwidth, in 10^12 bytes/s.

@@ -10,6 +10,7 @@ use crate::money::Money;
 use crate::scheduler::shared::SharedSetup;
 use crate::scheduler::slurm::config::SlurmConfig;
 use crate::tenancy::ClassProfile;
+use crate::tenancy::StoreRates;
 use crate::time::SimDuration;
 
 /// A cluster as it could be bought.
@@ -57,8 +58,8 @@ pub struct Design {
 pub struct StoreSpec {
     /// Its name.
     pub name: String,
-    /// Bytes per second that all writers share.
-    pub write_bytes_s: f64,
+    /// How fast it is.
+    pub rates: StoreRates,
     /// Bytes that fit in; `None` = no end.
     pub capacity_bytes: Option<f64>,
 }
@@ -120,6 +121,8 @@ pub struct ReservationSpec {
     pub users: Vec<String>,
     /// Accounts that may.
     pub accounts: Vec<String>,
+    /// Licences of the site that it keeps, with counts.
+    pub licences: Vec<(String, u32)>,
 }
 
 /// What a design costs beside its pools.

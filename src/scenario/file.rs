@@ -30,9 +30,12 @@ pub use cost::{
     Billed, BillingStep, CostDefaults, CostTable, LicenceTable, LicenceUnit, OwnedTable, RentPlan,
     RentedTable,
 };
-pub use design::{DesignTable, PoolTable, TenancyTable};
+pub use design::{DesignTable, PoolTable, SparesTable, TenancyTable};
 pub use events::{EventKind, EventTable, ReservationTable};
-pub use fabric::{FabricTable, Spread, StoreTable, Topology};
+pub use fabric::{
+    DataTable, FabricTable, PrecisionKind, SplitKind, Spread, StoreKind, StoreTable, Topology, Traffic,
+    TrainingTable,
+};
 pub use failures::{FailureLevelTable, FailuresTable, RepairStagesTable, RepairTable};
 pub use finance::{FinanceTable, ObjectiveTable};
 pub use recorded::{RecordedOnTable, RecordedSliceTable, RecordedStartTable, RecordedVmTable};
@@ -345,6 +348,8 @@ pub enum Placement {
     BestFit,
     /// The one with the most left over.
     Spread,
+    /// As few leaves of the `fabric` as can be, then the one with the least left over.
+    Topology,
     /// Least scalar product of what is free and what is asked (FGD's authors); for shared GPUs.
     DotProduct,
     /// Beside requests of the same kind (FGD's authors); for shared GPUs.

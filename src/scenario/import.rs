@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::file::{SLURM_OPTIONS, SlurmOption};
+use super::sdiag::BackfillCost;
 use super::slurm_conf::{Site, compress_hosts};
 use crate::scheduler::slurm::config::{PartitionConf, SlurmConfig};
 
@@ -22,6 +23,8 @@ pub struct ImportAnswers {
     pub topology: Option<String>,
     /// Accounts, users, QOS.
     pub assoc: Option<String>,
+    /// What the backfill thread takes over a job, from `sdiag`.
+    pub backfill: Option<BackfillCost>,
 }
 
 fn quoted(text: &str) -> String {
@@ -141,6 +144,15 @@ fn policy(out: &mut String, answers: &ImportAnswers, site: &Site) {
         Some(path) => put(out, format_args!("assoc = {}\n", quoted(path))),
         None => out.push_str(
             "# assoc = \"accounts.txt\"    # `sacctmgr dump`, or `sacctmgr -P show qos` and `show assoc` in one file\n",
+        ),
+    }
+    match answers.backfill {
+        Some(fitted) => put(
+            out,
+            format_args!("backfill_test_us = {}    # from sdiag: {} cycles\n", fitted.test_us, fitted.cycles),
+        ),
+        None => out.push_str(
+            "# backfill_test_us = 500    # cycle length assumed: `import slurm --sdiag FILE` fits it to what sdiag prints\n",
         ),
     }
     if answers.trace.is_none() || answers.assoc.is_none() {

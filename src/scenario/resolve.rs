@@ -11,6 +11,7 @@ mod failures;
 mod finance;
 mod knows;
 mod life;
+mod links;
 mod policy;
 mod price;
 mod profiles;
@@ -19,9 +20,11 @@ mod route;
 mod sharing;
 mod site_nodes;
 mod slurm;
+mod spares;
 mod speedup;
 mod stores;
 mod tenancy;
+mod training;
 mod vm_shape;
 mod workload;
 
@@ -32,7 +35,7 @@ use super::catalogue::Confidence;
 use super::document::Document;
 use super::file::{CompareTable, RecordedOnTable, ScenarioFile, WarmUpTable};
 use super::structure::dotted;
-use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SpeedupSpec, SweepSpec};
+use super::{CompareSpec, DefaultUsed, PolicyChoice, Scenario, SiteGap, SpeedupSpec, SweepSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::scheduler::Family;
 use crate::time::{MICROS_PER_S, SimDuration};
@@ -44,6 +47,8 @@ struct Notes<'d> {
     directory: &'d Path,
     problems: Diagnostics,
     defaults: Vec<DefaultUsed>,
+    /// What of Slurm sites is not modelled.
+    gaps: Vec<SiteGap>,
     /// Whether run times are cut at the limits.
     cuts_at_limit: bool,
     /// Who decides; `None` where the policy is wrong.
@@ -123,18 +128,20 @@ pub(super) fn resolve(
     directory: &Path,
 ) -> Result<Scenario, Diagnostics> {
     let cuts_at_limit = file.workload.cut_at_limit == Some(true);
-    let (problems, defaults) = (Diagnostics::default(), Vec::new());
-    let mut notes = Notes { document, directory, problems, defaults, cuts_at_limit, family: None };
+    let (problems, defaults, gaps) = (Diagnostics::default(), Vec::new(), Vec::new());
+    let mut notes = Notes { document, directory, problems, defaults, gaps, cuts_at_limit, family: None };
     let mut workload = workload::resolve(&mut notes, &mut file.workload, directory);
     let site = slurm::site(&mut notes, &mut file.policy, directory);
     let policy = policy::resolve(&mut notes, &mut file.policy);
     notes.family = policy.as_ref().map(PolicyChoice::family);
     let plan = finance::plan(&mut notes, file.finance.as_mut(), directory);
     let designs = design::resolve(&mut notes, &mut file, site.as_ref(), &plan);
+    slurm::warn_of_plugins(&mut notes, site.as_ref(), designs.len());
     let mut designs = sharing::complete(&mut notes, &mut file, designs, policy.as_ref());
     fabric::complete(&mut notes, &mut file, &mut designs, directory);
     knows::check(&mut notes, policy.as_ref(), &designs, &file);
     dedicated::check(&mut notes, &designs);
+    links::check_placement(&mut notes, policy.as_ref(), &designs);
     profiles::complete(&mut notes, &mut file, &mut designs);
     let speedup = speedup::resolve(&mut notes, file.speedup.as_mut(), &file.gpu);
     if let Some(workload) = &mut workload {
@@ -171,6 +178,7 @@ pub(super) fn resolve(
         sweep,
         resolved_toml,
         defaults_used: notes.defaults,
+        not_modelled: notes.gaps,
         warnings: notes.problems,
         sources: document.texts.sources(),
     })

@@ -93,49 +93,158 @@ impl UnknownPath {
     }
 }
 
-/// Name of the design that `--what-if` adds.
+/// Name of the design that the first `--what-if` adds; the second adds `what-if-2`, and so on.
 const WHAT_IF: &str = "what-if";
 
-/// One option with two values cannot hold in one design.
-pub(super) fn refuse_repeated(options: &[(String, String)]) -> Result<(), Diagnostic> {
-    for (at, (path, value)) in options.iter().enumerate() {
-        let Some((_, other)) = options[at + 1..].iter().find(|(later, _)| later == path) else { continue };
-        let message =
-            format!("--what-if {path} is given twice, as {value} and as {other}: one design has one value");
-        let help = format!(
-            "compare one after the other, or write two designs: [design.a.slurm] {path} = ..., [design.b.slurm] {path} = ..."
-        );
-        return Err(Diagnostic::error("W0225", message).help(help));
-    }
-    Ok(())
+/// Name of the pool of the nodes that a `--what-if` adds to those of a slurm.conf.
+const MORE: &str = "more-nodes";
+
+/// A design that a `--what-if` asks for.
+pub(super) struct WhatIf {
+    /// Its name.
+    pub(super) name: String,
+    /// Settings of it as (path, value), which must exist.
+    pub(super) settings: Vec<(String, String)>,
+    /// Lines of TOML with their paths, for tables that it adds.
+    pub(super) tables: Vec<(Vec<String>, String)>,
 }
 
-/// Options of Slurm as settings of the design `what-if`; `policy.slurm.` before a name may be written.
-pub(super) fn what_if(options: &[(String, String)]) -> Vec<(String, String)> {
-    if options.is_empty() {
-        return Vec::new();
-    }
-    let name = |path: &str| path.strip_prefix("policy.slurm.").unwrap_or(path).to_owned();
-    let words: Vec<String> = options.iter().map(|(path, value)| format!("{}={value}", name(path))).collect();
-    let label = (format!("design.{WHAT_IF}.label"), format!("what if {}", words.join(", ")));
-    let settings =
-        options.iter().map(|(path, value)| (format!("design.{WHAT_IF}.slurm.{}", name(path)), value.clone()));
-    settings.chain([label]).collect()
+/// The designs of all `--what-if`, one each. Several changes of one design stand behind each other with `;` between them.
+pub(super) fn what_ifs(options: &[(String, String)], tree: &DeTable<'_>) -> Result<Vec<WhatIf>, Diagnostic> {
+    let number = |at: usize| if at == 0 { WHAT_IF.to_owned() } else { format!("{WHAT_IF}-{}", at + 1) };
+    let one = |(at, option): (usize, &(String, String))| {
+        let name = number(at);
+        let mut design = WhatIf { settings: Vec::new(), tables: Vec::new(), name };
+        let mut words = Vec::new();
+        for (path, value) in apart(option)? {
+            if words.iter().any(|(known, _)| *known == path) {
+                let message =
+                    format!("--what-if {path} is written twice in one list: one design has one value");
+                let help =
+                    "give --what-if once for each design, and `;` only between changes of the same one";
+                return Err(Diagnostic::error("W0225", message).help(help));
+            }
+            design.change(&path, &value, tree)?;
+            words.push((path, value));
+        }
+        let words: Vec<String> = words.iter().map(|(path, value)| format!("{path}={value}")).collect();
+        design
+            .settings
+            .push((format!("design.{}.label", design.name), format!("what if {}", words.join(", "))));
+        Ok(design)
+    };
+    options.iter().enumerate().map(one).collect()
 }
 
-/// Copies the baseline as the design `what-if`, unless there is one.
-pub(super) fn add_what_if(tree: &mut DeTable<'_>) {
-    let word = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(str::to_owned);
+/// `bf_interval=60; bf_window=2880` as two changes; `policy.slurm.` before a name may be written.
+fn apart((path, value): &(String, String)) -> Result<Vec<(String, String)>, Diagnostic> {
+    let text = format!("{path}={value}");
+    let one = |part: &str| {
+        let (path, value) = part.split_once('=').ok_or_else(|| {
+            let told = Diagnostic::error("W0225", format!("--what-if: `{part}` is not option=value"));
+            told.help("write --what-if bf_interval=60, several changes of one design with `;` between them")
+        })?;
+        let path = path.trim();
+        Ok((path.strip_prefix("policy.slurm.").unwrap_or(path).to_owned(), value.trim().to_owned()))
+    };
+    text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
+}
+
+impl WhatIf {
+    fn change(&mut self, path: &str, value: &str, tree: &DeTable<'_>) -> Result<(), Diagnostic> {
+        let partition = path.strip_prefix("partition.").and_then(|rest| rest.strip_suffix(".nodes"));
+        if path != "nodes" && partition.is_none() {
+            let path = format!("design.{}.slurm.{path}", self.name);
+            self.settings.push((path, value.to_owned()));
+            return Ok(());
+        }
+        let bad = |message: String, help: &str| Err(Diagnostic::error("W0225", message).help(help));
+        let more = value.strip_prefix('+').and_then(|digits| digits.parse::<u32>().ok());
+        let less = value.strip_prefix('-').and_then(|digits| digits.parse::<u32>().ok());
+        if more.is_none() && less.is_none() {
+            let message = format!("--what-if {path}={value}: `{value}` is no change of a number of nodes");
+            return bad(message, "write +4 for four nodes more");
+        }
+        if has_slurm_conf(tree) {
+            let Some(more) = more.filter(|more| *more > 0) else {
+                let message =
+                    format!("--what-if {path}={value}: nodes of a slurm.conf cannot be taken away so");
+                return bad(message, "give a second slurm.conf without them: --what-if conf=FILE");
+            };
+            let name = &self.name;
+            let key = |word: &str| ["design", name.as_str(), "pool", MORE, word].map(str::to_owned).to_vec();
+            let mut put = |word: &str, value: toml::Value| {
+                self.tables.push((
+                    key(word),
+                    format!("{} = {value}", dotted(&["design", name, "pool", MORE, word])),
+                ));
+            };
+            put("node", toml::Value::String(format!("partition:{}", partition.unwrap_or(""))));
+            put("count", toml::Value::Integer(i64::from(more)));
+            if let Some(partition) = partition {
+                put("partitions", toml::Value::Array(vec![toml::Value::String(partition.to_owned())]));
+            }
+            return Ok(());
+        }
+        let Some((pool, count)) = pool_of(tree, partition) else {
+            let what = partition.map_or("one pool".to_owned(), |name| format!("a pool `{name}`"));
+            let message = format!("--what-if {path}={value}: the baseline does not have {what} to change");
+            return bad(message, "write the design with other counts of its pools");
+        };
+        let changed = i64::from(count) + more.map_or(0, i64::from) - less.map_or(0, i64::from);
+        if changed < 1 {
+            let message = format!("--what-if {path}={value}: the pool `{pool}` has {count} nodes");
+            return bad(message, "leave at least one");
+        }
+        self.settings.push((dotted(&["design", &self.name, "pool", &pool, "count"]), changed.to_string()));
+        Ok(())
+    }
+}
+
+/// Whether nodes come from the slurm.conf of the policy.
+fn has_slurm_conf(tree: &DeTable<'_>) -> bool {
+    let inner = |table: &'_ Spanned<DeValue<'_>>, key: &str| {
+        table.get_ref().as_table().is_some_and(|table| table.contains_key(key))
+    };
+    let slurm = tree.get("policy").and_then(|policy| policy.get_ref().as_table()?.get("slurm"));
+    slurm.is_some_and(|slurm| inner(slurm, "conf"))
+}
+
+/// The pool of the baseline of that name, or its only one, with its count.
+fn pool_of(tree: &DeTable<'_>, name: Option<&str>) -> Option<(String, u32)> {
+    let designs = tree.get("design")?.get_ref().as_table()?;
+    let (_, design) = baseline(tree, designs)?;
+    let pools = design.get_ref().as_table()?.get("pool")?.get_ref().as_table()?;
+    let (pool, table) = match name {
+        Some(name) => pools.get_key_value(name)?,
+        None if pools.len() == 1 => pools.iter().next()?,
+        None => return None,
+    };
+    let count = table.get_ref().as_table()?.get("count")?.get_ref().as_integer()?;
+    Some((pool.get_ref().to_string(), count.as_str().parse().ok()?))
+}
+
+/// The design that others are compared with.
+fn baseline<'t, 'd>(
+    tree: &DeTable<'_>,
+    designs: &'t DeTable<'d>,
+) -> Option<(&'t Spanned<std::borrow::Cow<'d, str>>, &'t Spanned<DeValue<'d>>)> {
     let compare = tree.get("compare").and_then(|table| table.get_ref().as_table());
-    let baseline = compare.and_then(|table| table.get("baseline")).and_then(word);
-    let Some(DeValue::Table(designs)) = tree.get_mut("design").map(Spanned::get_mut) else { return };
-    if designs.contains_key(WHAT_IF) {
+    let named = compare.and_then(|table| table.get("baseline")).and_then(|value| value.get_ref().as_str());
+    named.and_then(|name| designs.get_key_value(name)).or_else(|| designs.iter().next())
+}
+
+/// Copies the baseline as the designs of `--what-if`, unless there are such.
+pub(super) fn add_what_ifs<'t>(tree: &mut DeTable<'t>, names: &[String]) {
+    let Some(DeValue::Table(designs)) = tree.get("design").map(Spanned::get_ref) else { return };
+    let Some((key, value)) = baseline(tree, designs).map(|(key, value)| (key.span(), value.clone())) else {
         return;
+    };
+    let Some(DeValue::Table(designs)) = tree.get_mut("design").map(Spanned::get_mut) else { return };
+    for name in names.iter().filter(|name| !designs.contains_key(name.as_str())).cloned().collect::<Vec<_>>()
+    {
+        designs.insert(Spanned::new(key.clone(), name.into()), value.clone());
     }
-    let named = baseline.as_deref().and_then(|name| designs.get_key_value(name));
-    let Some((key, value)) = named.or_else(|| designs.iter().next()) else { return };
-    let (key, value) = (Spanned::new(key.span(), WHAT_IF.into()), value.clone());
-    designs.insert(key, value);
 }
 
 /// Follows the path through schema and tree; the leaf's schema, or `None` below a table that is not checked.

@@ -27,6 +27,7 @@ mod partitions;
 mod removal;
 mod sacctmgr;
 mod sinfo;
+mod sizes;
 mod switches;
 mod topology;
 mod unused;

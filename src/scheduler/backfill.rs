@@ -205,6 +205,11 @@ impl<'w, D: Kind> Backfill<'w, D> {
         &self.judge
     }
 
+    /// The same, to change it before the run.
+    pub(super) fn judge_mut(&mut self) -> &mut D::Judge {
+        &mut self.judge
+    }
+
     /// What a job asks for on this cluster.
     #[inline]
     #[must_use]

@@ -11,7 +11,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::floor::Floor;
 use super::kind::{Kind, Piece};
-use super::placement::Score;
+use super::placement::{Score, on_few_leaves};
 use crate::cluster::{Ledger, Whole};
 use crate::ids::{Id, IdVec, NodeId, PartId, PoolId};
 use crate::time::SimTime;
@@ -161,9 +161,16 @@ impl<D: Kind> Fits<D> {
         if count == 1 {
             return scores.best_usable(|at| usable(id(at))).map(|at| smallvec![id(at)]);
         }
+        let leaves = D::leaf_numbers(judge);
         let room = scores.at.iter().enumerate().filter(|(at, score)| **score < NO_ROOM && usable(id(*at)));
         let mut ranked: Vec<(Score, NodeId)> = room.map(|(at, score)| (*score, id(at))).collect();
         ranked.sort_unstable();
+        if let Some(leaves) = leaves.filter(|_| ranked.len() >= count) {
+            let ranked = ranked.into_iter().map(|(score, node)| (score, node, ())).collect();
+            return Some(
+                on_few_leaves(ranked, count, &leaves).into_iter().map(|(_, node, ())| node).collect(),
+            );
+        }
         (ranked.len() >= count).then(|| ranked[..count].iter().map(|(_, node)| *node).collect())
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use super::blocks::Summary;
 use super::floor::{Floor, Release};
@@ -120,6 +121,8 @@ pub trait Kind: Devices {
     ) -> Score;
     /// Whether the lowest node id always wins, so that scores need not be computed.
     fn lowest_id_wins(judge: &Self::Judge) -> bool;
+    /// The leaf of each node, where jobs should have few of them.
+    fn leaf_numbers(judge: &Self::Judge) -> Option<Arc<[u32]>>;
     /// The first expected end after which a node has room for a part; `i64::MIN` if it has it now.
     fn ready_at(
         judge: &mut Self::Judge,

@@ -3,6 +3,9 @@
 //! A [`Placement`] scores feasible nodes; the lowest score wins, equal scores go to the lowest node id
 //! (the tie rule of these policies). GPUs on a node: lowest free index first.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use smallvec::{SmallVec, smallvec};
 
 use super::policy::PlacementSpec;
@@ -33,6 +36,12 @@ pub trait Placement: Send + Sync {
     fn lowest_id_wins(&self) -> bool {
         false
     }
+
+    /// Number of the leaf of each node, by its id: then a job on several nodes gets as few leaves as can be, and scores
+    /// choose among the nodes of a leaf.
+    fn leaves(&self) -> Option<Arc<[u32]>> {
+        None
+    }
 }
 
 /// Lowest node id.
@@ -41,6 +50,10 @@ pub struct FirstFit;
 pub struct BestFit;
 /// Most left over.
 pub struct Spread;
+/// As few leaves as can be, then least left over.
+pub struct Topology {
+    leaves: Arc<[u32]>,
+}
 
 /// What is left over after `ask`: GPUs, then CPUs, then memory.
 fn left_over(ask: &Amounts, node: &NodeView) -> Score {
@@ -70,10 +83,24 @@ impl Placement for Spread {
     }
 }
 
-/// The placement that a specification names.
+impl Placement for Topology {
+    fn score(&self, ask: &Amounts, node: &NodeView) -> Score {
+        left_over(ask, node)
+    }
+
+    fn leaves(&self) -> Option<Arc<[u32]>> {
+        Some(Arc::clone(&self.leaves))
+    }
+}
+
+/// The placement that a specification names; `leaves` are those of the nodes, where they lie on networks.
 #[must_use]
-pub fn placement(spec: PlacementSpec) -> Box<dyn Placement> {
+pub fn placement(spec: PlacementSpec, leaves: Option<&[u32]>) -> Box<dyn Placement> {
     match spec {
+        PlacementSpec::Topology => match leaves {
+            Some(leaves) => Box::new(Topology { leaves: leaves.into() }),
+            None => Box::new(BestFit),
+        },
         PlacementSpec::FirstFit => Box::new(FirstFit),
         PlacementSpec::BestFit => Box::new(BestFit),
         PlacementSpec::Spread => Box::new(Spread),
@@ -86,15 +113,41 @@ pub fn placement(spec: PlacementSpec) -> Box<dyn Placement> {
     }
 }
 
+/// The `count` best of `ranked` (at least so many, best first) that lie on as few leaves as can be. As long as no leaf has all
+/// that are wanted, the one with the most is taken; then, of those that have, the one with the fewest.
+pub fn on_few_leaves<S>(
+    mut ranked: Vec<(Score, NodeId, S)>,
+    count: usize,
+    leaves: &[u32],
+) -> Vec<(Score, NodeId, S)> {
+    let leaf = |node: NodeId| leaves.get(node.0 as usize).copied().unwrap_or(u32::MAX);
+    let mut on_leaf: BTreeMap<u32, usize> = BTreeMap::new();
+    ranked.iter().for_each(|(_, node, _)| *on_leaf.entry(leaf(*node)).or_default() += 1);
+    let mut chosen = Vec::with_capacity(count);
+    while chosen.len() < count {
+        let wanted = count - chosen.len();
+        let holds_all =
+            on_leaf.iter().filter(|(_, nodes)| **nodes >= wanted).min_by_key(|(_, nodes)| **nodes);
+        let most = || on_leaf.iter().max_by_key(|(leaf, nodes)| (**nodes, std::cmp::Reverse(**leaf)));
+        let Some(best) = holds_all.or_else(most).map(|(leaf, _)| *leaf) else { break };
+        on_leaf.remove(&best);
+        let (here, rest): (Vec<_>, Vec<_>) = ranked.into_iter().partition(|(_, node, _)| leaf(*node) == best);
+        chosen.extend(here.into_iter().take(wanted));
+        ranked = rest;
+    }
+    chosen
+}
+
 /// The `count` best of `nodes`, which all have room: by `score`, then by lowest id, or simply the first where the
 /// lowest id wins. Where hosts are dedicated, those of which `is_own` tells that they are the tenant's already come
-/// before all others. `None` if there are fewer.
+/// before all others. Where the placement looks at leaves, see [`on_few_leaves`]. `None` if there are fewer.
 pub fn best_of<S>(
     nodes: impl Iterator<Item = (NodeId, S)>,
     count: usize,
     lowest_id_wins: bool,
     mut score: impl FnMut(NodeId, &S) -> Score,
     is_own: Option<impl Fn(NodeId) -> bool>,
+    leaves: Option<&[u32]>,
 ) -> Option<SmallVec<[(NodeId, S); 1]>> {
     if let Some(is_own) = is_own {
         let rank = |(node, state): (NodeId, S)| (!is_own(node), score(node, &state), node, state);
@@ -117,5 +170,44 @@ pub fn best_of<S>(
         return None;
     }
     scored.sort_unstable_by_key(|(score, node, _)| (*score, *node));
+    if let Some(leaves) = leaves {
+        return Some(
+            on_few_leaves(scored, count, leaves).into_iter().map(|(_, node, state)| (node, state)).collect(),
+        );
+    }
     Some(scored.into_iter().take(count).map(|(_, node, state)| (node, state)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How few leaves could hold `count` of the nodes: by trying all sets of leaves.
+    fn fewest(nodes: &[u32], leaves: &[u32], count: usize) -> usize {
+        let all: Vec<u32> = (0..6).collect();
+        let holds =
+            |set: u32| nodes.iter().filter(|node| set >> leaves[**node as usize] & 1 == 1).count() >= count;
+        (0..1u32 << all.len()).filter(|set| holds(*set)).map(u32::count_ones).min().unwrap() as usize
+    }
+
+    #[test]
+    fn leaves_are_as_few_as_any_choice_could_have() {
+        for case in 0..2_000u64 {
+            let draw = |at: u64, below: u64| (crate::random::mix(case * 1_000 + at) >> 20) % below;
+            let leaves: Vec<u32> = (0..24).map(|at| draw(at, 6) as u32).collect();
+            let nodes: Vec<u32> = (0..24).filter(|at| draw(100 + u64::from(*at), 3) > 0).collect();
+            let count = 1 + draw(200, nodes.len() as u64) as usize;
+            let mut ranked: Vec<(Score, NodeId, ())> = nodes
+                .iter()
+                .map(|node| (Score::from(draw(300 + u64::from(*node), 4)), NodeId(*node), ()))
+                .collect();
+            ranked.sort_unstable();
+            let chosen = on_few_leaves(ranked, count, &leaves);
+            assert_eq!(chosen.len(), count);
+            let mut on: Vec<u32> = chosen.iter().map(|(_, node, ())| leaves[node.0 as usize]).collect();
+            on.sort_unstable();
+            on.dedup();
+            assert_eq!(on.len(), fewest(&nodes, &leaves, count), "case {case}");
+        }
+    }
 }

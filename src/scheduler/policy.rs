@@ -37,6 +37,8 @@ pub enum PlacementSpec {
     BestFit,
     /// Most left over, then lowest id.
     Spread,
+    /// As few leaves of the network as can be, then least left over, then lowest id.
+    Topology,
     /// Least scalar product of what is free and what is asked, as FGD's authors define it.
     DotProduct,
     /// Beside requests of the same kind (theirs).
@@ -53,7 +55,7 @@ impl PlacementSpec {
     /// Whether it looks at GPUs in parts, which only the engine for shared GPUs does.
     #[must_use]
     pub fn is_for_shared_gpus(self) -> bool {
-        !matches!(self, Self::FirstFit | Self::BestFit | Self::Spread)
+        !matches!(self, Self::FirstFit | Self::BestFit | Self::Spread | Self::Topology)
     }
 }
 

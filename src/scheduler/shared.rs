@@ -91,6 +91,11 @@ impl<'w> SharedScheduler<'w> {
         let judge = Judge::new(placement, floor.ledger(), &shapes.parts, mix);
         Self::of(workload, shapes, speeds, floor, (ordering, judge, backfill))
     }
+
+    /// Jobs on several nodes get few of these leaves, by node.
+    pub fn on_leaves(&mut self, leaves: Option<&[u32]>) {
+        self.judge_mut().leaves = leaves.map(Into::into);
+    }
 }
 
 /// The mix of requests of a workload in thousandths, for FGD and for the fragmentation figure: the most

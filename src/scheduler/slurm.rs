@@ -15,6 +15,8 @@
 //!   limits      associations and QOS
 //!   priority    basic and multifactor; fair_share keeps usage and ranks
 //!   reservation advance reservations and maintenance
+//!   alternatives jobs that name several partitions
+//!   licences    counts of the whole site that jobs take beside nodes
 //! ```
 //!
 //! It decides when it is told to ([`Controller::main_pass`], [`Controller::backfill_cycle`]); when that
@@ -23,8 +25,9 @@
 //! Decisions are taken on whole seconds, as `time()` gives them. Semantics: recorded on 22.05.8,
 //! 24.11.5 and 26.05.5 (../shared/slurm-reference, slurm-reference-newer) and slurm.conf(5), sacctmgr(1), sbatch(1). What
 //! differs between versions is one table, `config::RULES`.
-//! Not modelled: heterogeneous jobs, licences, floating reservations, suspend and gang, topology/block.
+//! Not modelled: heterogeneous jobs, floating reservations, suspend and gang, topology/block.
 
+mod alternatives;
 mod backfill;
 pub mod config;
 mod controller;
@@ -33,6 +36,7 @@ pub mod devices;
 mod fair_share;
 mod fits;
 pub mod job;
+mod licences;
 mod lifecycle;
 mod limits;
 mod main_pass;
@@ -53,6 +57,7 @@ mod worked_examples;
 
 pub use controller::{Controller, Cycles, Decision, Refusal, hardware_of, hardware_on};
 pub use dependency::dependency_cycle;
+pub use licences::{LicenceAsk, LicenceCounts};
 pub use lifecycle::{NodeChange, Widened};
 pub use reservation::{Reservation, ReservationRequest};
 

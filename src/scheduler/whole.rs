@@ -1,5 +1,7 @@
 //! Whole GPUs, as a scheduler sees them: amounts tell all.
 
+use std::sync::Arc;
+
 use super::floor::{Floor, Release};
 use super::kind::{Booking, Kind, Piece};
 use super::placement::{NodeView, Placement, Score};
@@ -63,6 +65,10 @@ impl Kind for Whole {
     #[inline]
     fn lowest_id_wins(judge: &Self::Judge) -> bool {
         judge.lowest_id_wins()
+    }
+    #[inline]
+    fn leaf_numbers(judge: &Self::Judge) -> Option<Arc<[u32]>> {
+        judge.leaves()
     }
     #[inline]
     fn ready_at(_: &mut Self::Judge, floor: &Floor, node: NodeId, (_, part): (PartId, &Part)) -> SimTime {

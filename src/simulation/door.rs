@@ -140,7 +140,7 @@ fn on_nodes(
     let recorded = workload;
     let workload = slowest.as_ref().unwrap_or(recorded);
     let choice = match policy.placement {
-        NodeChoice::Named(spec) => placement(spec),
+        NodeChoice::Named(spec) => placement(spec, options.leaves),
         NodeChoice::Own(own) => own,
     };
     let decider = Classic::new(workload, shapes, &floor, policy.ordering, choice, policy.backfill);
@@ -176,7 +176,8 @@ fn on_cards(
     let mix = typical_mix(workload, &shapes, &floor);
     let laws = || Speeds::new(setup.speeds.clone(), workload);
     let rules = (policy.ordering, placement, policy.backfill);
-    let decider = SharedScheduler::of_cards(workload, shapes, laws(), &floor, &mix, rules);
+    let mut decider = SharedScheduler::of_cards(workload, shapes, laws(), &floor, &mix, rules);
+    decider.on_leaves(options.leaves.filter(|_| placement == PlacementSpec::Topology));
     let side =
         CardSide::new(&floor, setup, decider.shapes(), mix, (workload.jobs.len(), options.keep_allocations));
     let bare_metal = RunTenancy::bare_metal(cluster.pools.len(), workload.jobs.len());

@@ -20,6 +20,7 @@ mod facts;
 mod links;
 mod neighbours;
 mod pen;
+mod reading;
 mod roster;
 mod stores;
 
@@ -37,6 +38,7 @@ use self::division::divide;
 pub(super) use self::facts::count_level;
 pub use self::facts::{ByLevel, ElasticFacts, TenancyFacts, VmUsage};
 use self::links::Links;
+use self::reading::Reading;
 pub(super) use self::roster::HostRow;
 use self::stores::Stores;
 pub use self::stores::Written;
@@ -59,6 +61,8 @@ pub(super) trait GuestTimer: Copy + Eq + Hash {
     fn look(slot: u32) -> Self;
     /// Something is through to the store of this number.
     fn store(number: u32) -> Self;
+    /// Links fail, or are back.
+    fn link(number: u32) -> Self;
 }
 
 /// Devices by pool.
@@ -150,6 +154,7 @@ pub(super) struct Guests<'w> {
     cards: CardPlaces,
     links: Links,
     stores: Stores,
+    reading: Reading,
     pub(super) facts: TenancyFacts,
 }
 
@@ -209,8 +214,23 @@ impl<'w> Guests<'w> {
             ..TenancyFacts::default()
         };
         let (rows, soonest, cards) = (Vec::new(), BinaryHeap::new(), CardPlaces::default());
-        let (links, stores) = (Links::new(spec), Stores::new(&spec.stores_bytes_s, from));
-        Self { spec, seed, from, hosts, host_of, host_size, rows, soonest, cards, links, stores, facts }
+        let (links, stores) = (Links::new(spec), Stores::new(&spec.stores, from));
+        let reading = Reading::new(spec, hosts.len());
+        Self {
+            spec,
+            seed,
+            from,
+            hosts,
+            host_of,
+            host_size,
+            rows,
+            soonest,
+            cards,
+            links,
+            stores,
+            reading,
+            facts,
+        }
     }
 
     /// The same where jobs have parts of GPUs, with the laws of what they do to each other there.
@@ -379,6 +399,7 @@ impl<'w> Guests<'w> {
         }
         self.come_to(&mut guest, now);
         self.leave_links(slot);
+        self.reading.leave(slot);
         self.leave_store(slot, &mut guest, how == Goes::AtItsEnd, now, calendar);
         for other in self.leave(slot, &guest.job, now) {
             self.neighbours_changed(other, now, calendar);

@@ -10,6 +10,7 @@
 mod tax;
 
 pub(super) use self::tax::{DeviceTax, Held, LostParts, Tax};
+use super::withheld::Why;
 use crate::cluster::Amounts;
 use crate::ids::{Id, IdVec, PoolId};
 use crate::scheduler::Pending;
@@ -304,9 +305,12 @@ struct Levels {
     booting: Load,
     /// GPUs that are free by the ledger on VMs that are not there: slices that are not cut cannot be held.
     unheld: u64,
-    /// Under maintenance.
+    /// Out of order.
     down: Load,
-    /// The last three: nobody can hold it.
+    /// Kept back for when others are, and lent to somebody until then.
+    standby: Load,
+    lent: Load,
+    /// All of these: no job holds it.
     off: Load,
     /// Free parts of GPUs that no instance can be made of, and those that are being cut anew.
     stranded: u64,
@@ -320,18 +324,30 @@ struct Levels {
 }
 
 impl Levels {
+    fn withheld(&mut self, why: Why) -> &mut Load {
+        match why {
+            Why::IsDown => &mut self.down,
+            Why::StandsBy => &mut self.standby,
+            Why::IsLent => &mut self.lent,
+        }
+    }
+
     fn sum_off(&mut self) {
-        self.off = self.absent.plus(&self.booting).plus(&self.down);
+        self.off = self.absent.plus(&self.booting).plus(&self.down).plus(&self.standby).plus(&self.lent);
     }
 
     /// Books what was off for `span` microseconds.
-    fn book_off(&mut self, row: &mut PoolHours, span: u64) {
+    fn book_off(&mut self, row: &mut PoolHours, span: u64, cause: IdleCause) {
         row.gpu.restart += times(span, self.booting.gpus);
         row.cpu.restart += times(span, self.booting.cpus);
         row.gpu.down += times(span, self.down.gpus);
         row.cpu.down += times(span, self.down.cpus);
-        self.absent_us.0 += times(span, self.absent.gpus);
-        self.absent_us.1 += times(span, self.absent.cpus);
+        // What stands by is idle; where jobs wait, it is kept from them.
+        let kept = if cause == IdleCause::NoDemand { cause } else { IdleCause::Policy };
+        book(&mut row.gpu, span, 0, self.standby.gpus, 0, kept);
+        book(&mut row.cpu, span, 0, self.standby.cpus, 0, kept);
+        self.absent_us.0 += times(span, self.absent.gpus + self.lent.gpus);
+        self.absent_us.1 += times(span, self.absent.cpus + self.lent.cpus);
     }
 }
 
@@ -403,7 +419,7 @@ impl Meter {
             }
             book(&mut row.cpu, span, has.cpus - free.cpus - off.cpus, free.cpus, slack.cpus, cause);
             if off != Load::ZERO {
-                level.book_off(row, span);
+                level.book_off(row, span, cause);
             }
         }
     }
@@ -425,17 +441,19 @@ impl Meter {
         row.cpu.add(&tax.cpu);
     }
 
-    /// So much of a pool is out of order.
-    pub(super) fn add_down(&mut self, pool: PoolId, amounts: &Load) {
+    /// So much of a pool is withheld from jobs.
+    pub(super) fn withhold(&mut self, pool: PoolId, amounts: &Load, why: Why) {
         let level = &mut self.pools[pool];
-        level.down = level.down.plus(amounts);
+        let slot = level.withheld(why);
+        *slot = slot.plus(amounts);
         level.sum_off();
     }
 
-    /// It is back.
-    pub(super) fn drop_down(&mut self, pool: PoolId, amounts: &Load) {
+    /// It is so no longer.
+    pub(super) fn give_back(&mut self, pool: PoolId, amounts: &Load, why: Why) {
         let level = &mut self.pools[pool];
-        level.down = level.down.minus(amounts);
+        let slot = level.withheld(why);
+        *slot = slot.minus(amounts);
         level.sum_off();
     }
 

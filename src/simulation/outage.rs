@@ -6,6 +6,7 @@
 
 use super::meter::Meter;
 use super::run::ground::{Grants, Ground};
+use super::withheld::Why;
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::time::SimTime;
@@ -59,6 +60,8 @@ pub struct NodeReservation {
     pub users: Vec<String>,
     /// Accounts that may.
     pub accounts: Vec<String>,
+    /// Licences that it keeps, with counts.
+    pub licences: Vec<(String, u32)>,
 }
 
 /// Fair-share usage of a site at one instant, as `sshare` tells it.
@@ -113,7 +116,7 @@ impl<G: Ground> Outages<G> {
         self.held = held;
         let ended: Vec<(u32, u32, Grants<G>)> = ended;
         for (_, slot, grants) in ended {
-            meter.drop_down(ground.pool_of(G::first(&grants)), &ground.load(&grants));
+            meter.give_back(ground.pool_of(G::first(&grants)), &ground.load(&grants), Why::IsDown);
             ground.give_back(slot, &grants, expected)?;
         }
         Ok(())
@@ -129,7 +132,7 @@ impl<G: Ground> Outages<G> {
             let slot = u32::MAX - self.slots;
             let expected = if outage.is_end_known() { outage.until } else { SimTime::MAX };
             ground.take(slot, &rest, expected)?;
-            meter.add_down(ground.pool_of(outage.node), &ground.load(&rest));
+            meter.withhold(ground.pool_of(outage.node), &ground.load(&rest), Why::IsDown);
             self.held.push((*at, slot, rest));
         }
         Ok(())

@@ -150,7 +150,7 @@ impl<'w, D: Decider> Run<'w, D> {
         let from = workload.first_submit();
         let elastic = options.tenancy.and_then(|spec| ElasticPools::new(spec, cluster, options.seed));
         let upkeep = guests.as_ref().and_then(|guests| Upkeep::new(guests, from));
-        let failures = guests.as_ref().and_then(|guests| HostFailures::new(guests, options.seed));
+        let failures = guests.as_ref().and_then(|guests| HostFailures::new(guests, options.seed, from));
         let is_plain = !<D::Ground as Ground>::COUNTS_PARTS
             && guests.is_none()
             && options.spills.is_none()
@@ -344,8 +344,10 @@ impl<D: Decider> Model for Run<'_, D> {
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
-        if matches!(timer, Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake | Timer::Store(_))
-            && self.is_over()
+        if matches!(
+            timer,
+            Timer::Unkeep(..) | Timer::Replan(_) | Timer::Wake | Timer::Store(_) | Timer::Link(_)
+        ) && self.is_over()
         {
             return;
         }
@@ -367,6 +369,7 @@ impl<D: Decider> Model for Run<'_, D> {
             Timer::Store(number) => {
                 self.guests.as_mut().expect("only guests write").fire_store(number, now, calendar);
             }
+            Timer::Link(number) => self.guests.as_mut().expect("only guests are on links").fire_link(number),
             Timer::Spill(job) => self.fire_spill(job, now),
             Timer::Wake => self.dirty = true,
             Timer::Made(_) | Timer::Unkeep(..) | Timer::Replan(_) => {

@@ -21,6 +21,7 @@ mod causes;
 mod chance;
 #[cfg(test)]
 mod equivalence;
+mod granted;
 mod hosted;
 mod intake;
 mod life;
@@ -32,9 +33,8 @@ mod threads;
 mod vms;
 mod watch;
 
-use crate::cluster::Allocation;
 use crate::ids::{Id, PoolId};
-use crate::kernel::{self, Budget, Calendar, RunEnd};
+use crate::kernel::{self, Budget, RunEnd};
 use crate::scheduler::shared::floor::NodeReshape;
 use crate::scheduler::slurm::config::{AssocId, SlurmConfig};
 use crate::scheduler::slurm::devices::Held;
@@ -46,6 +46,7 @@ use crate::time::{SimDuration, SimTime};
 use crate::workload::Workload;
 
 pub use chance::{Chance, Phases};
+pub use granted::Granted;
 pub use intake::{Intake, Pools};
 pub use observed::{Observer, run_slurm_observed};
 pub(super) use outcome::simulate_slurm;
@@ -132,10 +133,8 @@ pub struct Attempt {
     pub end: SimTime,
     /// How it ended.
     pub state: State,
-    /// Nodes by index, ascending.
-    pub nodes: Vec<usize>,
-    /// What it held there.
-    pub grants: Allocation,
+    /// What it held of its nodes.
+    pub grants: Granted,
     /// What it held of cards, by node, where GPUs are given out so.
     pub cards: Held,
     /// What was cut anew for it.
@@ -180,7 +179,7 @@ pub struct SlurmOutcome {
 /// Runs until nothing more can happen.
 #[must_use]
 pub fn run_slurm(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutcome {
-    let mut calendar = Calendar::new();
+    let mut calendar = threads::calendar();
     let mut daemon = threads::Daemon::new(run, &mut calendar);
     daemon.plan_only_what_decides();
     let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), interrupted);
@@ -191,7 +190,7 @@ pub fn run_slurm(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutc
 /// against.
 #[must_use]
 pub fn run_slurm_uncached(run: SlurmRun<'_>, interrupted: &dyn Fn() -> bool) -> SlurmOutcome {
-    let mut calendar = Calendar::new();
+    let mut calendar = threads::calendar();
     let mut daemon = threads::Daemon::new(run, &mut calendar);
     daemon.decide_uncached();
     let report = kernel::run(&mut daemon, &mut calendar, Budget::default(), interrupted);

@@ -26,6 +26,8 @@ pub enum Standing {
     Reserved,
     /// It is a VM that was ordered and is not up yet.
     Booting,
+    /// It is kept back for hosts that fail.
+    Spare,
 }
 
 impl Standing {
@@ -39,6 +41,7 @@ impl Standing {
             Self::Maintenance => "maintenance",
             Self::Reserved => "reserved",
             Self::Booting => "booting",
+            Self::Spare => "spare",
         }
     }
 }

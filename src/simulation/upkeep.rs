@@ -9,7 +9,7 @@ use super::meter::Meter;
 use super::run::Timer;
 use super::run::ground::Ground;
 use super::standing::{Diary, Standing};
-use super::withheld::{Slots, Withheld};
+use super::withheld::{Slots, Why, Withheld};
 use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
@@ -143,7 +143,8 @@ impl<G: Ground> Upkeep<G> {
         for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.state == State::Draining) {
             let (nodes, pool) = (row.host.row.nodes.clone(), row.host.row.pool);
             for node in nodes.clone().map(NodeId) {
-                row.withheld.take((node, pool), SimTime::MAX, &mut self.slots, ground, meter)?;
+                let because = (Why::IsDown, SimTime::MAX);
+                row.withheld.take((node, pool), because, &mut self.slots, ground, meter)?;
             }
             if row.is_empty_of_jobs(ground) {
                 let until = now + row.host.row.spec.duration;
@@ -151,7 +152,7 @@ impl<G: Ground> Upkeep<G> {
                 diary.end(nodes.clone(), Standing::Draining, now);
                 diary.begin(nodes.clone(), Standing::Maintenance, now);
                 for node in nodes.map(NodeId) {
-                    row.withheld.take((node, pool), until, &mut self.slots, ground, meter)?;
+                    row.withheld.take((node, pool), (Why::IsDown, until), &mut self.slots, ground, meter)?;
                 }
                 row.state = State::Working;
                 self.draining -= 1;

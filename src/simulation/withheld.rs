@@ -1,7 +1,7 @@
 //! What keeps a part of the floor from jobs while nodes are out of order.
 //!
-//! Whatever is free on such a node is taken before every pass, so that nothing can be placed there; it counts as
-//! down until it is given back.
+//! Whatever is free on such a node is taken before every pass, so that nothing can be placed there. Until it is given back
+//! it counts as down, as idle where it stands by, or as not installed where it is lent to others.
 
 use super::meter::Meter;
 use super::run::ground::{Grants, Ground};
@@ -32,10 +32,21 @@ impl Slots {
     }
 }
 
+/// Why something is withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// It is out of order.
+    IsDown,
+    /// It is kept for when others are.
+    StandsBy,
+    /// It is lent to somebody until then.
+    IsLent,
+}
+
 /// What is held of a pool, each with its slot and when the floor expects it back.
 #[derive(Debug)]
 pub(super) struct Withheld<G: Ground> {
-    held: Vec<(u32, Grants<G>, SimTime)>,
+    held: Vec<(u32, Grants<G>, (Why, SimTime))>,
 }
 
 impl<G: Ground> Default for Withheld<G> {
@@ -49,7 +60,7 @@ impl<G: Ground> Withheld<G> {
     pub(super) fn take(
         &mut self,
         (node, pool): (NodeId, PoolId),
-        expected: SimTime,
+        (why, expected): (Why, SimTime),
         slots: &mut Slots,
         ground: &mut G,
         meter: &mut Meter,
@@ -57,8 +68,8 @@ impl<G: Ground> Withheld<G> {
         let Some(rest) = ground.rest(node) else { return Ok(()) };
         let slot = slots.take();
         ground.take(slot, &rest, expected)?;
-        meter.add_down(pool, &ground.load(&rest));
-        self.held.push((slot, rest, expected));
+        meter.withhold(pool, &ground.load(&rest), why);
+        self.held.push((slot, rest, (why, expected)));
         Ok(())
     }
 
@@ -69,8 +80,8 @@ impl<G: Ground> Withheld<G> {
         ground: &mut G,
         meter: &mut Meter,
     ) -> Result<(), Conflict> {
-        for (slot, rest, expected) in self.held.drain(..) {
-            meter.drop_down(pool, &ground.load(&rest));
+        for (slot, rest, (why, expected)) in self.held.drain(..) {
+            meter.give_back(pool, &ground.load(&rest), why);
             ground.give_back(slot, &rest, expected)?;
         }
         Ok(())

@@ -5,8 +5,9 @@
 //! the same hosts fail at the same instants in every design whose hosts fail as often and are repaired as fast. How
 //! often a host fails, beside others of its pool, depends on (seed, ordinal).
 //!
-//! Given up for that: hosts fail each for itself. Outages of a real cluster come in batches and waves, and no law here
-//! has as many nodes down at once; a file of outages has.
+//! Outages of a real cluster come together: in batches, in waves, and with the switch above. Each is off until it is written
+//! ([`Bursts`], `switches`). Given up: even so no law here has as many nodes down at once as the record that they were
+//! measured in; a file of outages has.
 
 use super::SpanLaw;
 use crate::random::Stream;
@@ -23,13 +24,20 @@ pub enum FailureLevel {
     Link,
     /// Its software.
     Software,
+    /// The switch that it hangs on, with all other hosts below.
+    Leaf,
+    /// A switch above that one, with all hosts below.
+    Spine,
 }
 
 impl FailureLevel {
     /// Number of levels.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
+    /// Number of those that a host has itself; they are the first.
+    pub const OF_HOSTS: usize = 4;
     /// All of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::Gpu, Self::Host, Self::Link, Self::Software];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Gpu, Self::Host, Self::Link, Self::Software, Self::Leaf, Self::Spine];
 
     /// The word of scenarios and reports.
     #[must_use]
@@ -39,6 +47,8 @@ impl FailureLevel {
             Self::Host => "host",
             Self::Link => "link",
             Self::Software => "software",
+            Self::Leaf => "leaf",
+            Self::Spine => "spine",
         }
     }
 }
@@ -133,7 +143,11 @@ pub struct BadHosts {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Failures {
     /// What makes them fail; the first that comes counts.
-    pub causes: [Option<Cause>; FailureLevel::COUNT],
+    pub causes: [Option<Cause>; FailureLevel::OF_HOSTS],
+    /// What makes the switches above them fail: leaves, and what is above leaves. All hosts below go with them.
+    pub switches: [Option<Cause>; 2],
+    /// What makes outages come together.
+    pub bursts: Bursts,
     /// How long they are up.
     pub up: UpLaw,
     /// Shape of the gamma factor (mean 1) on the rate of each host; `None` = all alike.
@@ -142,6 +156,45 @@ pub struct Failures {
     pub bad: Option<BadHosts>,
     /// Whether the jobs on it are queued again.
     pub requeue: bool,
+}
+
+/// Outages that come together, as those of real clusters do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bursts {
+    /// Mean number of hosts that fail at once where one fails; `None` = it alone.
+    pub batch_mean: Option<f64>,
+    /// Shape of a gamma factor (mean 1) on the rate of all hosts, drawn anew for each month; `None` = no waves.
+    pub wave_shape: Option<f64>,
+}
+
+/// The month of a wave: a twelfth of a year.
+const MONTH_US: f64 = 365.25 / 12.0 * 86_400e6;
+/// Nothing is looked for beyond so many months.
+const MOST_MONTHS: u64 = 100_000;
+
+impl Bursts {
+    /// How long after `from_us` since the beginning something fails that would be up for `up_us` at the mean rate.
+    #[must_use]
+    fn up_us(&self, seed: u64, from_us: f64, up_us: f64) -> f64 {
+        let Some(shape) = self.wave_shape else { return up_us };
+        let (mut at_us, mut left_us) = (from_us, up_us);
+        let first = (from_us / MONTH_US) as u64;
+        for month in first..first + MOST_MONTHS {
+            let factor = Stream::new(seed, "failure-wave", month, 0).gamma(shape, 1.0 / shape);
+            let rest_us = ((month + 1) as f64 * MONTH_US - at_us).max(0.0);
+            if left_us <= rest_us * factor {
+                return at_us + left_us / factor - from_us;
+            }
+            left_us -= rest_us * factor;
+            at_us += rest_us;
+        }
+        at_us - from_us
+    }
+
+    /// Whether one more of a batch fails; asked again until it says no.
+    fn goes_on(&self, stream: &mut Stream) -> bool {
+        self.batch_mean.is_some_and(|mean| stream.uniform() < 1.0 - 1.0 / mean)
+    }
 }
 
 /// How often one host fails.
@@ -173,6 +226,8 @@ impl Failures {
         let cause = Cause { level: None, mtbf, repair: RepairLaw::Span(repair) };
         Self {
             causes: [Some(cause), None, None, None],
+            switches: [None; 2],
+            bursts: Bursts::default(),
             up: UpLaw::Exponential,
             rate_shape: None,
             bad: None,
@@ -182,6 +237,12 @@ impl Failures {
 
     fn causes(&self) -> impl Iterator<Item = &Cause> {
         self.causes.iter().flatten()
+    }
+
+    /// Whether hosts fail by themselves, and not with switches only.
+    #[must_use]
+    pub fn has_own(&self) -> bool {
+        self.causes().next().is_some()
     }
 
     /// How often a host fails.
@@ -198,7 +259,8 @@ impl Failures {
     #[must_use]
     pub fn draw(&self, seed: u64, (ordinal, number): (u32, u64), rate: HostRate) -> Failure {
         let bad = self.bad.filter(|_| rate.is_bad).map_or(1.0, |bad| bad.factor);
-        let often = rate.factor * bad;
+        // Of a batch only the first fails by itself.
+        let often = rate.factor * bad / self.bursts.batch_mean.unwrap_or(1.0);
         let failures = self.causes().map(|cause| {
             let purpose = match cause.level {
                 None => "host-failure",
@@ -206,24 +268,71 @@ impl Failures {
                 Some(FailureLevel::Host) => "host-failure-host",
                 Some(FailureLevel::Link) => "host-failure-link",
                 Some(FailureLevel::Software) => "host-failure-software",
+                Some(FailureLevel::Leaf | FailureLevel::Spine) => "switch-failure",
             };
-            let mut stream = Stream::new(seed, purpose, u64::from(ordinal), number);
-            let mean_us = cause.mtbf.micros() as f64 / often;
-            let up_us = match self.up {
-                UpLaw::Exponential => stream.exponential(mean_us),
-                UpLaw::Weibull { shape } => stream.weibull(mean_us / libm::tgamma(1.0 + 1.0 / shape), shape),
-            };
-            let up = SimDuration::from_micros(up_us.clamp(1.0, 1e17) as i64);
-            let (repair, fixes) = cause.repair.draw(&mut stream);
-            Failure { up, repair, level: cause.level, fixes }
+            self.draw_cause(cause, often, &mut Stream::new(seed, purpose, u64::from(ordinal), number))
         });
-        failures.min_by_key(|failure| failure.up).expect("hosts that fail have a cause")
+        let never =
+            Failure { up: SimDuration::MAX, repair: SimDuration::from_micros(1), level: None, fixes: false };
+        failures.min_by_key(|failure| failure.up).unwrap_or(never)
+    }
+
+    fn draw_cause(&self, cause: &Cause, often: f64, stream: &mut Stream) -> Failure {
+        let mean_us = cause.mtbf.micros() as f64 / often;
+        let up_us = match self.up {
+            UpLaw::Exponential => stream.exponential(mean_us),
+            UpLaw::Weibull { shape } => stream.weibull(mean_us / libm::tgamma(1.0 + 1.0 / shape), shape),
+        };
+        let up = SimDuration::from_micros(up_us.clamp(1.0, 1e17) as i64);
+        let (repair, fixes) = cause.repair.draw(stream);
+        Failure { up, repair, level: cause.level, fixes }
+    }
+
+    /// The failure of this number of a switch.
+    #[must_use]
+    pub fn draw_switch(&self, seed: u64, cause: &Cause, (switch, number): (u64, u64)) -> Failure {
+        let purpose = match cause.level {
+            Some(FailureLevel::Spine) => "spine-failure",
+            _ => "leaf-failure",
+        };
+        self.draw_cause(cause, 1.0, &mut Stream::new(seed, purpose, switch, number))
+    }
+
+    /// How long it is up really that begins to be up so long after the beginning, and would be for `up` if no month
+    /// were worse than another.
+    #[must_use]
+    pub fn up_from(&self, seed: u64, from: SimDuration, up: SimDuration) -> SimDuration {
+        if self.bursts.wave_shape.is_none() || up == SimDuration::MAX {
+            return up;
+        }
+        let up_us = self.bursts.up_us(seed, from.micros().max(0) as f64, up.micros() as f64);
+        SimDuration::from_micros(up_us.clamp(1.0, 1e17) as i64)
+    }
+
+    /// Which of `others`, by number, fail with a host that fails.
+    #[must_use]
+    pub fn batch(&self, seed: u64, (ordinal, number): (u32, u64), others: usize) -> Vec<usize> {
+        let mut stream = Stream::new(seed, "failure-batch", u64::from(ordinal), number);
+        let mut found = Vec::new();
+        while found.len() < others && self.bursts.goes_on(&mut stream) {
+            let left = (others - found.len()) as u64;
+            // The one of this number among those that are not chosen yet.
+            let mut at = stream.below(left) as usize;
+            let mut chosen: Vec<usize> = found.clone();
+            chosen.sort_unstable();
+            for before in chosen {
+                at += usize::from(before <= at);
+            }
+            found.push(at);
+        }
+        found
     }
 
     /// Mean time that a host is up, as often as its pool fails.
     #[must_use]
     pub fn mtbf(&self) -> SimDuration {
-        let per_us: f64 = self.causes().map(|cause| 1.0 / cause.mtbf.micros().max(1) as f64).sum();
+        let all = self.causes().chain(self.switches.iter().flatten());
+        let per_us: f64 = all.map(|cause| 1.0 / cause.mtbf.micros().max(1) as f64).sum();
         let bad = self.bad.map_or(1.0, |bad| 1.0 + bad.share * (bad.factor - 1.0));
         SimDuration::from_micros((1.0 / (per_us * bad)).clamp(1.0, 1e17) as i64)
     }
@@ -231,7 +340,8 @@ impl Failures {
     /// How long a host is away, as far as is expected: the longest of the causes.
     #[must_use]
     pub fn expected_repair(&self) -> SimDuration {
-        self.causes().map(|cause| cause.repair.expected()).max().unwrap_or(SimDuration::ZERO)
+        let all = self.causes().chain(self.switches.iter().flatten());
+        all.map(|cause| cause.repair.expected()).max().unwrap_or(SimDuration::ZERO)
     }
 }
 
@@ -309,6 +419,39 @@ mod tests {
         };
         assert!((up(false) / up(true) / 6.0 - 1.0).abs() < 0.04);
         assert!((failures.mtbf().as_s() / by_level().mtbf().as_s() - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn batches_and_waves_keep_the_rate_of_each_host() {
+        let bursts = Bursts { batch_mean: Some(1.37), wave_shape: Some(2.0) };
+        let failures =
+            Failures { bursts, ..Failures::plain(hours(1.0), SpanLaw::Exactly { s: HOUR_S }, true) };
+        // A host fails by itself 1.37 times as rarely, and takes 0.37 others along.
+        let up = mean_h(&drawn(&failures, 2_000));
+        assert!((up / 1.37 - 1.0).abs() < 0.02, "{up}");
+        let batches: Vec<Vec<usize>> = (0..20_000).map(|host| failures.batch(1, (host, 0), 9)).collect();
+        let others = batches.iter().map(Vec::len).sum::<usize>() as f64 / 20_000.0;
+        assert!((others / 0.37 - 1.0).abs() < 0.04, "{others}");
+        for batch in &batches {
+            let mut hosts = batch.clone();
+            hosts.sort_unstable();
+            hosts.dedup();
+            assert!(hosts.len() == batch.len() && batch.iter().all(|host| *host < 9));
+        }
+        // So many hours of mean rate pass in so many hours, over many months; in one month they do not.
+        let long = hours(24.0 * 365.25 * 500.0);
+        let ratio = failures.up_from(1, SimDuration::ZERO, long).as_s() / long.as_s();
+        assert!((ratio - 1.0).abs() < 0.03, "{ratio}");
+        let months: Vec<f64> = (0..400)
+            .map(|month| {
+                let from = SimDuration::from_micros((f64::from(month) * MONTH_US) as i64);
+                60.0 / failures.up_from(1, from, SimDuration::from_s(60)).as_s()
+            })
+            .collect();
+        let mean = months.iter().sum::<f64>() / 400.0;
+        let variance = months.iter().map(|rate| (rate - mean) * (rate - mean)).sum::<f64>() / 400.0;
+        // A gamma law of shape 2 and mean 1 has the variance one half.
+        assert!((mean - 1.0).abs() < 0.1 && (variance - 0.5).abs() < 0.15, "{mean} {variance}");
     }
 
     #[test]

@@ -82,10 +82,16 @@ impl ClassShares {
     /// the host's.
     #[must_use]
     pub fn at(&self, gpus: u32, nodes: u32) -> Shares {
+        self.with_inter(gpus, nodes, self.inter_at_8 * libm::log2(f64::from(nodes.max(1))) / 3.0)
+    }
+
+    /// The same for a job of which it is known what it sends to other nodes: `inter` is the share of that.
+    #[must_use]
+    pub fn with_inter(&self, gpus: u32, nodes: u32, inter: f64) -> Shares {
         let (gpus, nodes) = (f64::from(gpus), f64::from(nodes.max(1)));
         let on_node = gpus / nodes;
+        let mut inter = inter;
         let mut intra = if on_node > 1.0 { self.intra_at_8 * (1.0 - 1.0 / on_node) / 0.875 } else { 0.0 };
-        let mut inter = self.inter_at_8 * libm::log2(nodes) / 3.0;
         let sum = intra + inter;
         if sum > MOST_COMMUNICATION {
             (intra, inter) = (intra * MOST_COMMUNICATION / sum, inter * MOST_COMMUNICATION / sum);

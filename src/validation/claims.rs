@@ -18,6 +18,7 @@ mod money;
 mod overhead;
 mod paths;
 mod priced;
+mod sizes;
 mod stage;
 mod waiting;
 
@@ -121,6 +122,7 @@ pub fn validate() -> Vec<Claim> {
     claims.extend(advice::claims());
     claims.extend(metal::claims());
     claims.extend(paths::claims());
+    claims.extend(sizes::claims());
     claims.extend(waiting::claims());
     claims.extend(capacity::claims());
     claims.sort_by_key(|claim| claim.each().first().copied().unwrap_or(u32::MAX));

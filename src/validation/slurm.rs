@@ -43,11 +43,12 @@ pub fn validate_slurm(dirs: &[&Path], seeds: u64) -> Result<SlurmValidation, Vec
         let has = |name: &str| dir.join(name).exists();
         if dir.is_dir() && !has("slurm.conf") && !has("jobs.csv") {
             let name = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-            skipped.push(Skipped { name, reason: "no experiment: neither slurm.conf nor jobs.csv" });
+            let reason = "no experiment: neither slurm.conf nor jobs.csv".to_owned();
+            skipped.push(Skipped { name, reason });
             continue;
         }
         let experiment = Experiment::read(dir)?;
-        match experiment.not_modelled {
+        match experiment.not_modelled.clone() {
             Some(reason) => skipped.push(Skipped { name: experiment.name, reason }),
             None => reports.push(ExperimentReport::new(&experiment, &run_seeds(&experiment, seeds))),
         }

@@ -18,7 +18,7 @@ use crate::ids::{Id, JobId};
 use crate::scheduler::ordering::BySubmit;
 use crate::scheduler::{BackfillSpec, PlacementSpec};
 use crate::simulation::{NodeChoice, Outcome, Policy, RunError, RunOptions, simulate};
-use crate::tenancy::{Interval, OwnSnapshots, PoolTenancy, RunTenancy, Snapshots, StoreUse};
+use crate::tenancy::{Interval, OwnSnapshots, PoolTenancy, RunTenancy, Snapshots, StoreRates, StoreUse};
 use crate::time::{MICROS_PER_S, SimDuration, SimTime};
 use crate::workload::{Job, JobFlags, JobName, Labels, Request, Workload};
 
@@ -274,7 +274,8 @@ fn cluster(case: &Case) -> ClusterSpec {
 fn tenancy(case: &Case) -> RunTenancy {
     let bytes = |gb: f64| (gb * GB).round() as u64;
     let mut tenancy = RunTenancy::bare_metal(case.jobs.len(), case.jobs.len());
-    tenancy.stores_bytes_s = vec![case.store.write_gb_s * GB];
+    let bytes_s = case.store.write_gb_s * GB;
+    tenancy.stores = vec![StoreRates { write_bytes_s: bytes_s, read_bytes_s: bytes_s, is_local: false }];
     let pools = case.jobs.values().map(|job| {
         let copies = job.mode == Mode::Async;
         let store = StoreUse {

@@ -40,8 +40,18 @@ pub struct Cell {
 pub const POLICIES: [&str; 7] = ["fcfs", "easy", "conservative", "priority", "slurm", "srtf", "tiresias"];
 pub const SHARINGS: [&str; 6] = ["whole", "mig-static", "mig-dynamic", "mig-planned", "mps", "time-slices"];
 pub const TENANCIES: [&str; 6] = ["bare-metal", "containers", "vm-pass", "vm-full", "vm-ts", "vm-mig"];
-pub const LIVES: [&str; 7] =
-    ["none", "failures", "maintenance", "snapshots", "elastic", "noise", "contention"];
+pub const LIVES: [&str; 10] = [
+    "none",
+    "failures",
+    "maintenance",
+    "snapshots",
+    "elastic",
+    "noise",
+    "contention",
+    "network",
+    "store",
+    "spares",
+];
 pub const FEATURES: [&str; 9] =
     ["plain", "parts", "after", "afterany", "singleton", "array", "begin", "cancel", "requeue"];
 
@@ -70,10 +80,10 @@ impl Cell {
         shared && lives && !replans
     }
 
-    /// The trace: bursts of jobs of 1, 2 and 8 GPUs on 2 nodes.
+    /// The trace: bursts of jobs of 1, 2 and 8 GPUs on 2 nodes; on a network and whole GPUs those of 8 take both nodes.
     pub fn trace(self) -> String {
         let mut text =
-            "job_id,submit_s,run_s,limit_s,user,name,cpus,gpus,gpu_milli,class,after,array,begin_s,cancel_s,\
+            "job_id,submit_s,run_s,limit_s,user,name,nodes,cpus,gpus,gpu_milli,class,after,array,begin_s,cancel_s,\
                         requeue\n"
                 .to_owned();
         for at in 1..=24 {
@@ -104,12 +114,18 @@ impl Cell {
             let requeue = if self.feature == "requeue" && at % 2 == 0 { "no" } else { "" };
             let name = ["a", "b"][at % 2];
             let cpus = 4 * gpus;
+            let nodes = if self.is_spread() && gpus == 8 { 2 } else { 1 };
             text += &format!(
-                "{at},{submit},{run},{limit},u,{name},{cpus},{gpus},{milli},{class},{after},{array},{begin},{cancel},\
+                "{at},{submit},{run},{limit},u,{name},{nodes},{cpus},{gpus},{milli},{class},{after},{array},{begin},{cancel},\
                  {requeue}\n"
             );
         }
         text
+    }
+
+    /// Whether jobs of 8 GPUs take two nodes, so that they feel the network.
+    pub fn is_spread(self) -> bool {
+        self.life == "network" && self.sharing == "whole"
     }
 
     /// The settings of a pool.
@@ -145,9 +161,10 @@ impl Cell {
             "elastic" => "elastic = { min = 1, in-after-s = 300 }\n",
             "noise" => "noise = { cv = 0.1, busy-share = 0.3, dwell-s = 600 }\n",
             "contention" => "contention = 'high'\n",
+            "store" => "snapshots = { every-s = 300, store = 's', mode = 'async' }\n",
             _ => "",
         };
-        if self.life == "failures" || self.feature == "requeue" {
+        if ["failures", "spares"].contains(&self.life) || self.feature == "requeue" {
             text += &format!("failures = {{ mtbf-hours = 4, {repair} }}\n");
         }
         text
@@ -161,8 +178,16 @@ impl Cell {
             policy => format!("[policy.{policy}]\n"),
         };
         let pool = self.pool("design.d.pool.main");
+        let (design, keys) = match self.life {
+            "network" => ("[design.d.fabric.n]\ntopology = 'single'\nnic = 'TCP-100G'\n", "fabric = 'n'\n"),
+            "store" => ("[design.d.store.s]\nwrite-gb-s = 0.5\nread-gb-s = 0.5\n", ""),
+            "spares" => ("", "spares = { standby = 1 }\n"),
+            _ => ("", ""),
+        };
+        let count = if self.life == "spares" { 3 } else { 2 };
         format!(
-            "[workload]\ntrace = 't.csv'\n{policy}[design.d.pool.main]\nnode = 'dgx-h100'\ncount = 2\n{pool}{more}"
+            "[workload]\ntrace = 't.csv'\n{policy}{design}[design.d.pool.main]\nnode = 'dgx-h100'\ncount = {count}\n\
+             {keys}{pool}{more}"
         )
     }
 

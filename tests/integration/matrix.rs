@@ -118,6 +118,13 @@ fn effects(cell: Cell, played: &Played) {
         let most = tasks.iter().map(|job| holds(record(*job).start)).max();
         assert!(most <= Some(2), "{cell:?}: {most:?} tasks of {array} at once");
     }
+    let hours = outcome.hours.total().gpu;
+    if cell.is_spread() {
+        assert!(hours.communication > 0, "{cell:?}: the network has no effect");
+    }
+    if cell.life == "store" {
+        assert!(hours.storage > 0, "{cell:?}: the store has no effect");
+    }
     if cell.feature == "cancel" && cell.life != "elastic" {
         let cancelled = outcome.records.iter().filter(|record| record.state == JobState::Cancelled).count();
         assert!(cancelled > 0, "{cell:?}: nothing was cancelled");

@@ -36,6 +36,7 @@ impl Compared {
                 .unwrap();
         let judged = |o: &ObjectiveSpec| verdict::judge(o, &scenario.compare, &results);
         let decision = Decision {
+            versions: None,
             judgement: scenario.objective.as_ref().map(judged),
             outlook: outlook::outlook(&scenario, &loaded, &results, &|| false).unwrap(),
         };

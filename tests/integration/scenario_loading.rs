@@ -272,7 +272,9 @@ fn shipped_scenarios_load() {
         std::fs::write(traces.join(trace), "").unwrap();
     }
     let mut seen = 0;
-    std::fs::copy("scenarios/quotes.csv", scenarios.join("quotes.csv")).unwrap();
+    for table in ["quotes.csv", "one-large-job.csv"] {
+        std::fs::copy(Path::new("scenarios").join(table), scenarios.join(table)).unwrap();
+    }
     for entry in std::fs::read_dir("scenarios").unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "toml") {

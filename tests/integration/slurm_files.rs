@@ -103,7 +103,8 @@ fn nodes_of_the_future_do_not_exist() {
     assert_eq!(site.diagnostics.errors(), 0);
     let nodes: Vec<(&str, u32, bool)> =
         site.config.nodes.iter().map(|n| (n.name.as_str(), n.cpus, n.unusable)).collect();
-    assert_eq!(nodes, [("n1", 16, false), ("d1", 16, true), ("c1", 16, false)]);
+    // in the order of slurmctld's table
+    assert_eq!(nodes, [("c1", 16, false), ("d1", 16, true), ("n1", 16, false)]);
     assert_eq!(members(&site, "p").len(), 3);
 }
 
@@ -241,9 +242,17 @@ fn jobs_of_the_field_run_as_they_ran() {
         let backtest = desk.run(&["backtest", "x.toml", "--json", "--quiet"]).ok().json();
         assert_eq!(backtest["jobs"]["judged"], jobs, "{}", backtest["jobs"]);
     }
-    let twice =
-        desk.run(&["compare", "x.toml", "--what-if", "bf_interval=30", "--what-if", "bf_interval=300"]);
-    assert!(twice.code == 4 && twice.stderr.contains("given twice"), "{}", twice.told());
+    let twice = [
+        "compare",
+        "x.toml",
+        "--json",
+        "--quiet",
+        "--what-if",
+        "bf_interval=30",
+        "--what-if",
+        "bf_interval=300",
+    ];
+    assert_eq!(desk.run(&twice).ok().json()["designs"].as_object().unwrap().len(), 3);
     let accounts = path("07-sacctmgr-name-equals/accounts.txt");
     let folder = "07-sacctmgr-name-equals";
     let assoc = site(&format!("{folder}/slurm.conf"), &format!("{folder}/jobs.csv"), &["--assoc", &accounts]);

@@ -23,9 +23,9 @@ PartitionName=debug Nodes=n01,login1 MaxTime=30 PriorityTier=10
 ";
 
 const TABLES: &str = "\
-Name|Priority|Preempt|Flags|GrpTRES|MaxTRESPU|GrpTRESMins
+Name|Priority|Preempt|Flags|GrpTRES|MaxTRESPU|GrpWall
 normal|0|||||
-high|100|normal|DenyOnLimit,UsageFactorSafe||gres/gpu=4|cpu=9
+high|100|normal|DenyOnLimit,UsageFactorSafe||gres/gpu=4|1-0
 Account|User|Par Name|Share|MaxJobs|QOS|Def QOS
 root|||1||normal|
 lab||root|10||normal,high|
@@ -79,7 +79,7 @@ fn a_site_becomes_a_scenario_that_runs() {
     snapshot("import_report", &format!("{}\n{}", answer.stdout, answer.stderr));
     let text = String::from_utf8(desk.read("here/site.toml")).unwrap();
     snapshot("import_scenario", &text);
-    let report = answer.stdout.split("\nWritten:").next().unwrap();
+    let report = answer.stdout.split("\nBackfill:").next().unwrap();
     assert_eq!(String::from_utf8(desk.read("here/coverage.txt")).unwrap(), report);
     let run = desk.run(&["run", "here/site.toml", "--json", "--quiet", "--referee"]).ok().json();
     let jobs = &run["designs"]["now"]["jobs"];
@@ -127,7 +127,7 @@ fn coverage_as_json_and_csv() {
     assert_eq!(of("FrobnicateLevel")["treatment"], "not yet");
     assert_eq!(of("FrobnicateLevel")["line"], 8);
     assert_eq!(of("PriorityWeightFairshare")["file"], "etc/more.conf");
-    assert_eq!(of("sacctmgr:grptresmins")["treatment"], "not yet");
+    assert_eq!(of("sacctmgr:grpwall")["treatment"], "not yet");
     let counts = &object["coverage"]["counts"];
     let sum: u64 =
         ["honoured", "approximated", "ignored", "not_yet"].iter().map(|w| counts[w].as_u64().unwrap()).sum();

@@ -331,8 +331,7 @@ fn what_if_tells_who_wins_and_who_loses() {
         let args: Vec<&str> = ["compare", "site.toml", "--quiet"].iter().chain(args).copied().collect();
         desk.run(&args)
     };
-    let told =
-        compare(&["--what-if", "preempttype=preempt/none", "--what-if", "preemptmode=OFF"]).ok().stdout;
+    let told = compare(&["--what-if", "preempttype=preempt/none; preemptmode=OFF"]).ok().stdout;
     insta::with_settings!({ snapshot_path => "snapshots/cli" }, {
         insta::assert_snapshot!("slurm_what_if", told);
     });

@@ -35,6 +35,12 @@ pub(super) fn first_screen(html: &mut String, context: &Context<'_>) {
         escape(&caveat(context)),
     )
     .expect("texts take writes");
+    for (begins, options) in context.not_modelled() {
+        writeln!(html, "<p class=\"caveat\">{begins}: {}.</p>", escape(&options)).expect("texts take writes");
+    }
+    if let Some(line) = context.version_line() {
+        writeln!(html, "<p class=\"caveat\">{}</p>", escape(&line)).expect("texts take writes");
+    }
     decision::flips(html, context);
     designs(html, context);
     html.push_str("<div class=\"columns\">\n");

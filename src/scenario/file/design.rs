@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BareMetalTable, ContainersTable, CostTable, Dedicated, EventTable, FabricTable, Named, ReservationTable,
-    RouteTable, SiteTable, SlurmOptions, StoreTable, VmTable,
+    BareMetalTable, ContainersTable, CostTable, DataTable, Dedicated, EventTable, FabricTable, Named,
+    ReservationTable, RouteTable, SiteTable, SlurmOptions, StoreTable, VmTable,
 };
 
 /// A cluster as it could be bought.
@@ -55,7 +55,8 @@ pub struct DesignTable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PoolTable {
-    /// Kind of node: a name of the catalogue or of a `[node.NAME]` table.
+    /// Kind of node: a name of the catalogue or of a `[node.NAME]` table; under a slurm.conf also `partition:NAME`, a node
+    /// as most of that partition are (`partition:`: of the default one).
     pub node: String,
     /// How many; 0 leaves the pool out beside others.
     pub count: u32,
@@ -69,6 +70,16 @@ pub struct PoolTable {
     /// The network of its hosts, by the name of a `[design.NAME.fabric.NAME]` table; default one that costs nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fabric: Option<String>,
+    /// What the GPUs of a host talk over, by a row of the catalogue's `fabrics`, where it is not what their boards have: a
+    /// host whose NVLink is lost has `PCIe5-x16`. Only with `fabric`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_link: Option<String>,
+    /// Where its jobs read their data; default: that takes as long as recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataTable>,
+    /// How many of its hosts are kept back for others that fail; default none. They are part of `count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spares: Option<SparesTable>,
     /// How jobs get at the hardware; default bare-metal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancy: Option<TenancyTable>,
@@ -79,6 +90,21 @@ pub struct PoolTable {
     /// How the pool is paid for; without it there are no cost figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostTable>,
+}
+
+/// Hosts that take the place of others that fail or are out of order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SparesTable {
+    /// How many stand by: they take a place at once; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<u32>,
+    /// How many are lent to others until no standby is left; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lent: Option<u32>,
+    /// Seconds until one that was lent is back; needed with `lent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_after_s: Option<f64>,
 }
 
 /// How jobs get at the hardware.

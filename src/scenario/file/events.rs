@@ -8,7 +8,21 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EventTable {
     /// Nodes as Slurm lists them: `main0`, `main[0-3,7]`; the nodes of a pool are its name and a number from 0.
-    pub nodes: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+    /// In place of `nodes`: a link of a fabric, by its two ends as `windtunnel catalog fabric --dot` names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<[String; 2]>,
+    /// In place of `nodes`: a switch of a fabric, all of whose links fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch: Option<String>,
+    /// The fabric of the link or switch, where the design has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fabric: Option<String>,
+    /// Cables of the link that fail, where there are several; default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cables: Option<u32>,
     /// Begin, in seconds after the first submission.
     pub from_s: f64,
     /// End, in seconds after the first submission.
@@ -21,10 +35,12 @@ pub struct EventTable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {
-    /// They are lost, and queued again.
+    /// They are lost, and queued again; of a link or switch, those on nodes that are cut off by it.
     Down,
-    /// They run to their end; nothing new starts.
+    /// They run to their end; nothing new starts. Not for links and switches.
     Drain,
+    /// Those without a way left stand still until it is over. Only for links and switches.
+    Wait,
 }
 
 /// Nodes that are kept free from one instant to another.
@@ -46,4 +62,7 @@ pub struct ReservationTable {
     /// Accounts that may use it, under Slurm's policy; default nobody, or all of `users`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<String>>,
+    /// Licences that it keeps from others, under Slurm's policy: `solver:2,viz`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licenses: Option<String>,
 }

@@ -22,6 +22,19 @@ pub struct FailuresTable {
     /// Failures of a host's software.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software: Option<FailureLevelTable>,
+    /// Failures of the switch that hosts hang on, which take all of the pool's hosts below along; `mtbf-hours` is needed, and
+    /// a `fabric` of the pool. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<FailureLevelTable>,
+    /// The same of the switches above those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spine: Option<FailureLevelTable>,
+    /// Mean number of hosts that fail at once where one fails by itself (1.37 measured); default: it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_mean: Option<f64>,
+    /// Shape of a gamma factor on the rate of all hosts, drawn anew for each month, with mean 1 (2.0 measured); default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave_shape: Option<f64>,
     /// Shape of a Weibull law of the time that hosts are up; default 1: a failure is as likely at any age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weibull_shape: Option<f64>,
@@ -47,7 +60,8 @@ pub struct FailuresTable {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FailureLevelTable {
-    /// Mean hours between failures, of a GPU for `gpu`, else of a host; default from the catalogue.
+    /// Mean hours between failures, of a GPU for `gpu`, of a switch for `leaf` and `spine`, else of a host; default from the
+    /// catalogue, which has none for switches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtbf_hours: Option<f64>,
     /// Its own repair; default that of `failures`, a restart for `software`.

@@ -53,6 +53,19 @@ macro_rules! options {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct SlurmOptions {
+            /// Another slurm.conf, relative to the scenario file: this design has its nodes, partitions and options instead of
+            /// those of `[policy.slurm]`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub conf: Option<String>,
+            /// The gres.conf beside that slurm.conf.
+            #[serde(rename = "gres-conf", skip_serializing_if = "Option::is_none")]
+            pub gres_conf: Option<String>,
+            /// The topology.conf beside that slurm.conf.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub topology: Option<String>,
+            /// Accounts, users, QOS and limits beside that slurm.conf; without it those of `[policy.slurm]`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub assoc: Option<String>,
             $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,)+
         }
 
@@ -107,6 +120,9 @@ options! {
     /// No option of Slurm: `easy` or `conservative` decides at every event instead of Slurm's two schedulers, ideally: no
     /// delays, no limits of tests, reservations to the second. Priorities, limits and choice of nodes stay Slurm's.
     backfill: String = "",
+    /// No option of Slurm: microseconds that the backfill thread takes over each job of its queue, as `import --sdiag` fits
+    /// them. Without it as on the recorded clusters (210 to 570, and 1,000 to 1,500 where jobs are preempted), drawn anew for each seed.
+    backfill_test_us: u32 = "",
     /// SchedulerType: `sched/backfill`, or `sched/builtin` for the main scheduler alone.
     schedulertype: String = "sched/backfill",
     /// Backfill: seconds from the end of a cycle to the next.

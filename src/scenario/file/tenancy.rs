@@ -445,7 +445,7 @@ pub struct SnapshotsTable {
     /// Seconds for which the job stands still; default from the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takes_s: Option<f64>,
-    /// Seconds to go on from one; default from the catalogue.
+    /// Seconds to go on from one; default from the catalogue. With `store` what passes beside the reading of it; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_s: Option<f64>,
     /// Store that they are written to, by the name of a `[design.NAME.store.NAME]` table: then the job stands still for
@@ -525,6 +525,13 @@ pub struct JobSharesTable {
     /// has a `fabric`; default 0.25.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap: Option<f64>,
+    /// How it sends between nodes, where a pool has a `fabric` and `training` is not written; default ring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<super::Traffic>,
+    /// How its model is split, from which follows what it sends between nodes, where a pool has a `fabric`; default: its
+    /// share of the time says that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<super::TrainingTable>,
     /// Use of the host's memory bandwidth, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<f64>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::finance::{Plan, QuoteOf, cost_of_quote};
 use super::price::Paid;
 use super::slurm::SlurmSite;
-use super::{Notes, dedicated, events, price, route, sharing, site_nodes, slurm, stores, tenancy};
+use super::{Notes, dedicated, events, price, route, sharing, site_nodes, slurm, spares, stores, tenancy};
 use crate::cluster::{Amounts, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::nearest;
 use crate::money::Currency;
@@ -50,6 +50,8 @@ pub(super) fn resolve(
     let mut hardware = Hardware { node: &mut file.node, gpu: &mut file.gpu };
     let mut designs = Vec::new();
     for (name, table) in &mut file.design {
+        let own = slurm::own_site(notes, &file.policy, (name, table), notes.directory);
+        let site = own.as_ref().or(site);
         designs.extend(design(notes, &mut hardware, site, plan, name, table));
     }
     one_currency(notes, &designs);
@@ -88,7 +90,7 @@ fn design(
     for (pool_name, pool_table) in &mut table.pool {
         let path = ["design", name, "pool", pool_name.as_str()];
         check_name(notes, "pool", pool_name, &path);
-        let (spec, terms) = pool(notes, hardware, pool_table, &path, (&mut quote, plan.start()))?;
+        let (spec, terms) = pool(notes, (hardware, site), pool_table, &path, (&mut quote, plan.start()))?;
         cluster.pools.push(spec);
         pools.push(terms);
     }
@@ -125,17 +127,28 @@ fn design(
         warm_up: SimDuration::from_s(0),
     };
     events::resolve(notes, &mut design, table);
+    spares::resolve(notes, &mut design, table);
     Some(design)
 }
 
 fn pool(
     notes: &mut Notes<'_>,
-    hardware: &mut Hardware<'_>,
+    (hardware, site): (&mut Hardware<'_>, Option<&SlurmSite>),
     table: &mut PoolTable,
     path: &[&str; 4],
     (quote, start): (&mut QuoteOf, Option<u32>),
 ) -> Option<(PoolSpec, PoolTerms)> {
-    let mut node = node(notes, hardware, &table.node, &[path[0], path[1], path[2], path[3], "node"])?;
+    let at = [path[0], path[1], path[2], path[3], "node"];
+    let mut node = match (table.node.strip_prefix("partition:"), site) {
+        (Some(partition), Some(site)) => match site.node_like(partition) {
+            Ok(spec) => ResolvedNode::plain(spec),
+            Err((message, help)) => {
+                notes.error_help("W0213", &at, message, &help);
+                return None;
+            }
+        },
+        _ => node(notes, hardware, &table.node, &at)?,
+    };
     let quoted = quote.line_of(&node.spec.name, node.spec.gpu_type.as_deref());
     if table.cost.is_none() {
         table.cost = quoted.as_ref().map(cost_of_quote);

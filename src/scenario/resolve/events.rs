@@ -6,11 +6,12 @@ use super::Notes;
 use crate::diagnostic::nearest;
 use crate::ids::{Id, NodeId};
 use crate::scenario::Design;
-use crate::scenario::file::{DesignTable, ReservationTable};
+use crate::scenario::file::{DesignTable, EventTable, ReservationTable};
 use crate::scenario::outage_file::{Spell, read_outages};
 use crate::scenario::slurm_conf::expand_hosts;
 use crate::scenario::{EventKind, EventSpec, ReservationSpec};
 use crate::time::SimDuration;
+use crate::workload::wishes::Licences;
 
 /// One table of a design: which, and the row of it.
 struct Row<'a> {
@@ -34,19 +35,12 @@ pub(super) fn resolve(notes: &mut Notes<'_>, design: &mut Design, table: &Design
     let name = design.name.clone();
     for (row, event) in table.event.iter().enumerate() {
         let row = Row { design: &name, table: "event", row: row.to_string() };
-        let nodes = nodes(notes, &row, &event.nodes, (design, &names));
+        // Links are looked up when the fabrics are built.
+        let Some(written) = nodes_of(notes, &row, event) else { continue };
+        let nodes = nodes(notes, &row, written, (design, &names));
         let Some((from, until)) = span(notes, &row, event.from_s, event.until_s) else { continue };
         let spec = EventSpec { nodes, from, until, kind: event.kind };
-        let meets = |other: &EventSpec| {
-            let same = other.nodes.iter().find(|node| spec.nodes.contains(node));
-            same.copied().filter(|_| other.from < spec.until && spec.from < other.until)
-        };
-        if let Some((at, node)) = design.events.iter().enumerate().find_map(|(at, o)| Some((at, meets(o)?))) {
-            let node = &names[node.index()];
-            let message = format!("`{node}` is out of order already by event {} of the design", at + 1);
-            let help = "let one event end before the next begins, or make one of both";
-            notes.error_help("W0252", &row.at("nodes"), message, help);
-        }
+        meeting(notes, &row.at("nodes"), design, &spec, &names);
         design.events.push(spec);
     }
     if let Some(written) = &table.outages {
@@ -58,6 +52,80 @@ pub(super) fn resolve(notes: &mut Notes<'_>, design: &mut Design, table: &Design
             design.reservations.push(spec);
         }
     }
+}
+
+/// The list of nodes of an event; `None` where it is about links, or about nothing.
+fn nodes_of<'e>(notes: &mut Notes<'_>, row: &Row<'_>, event: &'e EventTable) -> Option<&'e str> {
+    let written = [event.nodes.is_some(), event.link.is_some(), event.switch.is_some()];
+    if written.into_iter().filter(|written| *written).count() != 1 {
+        let help = "write one of `nodes`, `link` and `switch`";
+        notes.error_help("W0252", &row.at("kind"), "an event is about nodes, a link or a switch", help);
+        return None;
+    }
+    if event.fabric.is_some() && event.nodes.is_some() {
+        notes.error_help("W0252", &row.at("fabric"), "`fabric` has no effect with `nodes`", "leave it out");
+    }
+    if event.cables.is_some() && event.link.is_none() {
+        let message = "`cables` has no effect without `link`";
+        notes.error_help("W0252", &row.at("cables"), message, "leave it out");
+    }
+    if event.kind == EventKind::Wait && event.nodes.is_some() {
+        let help = "write `down` or `drain`: jobs wait for links only";
+        notes.error_help("W0252", &row.at("kind"), "jobs cannot wait for a node that is out of order", help);
+    }
+    event.nodes.as_deref()
+}
+
+/// Refuses two events of one node at the same time.
+fn meeting(notes: &mut Notes<'_>, path: &[&str], design: &Design, spec: &EventSpec, names: &[String]) {
+    let meets = |other: &EventSpec| {
+        let same = other.nodes.iter().find(|node| spec.nodes.contains(node));
+        same.copied().filter(|_| other.from < spec.until && spec.from < other.until)
+    };
+    if let Some((at, node)) = design.events.iter().enumerate().find_map(|(at, o)| Some((at, meets(o)?))) {
+        let node = &names[node.index()];
+        let message = format!("`{node}` is out of order already by event {} of the design", at + 1);
+        let help = "let one event end before the next begins, or make one of both";
+        notes.error_help("W0252", path, message, help);
+    }
+}
+
+/// A link or switch of a network fails.
+pub(super) struct LinkEvent<'a> {
+    pub(super) row: String,
+    pub(super) event: &'a EventTable,
+    pub(super) from: SimDuration,
+    pub(super) until: SimDuration,
+}
+
+/// The events of a design that are about links.
+pub(super) fn of_links<'a>(
+    notes: &mut Notes<'_>,
+    design: &str,
+    table: &'a DesignTable,
+) -> Vec<LinkEvent<'a>> {
+    let rows = table.event.iter().enumerate().filter(|(_, event)| event.nodes.is_none());
+    let mut found = Vec::new();
+    for (row, event) in rows {
+        let row = Row { design, table: "event", row: row.to_string() };
+        if event.kind == EventKind::Drain {
+            let help = "write `wait` (jobs stand still) or `down` (nodes that are cut off go down)";
+            notes.error_help("W0252", &row.at("kind"), "a link cannot be drained", help);
+            continue;
+        }
+        if let Some((from, until)) = span(notes, &row, event.from_s, event.until_s) {
+            found.push(LinkEvent { row: row.row, event, from, until });
+        }
+    }
+    found
+}
+
+/// Nodes that a link cuts off go down.
+pub(super) fn cut_off(notes: &mut Notes<'_>, design: &mut Design, link: &LinkEvent<'_>, nodes: Vec<NodeId>) {
+    let spec = EventSpec { nodes, from: link.from, until: link.until, kind: EventKind::Down };
+    let (name, names) = (design.name.clone(), node_names(design));
+    meeting(notes, &["design", &name, "event", &link.row, "kind"], design, &spec, &names);
+    design.events.push(spec);
 }
 
 /// Adds the outages of a file to the events.
@@ -143,7 +211,38 @@ fn reservation(
             notes.error_help("W0252", &row.at("name"), message, "give each its own name");
         }
     }
-    Some(ReservationSpec { name: table.name.clone(), nodes, from, until, users, accounts })
+    let licences = licences(notes, row, table, design);
+    Some(ReservationSpec { name: table.name.clone(), nodes, from, until, users, accounts, licences })
+}
+
+/// The licences that a reservation keeps, which the design's site must have.
+fn licences(
+    notes: &mut Notes<'_>,
+    row: &Row<'_>,
+    table: &ReservationTable,
+    design: &Design,
+) -> Vec<(String, u32)> {
+    let Some(text) = &table.licenses else { return Vec::new() };
+    let path = row.at("licenses");
+    let Ok(list) = Licences::read(text).map(|list| list.wanted) else {
+        let help = "write name:count, several with a comma: \"solver:2,viz:1\"";
+        notes.error_help("W0252", &path, format!("`{text}` is no list of licences"), help);
+        return Vec::new();
+    };
+    let known = design.slurm.iter().flat_map(|site| &site.licences);
+    let known: Vec<&str> = known.map(|licence| licence.name.as_str()).collect();
+    if let Some((name, _)) = list.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        let message = format!("the design's site has no licence `{name}`");
+        let help = if known.is_empty() {
+            "licences are those of `Licenses=` in the slurm.conf of [policy.slurm]: write it, or leave this out"
+                .to_owned()
+        } else {
+            format!("its slurm.conf has {}", known.join(", "))
+        };
+        notes.error_help("W0252", &path, message, &help);
+        return Vec::new();
+    }
+    list
 }
 
 /// The names of all nodes, by their numbers.

@@ -4,17 +4,18 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Notes;
-use super::events::node_names;
+use super::events::{self, LinkEvent, node_names};
+use super::{Notes, links};
 use crate::diagnostic::{Place, nearest};
 use crate::fabric::builders::{self, Cable, Endpoint, FabricSpec, Shape, SwitchSpec};
 use crate::fabric::graph;
 use crate::scenario::Design;
+use crate::scenario::catalogue;
 use crate::scenario::catalogue::fabrics::{self, FabricRow};
 use crate::scenario::file::{FabricTable, PoolTable, ScenarioFile, Spread, TenancyTable, Topology, VmNic};
 use crate::scenario::slurm_conf;
 use crate::tenancy::overhead::Range;
-use crate::tenancy::{Kind, Network, OnNetwork, Resource, Share};
+use crate::tenancy::{GpuLinks, Kind, Network, OnNetwork, Resource, Share};
 
 /// The adapters of a network of which nothing is written, and of that on which run times were recorded.
 const NIC: &str = "InfiniBand-NDR400";
@@ -30,11 +31,20 @@ pub(super) fn complete(
 ) {
     for design in designs.iter_mut() {
         let Some(mut table) = file.design.get(&design.name).cloned() else { continue };
+        let written = table.clone();
+        let events = events::of_links(notes, &design.name, &written);
+        links::check(notes, &design.name, &written, &events);
         for (name, fabric) in &mut table.fabric {
             let pools = pools_on(design, &table.pool, name);
-            build(notes, design, (name, fabric), &pools, directory);
+            let events = links::of_fabric(&events, &written, name);
+            build(notes, design, (name, fabric), (&pools, &events), directory);
         }
         for (name, pool) in &table.pool {
+            if pool.gpu_link.is_some() && pool.fabric.is_none() {
+                let message = "`gpu-link` has no effect where the pool has no `fabric`";
+                let help = "write `fabric` in the pool, or leave this out";
+                notes.error_help("W0243", &["design", &design.name, "pool", name, "gpu-link"], message, help);
+            }
             let known = pool.fabric.as_ref().filter(|fabric| !table.fabric.contains_key(*fabric));
             let Some(unknown) = known else { continue };
             let message = format!("the design has no fabric `{unknown}`");
@@ -120,7 +130,7 @@ fn build(
     notes: &mut Notes<'_>,
     design: &mut Design,
     (name, table): (&str, &mut FabricTable),
-    pools: &[(usize, PoolTable)],
+    (pools, events): (&[(usize, PoolTable)], &[&LinkEvent<'_>]),
     directory: &Path,
 ) {
     let owner = design.name.clone();
@@ -138,6 +148,9 @@ fn build(
         notes.error_help("W0209", &at("phase-overlap"), message, "write a share from 0 to 1");
         return;
     }
+    // on one switch all hosts are alike; see `spread` below
+    let rank_order = table.topology == Topology::Single
+        || notes.or_convention(&mut table.rank_order, true, true, &at("rank-order"));
     let mut nodes = Vec::new();
     let mut firsts = Vec::new();
     let names = node_names(design);
@@ -166,7 +179,12 @@ fn build(
     };
     match builders::build(&spec) {
         Ok(fabric) => {
-            let network = Arc::new(Network::new(fabric, phase));
+            let numbers: Vec<(usize, u32)> =
+                pools.iter().zip(&firsts).map(|((pool, _), first)| (*pool, *first)).collect();
+            let spells = links::spells(notes, design, &fabric, events, &numbers);
+            let network = Arc::new(
+                Network::new(fabric, phase).in_rank_order(rank_order).with_spells(spells).called(name),
+            );
             for ((pool, written), first) in pools.iter().zip(firsts) {
                 put_on(notes, design, (*pool, written), (&network, first), (table, adapters));
             }
@@ -236,14 +254,72 @@ fn put_on(
         notes.or_default(&mut None, (), value, &path[..6], &row.source, Some(row.confidence));
     }
     let each = f64::from(ports(table, gpus)) / f64::from(gpus.max(1));
+    let adapter_bytes_s = port_gb_s * 1e9 * each;
     let tenancy = &mut design.pools[pool].tenancy;
     tenancy.overhead.factors[Share::InterNode as usize] = Range::exactly(1.0);
     if let Some(contention) = &mut tenancy.contention {
         contention.loss[Resource::Nic as usize] = 0.0;
     }
     debug_assert!(tenancy.kind == Kind::Vm || tenancy.overhead == crate::tenancy::Overhead::NONE);
-    let adapter_bytes_s = port_gb_s * 1e9 * each;
-    tenancy.network = Some(OnNetwork { network: Arc::clone(network), first, adapter_bytes_s });
+    let gpu_links = gpu_links(notes, design, pool, written, table.topology);
+    let network = OnNetwork { network: Arc::clone(network), first, adapter_bytes_s, gpu_links };
+    design.pools[pool].tenancy.network = Some(network);
+}
+
+/// What the GPUs of a pool's hosts talk over: as their boards have it, and as it is written.
+fn gpu_links(
+    notes: &mut Notes<'_>,
+    design: &Design,
+    pool: usize,
+    written: &PoolTable,
+    topology: Topology,
+) -> Option<GpuLinks> {
+    let (_, gpus) = hosts(design, pool);
+    let spec = &design.cluster.pools[pool];
+    let path = ["design", design.name.as_str(), "pool", spec.name.as_str(), "gpu-link"];
+    if gpus == 0 {
+        if written.gpu_link.is_some() {
+            let message = "`gpu-link` has no effect in a pool without GPUs";
+            notes.error_help("W0243", &path, message, "leave it out");
+        }
+        return None;
+    }
+    let of_board = spec.node.gpu_type.as_deref().and_then(catalogue::gpu).map(|row| row.gpu_link.as_str());
+    let name = written.gpu_link.as_deref().or(of_board)?;
+    let inside = |name: &str| fabrics::fabric(name).and_then(|row| row.inside().map(|inside| (row, inside)));
+    let Some((row, now)) = inside(name) else {
+        let known =
+            fabrics::fabrics().iter().filter(|row| row.inside().is_some()).map(|row| row.fabric.as_str());
+        let known: Vec<&str> = known.collect();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("write \"{near}\""),
+            None => format!("one of: {}", known.join(", ")),
+        };
+        notes.error_help("W0210", &path, format!("no links between GPUs are called `{name}`"), help);
+        return None;
+    };
+    let usual = of_board.and_then(inside).map_or(now, |(_, usual)| usual);
+    // The GPUs of a rack are one domain where the racks are written; else it ends at the host.
+    let domain = match (row.scope.as_str(), topology) {
+        ("rack", Topology::Nvl72) => row.domain_gpus.unwrap_or(gpus),
+        _ => row.domain_gpus.unwrap_or(gpus).min(gpus),
+    };
+    let links = GpuLinks { usual, now, domain, is_pcie: row.is_pcie() && gpus > 1 };
+    if written.gpu_link.is_some() && links.is_pcie {
+        tell_of_pcie(notes, &spec.name, &links, &path);
+    }
+    Some(links)
+}
+
+/// The laws of rings and of what is achieved are far too good for boards that only PCIe joins.
+pub(super) fn tell_of_pcie(notes: &mut Notes<'_>, pool: &str, links: &GpuLinks, path: &[&str]) {
+    let message = format!(
+        "the GPUs of `{pool}` talk over PCIe: of that there is no measured curve, and {} GB/s is far more than several \
+         boards reach together",
+        links.now.bytes_per_s / 1e9
+    );
+    let help = "take what jobs lose inside a host as a lower bound (8 L40S reach 1.4 GB/s)";
+    notes.warning("W0280", path, message, help);
 }
 
 /// What jobs in a VM have of an adapter.
@@ -338,6 +414,7 @@ fn only_with(notes: &mut Notes<'_>, table: &FabricTable, path: &[&str; 4]) {
         ("leaves-per-pod", table.leaves_per_pod.is_some(), three || table.topology == T::Dragonfly),
         ("oversubscription", table.oversubscription.is_some(), leveled || table.topology == T::TopologyConf),
         ("spread", table.spread.is_some(), has_parallel_links(table.topology)),
+        ("rank-order", table.rank_order.is_some(), table.topology != T::Single),
         ("file", table.file.is_some(), in_file),
     ];
     for (key, _, _) in rows.into_iter().filter(|(_, written, matters)| *written && !matters) {

@@ -4,7 +4,9 @@ use super::Notes;
 use super::tenancy::join;
 use crate::scenario::catalogue::virtualization::{self, ReliabilityRow};
 use crate::scenario::file::{FailureLevelTable, FailuresTable, RepairStagesTable, RepairTable};
-use crate::tenancy::{BadHosts, Cause, FailureLevel, Failures, RepairLaw, RepairStages, SpanLaw, UpLaw};
+use crate::tenancy::{
+    BadHosts, Bursts, Cause, FailureLevel, Failures, RepairLaw, RepairStages, SpanLaw, UpLaw,
+};
 use crate::time::SimDuration;
 
 /// A table of the file, and where it is.
@@ -36,7 +38,9 @@ pub(super) fn resolve(
         let row = virtualization::reliability(if gpus > 0 { "mtbf-gpu-hours" } else { "mtbf-host-hours" });
         let mtbf = mtbf(notes, &mut table.mtbf_hours, (row, gpus.max(1)), &at);
         let repair = repair(notes, table.repair.get_or_insert_default(), &at.table("repair"));
-        [Some(Cause { level: None, mtbf, repair }), None, None, None]
+        let mut causes = [None; FailureLevel::COUNT];
+        causes[0] = Some(Cause { level: None, mtbf, repair });
+        causes
     };
     let up = match table.weibull_shape {
         None => UpLaw::Exponential,
@@ -48,7 +52,28 @@ pub(super) fn resolve(
     let bad = bad(notes, table, &at);
     check_fixing(notes, table, &at, bad.is_some());
     let requeue = notes.or_convention(&mut table.requeue, true, true, &at.key("requeue"));
-    Failures { causes, up, rate_shape, bad, requeue }
+    let mut range =
+        |value: Option<f64>, range, key| value.map(|value| in_range(notes, value, range, &at.key(key)));
+    let bursts = Bursts {
+        batch_mean: range(table.batch_mean, (1.0, 1e4), "batch-mean"),
+        wave_shape: range(table.wave_shape, (0.05, 1e4), "wave-shape"),
+    };
+    let mut own = [None; FailureLevel::OF_HOSTS];
+    own.copy_from_slice(&causes[..FailureLevel::OF_HOSTS]);
+    let switches = [causes[FailureLevel::Leaf as usize], causes[FailureLevel::Spine as usize]];
+    Failures { causes: own, switches, bursts, up, rate_shape, bad, requeue }
+}
+
+/// Refuses failures of switches that nothing hangs on: whether the pool is on a network is known later than its failures.
+pub(super) fn check_switches(notes: &mut Notes<'_>, failures: &Failures, has_fabric: bool, path: &[&str; 6]) {
+    for cause in failures.switches.iter().flatten().filter(|_| !has_fabric) {
+        let word = cause.level.map_or("leaf", FailureLevel::word);
+        let at: Vec<&str> = path.iter().copied().chain(["failures", word]).collect();
+        let message =
+            format!("`{word}` has no effect: the pool is on no network, so no switch is above its hosts");
+        let help = "write `fabric` in the pool, or leave it out";
+        notes.error_help("W0243", &at, message, help);
+    }
 }
 
 fn levels(
@@ -59,6 +84,8 @@ fn levels(
         (FailureLevel::Host, &mut table.host),
         (FailureLevel::Link, &mut table.link),
         (FailureLevel::Software, &mut table.software),
+        (FailureLevel::Leaf, &mut table.leaf),
+        (FailureLevel::Spine, &mut table.spine),
     ]
 }
 
@@ -102,8 +129,13 @@ fn by_level(
             FailureLevel::Host => ("mtbf-host-hours", 1),
             FailureLevel::Link => ("level-link-hours", 1),
             FailureLevel::Software => ("level-software-hours", 1),
+            FailureLevel::Leaf | FailureLevel::Spine => ("", 1),
         };
-        let hours = rate(notes, &mut own.mtbf_hours, virtualization::reliability(name), &at);
+        let hours = if name.is_empty() {
+            switch_rate(notes, own, &at)
+        } else {
+            rate(notes, &mut own.mtbf_hours, virtualization::reliability(name), &at)
+        };
         let mtbf = span_of(hours / f64::from(count));
         let law = if own.repair.is_none() && level == FailureLevel::Software {
             restart(notes, own, &at)
@@ -114,6 +146,8 @@ fn by_level(
         };
         *slot = Some(Cause { level: Some(level), mtbf, repair: law });
     }
+    // Each level has it now; written back as well, it would have no effect.
+    table.repair = None;
     causes
 }
 
@@ -146,6 +180,20 @@ fn rate(notes: &mut Notes<'_>, slot: &mut Option<f64>, row: &ReliabilityRow, at:
     let path = at.key("mtbf-hours");
     let hours = notes.or_default(slot, row.value, row.value, &path, &row.source, Some(row.confidence));
     check_hours(notes, hours, &path)
+}
+
+/// Nobody has published how often switches fail.
+fn switch_rate(notes: &mut Notes<'_>, own: &FailureLevelTable, at: &At<'_>) -> f64 {
+    if own.mtbf_hours.is_none() {
+        let message = "nothing is known of how often switches fail";
+        notes.error_help(
+            "W0212",
+            &at.path,
+            message,
+            "write `mtbf-hours`, the mean hours between failures of one switch",
+        );
+    }
+    check_hours(notes, own.mtbf_hours.unwrap_or(1e8), &at.key("mtbf-hours"))
 }
 
 fn check_hours(notes: &mut Notes<'_>, hours: f64, path: &[&str]) -> f64 {

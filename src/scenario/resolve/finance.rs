@@ -284,6 +284,47 @@ const PLAIN: [&str; 17] = [
     "queue.waiting_share",
     "sharing.at_work_to_own_end",
 ];
+/// Of the hours of GPUs and of CPUs.
+const HOURS: [&str; 13] = [
+    "installed",
+    "productive",
+    "virtualization",
+    "neighbours",
+    "communication",
+    "slack",
+    "storage",
+    "lost",
+    "held_idle",
+    "startup",
+    "idle_waiting",
+    "idle",
+    "down",
+];
+/// Of designs that are more than bare metal, alone, for ever.
+const TENANCY: [&str; 22] = [
+    "virtualization_share",
+    "neighbours_share",
+    "communication_share",
+    "startup_share",
+    "lost_share",
+    "snapshot_share",
+    "slice_wait_mean_s",
+    "slice_wait_p99_s",
+    "leaves_per_job",
+    "leaves_over_fewest",
+    "host_failures",
+    "lost_attempts",
+    "given_up",
+    "timeouts",
+    "down_share",
+    "boots",
+    "spilled",
+    "vms_ordered",
+    "vms_failed",
+    "vms_most",
+    "vm_hours",
+    "vm_hours_on_demand",
+];
 const COST: [&str; 7] = [
     "cost.total",
     "cost.per_month",
@@ -297,7 +338,10 @@ const COST: [&str; 7] = [
 /// Every figure that an objective may name.
 fn figures() -> Vec<String> {
     let spreads = SPREADS.iter().flat_map(|spread| QUANTILES.map(|q| format!("{spread}.{q}")));
-    spreads.chain(PLAIN.map(str::to_owned)).chain(COST.map(str::to_owned)).collect()
+    let hours = ["gpu_hours", "cpu_hours"].into_iter().flat_map(|of| HOURS.map(|key| format!("{of}.{key}")));
+    let tenancy = TENANCY.map(|key| format!("tenancy.{key}"));
+    let plain = PLAIN.map(str::to_owned).into_iter().chain(COST.map(str::to_owned));
+    spreads.chain(plain).chain(hours).chain(tenancy).collect()
 }
 
 pub(super) fn objective(
@@ -373,6 +417,18 @@ fn figure_exists(notes: &mut Notes<'_>, figure: &str, designs: &[Design], path: 
     if figure.contains("gpu") && !designs.iter().any(gpus) {
         let message = format!("no design has GPUs, so there is no `{figure}`");
         notes.error_help("W0262", path, message, "take a figure of CPUs");
+    }
+    let is_plain =
+        |design: &Design| design.events.is_empty() && design.pools.iter().all(|pool| pool.tenancy.is_plain());
+    if figure.starts_with("tenancy.") && designs.iter().all(is_plain) {
+        let message =
+            format!("all designs are bare metal on which nothing happens, so there is no `{figure}`");
+        notes.error_help(
+            "W0262",
+            path,
+            message,
+            "take another figure, or write what happens to hosts and jobs",
+        );
     }
     if figure.starts_with("sharing.") && !designs.iter().any(|design| design.shares_gpus) {
         let message = format!("no design shares its GPUs, so there is no `{figure}`");

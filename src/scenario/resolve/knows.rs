@@ -112,6 +112,14 @@ pub(super) fn check(
                 let path = [path[0], path[1], path[2], path[3], "fabric"];
                 asked.needs(notes, Capability::Fabric, "`fabric`", &path, "leave out `fabric`");
             }
+            if design.pools[at].tenancy.data.is_some() {
+                let path = [path[0], path[1], path[2], path[3], "data"];
+                asked.needs(notes, Capability::Fabric, "`data`", &path, "leave out `data`");
+            }
+            if design.pools[at].tenancy.spares.is_some() {
+                let path = [path[0], path[1], path[2], path[3], "spares"];
+                asked.needs(notes, Capability::Failures, "`spares`", &path, "leave out `spares`");
+            }
             life(notes, &asked, &path, &design.pools[at].tenancy);
         }
     }

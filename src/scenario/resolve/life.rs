@@ -98,16 +98,21 @@ fn snapshots(notes: &mut Notes<'_>, table: &mut SnapshotsTable, path: &[&str; 6]
         let s = notes.or_default(slot, row.value, row.value, &at, &row.source, Some(row.confidence));
         seconds(notes, s, least, &at)
     };
-    Snapshots {
-        every: value(&mut table.every_s, "every-s", "snapshot-every-s", 1.0),
-        takes: if has_store {
-            SimDuration::ZERO
-        } else {
-            value(&mut table.takes_s, "takes-s", "snapshot-takes-s", 0.0)
-        },
-        restore: value(&mut table.restore_s, "restore-s", "snapshot-restore-s", 0.0),
-        store: None,
-    }
+    let every = value(&mut table.every_s, "every-s", "snapshot-every-s", 1.0);
+    let takes = if has_store {
+        SimDuration::ZERO
+    } else {
+        value(&mut table.takes_s, "takes-s", "snapshot-takes-s", 0.0)
+    };
+    let restore = if has_store {
+        // It is read from the store, which takes as long as it takes.
+        let at: Vec<&str> = path.iter().copied().chain(["restore-s"]).collect();
+        let s = notes.or_convention(&mut table.restore_s, 0.0, 0, &at);
+        seconds(notes, s, 0.0, &at)
+    } else {
+        value(&mut table.restore_s, "restore-s", "snapshot-restore-s", 0.0)
+    };
+    Snapshots { every, takes, restore, store: None }
 }
 
 fn maintenance(

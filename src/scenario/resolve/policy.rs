@@ -159,6 +159,7 @@ fn placement_spec(placement: Placement) -> PlacementSpec {
         Placement::FirstFit => PlacementSpec::FirstFit,
         Placement::BestFit => PlacementSpec::BestFit,
         Placement::Spread => PlacementSpec::Spread,
+        Placement::Topology => PlacementSpec::Topology,
         Placement::DotProduct => PlacementSpec::DotProduct,
         Placement::GpuClustering => PlacementSpec::GpuClustering,
         Placement::GpuPacking => PlacementSpec::GpuPacking,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Notes;
+use super::{Notes, training};
 use crate::scenario::Design;
 use crate::scenario::catalogue::Confidence;
 use crate::scenario::catalogue::virtualization::{self, JobSharesRow};
 use crate::scenario::file::{EventKind, JobSharesTable, RecordedOnTable, ScenarioFile};
-use crate::tenancy::{ClassProfile, ClassShares};
+use crate::tenancy::{ClassProfile, ClassShares, Trained};
 
 /// Share of its communication that a job hides: with it the growth of training steps from 8 to 2,304 GPUs is met best.
 const OVERLAP: f64 = 0.25;
@@ -37,7 +37,8 @@ pub(super) fn complete(notes: &mut Notes<'_>, file: &mut ScenarioFile, designs: 
             fill(notes, table, default_row(), name);
         }
         overlap(notes, name, table, has_network);
-        if let Some(profile) = profile(notes, name, table) {
+        let sends = training::resolve(notes, name, table, designs);
+        if let Some(profile) = profile(notes, name, table, sends) {
             let at = if name == DEFAULT { 0 } else { profiles.len() };
             profiles.insert(at, (name.to_lowercase(), profile));
         }
@@ -103,7 +104,12 @@ fn overlap(notes: &mut Notes<'_>, name: &str, table: &mut JobSharesTable, has_ne
     }
 }
 
-fn profile(notes: &mut Notes<'_>, name: &str, table: &JobSharesTable) -> Option<ClassProfile> {
+fn profile(
+    notes: &mut Notes<'_>,
+    name: &str,
+    table: &JobSharesTable,
+    (all_to_all, trained): (bool, Option<Trained>),
+) -> Option<ClassProfile> {
     let all = [
         table.compute,
         table.gpu_memory,
@@ -139,5 +145,6 @@ fn profile(notes: &mut Notes<'_>, name: &str, table: &JobSharesTable) -> Option<
     }
     let shares = ClassShares { compute, gpu_memory, host, storage, intra_at_8, inter_at_8 };
     let overlap = table.overlap.filter(|overlap| (0.0..1.0).contains(overlap)).unwrap_or(0.0);
-    Some(ClassProfile { shares, uses: [memory_bandwidth, cache, pcie, nic], overlap })
+    let uses = [memory_bandwidth, cache, pcie, nic];
+    Some(ClassProfile { shares, uses, overlap, all_to_all, trained })
 }

@@ -12,6 +12,7 @@ use super::Notes;
 use crate::cluster::{Amounts, CardPool, ClusterSpec, NodeSpec, PoolSpec};
 use crate::diagnostic::{Diagnostics, nearest};
 use crate::scenario::file::{DesignTable, PolicyTable, SlurmTable};
+use crate::scenario::gaps;
 use crate::scenario::slurm_conf::{self, Coverage, SiteFiles};
 use crate::scheduler::slurm::config::{GresCount, NodeConf, PartitionConf, SlurmConfig, Version};
 
@@ -22,6 +23,8 @@ pub(super) struct SlurmSite {
     pools: Vec<PoolSpec>,
     /// How the GPUs of each of these are cut, where their types name MIG profiles.
     boards: Vec<Option<Boards>>,
+    /// `JobSubmitPlugins`, where the site has some.
+    plugins: Option<String>,
     /// The files could not be used; that is told, and what follows from it need not be.
     broken: bool,
 }
@@ -42,6 +45,41 @@ impl SlurmSite {
         self.config.device_types.iter().filter(|name| !name.is_empty()).cloned().collect()
     }
 
+    /// A node as most of a partition are, of the default one where none is named.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    pub(super) fn node_like(&self, partition: &str) -> Result<NodeSpec, (String, String)> {
+        let names = || self.config.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
+        let at = match partition {
+            "" => self.config.default_partition(),
+            name => self.config.partition(name),
+        };
+        let nodes = at.map(|at| &self.config.partitions[at].nodes);
+        let mut kinds: Vec<(&NodeConf, usize)> = Vec::new();
+        for node in nodes.into_iter().flat_map(|nodes| nodes.ones()).map(|at| &self.config.nodes[at]) {
+            let is_like = |(kind, _): &&mut (&NodeConf, usize)| {
+                (kind.cpus, kind.mem_mb, &kind.gres) == (node.cpus, node.mem_mb, &node.gres)
+            };
+            match kinds.iter_mut().find(is_like) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((node, 1)),
+            }
+        }
+        // of equally many the first
+        let most = kinds.iter().map(|(_, count)| *count).max();
+        let Some((node, _)) = kinds.iter().find(|(_, count)| Some(*count) == most) else {
+            let message = format!("slurm.conf has no partition `{partition}` with nodes");
+            return Err((message, format!("write `partition:NAME` with one of: {}", names())));
+        };
+        if boards::of(&self.config, node).is_some() || node.gres.len() > 1 {
+            let message = format!("nodes as {} have GPUs of several kinds or cut ones", node.name);
+            let help = "write [node.NAME] with what a new node has, and [design.NAME.pool.NAME]";
+            return Err((message, help.to_owned()));
+        }
+        Ok(spec_of(&self.config, node))
+    }
+
     /// The nodes of slurm.conf.
     pub(super) fn pools(&self) -> impl Iterator<Item = &PoolSpec> {
         self.pools.iter()
@@ -58,12 +96,20 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
     let mut coverage = Coverage::default();
     let mut source = CONVENTION;
     match &table.conf {
-        Some(_) => match read_files(notes, table, directory, version) {
+        Some(_) => match read_files(notes, table, directory, (version, None)) {
             Some(site) => {
                 source = if site.version_is_known { "SLURM_VERSION in the site's file" } else { CONVENTION };
                 (config, coverage) = (site.config, site.coverage);
             }
-            None => return Some(SlurmSite { config, pools: Vec::new(), boards: Vec::new(), broken: true }),
+            None => {
+                return Some(SlurmSite {
+                    config,
+                    pools: Vec::new(),
+                    boards: Vec::new(),
+                    plugins: None,
+                    broken: true,
+                });
+            }
         },
         None => {
             if let Some(path) = file(notes, directory, "assoc", table.assoc.as_deref()) {
@@ -107,9 +153,72 @@ pub(super) fn site(notes: &mut Notes<'_>, policy: &mut PolicyTable, directory: &
         notes.or_convention(&mut table.selecttypeparameters, default, "CR_Core_Memory", &path);
     }
     note_defaults(notes, table, &coverage, config.version);
+    if config.backfill.test_us.is_none() && !config.backfill.rule.is_ideal() {
+        notes.gaps.push(gaps::cycle_length());
+    }
     refuse_misfit(notes, &config);
     let (pools, boards) = pools_of(&config);
-    Some(SlurmSite { config, pools, boards, broken: false })
+    Some(SlurmSite { config, pools, boards, plugins: plugins_of(&coverage), broken: false })
+}
+
+/// `JobSubmitPlugins` of a site's files.
+fn plugins_of(coverage: &Coverage) -> Option<String> {
+    let is_it = |row: &&slurm_conf::Covered| row.option.eq_ignore_ascii_case("JobSubmitPlugins");
+    let row = coverage.rows.iter().rfind(is_it)?;
+    let none = ["none", "(null)", "n/a", ""].contains(&row.value.to_ascii_lowercase().as_str());
+    (!none).then(|| row.value.clone())
+}
+
+/// A plugin of the site changes jobs when they are submitted: under other options it might change them otherwise.
+pub(super) fn warn_of_plugins(notes: &mut Notes<'_>, site: Option<&SlurmSite>, designs: usize) {
+    let Some(plugins) = site.and_then(|site| site.plugins.as_ref()).filter(|_| designs > 1) else { return };
+    let message =
+        format!("the site has JobSubmitPlugins={plugins}, which may change jobs at their submission");
+    let help = "the trace holds jobs as the plugin left them: whether it would do the same under another configuration \
+                is not known here";
+    notes.warning("W0533", &["policy", "slurm", "conf"], message, help);
+}
+
+/// The site of a design that has a slurm.conf of its own: its files, and nothing of the options of `[policy.slurm]`.
+pub(super) fn own_site(
+    notes: &mut Notes<'_>,
+    policy: &PolicyTable,
+    (design, table): (&str, &DesignTable),
+    directory: &Path,
+) -> Option<SlurmSite> {
+    let own = table.slurm.as_deref()?;
+    let PolicyTable::Slurm(shared) = policy else { return None };
+    let beside = [("gres-conf", &own.gres_conf), ("topology", &own.topology), ("assoc", &own.assoc)];
+    if own.conf.is_none() {
+        for (key, _) in beside.into_iter().filter(|(_, written)| written.is_some()) {
+            let message =
+                format!("`{key}` of a design belongs to a slurm.conf of its own, and there is none");
+            notes.error_help("W0225", &["design", design, "slurm", key], message, "write `conf` too");
+        }
+        return None;
+    }
+    let files = SlurmTable {
+        conf: own.conf.clone(),
+        gres_conf: own.gres_conf.clone(),
+        topology: own.topology.clone(),
+        assoc: own.assoc.clone().or_else(|| shared.assoc.clone()),
+        groups: shared.groups.clone(),
+        ..SlurmTable::default()
+    };
+    let version = own.version.as_deref().or(shared.version.as_deref()).and_then(|text| text.parse().ok());
+    let broken = |config| {
+        Some(SlurmSite { config, pools: Vec::new(), boards: Vec::new(), plugins: None, broken: true })
+    };
+    let Some(site) = read_files(notes, &files, directory, (version, Some(design))) else {
+        return broken(SlurmConfig::of(version.unwrap_or_default()));
+    };
+    let (mut config, plugins) = (site.config, plugins_of(&site.coverage));
+    if let Some(path) = file(notes, directory, "groups", files.groups.as_deref()) {
+        slurm_conf::read_groups(&path, &mut config, &mut notes.problems);
+    }
+    refuse_misfit(notes, &config);
+    let (pools, boards) = pools_of(&config);
+    Some(SlurmSite { config, pools, boards, plugins, broken: false })
 }
 
 /// `h100_1g.5gb` is no board that there is: any other reading would be a guess at its speed and size.
@@ -178,7 +287,7 @@ fn read_files(
     notes: &mut Notes<'_>,
     table: &SlurmTable,
     directory: &Path,
-    version: Option<Version>,
+    (version, design): (Option<Version>, Option<&str>),
 ) -> Option<slurm_conf::Site> {
     let before = notes.problems.errors();
     let slurm_conf = file(notes, directory, "conf", table.conf.as_deref());
@@ -201,6 +310,7 @@ fn read_files(
             }
             notes.problems.extend(site.diagnostics.kept().iter().cloned());
             warn_of_gaps(notes, &site.coverage);
+            notes.gaps.extend(gaps::of_site(&site.coverage, design));
             Some(site)
         }
         Err(problem) => {

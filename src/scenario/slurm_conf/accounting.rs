@@ -150,37 +150,48 @@ fn all_that_meet(entry: &Entry, accounting: &Accounting) -> Vec<String> {
     names
 }
 
+/// Settings of both that are limits, or a number.
+const LIMITS: [&str; 36] = [
+    "grptres",
+    "grptresmins",
+    "grptresrunmins",
+    "grptresrunminutes",
+    "maxtresminsperjob",
+    "maxtresminspj",
+    "maxtresmins",
+    "maxtresmin",
+    "maxtrespernode",
+    "maxtrespn",
+    "grpjobs",
+    "grpsubmit",
+    "grpsubmitjobs",
+    "maxtresperjob",
+    "maxtrespj",
+    "maxtres",
+    "mintresperjob",
+    "mintres",
+    "maxtresperuser",
+    "maxtrespu",
+    "maxtresperaccount",
+    "maxtrespa",
+    "maxjobsperuser",
+    "maxjobspu",
+    "maxjobs",
+    "maxjobsperaccount",
+    "maxjobspa",
+    "maxsubmitjobsperuser",
+    "maxsubmitpu",
+    "maxsubmit",
+    "maxsubmitjobs",
+    "maxsubmitjobsperaccount",
+    "maxsubmitpa",
+    "maxwall",
+    "maxwalldurationperjob",
+    "priority",
+];
+
 /// Settings that this version does not use; unknown ones are told, and never stop the import.
 fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) -> bool {
-    const LIMITS: [&str; 27] = [
-        "grptres",
-        "grpjobs",
-        "grpsubmit",
-        "grpsubmitjobs",
-        "maxtresperjob",
-        "maxtrespj",
-        "maxtres",
-        "mintresperjob",
-        "mintres",
-        "maxtresperuser",
-        "maxtrespu",
-        "maxtresperaccount",
-        "maxtrespa",
-        "maxjobsperuser",
-        "maxjobspu",
-        "maxjobs",
-        "maxjobsperaccount",
-        "maxjobspa",
-        "maxsubmitjobsperuser",
-        "maxsubmitpu",
-        "maxsubmit",
-        "maxsubmitjobs",
-        "maxsubmitjobsperaccount",
-        "maxsubmitpa",
-        "maxwall",
-        "maxwalldurationperjob",
-        "priority",
-    ];
     const OF_QOS: [&str; 6] =
         ["usagefactor", "preempt", "preemptmode", "flags", "gracetime", "preemptexempttime"];
     const OF_ASSOC: [&str; 8] =
@@ -223,9 +234,7 @@ fn is_gap(entity: Entity, (key, value): &(String, String), gaps: &mut Vec<Gap>) 
         "partition" => Treatment::NotYet("associations of single partitions count for all"),
         "limitfactor" => Treatment::NotYet("limits are not multiplied"),
         "defaultwckey" | "wckeys" => Treatment::Ignored("wckeys are labels"),
-        _ if key.contains("mins") || key.contains("wall") => {
-            Treatment::NotYet("limits on TRES minutes and group wall time")
-        }
+        _ if key.contains("mins") || key.contains("wall") => Treatment::NotYet("limits on group wall time"),
         _ if key.contains("pernode") || key.contains("pn") => Treatment::NotYet("limits per node"),
         _ if key.contains("accrue") || key.contains("minprio") => {
             Treatment::NotYet("limits on accruing jobs")
@@ -246,6 +255,7 @@ fn uncounted(value: &str) -> impl Iterator<Item = &str> {
         let name = name.to_ascii_lowercase();
         ["cpu", "mem", "node", "billing", "gres/gpu"].contains(&name.as_str())
             || name.starts_with("gres/gpu:")
+            || name.starts_with("license/")
     };
     value
         .split(',')
@@ -317,6 +327,7 @@ fn set_flags(qos: &mut Qos, value: &str) {
             "partitionminnodes" => qos.flags.partition_min_nodes = true,
             "partitiontimelimit" => qos.flags.partition_time_limit = true,
             "overpartqos" => qos.flags.over_part_qos = true,
+            "nodecay" => qos.flags.no_decay = true,
             _ => {}
         }
     }
@@ -326,8 +337,7 @@ fn set_flags(qos: &mut Qos, value: &str) {
 fn unknown_flags(value: &str) -> impl Iterator<Item = (&str, Treatment)> {
     value.split(',').filter_map(|flag| match flag.to_ascii_lowercase().as_str() {
         "" | "none" | "notset" | "denyonlimit" | "noreserve" | "partitionmaxnodes" | "partitionminnodes"
-        | "partitiontimelimit" | "overpartqos" => None,
-        "nodecay" => Some((flag, Treatment::Ignored("concerns the QOS' own usage, which no rule here uses"))),
+        | "partitiontimelimit" | "overpartqos" | "nodecay" => None,
         _ => Some((flag, Treatment::NotYet("this flag of a QOS"))),
     })
 }
@@ -346,6 +356,12 @@ fn set_limit(key: &str, value: &str, limits: &mut Limits, tres: &mut TresTable) 
         "grptres" => limits.grp_tres = amounts()?,
         "grpjobs" => limits.grp_jobs = count()?,
         "grpsubmit" | "grpsubmitjobs" => limits.grp_submit = count()?,
+        "grptresmins" => limits.grp_tres_mins = amounts()?,
+        "grptresrunmins" | "grptresrunminutes" => limits.grp_tres_run_mins = amounts()?,
+        "maxtresminsperjob" | "maxtresminspj" | "maxtresmins" | "maxtresmin" => {
+            limits.max_tres_mins_per_job = amounts()?
+        }
+        "maxtrespernode" | "maxtrespn" => limits.max_tres_per_node = amounts()?,
         "maxtresperjob" | "maxtrespj" | "maxtres" => limits.max_tres_per_job = amounts()?,
         "mintresperjob" | "mintres" => limits.min_tres_per_job = amounts()?,
         "maxtresperuser" | "maxtrespu" => limits.max_tres_per_user = amounts()?,

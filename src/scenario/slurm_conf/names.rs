@@ -41,6 +41,20 @@ impl NodeNames {
         is_new
     }
 
+    /// Moves the nodes of `config`, which are those of these names, into the order of slurmctld's table: by name, numbers
+    /// in it as numbers. It sorts them so in every version, whatever the order of the file, and looks at them in that
+    /// order ever after: who is the first of two equal nodes depends on it.
+    pub(super) fn sort(&mut self, config: &mut SlurmConfig) {
+        if config.nodes.is_sorted_by(|a, b| natord::compare(&a.name, &b.name).is_le()) {
+            return;
+        }
+        config.nodes.sort_by(|a, b| natord::compare(&a.name, &b.name));
+        self.in_order.sort_by(|a, b| natord::compare(a, b));
+        for (at, name) in self.in_order.iter().enumerate() {
+            self.places.insert(Arc::clone(name), Some(at));
+        }
+    }
+
     /// The node of that name; `Some(None)` where it is of the future.
     pub(super) fn find(&self, name: &str) -> Option<Option<usize>> {
         let next = self.next.get();

@@ -42,6 +42,7 @@ pub(super) fn apply_nodes(
             }
         }
     }
+    names.sort(config);
     names
 }
 

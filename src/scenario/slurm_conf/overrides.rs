@@ -24,6 +24,13 @@ pub fn override_option(config: &mut SlurmConfig, key: &str, value: &str) -> Resu
         config.backfill.be_ideal(rule);
         return Ok(());
     }
+    if key == "backfill_test_us" {
+        let most = 60_000_000;
+        let test_us = value.parse().ok().filter(|us| (1..=most).contains(us));
+        let wrong = || format!("`{value}` is no number of microseconds from 1 to {most}");
+        config.backfill.test_us = Some(test_us.ok_or_else(wrong)?);
+        return Ok(());
+    }
     if key == "version" {
         config.version = value.parse().map_err(|unknown: UnknownVersion| unknown.to_string())?;
         return Ok(());

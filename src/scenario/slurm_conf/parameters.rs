@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::scheduler::slurm::config::{PreemptMode, PreemptType, Rule, SchedulerKind, SlurmConfig};
+use crate::scheduler::slurm::config::{Licence, PreemptMode, PreemptType, Rule, SchedulerKind, SlurmConfig};
 
 use super::corrections::{self, Taken};
 use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
-use super::{unused, values, words};
+use super::{sizes, unused, values, words};
+use crate::workload::wishes::Licences;
 
 /// Options that may stand in several lines, each with a meaning of its own: the first controller and its
 /// backups, and (since 24.05) one program after the other.
@@ -101,6 +102,10 @@ fn bad(pair: &Pair, message: &str, diagnostics: &mut Diagnostics) {
 pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Diagnostics) -> Treatment {
     let key = pair.key.to_ascii_lowercase();
     words::check(&key, pair, diagnostics);
+    if sizes::is_one(&key) {
+        sizes::set(&key, pair, &mut config.sizes, diagnostics);
+        return Treatment::Honoured;
+    }
     if let Some(treatment) = priority_option(&key, pair, config, diagnostics) {
         return treatment;
     }
@@ -146,6 +151,15 @@ pub(super) fn option(pair: &Pair, config: &mut SlurmConfig, diagnostics: &mut Di
                 controller.cred_expire_s = seconds;
             }
         }
+        "licenses" if ["", "(null)", "none"].contains(&pair.value.to_ascii_lowercase().as_str()) => {}
+        "licenses" => match Licences::read(&pair.value) {
+            Ok(list) if !list.one_of => {
+                let licence = |(name, count)| Licence { name, count };
+                config.licences = list.wanted.into_iter().map(licence).collect();
+            }
+            Ok(_) => bad(pair, "`|` belongs to jobs, not to the site's licences", diagnostics),
+            Err(part) => bad(pair, &format!("`{part}` is no licence with its number"), diagnostics),
+        },
         "slurm_version" => {}
         _ => return unused::treatment(&key, &pair.value),
     }
@@ -168,6 +182,8 @@ fn plugin_option(
         },
         "selecttype" => {
             config.select.whole_nodes = lower == "select/linear";
+            // gone since 23.11, and cons_tres stands for it
+            config.select.cons_res = lower == "select/cons_res" && !config.version.has(Rule::NoConsRes);
             match lower.as_str() {
                 "select/cons_tres" | "select/cons_res" => {}
                 "select/linear" => {
@@ -190,6 +206,33 @@ fn plugin_option(
                 ));
             }
         }
+        _ if key.starts_with("preempt") => return preempt_option(key, pair, config, diagnostics),
+        "accountingstoragetype" => config.accounting.present = !lower.ends_with("/none"),
+        "accountingstorageenforce" => {
+            let enforce = &mut config.accounting.enforce;
+            let any = lower.contains("all");
+            enforce.limits = any || has("limits") || has("safe");
+            enforce.safe = any || has("safe");
+            enforce.qos = any || has("qos");
+            enforce.associations = enforce.limits || enforce.qos || has("associations") || has("1");
+            if has("wckeys") {
+                return Some(Treatment::Approximated("wckeys are not modelled"));
+            }
+        }
+        _ => return None,
+    }
+    Some(Treatment::Honoured)
+}
+
+fn preempt_option(
+    key: &str,
+    pair: &Pair,
+    config: &mut SlurmConfig,
+    diagnostics: &mut Diagnostics,
+) -> Option<Treatment> {
+    let lower = pair.value.to_ascii_lowercase();
+    let has = |word: &str| lower.split(',').any(|w| w.trim() == word);
+    match key {
         "preempttype" => {
             config.preempt.kind = match lower.as_str() {
                 "preempt/qos" => PreemptType::Qos,
@@ -201,6 +244,9 @@ fn plugin_option(
             config.preempt.mode = preempt_mode(&lower);
             if has("suspend") || has("gang") {
                 return Some(Treatment::NotYet("suspend and gang"));
+            }
+            if has("priority") {
+                return Some(Treatment::NotYet("PRIORITY: victims need no lower priority here"));
             }
         }
         "preemptparameters" => {
@@ -224,17 +270,6 @@ fn plugin_option(
                 }
                 0
             });
-        }
-        "accountingstoragetype" => config.accounting.present = !lower.ends_with("/none"),
-        "accountingstorageenforce" => {
-            let enforce = &mut config.accounting.enforce;
-            let any = lower.contains("all");
-            enforce.limits = any || has("limits") || has("safe");
-            enforce.qos = any || has("qos");
-            enforce.associations = enforce.limits || enforce.qos || has("associations") || has("1");
-            if has("safe") || has("wckeys") {
-                return Some(Treatment::Approximated("safe counts as limits; wckeys are not modelled"));
-            }
         }
         _ => return None,
     }
@@ -433,8 +468,9 @@ pub(super) fn scheduler_parameter(
         "preempt_strict_order" => config.preempt.strict_order = true,
         "preempt_reorder_count" => config.preempt.reorder_count = count()?,
         "bf_busy_nodes" => return Ok(Treatment::NotYet("bf_busy_nodes")),
-        "bf_running_job_reserve" | "bf_licenses" | "bf_hetjob_prio" | "bf_hetjob_immediate" => {
-            return Ok(Treatment::NotYet("licences and heterogeneous jobs"));
+        "bf_licenses" => return Ok(Treatment::NotYet("jobs that wait for licences reserve nothing")),
+        "bf_running_job_reserve" | "bf_hetjob_prio" | "bf_hetjob_immediate" => {
+            return Ok(Treatment::NotYet("heterogeneous jobs"));
         }
         _ => return Ok(Treatment::NotYet("unknown to this version")),
     }

@@ -7,7 +7,7 @@ use super::coverage::{Coverage, Treatment};
 use super::lines::{Line, Pair};
 use super::names::{NodeNames, NodeSets};
 use super::nodes::{hosts_of, number, tell_repeated, words_of};
-use super::{parameters, values, words};
+use super::{parameters, sizes, values, words};
 
 /// Reads all `PartitionName` lines in order.
 pub(super) fn apply_partitions(
@@ -207,6 +207,7 @@ fn set_partition_rules(
                 diagnostics.push(told.help("one of NO, NODE, USER, TOPO"));
             }
         }
+        key if sizes::is_one(key) => sizes::set(key, pair, &mut partition.sizes, diagnostics),
         "lln" => partition.least_loaded = yes(pair, diagnostics),
         "selecttypeparameters" => {
             partition.least_loaded |= pair.value.to_ascii_lowercase().contains("cr_lln");
@@ -312,12 +313,8 @@ fn partition_treatment(pair: &Pair, config: &SlurmConfig) -> Treatment {
             Treatment::Approximated("jobs use up their grace: what they do on SIGTERM is not known")
         }
         "alternate" => Treatment::NotYet("jobs are not moved to another partition"),
-        "maxcpuspernode" | "maxcpuspersocket" | "maxmempernode" | "maxmempercpu" => {
-            Treatment::NotYet("limits on what a job takes of a node")
-        }
-        "defmempernode" | "defmempercpu" | "defcpupergpu" | "defmempergpu" | "jobdefaults" => {
-            Treatment::NotYet("jobs ask for memory and CPUs as recorded")
-        }
+        key if sizes::is_one(key) => Treatment::Honoured,
+        "maxcpuspernode" | "maxcpuspersocket" => Treatment::NotYet("limits on what a job takes of a node"),
         "suspendtime" | "suspendtimeout" | "resumetimeout" | "powerdownonidle" => {
             Treatment::NotYet("power saving: nodes are always on")
         }

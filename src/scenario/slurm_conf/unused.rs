@@ -120,13 +120,10 @@ const IGNORED: &[(&str, &str)] = &[
 /// Beginnings of names that may change decisions.
 const NOT_YET: &[(&str, &str)] = &[
     ("burstbuffer", "burst buffers are not staged"),
-    ("defcpupergpu", "jobs ask for CPUs as recorded"),
-    ("defmem", "jobs ask for memory as recorded"),
     ("federation", "one cluster, no federation"),
     ("hetjob", "heterogeneous jobs"),
-    ("license", "licences are not counted"),
+    ("licenseparameters", "licences as in the versions before it"),
     ("maxbatchrequeue", "jobs are requeued as often as it comes"),
-    ("maxmem", "jobs ask for memory as recorded"),
     ("maxnodecount", "no nodes are added while it runs"),
     ("mcs", "nodes are not kept for a label"),
     ("nodefeatures", "features do not change by rebooting"),
@@ -204,7 +201,7 @@ mod tests {
         ] {
             assert_eq!(treatment(key, "x").word(), word, "{key}");
         }
-        assert_eq!(treatment("licenses", "(null)").word(), "ignored");
+        assert_eq!(treatment("suspendtime", "(null)").word(), "ignored");
         assert_eq!(treatment("frobnicate", "0").word(), "not yet");
     }
 }

@@ -163,6 +163,7 @@ impl<D: Kind> Backfill<'_, D> {
         let whose = Whose { tenant: shapes.parts.get(pool.groups[0].0).tenant(), floor };
         let Plan { nodes: lines, stays, beyond } = plan;
         let lowest = D::lowest_id_wins(judge);
+        let leaves = D::leaf_numbers(judge);
         let counts = D::counts(judge, spec);
         if let Some(node) = floor.ledger().only_node(pool.pool).filter(|_| counts) {
             // Nothing to choose: the planned start is when it has room.
@@ -191,7 +192,7 @@ impl<D: Kind> Backfill<'_, D> {
                 let (beyond, judge) = &mut *shared.borrow_mut();
                 D::score_during(beyond, judge, floor, free, &booking(node))
             };
-            let nodes = best_of(nodes, *count as usize, lowest, score, is_own)?;
+            let nodes = best_of(nodes, *count as usize, lowest, score, is_own, leaves.as_deref())?;
             chosen.extend(nodes.iter().map(|(node, _)| (*node, *id)));
         }
         Some(chosen)

@@ -62,8 +62,9 @@ impl<D: Kind> Backfill<'_, D> {
                 .map(|node| (node, floor.expected(node, shadow)));
             let is_own = reserved.tenant.map(|tenant| move |node| ledger.tenant_on(node) == Some(tenant));
             let lowest = D::lowest_id_wins(judge);
+            let leaves = D::leaf_numbers(judge);
             let score = |node, then: &D::Later| D::score_later(judge, floor, (node, then), part);
-            let chosen = best_of(nodes, *count as usize, lowest, score, is_own);
+            let chosen = best_of(nodes, *count as usize, lowest, score, is_own, leaves.as_deref());
             let chosen = chosen.expect("the shadow time is when enough nodes are ready");
             for (node, then) in chosen {
                 reserved.spare.push((node, D::promise(judge, floor, (node, then), part)));

@@ -3,6 +3,8 @@
 //! What a node has for an ask is looked up once for all parts that ask for the same of its GPUs, and again only when
 //! the node has changed. Lower scores are better, the lowest node id wins among equals.
 
+use std::sync::Arc;
+
 use smallvec::smallvec;
 
 use super::fit::{CardPart, CardRule, Chosen, DeviceAsk, Look, choose, choose_devices};
@@ -27,6 +29,8 @@ pub struct Judge {
     asks: IdVec<PartId, u32>,
     /// What each node has for each kind of ask, as of its last stamp: requests differ in CPUs more than in GPUs.
     seen: Vec<Vec<Seen>>,
+    /// The leaf of each node, where jobs should have few of them.
+    pub(in crate::scheduler) leaves: Option<Arc<[u32]>>,
 }
 
 /// What a node has for an ask.
@@ -61,7 +65,7 @@ impl Judge {
         let ask = |(_, part): (PartId, &CardPart)| distinct.intern(&(part.pool, part.ask.clone())).0;
         let asks = parts.iter().map(ask).collect();
         let seen = vec![Vec::new(); distinct.len()];
-        Self { placement, rule, scorer, strandings: pools.map(table).collect(), asks, seen }
+        Self { placement, rule, scorer, strandings: pools.map(table).collect(), asks, seen, leaves: None }
     }
 
     /// The table of stranded slices of a pool's GPU, where it is for MIG.
@@ -87,7 +91,13 @@ impl Judge {
 
     /// Whether what is free in sum tells how well a part sits on a node.
     pub(super) fn looks_at_sums(&self) -> bool {
-        matches!(self.placement, PlacementSpec::FirstFit | PlacementSpec::BestFit | PlacementSpec::Spread)
+        matches!(
+            self.placement,
+            PlacementSpec::FirstFit
+                | PlacementSpec::BestFit
+                | PlacementSpec::Spread
+                | PlacementSpec::Topology
+        )
     }
 
     /// Whether nodes are looked at in thousandths.
@@ -174,7 +184,7 @@ impl Judge {
     ) -> Score {
         match self.placement {
             PlacementSpec::FirstFit => 0,
-            PlacementSpec::BestFit => left_over(node, free_milli, part, spec),
+            PlacementSpec::BestFit | PlacementSpec::Topology => left_over(node, free_milli, part, spec),
             PlacementSpec::Spread => -left_over(node, free_milli, part, spec),
             PlacementSpec::MigBestFit => {
                 // Stranding first, then ways lost; among equals the fullest node.
@@ -236,6 +246,7 @@ fn sharing_policy(placement: PlacementSpec) -> Option<SharingPolicy> {
         PlacementSpec::FirstFit
         | PlacementSpec::BestFit
         | PlacementSpec::Spread
+        | PlacementSpec::Topology
         | PlacementSpec::MigBestFit => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Parts of GPUs, as a scheduler sees them.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::demand::{CardMore, CardPoolShape, Reference, least_units};
@@ -180,6 +182,10 @@ impl Kind for Cards {
     }
     fn lowest_id_wins(judge: &Judge) -> bool {
         judge.lowest_id_wins()
+    }
+
+    fn leaf_numbers(judge: &Judge) -> Option<Arc<[u32]>> {
+        judge.leaves.clone()
     }
     fn ready_at(judge: &mut Judge, floor: &CardFloor, id: NodeId, part: (PartId, &CardPart)) -> SimTime {
         let ledger = floor.ledger();

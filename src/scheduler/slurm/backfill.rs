@@ -14,13 +14,13 @@ use self::predicted::Found;
 use super::NodeSet;
 use super::config::{BackfillRule, Rule};
 use super::controller::Controller;
-use super::job::{JobIx, StartedBy};
+use super::job::{JobIx, StartedBy, State};
 use super::main_pass::Attempt;
 use super::prediction::Tried;
 use super::quiet::{Last, Walked};
 use super::reservation::Reserved;
 use super::sets::has_at_least;
-use super::time_map::TimeMap;
+use super::time_map::{Span, TimeMap};
 use crate::time::SimTime;
 
 /// Counters of one cycle.
@@ -52,6 +52,8 @@ struct Cycle {
     same_until_s: Cell<i64>,
     /// By demand and partition: so many nodes do not hold the demand now.
     unfit_now: FxHashMap<(usize, usize), usize>,
+    /// By demand, partition and number of nodes: beside the reservations not even so many seconds are free now.
+    blocked_now: FxHashMap<(usize, usize, usize), i64>,
 }
 
 impl Cycle {
@@ -128,11 +130,15 @@ impl Controller<'_> {
             overlap: false,
             same_until_s: Cell::new(i64::MAX),
             unfit_now: FxHashMap::default(),
+            blocked_now: FxHashMap::default(),
         };
         let may_end_early = !cycle.reserved_nodes && self.may_end_cycles_early();
         let mut candidate = 0;
         let (mut last, mut stopped) = (None, false);
         for (at, job) in queue.iter().enumerate() {
+            if self.jobs[job.at()].state != State::Pending {
+                continue; // started in another partition
+            }
             if may_end_early && !cycle.reserved_in_partition.is_empty() {
                 candidate = self.next_candidate(queue, candidate.max(at), &mut cycle);
                 if candidate == queue.len() {
@@ -187,6 +193,9 @@ impl Controller<'_> {
     }
 
     fn might_start_now(&mut self, job: JobIx, cycle: &mut Cycle) -> bool {
+        if self.jobs[job.at()].state != State::Pending {
+            return false;
+        }
         let ask = self.ask(job);
         // a look at a task of an array with a limit has effects of its own
         if self.jobs[job.at()].array.is_some_and(|array| self.arrays[array].limit.is_some()) {
@@ -195,6 +204,10 @@ impl Controller<'_> {
         let least = ask.min_nodes as usize;
         let kind = (self.demand(job), self.jobs[job.at()].partition);
         if self.free_cpus < u64::from(ask.cpus) || cycle.unfit_now.get(&kind).is_some_and(|n| least >= *n) {
+            return false;
+        }
+        let (length_s, blocked) = (self.tested_length_s(job), (kind.0, kind.1, least));
+        if cycle.blocked_now.get(&blocked).is_some_and(|s| length_s >= *s) {
             return false;
         }
         self.refresh_fits(job);
@@ -209,11 +222,14 @@ impl Controller<'_> {
             cycle.unfit_now.insert(kind, least);
         }
         if might {
-            let end_s = cycle.now_s + self.tested_length_s(job);
+            let end_s = cycle.now_s + length_s;
             let span = cycle.map.span(cycle.now_s, end_s);
             cycle.same_until(cycle.now_s + cycle.map.slack_s(span, end_s));
             cycle.map.restrict(span, &mut free);
             might = has_at_least(&free, least);
+            if !might && !self.exclusive_users {
+                cycle.blocked_now.insert(blocked, length_s);
+            }
         }
         cycle.free = free;
         might
@@ -231,7 +247,10 @@ impl Controller<'_> {
             return false;
         }
         loop {
-            if !self.array_lets(job, cycle.now_s) || self.over_test_limits(job, cycle) {
+            if !self.array_lets(job, cycle.now_s)
+                || self.over_test_limits(job, cycle)
+                || !self.licences_are_there(job, cycle.now_s)
+            {
                 return false;
             }
             let now_only = self.now_only(job, cycle);
@@ -264,7 +283,7 @@ impl Controller<'_> {
         record.priority < rules.min_prio_reserve
             || young
             || (rules.job_part_count_reserve > 0 && reserved >= rules.job_part_count_reserve)
-            || (rules.one_resv_per_job && record.start_s > 0)
+            || (rules.one_resv_per_job && self.has_planned_start(job))
             || (rules.rule == BackfillRule::Easy && !cycle.reserved_in_partition.is_empty())
     }
 
@@ -309,6 +328,7 @@ impl Controller<'_> {
         let mut counted = false;
         let mut later_s = Some(cycle.now_s);
         let mut scarce_until_s = i64::MIN;
+        let mut earliest_s = None;
         while let Some(tried_s) = later_s.take() {
             let mut start_s = tried_s;
             let Some(usable) = self.usable_at(job, &mut start_s, cycle) else { return Outcome::Passed };
@@ -322,14 +342,14 @@ impl Controller<'_> {
             if !now_only {
                 later_s = self.next_try(start_s, span, usable, cycle);
             }
+            if counted && self.starts_later_anyhow(job, later_s, &mut earliest_s) {
+                continue;
+            }
             if start_s < scarce_until_s {
                 continue;
             }
             if let Some(until_s) = cycle.map.scarce_until(span, least) {
                 scarce_until_s = until_s;
-                continue;
-            }
-            if counted && later_s.is_some_and(|later| later < self.earliest_foreseen(job)) {
                 continue;
             }
             free.clone_from(usable);
@@ -363,7 +383,7 @@ impl Controller<'_> {
             };
             if in_interval && found_s > cycle.now_s && !now_only {
                 let (from_s, to_s) = self.slots_of(job, found_s);
-                if cycle.map.taken(&nodes, from_s, to_s) {
+                if cycle.map.taken(&nodes, from_s, to_s, span) {
                     later_s = Some(self.after_overlap(found_s, start_s));
                     continue;
                 }
@@ -384,12 +404,23 @@ impl Controller<'_> {
             if later_s.is_some_and(|later| found_s > later) {
                 continue;
             }
-            match self.reserve(job, found_s, &nodes, cycle) {
+            match self.reserve(job, found_s, (&nodes, span), cycle) {
                 Ok(outcome) => return outcome,
                 Err(again_s) => later_s = Some(self.after_overlap(again_s, start_s)),
             }
         }
         Outcome::Passed
+    }
+
+    /// Whether no start of the job is foreseen before the next instant worth a try, on whatever nodes; the second is kept.
+    fn starts_later_anyhow(
+        &mut self,
+        job: JobIx,
+        later_s: Option<i64>,
+        earliest_s: &mut Option<i64>,
+    ) -> bool {
+        let Some(later_s) = later_s else { return false };
+        later_s < *earliest_s.get_or_insert_with(|| self.earliest_foreseen(job))
     }
 
     /// Where a job is tried again whose planned start `found_s` stands in the way of others. Since 24.11 the same start may
@@ -440,13 +471,7 @@ impl Controller<'_> {
     }
 
     /// The next instant worth a try: nodes come free in the map, or reservations end.
-    fn next_try(
-        &self,
-        start_s: i64,
-        span: super::time_map::Span,
-        usable: &NodeSet,
-        cycle: &Cycle,
-    ) -> Option<i64> {
+    fn next_try(&self, start_s: i64, span: Span, usable: &NodeSet, cycle: &Cycle) -> Option<i64> {
         let later_s = cycle.map.later(span, usable);
         let end = if cycle.overlap {
             self.next_reservation_end(start_s, self.config.backfill.resolution_s)
@@ -485,7 +510,7 @@ impl Controller<'_> {
                     let nodes: Vec<usize> = record.nodes.ones().collect();
                     cycle.map.reserve(&nodes, i64::MIN, self.map_end(record.end_planned_s));
                 }
-                Some(Outcome::Started(runs != job))
+                Some(Outcome::Started(runs != self.job_of(job)))
             }
             Attempt::Reserved => Some(Outcome::Passed),
             Attempt::Limit if !self.config.main.assoc_limit_stop => Some(Outcome::Passed),
@@ -493,13 +518,13 @@ impl Controller<'_> {
         }
     }
 
-    /// Takes the nodes out of the map, unless the job starts beyond the window, a limit keeps it out
+    /// Takes the nodes, which are free all over a span, out of the map, unless the job starts beyond the window, a limit keeps it out
     /// then, or an earlier reservation stands in the way (`Err`: try again from there).
     fn reserve(
         &mut self,
         job: JobIx,
         start_s: i64,
-        nodes: &[usize],
+        (nodes, free): (&[usize], Span),
         cycle: &mut Cycle,
     ) -> Result<Outcome, i64> {
         let record = &self.jobs[job.at()];
@@ -519,7 +544,7 @@ impl Controller<'_> {
                 cycle.same_until(edge_s + self.config.backfill.resolution_s - window_s - 1);
             }
         }
-        if start_s > cycle.now_s && cycle.map.taken(nodes, from_s, to_s) {
+        if start_s > cycle.now_s && cycle.map.taken(nodes, from_s, to_s, free) {
             return Err(start_s);
         }
         let tres = self.tres_on(job, nodes, u64::from(self.ask(job).cpus));

@@ -13,7 +13,9 @@ mod version;
 pub use accounting::{
     Accounting, Assoc, AssocId, Enforce, Limits, Qos, QosFlags, QosId, Shares, Tres, TresTable,
 };
-pub use hardware::{DeviceTypeId, GresCount, NodeConf, PartitionConf, PartitionState};
+pub use hardware::{
+    DeviceTypeId, GresCount, Licence, MemPer, NodeConf, PartitionConf, PartitionState, Sizes,
+};
 pub use parameters::{
     BackfillParameters, BackfillRule, MainParameters, PreemptMode, PreemptParameters, PreemptType,
     PriorityParameters, PriorityWeights, SchedulerKind, SelectParameters,
@@ -52,6 +54,10 @@ pub struct SlurmConfig {
     pub accounting: Accounting,
     /// Times and flags that belong to no plugin.
     pub controller: ControllerParameters,
+    /// `DefMemPer*`, `MaxMemPer*`, `DefCpuPerGPU` of the cluster.
+    pub sizes: Sizes,
+    /// `Licenses`.
+    pub licences: Vec<Licence>,
     /// The switches of `topology/tree`.
     pub topology: Option<Tree>,
 }
@@ -117,6 +123,8 @@ impl SlurmConfig {
             select: SelectParameters::default(),
             accounting: Accounting::default(),
             controller: ControllerParameters::default(),
+            sizes: Sizes::default(),
+            licences: Vec::new(),
             topology: None,
         };
         site.priority.multifactor = version.has(Rule::MultifactorByDefault);
@@ -173,8 +181,20 @@ impl SlurmConfig {
 
     /// What its partition makes of a request: `OverSubscribe=EXCLUSIVE` gives whole nodes, and so does `select/linear`.
     pub fn adapt(&self, ask: &mut super::job::Ask, partition: Option<&str>) {
-        let named = partition.map_or_else(|| self.default_partition(), |name| self.partition(name));
-        ask.exclusive |= self.select.whole_nodes || named.is_some_and(|at| self.partitions[at].exclusive);
+        let is_exclusive = |at: usize| self.partitions[at].exclusive;
+        let exclusive = match partition {
+            None => self.default_partition().is_some_and(is_exclusive),
+            Some(names) => names.split(',').filter_map(|name| self.partition(name)).any(is_exclusive),
+        };
+        ask.exclusive |= self.select.whole_nodes || exclusive;
+    }
+
+    /// What a partition (the default one, the first of several) gives jobs that do not say, and lets them have.
+    #[must_use]
+    pub fn sizes_in(&self, partition: Option<&str>) -> Sizes {
+        let first = |names: &str| self.partition(names.split(',').next().unwrap_or(names));
+        let at = partition.map_or_else(|| self.default_partition(), first);
+        at.map_or(self.sizes, |at| self.partitions[at].sizes.or(self.sizes))
     }
 
     /// CPUs of all nodes together.

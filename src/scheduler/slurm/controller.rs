@@ -5,11 +5,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::NodeSet;
+use super::alternatives::Alternatives;
 use super::config::{AssocId, BackfillRule, Limits, SlurmConfig};
 use super::devices::{Cards, Stock};
 use super::fair_share::FairShare;
 use super::fits::Fits;
 use super::job::{Ask, Job, JobIx, JobSpec, Reason, StartedBy, State};
+use super::licences::LicenceUse;
 use super::limits::Usage;
 use super::outlook::Outlook;
 use super::placement::{Free, Hardware, Placement};
@@ -59,6 +61,12 @@ pub enum Refusal {
     /// The reservation is for others.
     #[error("access denied to requested reservation")]
     ReservationAccess,
+    /// More memory of a node than its partition lets it have.
+    #[error("memory specification can not be satisfied")]
+    Memory,
+    /// The site does not have its licences, or not so many.
+    #[error("invalid license specification")]
+    Licences,
     /// A submit limit or a `DenyOnLimit` limit.
     #[error("job violates accounting/QOS policy ({0})")]
     Limit(&'static str),
@@ -125,6 +133,8 @@ pub struct Controller<'c> {
     pub(super) user_assocs: FxHashMap<(u32, Option<Arc<str>>), AssocId>,
     pub(super) reservations: Vec<Reservation>,
     pub(super) usage: Usage,
+    pub(super) licences: LicenceUse,
+    pub(super) alternatives: Alternatives,
     pub(super) fair_share: FairShare,
     pub(super) lowest_priority: u32,
     pub(super) next_job_id: u32,
@@ -164,6 +174,8 @@ pub struct Controller<'c> {
     pub(super) exclusive_users: bool,
     /// What backfill cycles need again and again.
     pub(super) map: TimeMap,
+    /// The version at which a limit on amounts kept a job out last.
+    pub(super) limit_met_at: Option<u64>,
     /// No limit of an association or a QOS can stop a job.
     unlimited: bool,
     /// Nodes of different switches do not belong together: enough of them is not enough.
@@ -234,6 +246,8 @@ impl<'c> Controller<'c> {
             user_assocs: FxHashMap::default(),
             reservations: Vec::new(),
             usage: Usage::new(&config.accounting),
+            licences: LicenceUse::new(config),
+            alternatives: Alternatives::default(),
             fair_share: FairShare::new(config, now_s),
             lowest_priority: FIRST_BASIC_PRIORITY + 1,
             next_job_id: 1,
@@ -263,6 +277,7 @@ impl<'c> Controller<'c> {
             plain: Placement::new(config, hardware).is_plain(),
             exclusive_users: config.partitions.iter().any(|p| p.exclusive_user),
             map: TimeMap::default(),
+            limit_met_at: None,
             unlimited: is_unlimited(config),
             islands: config.topology.as_ref().is_some_and(|tree| !tree.spans(config.nodes.len())),
             waits_for_leaves: config.topology.is_some()

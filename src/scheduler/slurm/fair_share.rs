@@ -170,11 +170,14 @@ impl Controller<'_> {
         }
         if self.fair_share.next_reset_s.is_some_and(|at| now_s >= at) {
             self.fair_share.raw.fill(0.0);
+            self.usage.minutes.reset();
             self.fair_share.next_reset_s =
                 self.config.priority.usage_reset_s.map(|period| now_s + period.max(1));
         }
         let decay = self.fair_share.decay_over(now_s - self.fair_share.last_s);
         self.fair_share.raw.iter_mut().for_each(|raw| *raw *= decay);
+        let qos = &self.config.accounting.qos;
+        self.usage.minutes.decay(decay, |at| qos[at].flags.no_decay);
         let mut running = self.running.clone();
         running.sort_unstable();
         for job in running {
@@ -186,7 +189,7 @@ impl Controller<'_> {
             self.reprioritize(self.pending[at], now_s);
         }
         let same_order = self.resort_queue();
-        if !same_order || self.config.backfill.min_prio_reserve > 0 {
+        if !same_order || self.config.backfill.min_prio_reserve > 0 || self.usage.minutes.is_counted() {
             self.version += 1;
         }
         self.note_change(now_s);
@@ -217,9 +220,11 @@ impl Controller<'_> {
         record.usage_to_s = now_s.max(from);
         let QosId(qos) = record.qos;
         let factor = self.config.accounting.qos[qos as usize].usage_factor;
-        let units = span as f64 * self.fair_share.decay_over(span) * record.billing * factor;
+        let weight = span as f64 * self.fair_share.decay_over(span);
+        let units = weight * record.billing * factor;
         if let Some(assoc) = self.jobs[job.at()].assoc {
             self.fair_share.add(&self.config.accounting, assoc, units);
         }
+        self.minutes_pass(job, span, weight * factor, span as f64 * factor);
     }
 }

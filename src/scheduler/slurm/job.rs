@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::LicenceAsk;
 use super::NodeSet;
 use super::config::{AssocId, GresCount, QosId, Tres};
 use super::devices::{Held, Parts};
@@ -123,6 +124,8 @@ pub struct JobSpec {
     pub task_of: Option<TaskOf>,
     /// `--reservation`.
     pub reservation: Option<Arc<str>>,
+    /// `--licenses`.
+    pub licences: Option<Box<LicenceAsk>>,
     /// `--requeue` or `--no-requeue`; `None` = `JobRequeue`.
     pub requeue: Option<bool>,
     /// `--begin`, whole seconds.
@@ -193,6 +196,8 @@ pub enum Reason {
     Reservation,
     /// Its reservation was deleted or has ended.
     ReservationDeleted,
+    /// Its licences are in use.
+    Licenses,
     /// Nodes that it needs are down, drained or reserved.
     ReqNodeNotAvail,
     /// Its limit exceeds the partition's.
@@ -231,6 +236,7 @@ impl Reason {
             Self::JobArrayTaskLimit => "JobArrayTaskLimit",
             Self::Reservation => "Reservation",
             Self::ReservationDeleted => "ReservationDeleted",
+            Self::Licenses => "Licenses",
             Self::ReqNodeNotAvail => "ReqNodeNotAvail",
             Self::PartitionTimeLimit => "PartitionTimeLimit",
             Self::PartitionNodeLimit => "PartitionNodeLimit",

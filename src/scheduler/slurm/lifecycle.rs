@@ -53,6 +53,7 @@ struct Taken {
 impl Controller<'_> {
     /// Gives `nodes` to a pending job; an array's record gives its next task away. Tells which record runs.
     pub(super) fn start(&mut self, job: JobIx, nodes: &[usize], now: SimTime, by: StartedBy) -> JobIx {
+        let job = self.take_partition_of(job);
         let Taken { grants, held, reshapes } = self.grants_of(job, nodes);
         self.ledger.reshape(&reshapes, InstanceState::Idle).expect("only idle slices are cut anew");
         self.ledger.take(&grants, &held).expect("the placement rule chooses free resources");
@@ -87,6 +88,7 @@ impl Controller<'_> {
         self.running.push(runs);
         self.note_running(runs);
         self.count_started(runs);
+        self.take_licences(runs, now_s);
         self.note_change(now_s);
         self.decisions.push(Decision::Started(runs));
         runs
@@ -193,6 +195,7 @@ impl Controller<'_> {
             record.state == State::Pending
                 && record.begin_s.is_some_and(|begin| begin <= now_s)
                 && !record.completing
+                && !self.is_stand_in(*job)
         };
         let mut jobs: Vec<JobIx> = self.pending.iter().copied().filter(is_eligible).collect();
         jobs.sort_by_key(|job| {
@@ -247,6 +250,7 @@ impl Controller<'_> {
     fn release(&mut self, job: JobIx, now_s: i64) {
         self.account_usage(job, now_s);
         self.count_ended(job);
+        self.give_licences_back(job);
         self.count_submitted(job, -1);
         let record = &mut self.jobs[job.at()];
         let grants = std::mem::take(&mut record.grants);
@@ -294,6 +298,7 @@ impl Controller<'_> {
         if !requeue {
             return;
         }
+        self.restore_partition(job);
         let record = &mut self.jobs[job.at()];
         record.state = State::Pending;
         record.reason = Reason::BeginTime;
@@ -307,7 +312,8 @@ impl Controller<'_> {
         if self.config.has(Rule::FreshPriorityOfRequeue) && self.jobs[job.at()].priority != 0 {
             self.jobs[job.at()].priority = self.first_priority(job, now_s);
         }
-        self.enter_pending(job);
+        self.put_in_queue(job);
+        self.revive_stand_ins(job, now_s);
         self.count_submitted(job, 1);
     }
 
@@ -342,6 +348,9 @@ impl Controller<'_> {
                 continue;
             }
             record.is_wider = true;
+            for stand_in in self.stand_ins(job) {
+                self.jobs[stand_in.at()].is_wider = true;
+            }
             widened.any = true;
             self.version += 1;
         }
@@ -370,6 +379,9 @@ impl Controller<'_> {
 
     /// The 30-second timer: limits, reservations that have ended, reservations to forget.
     pub fn enforce_limits(&mut self, now_s: i64) {
+        if !self.uncached && self.limits_matter_from_s().is_none_or(|from_s| from_s > now_s) {
+            return;
+        }
         let mut due: Vec<JobIx> = self.running.clone();
         due.sort_by_key(|job| self.jobs[job.at()].list_order);
         for job in due {
@@ -384,11 +396,22 @@ impl Controller<'_> {
                     .resv_over_run_min
                     .is_some_and(|over_min| self.reservations[at].end_s + i64::from(over_min) * 60 < now_s)
             });
-            if self.overdue(record, now_s) || reservation_over {
+            if self.overdue(record, now_s) || reservation_over || self.minutes_are_used_up(job) {
                 self.kill(job, State::Timeout, false, now_s);
             }
         }
         self.forget_reservations(now_s);
+    }
+
+    /// Before this second [`Controller::enforce_limits`] does nothing, if nothing happens; `None` = it never does.
+    #[must_use]
+    pub fn limits_matter_from_s(&self) -> Option<i64> {
+        if self.preemption_enabled() || !self.reservations.is_empty() || self.usage.minutes.limits_usage {
+            return Some(i64::MIN);
+        }
+        let partitions = self.config.partitions.iter().filter_map(|p| p.over_time_limit_min);
+        let over_min = partitions.chain(self.config.controller.over_time_limit_min).min()?;
+        Some(self.earliest_planned_end_s()? + i64::from(over_min) * 60)
     }
 
     fn forget_reservations(&mut self, now_s: i64) {

@@ -3,9 +3,12 @@
 //! A job over a limit that can clear stays pending and blocks nobody. Checked in two steps as Slurm
 //! does: counts of jobs before nodes are chosen, amounts of resources after.
 
+mod minutes;
+
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
+use self::minutes::Minutes;
 use super::config::{Accounting, AssocId, Limits, QosId, Tres, TresTable};
 use super::controller::{Controller, Refusal};
 use super::job::{JobIx, JobSpec, Reason};
@@ -27,6 +30,7 @@ pub(super) struct Usage {
     qos_accounts: FxHashMap<(QosId, Box<str>), Counts>,
     enforced: bool,
     per_account: bool,
+    pub(super) minutes: Minutes,
 }
 
 impl Usage {
@@ -41,6 +45,7 @@ impl Usage {
             qos: vec![Counts::default(); accounting.qos.len()],
             enforced: accounting.enforce.limits,
             per_account: accounting.qos.iter().any(|q| per_account(&q.limits)),
+            minutes: Minutes::new(accounting),
             ..Self::default()
         }
     }
@@ -96,6 +101,63 @@ const ASSOC_PER_JOB: Names = Names([
     "AssocMaxBillingPerJob",
 ]);
 
+const QOS_PER_NODE: Names = Names([
+    "QOSMaxCpuPerNode",
+    "QOSMaxMemoryPerNode",
+    "QOSMaxNodePerJobLimit",
+    "QOSMaxGRESPerNode",
+    "QOSMaxBillingPerNode",
+]);
+const ASSOC_PER_NODE: Names = Names([
+    "AssocMaxCpuPerNode",
+    "AssocMaxMemPerNode",
+    "AssocMaxNodePerJobLimit",
+    "AssocMaxGRESPerNode",
+    "AssocMaxBillingPerNode",
+]);
+const QOS_GRP_MINUTES: Names = Names([
+    "QOSGrpCPUMinutesLimit",
+    "QOSGrpMemMinutes",
+    "QOSGrpNodeMinutes",
+    "QOSGrpGRESMinutes",
+    "QOSGrpBillingMinutes",
+]);
+const QOS_GRP_RUN_MINUTES: Names = Names([
+    "QOSGrpCPURunMinutesLimit",
+    "QOSGrpMemRunMinutes",
+    "QOSGrpNodeRunMinutes",
+    "QOSGrpGRESRunMinutes",
+    "QOSGrpBillingRunMinutes",
+]);
+const QOS_MINUTES_PER_JOB: Names = Names([
+    "QOSMaxCpuMinutesPerJobLimit",
+    "QOSMaxMemoryMinutesPerJob",
+    "QOSMaxNodeMinutesPerJob",
+    "QOSMaxGRESMinutesPerJob",
+    "QOSMaxBillingMinutesPerJob",
+]);
+const ASSOC_GRP_MINUTES: Names = Names([
+    "AssocGrpCPUMinutesLimit",
+    "AssocGrpMemMinutes",
+    "AssocGrpNodeMinutes",
+    "AssocGrpGRESMinutes",
+    "AssocGrpBillingMinutes",
+]);
+const ASSOC_GRP_RUN_MINUTES: Names = Names([
+    "AssocGrpCPURunMinutesLimit",
+    "AssocGrpMemRunMinutes",
+    "AssocGrpNodeRunMinutes",
+    "AssocGrpGRESRunMinutes",
+    "AssocGrpBillingRunMinutes",
+]);
+const ASSOC_MINUTES_PER_JOB: Names = Names([
+    "AssocMaxCpuMinutesPerJobLimit",
+    "AssocMaxMemMinutesPerJob",
+    "AssocMaxNodeMinutesPerJob",
+    "AssocMaxGRESMinutesPerJob",
+    "AssocMaxBillingMinutesPerJob",
+]);
+
 /// One of the lists of amounts among the limits.
 type Amounts = fn(&Limits) -> &Vec<(usize, u64)>;
 
@@ -118,7 +180,11 @@ impl Controller<'_> {
 
     /// Whether the amounts in use let the job have `tres`; sets the reason.
     pub(super) fn amounts_let(&mut self, job: JobIx, tres: &Tres) -> bool {
-        let reason = if self.usage.enforced { self.amount_limit(job, tres) } else { None };
+        let limit = || self.amount_limit(job, tres).or_else(|| self.minutes_limit(job, tres));
+        let reason = if self.usage.enforced { limit() } else { None };
+        if reason.is_some() {
+            self.limit_met_at = Some(self.version);
+        }
         self.note_limit(job, reason)
     }
 
@@ -254,6 +320,11 @@ impl Controller<'_> {
         exceeds(|l| &l.grp_tres, group)
             .map(|t| QOS_GRP.of(t))
             .or_else(|| exceeds(|l| &l.max_tres_per_job, None).map(|t| QOS_PER_JOB.of(t)))
+            .or_else(|| {
+                let mine = limits(&order[at]).max_tres_per_node.iter();
+                let mine = mine.filter(|(t, _)| !before(|l| &l.max_tres_per_node, *t));
+                over(mine, None, &on_each_node(tres)).map(|t| QOS_PER_NODE.of(t))
+            })
             .or_else(|| short.map(|t| QOS_MIN.of(t)))
             .or_else(|| exceeds(|l| &l.max_tres_per_account, account).map(|t| QOS_PER_ACCOUNT.of(t)))
             .or_else(|| exceeds(|l| &l.max_tres_per_user, user).map(|t| QOS_PER_USER.of(t)))
@@ -276,7 +347,7 @@ impl Controller<'_> {
                 return found;
             }
         }
-        None
+        self.own_minutes_limit(job, tres, &order)
     }
 
     fn assoc_amount_limit(&self, assoc: AssocId, tres: &Tres, order: &[QosId]) -> Option<&'static str> {
@@ -291,6 +362,12 @@ impl Controller<'_> {
             .and_then(|l| over(l.iter().filter(|(t, _)| !of_qos(|l| &l.max_tres_per_job, *t)), None, tres));
         if let Some(at) = per_job {
             return Some(ASSOC_PER_JOB.of(at));
+        }
+        let per_node = accounting.chain(assoc).map(|a| &accounting.assoc(a).limits.max_tres_per_node);
+        let per_node = per_node.filter(|l| !l.is_empty()).take(1).flatten();
+        let per_node = per_node.filter(|(t, _)| !of_qos(|l| &l.max_tres_per_node, *t));
+        if let Some(at) = over(per_node, None, &on_each_node(tres)) {
+            return Some(ASSOC_PER_NODE.of(at));
         }
         accounting.chain(assoc).find_map(|a| {
             let used = &self.usage.assocs[a.0 as usize].tres;
@@ -380,6 +457,7 @@ impl Controller<'_> {
 
     /// Counts a start.
     pub(super) fn count_started(&mut self, job: JobIx) {
+        self.minutes_start(job);
         if self.usage.enforced {
             let tres = self.jobs[job.at()].tres.clone();
             self.headings(job, |c| {
@@ -391,6 +469,7 @@ impl Controller<'_> {
 
     /// Counts an end.
     pub(super) fn count_ended(&mut self, job: JobIx) {
+        self.minutes_end(job);
         if self.usage.enforced {
             let tres = self.jobs[job.at()].tres.clone();
             self.headings(job, |c| {
@@ -399,4 +478,10 @@ impl Controller<'_> {
             });
         }
     }
+}
+
+/// What a job has of each of its nodes, as Slurm reckons it: its amounts by the number of nodes, rounded down.
+fn on_each_node(tres: &Tres) -> Tres {
+    let nodes = tres.get(TresTable::NODE).max(1);
+    Tres(tres.0.iter().map(|amount| amount / nodes).collect())
 }

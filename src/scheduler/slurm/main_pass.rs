@@ -1,12 +1,12 @@
 //! The main scheduler: in queue order, until something does not fit.
 //!
 //! The first job that does not fit closes its whole partition and hides all its nodes for the rest of
-//! the pass, from other partitions as well. Jobs stopped by a limit, a dependency or a begin time are
+//! the pass, from other partitions as well. Jobs stopped by a limit, licences, a dependency or a begin time are
 //! skipped and close nothing. A job with a reservation that does not fit closes only its reservation.
 
 use super::NodeSet;
 use super::controller::Controller;
-use super::job::{JobIx, Reason, StartedBy};
+use super::job::{JobIx, Reason, StartedBy, State};
 use super::reservation::Reserved;
 use crate::time::SimTime;
 
@@ -76,7 +76,8 @@ impl Controller<'_> {
 
     /// Whether the last pass would only be repeated; then all that is left of it is the noted change.
     fn repeats_quiet_pass(&mut self, now_s: i64, full_queue: bool) -> bool {
-        let Some(quiet) = self.quiet_pass.filter(|q| q.version == self.version) else { return false };
+        let same = self.quiet_pass.filter(|quiet| quiet.version == self.version && !self.reasons_move());
+        let Some(quiet) = same else { return false };
         if full_queue && !quiet.full_queue {
             return false;
         }
@@ -98,6 +99,9 @@ impl Controller<'_> {
             full_queue,
         };
         for job in queue {
+            if self.jobs[job.at()].state != State::Pending {
+                continue; // started in another partition
+            }
             loop {
                 match self.test_in_pass(*job, &mut pass, now) {
                     Next::Job => break,
@@ -140,6 +144,9 @@ impl Controller<'_> {
             self.close_partition(partition, pass);
             return Next::Job;
         }
+        if !self.licences_let(job, now_s) {
+            return Next::Job;
+        }
         let open = pass.open.clone();
         let attempt = self.try_start(job, &open, now, StartedBy::Main);
         self.after_attempt(job, &attempt, pass, now_s)
@@ -167,7 +174,7 @@ impl Controller<'_> {
         match attempt {
             Attempt::Started(runs) => {
                 pass.started += 1;
-                return if *runs == job { Next::Job } else { Next::Task };
+                return if *runs == self.job_of(job) { Next::Job } else { Next::Task };
             }
             Attempt::Busy => close = true,
             Attempt::Limit => close = self.config.main.assoc_limit_stop,

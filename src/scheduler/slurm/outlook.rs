@@ -35,7 +35,7 @@ pub(super) struct Outlook {
     /// CPUs of each job in `rows`.
     row_cpus: Vec<u64>,
     /// By record: its position in `rows`.
-    position: Vec<u32>,
+    pub(super) position: Vec<u32>,
     /// The ledger's version that `levels` belong to.
     version: Option<usize>,
     /// The same of `position` and `free_after`.
@@ -158,6 +158,12 @@ impl Controller<'_> {
         }
     }
 
+    /// The first planned end of all running jobs.
+    #[must_use]
+    pub fn earliest_planned_end_s(&self) -> Option<i64> {
+        self.outlook.rows.first().map(|(end, _, _)| *end)
+    }
+
     fn outlook_row(&self, job: JobIx) -> (i64, u64, JobIx) {
         let record = &self.jobs[job.at()];
         (record.end_planned_s, record.list_order, job)
@@ -221,17 +227,27 @@ impl Controller<'_> {
         if outlook.levels.len() == at {
             outlook.levels.push((after, Level::default()));
         }
+        // from the nearest level before, if one is known
+        let known = outlook.levels[..outlook.known_levels].iter().enumerate();
+        let nearest = known.filter(|(_, (of, _))| *of < after).max_by_key(|(_, (of, _))| *of);
+        let nearest = nearest.map(|(slot, (of, _))| (slot, *of as usize));
         outlook.known_levels = outlook.known_levels.max(at + 1);
-        let (of, level) = &mut outlook.levels[at];
-        *of = after;
-        level.cpus.clear();
-        level.cpus.extend(self.free.iter().map(|free| free.cpus));
-        for (_, _, gone) in &outlook.rows[..after as usize] {
+        let mut level = std::mem::take(&mut outlook.levels[at].1);
+        match nearest {
+            Some((slot, _)) if slot != at => level.cpus.clone_from(&outlook.levels[slot].1.cpus),
+            Some(_) => {}
+            None => {
+                level.cpus.clear();
+                level.cpus.extend(self.free.iter().map(|free| free.cpus));
+            }
+        }
+        for (_, _, gone) in &outlook.rows[nearest.map_or(0, |(_, of)| of)..after as usize] {
             for grant in &self.jobs[gone.at()].grants {
                 level.cpus[grant.node.0 as usize] += grant.cpus;
             }
         }
         level.add_up();
+        outlook.levels[at] = (after, level);
         at
     }
 
@@ -431,7 +447,10 @@ impl Controller<'_> {
             return (at..beyond).rev().find(|at| self.touches(*at, allowed));
         }
         let first = self.next_touching(listed.start, allowed, few)?;
-        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
+        let mut windows = Windows::new(self.config, self.epoch_s);
+        if !windows.aligned {
+            return self.own_batch_with(at, windows, listed, allowed);
+        }
         windows.anchor(rows[first].0);
         let mut from = first;
         loop {

@@ -1,4 +1,5 @@
-//! Which nodes a job gets: the rule of `select/cons_tres`, under `topology/tree` by leaves ([`Leaves`]).
+//! Which nodes a job gets: the rule of `select/cons_tres`, under `topology/tree` by leaves ([`Leaves`]; `select/cons_res`
+//! had another rule of leaves).
 //!
 //! From 26.05 on a job of one node takes the first feasible one, by weight and index. Else:
 //!
@@ -12,6 +13,7 @@
 //! The rule and its ties are those of ../shared/slurm-reference (README "Node selection"), reproduced
 //! there for every main-scheduler start; both schedulers use it on the nodes that each of them sees.
 
+mod tightest;
 mod tree;
 
 pub use tree::Leaves;
@@ -278,6 +280,7 @@ impl<'c> Placement<'c> {
             leaves: config.topology.as_ref().map(|tree| Leaves {
                 tree,
                 holds_rest: config.version.has(Rule::LeafHoldsRest),
+                is_tightest: config.select.cons_res,
                 most: None,
             }),
         }
@@ -323,7 +326,11 @@ impl<'c> Placement<'c> {
             let holds = feasible.iter().filter(|(_, cpus)| *cpus >= u64::from(ask.cpus));
             holds.min_by_key(|(node, _)| self.hardware[*node].weight).map(|(node, _)| vec![*node])
         } else if let Some(leaves) = &self.leaves {
-            leaves.choose(self, ask, &feasible)
+            if leaves.is_tightest {
+                leaves.choose_tightest(ask, &feasible)
+            } else {
+                leaves.choose(self, ask, &feasible)
+            }
         } else if self.least_loaded {
             self.spread(ask, feasible, free)
         } else {

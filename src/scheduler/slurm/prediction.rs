@@ -3,14 +3,14 @@
 //! The job is tried on what is free now; then with every job gone that it may preempt; then running jobs
 //! are removed in order of their planned ends, in batches, with a test after each batch. The first
 //! window begins at the first end rounded up to a multiple of 30 s of the epoch and reaches 30 s further, the next 60 s,
-//! then 120 s, and so on. The predicted start is the planned end of the job removed last; since 25.05.1 of the last one on
+//! then 120 s, and so on. In 20.02 each window began at the first end of its batch. The predicted start is the planned end of the job removed last; since 25.05.1 of the last one on
 //! the chosen nodes.
 //!
 //! Since 24.11 a start is asked for within an interval of the map: what ends before the tried start is gone before the first
 //! test, and what ends after the interval is not waited for ([`Tried`]).
 
 use super::NodeSet;
-use super::config::{BackfillParameters, Rule};
+use super::config::{Rule, SlurmConfig};
 use super::controller::Controller;
 use super::job::{Job, JobIx};
 use super::placement::Placement;
@@ -98,7 +98,7 @@ impl Controller<'_> {
             }
         }
         free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
-        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
+        let mut windows = Windows::new(self.config, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
             for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {
@@ -120,6 +120,28 @@ impl Controller<'_> {
                 }
                 return Some(Prediction { start_s: self.expected_end(&self.jobs[last.at()], now_s), nodes });
             }
+        }
+        None
+    }
+
+    /// Position of the job removed last in the batch that holds position `at`, in a version whose batches have windows
+    /// of their own: job by job, as each depends on the one before.
+    pub(super) fn own_batch_with(
+        &self,
+        at: usize,
+        mut windows: Windows,
+        listed: std::ops::Range<usize>,
+        allowed: &NodeSet,
+    ) -> Option<usize> {
+        let rows = &self.outlook.rows;
+        let touches = |job: JobIx| !self.jobs[job.at()].nodes.is_disjoint(allowed);
+        let ending: Vec<(i64, JobIx)> = rows[..listed.end].iter().map(|(end, _, job)| (*end, *job)).collect();
+        let mut from = listed.start;
+        while let Some(batch) = windows.batch(&ending, from, &touches) {
+            if batch.next > at {
+                return Some(self.outlook.position[batch.last.at()] as usize);
+            }
+            from = batch.next;
         }
         None
     }
@@ -153,6 +175,8 @@ pub(super) struct Batch {
 pub(super) struct Windows {
     /// Every end has a window of its own.
     exact: bool,
+    /// They go on from the first one; else each begins at the first end of its batch ([`Rule::AlignedWindows`]).
+    pub(super) aligned: bool,
     anchor_s: Option<i64>,
     epoch_s: i64,
     length_s: i64,
@@ -160,16 +184,20 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(rules: &BackfillParameters, epoch_s: i64) -> Self {
-        let exact = rules.rule.is_ideal();
-        let linear_s = rules.window_linear_s;
-        Self { exact, anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
+    pub(super) fn new(config: &SlurmConfig, epoch_s: i64) -> Self {
+        let (exact, linear_s) = (config.backfill.rule.is_ideal(), config.backfill.window_linear_s);
+        let aligned = config.has(Rule::AlignedWindows) || exact;
+        Self { exact, aligned, anchor_s: None, epoch_s, length_s: FIRST_WINDOW_S, linear_s }
     }
 
     /// The first end fixes where the windows begin.
     pub(super) fn anchor(&mut self, first_end_s: i64) {
         if self.exact {
             (self.anchor_s, self.length_s) = (Some(first_end_s), 0);
+            return;
+        }
+        if !self.aligned {
+            self.anchor_s.get_or_insert(first_end_s);
             return;
         }
         let past = (first_end_s + self.epoch_s).rem_euclid(FIRST_WINDOW_S);
@@ -192,6 +220,9 @@ impl Windows {
     ) -> Option<Batch> {
         let mut removed = 0;
         let mut last = None;
+        if !self.aligned {
+            self.anchor_s = None;
+        }
         for (at, (end, job)) in ending.iter().enumerate().skip(from) {
             if !touches(*job) {
                 continue;
@@ -199,6 +230,10 @@ impl Windows {
             self.anchor(*end);
             last = Some(*job);
             let next = at + 1;
+            if !self.aligned && removed > BATCH {
+                self.grow(i64::MIN);
+                return Some(Batch { next, last: *job, tested: true });
+            }
             let follows = |(_, job): &&(i64, JobIx)| !self.exact || touches(*job);
             let Some((next_end, _)) = ending[next..].iter().find(follows) else {
                 return Some(Batch { next, last: *job, tested: true });
@@ -216,14 +251,14 @@ impl Windows {
         last.map(|last| Batch { next, last, tested: true })
     }
 
-    /// Lets the window grow until it holds `next`.
+    /// Lets the window grow until it holds `next`; once where each batch has a window of its own.
     pub(super) fn grow(&mut self, next: i64) {
         if self.exact {
             return;
         }
         loop {
             self.length_s = if self.linear_s > 0 { self.length_s + self.linear_s } else { self.length_s * 2 };
-            if next <= self.end_s() {
+            if !self.aligned || next <= self.end_s() {
                 break;
             }
         }
@@ -233,13 +268,13 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scheduler::slurm::config::BackfillRule;
+    use crate::scheduler::slurm::config::{BackfillRule, Version};
 
     #[test]
     fn windows_double_from_the_first_end_rounded_up() {
         let ends: Vec<(i64, JobIx)> =
             [100, 130, 150, 151, 180, 181, 240, 1_000].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
-        let mut windows = Windows::new(&BackfillParameters::default(), 0);
+        let mut windows = Windows::new(&SlurmConfig::of(Version::DEFAULT), 0);
         // 100 rounds up to 120: the first batch holds ends up to 150, the next up to 180, then 240, ...
         let mut at = 0;
         for want in [3, 5, 7, 8] {
@@ -251,12 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn in_20_02_each_window_begins_at_its_first_end() {
+        let ends: Vec<(i64, JobIx)> =
+            [100, 130, 131, 191, 192, 311, 312].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
+        let mut windows = Windows::new(&SlurmConfig::of(Version::SERIES[0]), 0);
+        // 100 to 130, then 60 s from 131 on, then 120 s from 192 on
+        let mut at = 0;
+        for want in [2, 4, 7] {
+            let batch = windows.batch(&ends, at, &|_| true).unwrap();
+            assert_eq!((batch.next, batch.tested), (want, true));
+            at = batch.next;
+        }
+        assert!(windows.batch(&ends, at, &|_| true).is_none());
+    }
+
+    #[test]
     fn ideal_windows_hold_one_end() {
         let ends: Vec<(i64, JobIx)> =
             [100, 100, 130, 150].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
-        let mut rules = BackfillParameters::default();
-        rules.be_ideal(BackfillRule::Conservative);
-        let mut windows = Windows::new(&rules, 0);
+        let mut config = SlurmConfig::of(Version::DEFAULT);
+        config.backfill.be_ideal(BackfillRule::Conservative);
+        let mut windows = Windows::new(&config, 0);
         let mut at = 0;
         for want in [2, 3, 4] {
             at = windows.batch(&ends, at, &|_| true).unwrap().next;
@@ -269,7 +319,7 @@ mod tests {
         let ends: Vec<(i64, JobIx)> =
             [217, 217, 241, 261, 381, 392].iter().zip(0..).map(|(e, n)| (*e, JobIx(n))).collect();
         let here = |job: JobIx| [0, 1, 4, 5].contains(&job.0);
-        let batch = Windows::new(&BackfillParameters::default(), 7).batch(&ends, 0, &here).unwrap();
+        let batch = Windows::new(&SlurmConfig::of(Version::DEFAULT), 7).batch(&ends, 0, &here).unwrap();
         assert_eq!((batch.next, batch.last), (5, JobIx(4)));
     }
 }

@@ -211,8 +211,11 @@ impl Controller<'_> {
         for victim in victims {
             self.preempt(*victim, now_s);
         }
-        let record = &mut self.jobs[job.at()];
-        record.preempt_start_s = now_s;
-        record.preempt_in_progress = true;
+        let head = self.job_of(job);
+        for at in self.stand_ins(head).into_iter().chain([head]) {
+            let record = &mut self.jobs[at.at()];
+            record.preempt_start_s = now_s;
+            record.preempt_in_progress = true;
+        }
     }
 }

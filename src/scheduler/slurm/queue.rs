@@ -115,13 +115,19 @@ impl Controller<'_> {
     }
 
     /// Enters a record that is pending now.
-    pub(super) fn enter_pending(&mut self, job: JobIx) {
+    pub(super) fn put_in_queue(&mut self, job: JobIx) {
         self.pending.push(job);
         self.queue.unsettled.push(job);
     }
 
-    /// Takes a record out that is pending no more; its place in the queue must not have changed before.
+    /// Takes a job out that is pending no more; its place in the queue must not have changed before.
     pub(super) fn leave_pending(&mut self, job: JobIx) {
+        self.take_out_of_queue(job);
+        self.retire_stand_ins(job);
+    }
+
+    /// Takes out one record alone.
+    pub(super) fn take_out_of_queue(&mut self, job: JobIx) {
         let at = self.pending.iter().position(|p| *p == job).expect("a pending record is listed");
         self.pending.remove(at);
         let row = (self.static_key(job), job);
@@ -303,6 +309,7 @@ impl Controller<'_> {
 
     fn settle_impossible(&mut self, job: JobIx, now_s: i64) {
         if self.config.controller.kill_invalid_depend {
+            let job = self.job_of(job);
             self.withdraw(job, now_s);
             self.decisions.push(Decision::Withdrawn(job));
         } else {
@@ -330,7 +337,7 @@ impl Controller<'_> {
         let name = &self.specs[me.spec].job_name;
         let earlier = self.pending.iter().chain(&self.running).any(|other| {
             let other_record = &self.jobs[other.at()];
-            *other != job
+            self.job_of(*other) != self.job_of(job)
                 && other_record.user == me.user
                 && self.specs[other_record.spec].job_name == *name
                 && (other_record.id < me.id || other_record.state == State::Running)

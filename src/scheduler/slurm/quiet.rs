@@ -42,7 +42,7 @@ pub(super) struct Walked {
 impl Controller<'_> {
     /// Whether this cycle would only repeat the last one; then what is left to do is done.
     pub(super) fn repeats_quiet_cycle(&mut self, now_s: i64) -> bool {
-        let Some(mut quiet) = self.quiet_cycle.take() else { return false };
+        let Some(mut quiet) = self.quiet_cycle.take().filter(|_| !self.reasons_move()) else { return false };
         if quiet.version != self.version || now_s > quiet.until_s || !self.leave_it_alike(&mut quiet, now_s) {
             return false;
         }
@@ -54,6 +54,12 @@ impl Controller<'_> {
         }
         self.quiet_cycle = Some(quiet);
         true
+    }
+
+    /// Whether passes and cycles write reasons over each other's: one that comes to a limit on amounts sets it, and one that
+    /// does not come so far takes it away. Then none is left out.
+    pub(super) fn reasons_move(&self) -> bool {
+        self.limit_met_at == Some(self.version)
     }
 
     /// Whether the jobs submitted since change nothing.
@@ -100,6 +106,9 @@ impl Controller<'_> {
     pub(super) fn note_submission(&mut self, job: JobIx) {
         let before = self.version;
         self.version += 1;
+        if self.limit_met_at == Some(before) {
+            self.limit_met_at = Some(self.version);
+        }
         if let Some(quiet) = self.quiet_cycle.as_mut().filter(|quiet| quiet.version == before) {
             quiet.version = self.version;
             quiet.new.push(job);

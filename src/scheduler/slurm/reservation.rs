@@ -4,6 +4,7 @@
 //! a job with one uses only its nodes, from its start, and may run past its end until the 30-second
 //! timer ends it. A MAINT reservation over a whole partition moves the partition's jobs behind it.
 
+use super::LicenceCounts;
 use super::NodeSet;
 use super::controller::Controller;
 use super::job::JobIx;
@@ -23,6 +24,8 @@ pub struct Reservation {
     pub users: Vec<String>,
     /// `Accounts`; empty = any account of `users`.
     pub accounts: Vec<String>,
+    /// `Licenses`.
+    pub licences: LicenceCounts,
     /// `Flags=MAINT`.
     pub maint: bool,
     /// `Flags=OVERLAP`.

@@ -4,20 +4,27 @@ use super::NodeSet;
 
 /// Whether `set` holds at least so many.
 pub(super) fn has_at_least(set: &NodeSet, least: usize) -> bool {
-    reaches(set.as_slice().iter().copied(), least)
+    reaches(set.as_slice().chunks(BLOCK).map(|words| count(words.iter().copied())), least)
 }
 
 /// Whether two sets have at least so many in common.
 pub(super) fn share_at_least(a: &NodeSet, b: &NodeSet, least: usize) -> bool {
-    reaches(a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a & b), least)
+    let blocks = a.as_slice().chunks(BLOCK).zip(b.as_slice().chunks(BLOCK));
+    reaches(blocks.map(|(a, b)| count(a.iter().zip(b).map(|(a, b)| a & b))), least)
 }
 
-fn reaches(words: impl Iterator<Item = usize>, least: usize) -> bool {
+/// Words that are counted at a time: whether that suffices is asked no more often.
+const BLOCK: usize = 8;
+
+fn count(words: impl Iterator<Item = usize>) -> usize {
+    words.map(|word| word.count_ones() as usize).sum()
+}
+
+fn reaches(mut counts: impl Iterator<Item = usize>, least: usize) -> bool {
     let mut missing = least;
-    let mut words = words.filter(|word| *word != 0);
     while missing > 0 {
-        let Some(word) = words.next() else { return false };
-        missing = if missing == 1 { 0 } else { missing.saturating_sub(word.count_ones() as usize) };
+        let Some(count) = counts.next() else { return false };
+        missing = missing.saturating_sub(count);
     }
     true
 }

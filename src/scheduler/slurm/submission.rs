@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::NodeSet;
 use super::config::Tres;
 use super::config::{AssocId, QosId, TresTable};
@@ -19,24 +21,25 @@ impl Controller<'_> {
     pub fn submit(&mut self, spec: usize, now_s: i64) -> Result<JobIx, Refusal> {
         let asked = &self.specs[spec];
         let user = self.user(&asked.user);
-        let partition = match &asked.partition {
-            Some(name) => self.config.partition(name),
-            None => self.config.default_partition(),
-        }
-        .ok_or(Refusal::Partition)?;
-        if !self.config.partitions[partition].state.submit {
-            return Err(Refusal::PartitionNotAvail);
-        }
+        let mut partitions = self.partitions_of(asked)?;
         let assoc = self.association(asked, user)?;
         let qos = self.qos_of(asked, assoc)?;
         let reservation = self.reservation_of(asked)?;
-        let wider = asked.wider.as_ref().is_some_and(|wider| self.is_possible(wider, partition));
-        if !wider && !self.is_possible(&asked.ask, partition) {
+        if !self.has_licences_for(asked) {
+            return Err(Refusal::Licences);
+        }
+        // of several partitions those count that can hold the job and let its user in
+        partitions.retain(|at| self.could_hold(asked, *at));
+        if partitions.is_empty() {
             return Err(Refusal::NodeConfiguration);
         }
-        if !self.group_lets(asked, partition) {
-            return Err(Refusal::Group);
+        let sizes = |at: usize| self.config.partitions[at].sizes.or(self.config.sizes);
+        partitions.retain(|at| sizes(*at).allow_mem(asked.ask.mem_mb_per_node));
+        if partitions.is_empty() {
+            return Err(Refusal::Memory);
         }
+        partitions.retain(|at| self.group_lets(asked, *at));
+        let partition = *partitions.first().ok_or(Refusal::Group)?;
         self.check_submit_limits(asked, assoc, &self.qos_order(qos, partition), user)?;
         let job = self.new_record(spec, user, assoc, qos, partition, reservation, now_s);
         if let Some(limit) = self.denied(job) {
@@ -48,7 +51,33 @@ impl Controller<'_> {
         self.jobs[job.at()].priority = self.first_priority(job, now_s);
         self.note_change(now_s);
         self.note_submission(job);
+        if asked.array.is_none() && self.jobs[job.at()].state == State::Pending {
+            self.add_alternatives(job, &partitions[1..], now_s);
+        }
         Ok(job)
+    }
+
+    /// The partitions that a job names, in its order; those that take no jobs only if there is no other.
+    fn partitions_of(&self, asked: &JobSpec) -> Result<SmallVec<[usize; 2]>, Refusal> {
+        let named: Option<SmallVec<[usize; 2]>> = match &asked.partition {
+            Some(names) => names.split(',').map(|name| self.config.partition(name)).collect(),
+            None => self.config.default_partition().map(|at| smallvec![at]),
+        };
+        let mut named = named.ok_or(Refusal::Partition)?;
+        named.retain(|at| self.config.partitions[*at].state.submit);
+        if named.is_empty() { Err(Refusal::PartitionNotAvail) } else { Ok(named) }
+    }
+
+    /// Whether a partition's nodes, all empty and up, could hold a job.
+    fn could_hold(&mut self, asked: &JobSpec, partition: usize) -> bool {
+        asked.wider.as_ref().is_some_and(|wider| self.is_possible(wider, partition))
+            || self.is_possible(&asked.ask, partition)
+    }
+
+    /// The limit of a job without one, in minutes.
+    pub(super) fn usual_limit_min(&self, partition: usize) -> u32 {
+        let conf = &self.config.partitions[partition];
+        conf.default_time_min.or(conf.max_time_min).unwrap_or(YEAR_MIN)
     }
 
     fn association(&mut self, asked: &JobSpec, user: u32) -> Result<Option<AssocId>, Refusal> {
@@ -169,7 +198,7 @@ impl Controller<'_> {
         now_s: i64,
     ) -> JobIx {
         let asked = &self.specs[spec];
-        let conf = &self.config.partitions[partition];
+        let usual_limit_min = self.usual_limit_min(partition);
         let id = self.next_job_id;
         let tasks: VecDeque<u32> = asked.array.iter().flat_map(|a| a.tasks.iter().copied()).collect();
         self.next_job_id += u32::try_from(tasks.len().max(1)).expect("arrays are small");
@@ -189,7 +218,7 @@ impl Controller<'_> {
             qos,
             partition,
             reservation,
-            limit_min: asked.limit_min.or(conf.default_time_min).or(conf.max_time_min).unwrap_or(YEAR_MIN),
+            limit_min: asked.limit_min.unwrap_or(usual_limit_min),
             submit_s: now_s,
             begin_s: asked.begin_s,
             accrue_s: None,
@@ -217,7 +246,7 @@ impl Controller<'_> {
         let at = JobIx(u32::try_from(self.jobs.len()).expect("fewer than 2^32 records"));
         self.jobs.push(job);
         self.records[spec].push(at);
-        self.enter_pending(at);
+        self.put_in_queue(at);
         at
     }
 
@@ -271,8 +300,19 @@ impl Controller<'_> {
                 }
             }
         }
+        self.count_licences(job, &mut tres);
         tres.set(TresTable::BILLING, self.billing_of(job, &tres) as u64);
         tres
+    }
+
+    /// `license/NAME`, where limits or weights name it.
+    fn count_licences(&self, job: JobIx, tres: &mut Tres) {
+        for (licence, count) in self.spec(job).licences.iter().flat_map(|ask| &ask.wanted) {
+            let name = format!("license/{}", self.config.licences[*licence].name.to_ascii_lowercase());
+            if let Some(at) = self.config.accounting.tres.names.iter().position(|known| *known == name) {
+                tres.set(at, u64::from(*count));
+            }
+        }
     }
 
     /// Billing units per second of what a job holds.

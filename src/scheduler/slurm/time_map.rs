@@ -111,10 +111,12 @@ impl TimeMap {
         }
     }
 
-    /// Whether any of `nodes` is taken during `[start, end)`.
-    pub(super) fn taken(&self, nodes: &[usize], start_s: i64, end_s: i64) -> bool {
+    /// Whether any of `nodes` is taken during `[start, end)`; all over the span `known` they are free.
+    pub(super) fn taken(&self, nodes: &[usize], start_s: i64, end_s: i64, known: Span) -> bool {
         let span = self.span(start_s, end_s - 1);
-        self.free[span.from..span.to].iter().any(|free| nodes.iter().any(|n| !free.contains(*n)))
+        let before = span.from..known.from.clamp(span.from, span.to);
+        let after = known.to.clamp(span.from, span.to)..span.to;
+        before.chain(after).any(|at| nodes.iter().any(|n| !self.free[at].contains(*n)))
     }
 
     /// Takes `nodes` out during `[start, end)`, at least one step of the resolution long.
@@ -227,8 +229,11 @@ mod tests {
         assert_eq!(map.later(map.span(105, 150), &set(&[2, 3])), None);
         assert_eq!(map.scarce_until(map.span(105, 150), 3), Some(200));
         assert_eq!(map.scarce_until(map.span(105, 140), 3), None);
-        assert!(map.taken(&[1], 199, 300));
-        assert!(!map.taken(&[1], 200, 300));
+        let nothing = map.span(0, 0);
+        assert!(map.taken(&[1], 199, 300, nothing));
+        assert!(!map.taken(&[1], 200, 300, nothing));
+        assert!(map.taken(&[1], 100, 300, map.span(100, 140)), "beyond what is known");
+        assert!(map.taken(&[1], 100, 300, map.span(250, 300)), "before what is known");
     }
 
     #[test]

@@ -174,6 +174,9 @@ impl Controller<'_> {
             reserved_in_array: FxHashMap::default(),
         };
         for job in queue.into_iter().take(most) {
+            if self.jobs[job.at()].state != State::Pending {
+                continue; // started in another partition
+            }
             if cycle.tried >= rules.max_job_test || self.uncached_backfill_job(job, &mut cycle) {
                 break;
             }
@@ -192,7 +195,10 @@ impl Controller<'_> {
             return false;
         }
         loop {
-            if !self.array_lets(job, cycle.now_s) || self.uncached_over_test_limits(job, cycle) {
+            if !self.array_lets(job, cycle.now_s)
+                || self.uncached_over_test_limits(job, cycle)
+                || !self.licences_are_there(job, cycle.now_s)
+            {
                 return false;
             }
             let now_only = self.uncached_now_only(job, cycle);
@@ -225,7 +231,7 @@ impl Controller<'_> {
         record.priority < rules.min_prio_reserve
             || young
             || (rules.job_part_count_reserve > 0 && reserved >= rules.job_part_count_reserve)
-            || (rules.one_resv_per_job && record.start_s > 0)
+            || (rules.one_resv_per_job && self.has_planned_start(job))
             || (rules.rule == BackfillRule::Easy && !cycle.reserved_in_partition.is_empty())
     }
 
@@ -344,7 +350,7 @@ impl Controller<'_> {
                     let record = &self.jobs[runs.at()];
                     cycle.map.reserve(&record.nodes, i64::MIN, self.map_end(record.end_planned_s));
                 }
-                Some(Outcome::Started(runs != job))
+                Some(Outcome::Started(runs != self.job_of(job)))
             }
             Attempt::Reserved => Some(Outcome::Passed),
             Attempt::Limit if !self.config.main.assoc_limit_stop => Some(Outcome::Passed),
@@ -446,7 +452,7 @@ impl Controller<'_> {
         ending
             .retain(|(end, _)| !(is_past(*end) || in_interval && later_s.is_some_and(|later| *end > later)));
         free.iter_mut().filter(|node| node.cards.is_some()).for_each(|node| *node = node.later());
-        let mut windows = Windows::new(&self.config.backfill, self.epoch_s);
+        let mut windows = Windows::new(self.config, self.epoch_s);
         let mut at = 0;
         while let Some(batch) = windows.batch(&ending, at, &touches) {
             for (_, gone) in ending[at..batch.next].iter().filter(|(_, job)| touches(*job)) {

@@ -2,7 +2,9 @@
 
 mod backfill;
 mod jobs;
+mod licences;
 mod limits;
+mod minutes;
 mod partitions;
 mod preemption;
 mod versions;
@@ -64,6 +66,7 @@ fn job(nodes: u32, gpus: u32, limit_min: u32) -> JobSpec {
         array: None,
         task_of: None,
         reservation: None,
+        licences: None,
         requeue: None,
         begin_s: None,
         hold: false,

@@ -4,7 +4,7 @@ use super::course::{Course, Fixed};
 use super::{
     ByPool, FAR_LOOK, FIRST_LOOK, Guest, GuestTimer, Guests, ONE, OnCards, OnNodes, neighbours_matter, times,
 };
-use crate::ids::JobId;
+use crate::ids::{JobId, PoolId};
 use crate::kernel::Calendar;
 use crate::random::Stream;
 use crate::simulation::meter::Held;
@@ -61,8 +61,9 @@ impl Guests<'_> {
     ) -> SimTime {
         let profile = self.spec.profile(arrival.job);
         let asked = arrival.asked.iter().fold(Held::default(), |sum, (_, asked)| sum.plus(asked));
-        let shares = profile.shares.at(arrival.gpus, nodes.len() as u32);
         let spec = self.spec;
+        let first = arrival.asked.first().map_or(PoolId(0), |(pool, _)| *pool);
+        let shares = spec.shares(arrival.job, first, (arrival.gpus, nodes.len() as u32));
         let pools = || arrival.asked.iter().map(|(pool, _)| &spec.pools[*pool]);
         // A job in several pools waits for the slowest of them.
         let slowdowns = pools().map(|tenancy| tenancy.overhead.slowdown(&shares, self.seed, arrival.job));
@@ -86,6 +87,7 @@ impl Guests<'_> {
             on_devices: arrival.on_devices,
             company: ONE,
             network: ONE,
+            loading: ONE,
             shares,
             uses: profile.uses,
             own,
@@ -100,14 +102,17 @@ impl Guests<'_> {
             runs_from,
             kill_at: arrival.limit.map_or(SimTime::NEVER, |limit| runs_from + limit),
             snapshots,
-            writes: self.writes(arrival, nodes.len() as u32),
+            writes: self.writes(arrival, nodes, left < whole),
             work: left,
         };
         let (touched, here) = self.enter(slot, &job, now);
-        let sending = self.sending(&job, arrival.gpus, profile.overlap);
-        let can_be_slowed = sending.is_some();
+        self.note_leaves(&job);
+        let sending = self.sending(&job, arrival.gpus, profile);
+        let loads = self.loads(&job, arrival.gpus);
+        let can_be_slowed = sending.is_some() || loads.is_some();
         let (faster, left) = self.enter_links(slot, sending);
         (job.bare, job.network) = (faster_by(job.bare, faster), left);
+        job.loading = self.begin_reading(slot, loads);
         let course = Course::new(&job, here);
         let shares_cards = job.cards.as_ref().is_some_and(|cards| cards.feels_others);
         let can_be_changed = shares_cards

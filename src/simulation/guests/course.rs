@@ -52,6 +52,8 @@ pub(super) struct Fixed {
     pub(super) company: u64,
     /// What the network leaves of it now.
     pub(super) network: u64,
+    /// What the store leaves of it now that its data is read from.
+    pub(super) loading: u64,
     /// Devices at work for it, in all and by pool.
     pub(super) asked: Held,
     pub(super) by_pool: ByPool,
@@ -106,8 +108,10 @@ struct Taken {
 /// How far a job has come.
 #[derive(Clone, Debug)]
 pub(super) struct Course {
-    /// Speed now, in parts of that on bare metal; what it would be on a network that costs nothing.
+    /// Speed now, in parts of that on bare metal; what it would be with data as fast as recorded, and on a network that costs
+    /// nothing.
     delivered: u64,
+    loaded: u64,
     off_network: u64,
     /// Speed now relative to what the run time was recorded on.
     speed: i128,
@@ -157,13 +161,17 @@ pub(super) struct Ahead<'a> {
 impl Course {
     /// Nothing is done yet; the epochs of the hosts are `here`.
     pub(super) fn new(job: &Fixed, here: SmallVec<[Here; 1]>) -> Self {
-        let stored = job.writes.map(|_| Stored::default());
+        let stored = job.writes.as_ref().map(|writes| Stored::new(writes.reads_first));
+        let every = job
+            .writes
+            .as_ref()
+            .map(|writes| if writes.reads_first { SimDuration::ZERO } else { writes.every });
         let first = |every| Box::new(Taken { next: job.runs_from + every, taking: None, last: None, stored });
-        let every = job.writes.map(|writes| writes.every);
         let snapshots = job.snapshots.map(|spec| first(every.unwrap_or(spec.every)));
         let (tax, since) = (Tax::default(), job.runs_from);
         Self {
             delivered: 0,
+            loaded: 0,
             off_network: 0,
             speed: 0,
             left: job.work,
@@ -190,13 +198,15 @@ impl Course {
     fn set_speed(&mut self, job: &Fixed, worst: f64, now: SimTime) {
         let off_network =
             if job.is_session { ONE } else { times(parts_of(job.own * worst).min(job.alone), job.company) };
-        let delivered = times(off_network, job.network);
-        if delivered == self.delivered && off_network == self.off_network {
+        let loaded = times(off_network, job.network);
+        let delivered = times(loaded, job.loading);
+        let speeds = (delivered, loaded, off_network);
+        if speeds == (self.delivered, self.loaded, self.off_network) {
             return;
         }
         self.settle(job, now);
         self.retunes += 1;
-        (self.delivered, self.off_network) = (delivered, off_network);
+        (self.delivered, self.loaded, self.off_network) = speeds;
         let speed = if job.bare == ONE { delivered } else { times(job.bare, delivered) };
         self.speed = i128::from(speed.max(1));
     }
@@ -212,7 +222,8 @@ impl Course {
         let lost = LostParts {
             virtualization: ONE - job.alone,
             neighbours: job.alone - self.off_network,
-            communication: self.off_network - self.delivered,
+            communication: self.off_network - self.loaded,
+            storage: self.loaded - self.delivered,
         };
         self.tax.slow(&job.asked, span, &lost);
     }
@@ -403,10 +414,13 @@ impl Course {
     /// The job loses what it did since its last snapshot; tells how much work is left from there.
     pub(super) fn lose(&mut self, job: &Fixed, now: SimTime) -> Option<i128> {
         let begun = Kept { left: job.work, tax: Tax::default(), at: job.placed };
-        let kept = self.snapshots.as_ref().and_then(|taken| taken.last).unwrap_or(begun);
+        // What is on the nodes themselves goes with them.
+        let is_gone = job.writes.as_ref().is_some_and(|writes| writes.is_local);
+        let last = self.snapshots.as_ref().and_then(|taken| taken.last).filter(|_| !is_gone);
+        let kept = last.unwrap_or(begun);
         // Booting is no work, and not yet booked.
         let from = kept.at.max(job.booted);
         self.tax.lose(&job.asked, now.saturating_since(from), &kept.tax);
-        job.snapshots.map(|_| kept.left)
+        job.snapshots.filter(|_| !is_gone).map(|_| kept.left)
     }
 }

@@ -44,6 +44,8 @@ pub struct TenancyFacts {
     pub given_up: u64,
     /// Jobs killed at their limits.
     pub timeouts: u64,
+    /// Over which leaves jobs on several nodes of a network lay.
+    pub leaves: LeafFacts,
     /// What jobs wrote to stores, sorted by job.
     pub written: Vec<(JobId, Written)>,
     /// Jobs that started more than once, with all their attempts, sorted by job.
@@ -56,6 +58,17 @@ impl TenancyFacts {
     pub fn slice_waits_s(&self, q: f64) -> Option<(f64, f64)> {
         crate::tenancy::slices::waits_s(&self.companies, q)
     }
+}
+
+/// Leaves of jobs on several nodes, over all their starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeafFacts {
+    /// Starts.
+    pub starts: u64,
+    /// Leaves that they had, summed.
+    pub spanned: u64,
+    /// How few they could have had on an empty network, summed.
+    pub fewest: u64,
 }
 
 /// What an elastic pool did.

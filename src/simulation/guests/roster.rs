@@ -1,6 +1,7 @@
 //! Hosts by what their pools plan for them, and by what jobs hold of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -8,7 +9,7 @@ use super::course::Stay;
 use super::{Guests, OnNode, OnNodes};
 use crate::ids::PoolId;
 use crate::simulation::meter::UNITS_PER_DEVICE;
-use crate::tenancy::PoolTenancy;
+use crate::tenancy::{FailureLevel, Network, PoolTenancy};
 
 /// A host, and what its pool plans for each of its hosts.
 #[derive(Clone, Debug)]
@@ -22,7 +23,28 @@ pub(in crate::simulation) struct HostRow<S> {
     pub(in crate::simulation) spec: S,
 }
 
+impl<S> HostRow<S> {
+    /// The same host with another plan.
+    pub(in crate::simulation) fn with<O>(self, spec: O) -> HostRow<O> {
+        let Self { host, ordinal, pool, nodes, .. } = self;
+        HostRow { host, ordinal, pool, nodes, spec }
+    }
+}
+
 impl Guests<'_> {
+    /// The switch of this level above a host, by its number among all of the design.
+    pub(in crate::simulation) fn switch_above(&self, host: u32, level: FailureLevel) -> Option<u64> {
+        let row = &self.hosts[host as usize];
+        let on = self.spec.pools[row.pool].network.as_ref()?;
+        let networks = self.spec.pools.iter().filter_map(|pool| pool.network.as_ref());
+        let mut known: Vec<*const Network> = networks.map(|on| Arc::as_ptr(&on.network)).collect();
+        known.dedup();
+        let network = known.iter().position(|known| *known == Arc::as_ptr(&on.network))?;
+        let steps = if level == FailureLevel::Spine { 2 } else { 1 };
+        let switch = on.network.fabric().switch_above(on.first + row.in_pool, steps)?;
+        Some((network as u64) << 32 | u64::from(switch))
+    }
+
     /// The hosts of all pools that have such a plan.
     pub(in crate::simulation) fn hosts_with<S>(
         &self,

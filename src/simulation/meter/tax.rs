@@ -44,6 +44,7 @@ pub(in crate::simulation) struct LostParts {
     pub(in crate::simulation) virtualization: u64,
     pub(in crate::simulation) neighbours: u64,
     pub(in crate::simulation) communication: u64,
+    pub(in crate::simulation) storage: u64,
 }
 
 /// The same of GPUs and CPUs.
@@ -96,6 +97,7 @@ impl Tax {
             tax.virtualization += parts(whole, lost.virtualization);
             tax.neighbours += parts(whole, lost.neighbours);
             tax.communication += parts(whole, lost.communication);
+            tax.storage += parts(whole, lost.storage);
         });
     }
 

@@ -168,7 +168,7 @@ impl Layouts {
             }
             let shapes = decider.card_shapes().expect("only floors of cards have layouts");
             let queue = Wanting::new(shapes, decider.queued().map(|job| decider.card_shape_of(job)));
-            let changes = self.planned(pool, floor.ledger(), &queue, nobody_runs);
+            let changes = self.planned(pool, (floor.ledger(), &|_| true), &queue, nobody_runs);
             if changes.is_empty() {
                 continue;
             }
@@ -178,11 +178,12 @@ impl Layouts {
         Ok(())
     }
 
-    /// New layouts for the first waiting jobs in a pool that a planner cuts, where it sees better ones.
+    /// New layouts for the first waiting jobs in a pool that a planner cuts, where it sees better ones: on nodes that
+    /// `is_in_order`, so that no job waits for what is cut elsewhere.
     pub(in crate::simulation) fn planned(
         &mut self,
         pool: PoolId,
-        ledger: &CardLedger,
+        (ledger, is_in_order): (&CardLedger, &dyn Fn(NodeId) -> bool),
         queue: &Wanting<'_>,
         nobody_runs: bool,
     ) -> Vec<NodeReshape> {
@@ -190,7 +191,7 @@ impl Layouts {
         let mig = ledger.spec(pool).mig().expect("a planner is for MIG");
         let planner = self.planners[pool].as_mut().expect("only such pools want something");
         let mut places = Vec::new();
-        for node in ledger.pool_range(pool).map(NodeId) {
+        for node in ledger.pool_range(pool).map(NodeId).filter(|node| is_in_order(*node)) {
             let state = ledger.node(node);
             if mig.whole_node && state.allocations > 0 {
                 continue;
@@ -208,7 +209,7 @@ impl Layouts {
             changes.push((*node, between(*at, &whole_layout(card, mig), &target, card.is_cut)));
         }
         if changes.is_empty() && nobody_runs && self.making.iter().all(Option::is_none) {
-            changes = for_head(pool, ledger, queue);
+            changes = for_head(pool, (ledger, is_in_order), queue);
         }
         changes
     }
@@ -293,7 +294,11 @@ impl<'a> Wanting<'a> {
 }
 
 /// What must be cut for the first waiting job where nothing else is going on.
-fn for_head(pool: PoolId, ledger: &CardLedger, queue: &Wanting<'_>) -> Vec<NodeReshape> {
+fn for_head(
+    pool: PoolId,
+    (ledger, is_in_order): (&CardLedger, &dyn Fn(NodeId) -> bool),
+    queue: &Wanting<'_>,
+) -> Vec<NodeReshape> {
     let shapes = queue.shapes;
     let head = queue.queue.first().and_then(|shape| shapes.get(*shape).pools.iter().find(|p| p.pool == pool));
     let Some(fit) = head else { return Vec::new() };
@@ -305,11 +310,12 @@ fn for_head(pool: PoolId, ledger: &CardLedger, queue: &Wanting<'_>) -> Vec<NodeR
         first_not_free: None,
     };
     let mut changes = Vec::new();
-    let mut nodes = ledger.pool_range(pool).map(NodeId);
+    let mut nodes = ledger.pool_range(pool).map(NodeId).filter(|node| is_in_order(*node));
     for (part, count) in &fit.groups {
-        for node in nodes.by_ref().take(*count as usize) {
-            let chosen = choose(ledger.node(node), shapes.parts.get(*part), look);
-            changes.extend(chosen.into_iter().flat_map(|c| c.reshapes).map(|change| (node, change)));
+        // Where nobody runs, only nodes that are out of order have no room.
+        let chosen = |node| Some((node, choose(ledger.node(node), shapes.parts.get(*part), look)?));
+        for (node, chosen) in nodes.by_ref().filter_map(chosen).take(*count as usize) {
+            changes.extend(chosen.reshapes.into_iter().map(|change| (node, change)));
         }
     }
     changes.retain(|(_, change)| !change.create.is_empty());

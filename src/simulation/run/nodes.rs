@@ -9,6 +9,7 @@ use crate::cluster::Conflict;
 use crate::ids::NodeId;
 use crate::kernel::{Calendar, Phase};
 use crate::simulation::OutageKind;
+use crate::simulation::failure::HostTurn;
 use crate::simulation::guests::count_level;
 use crate::time::SimTime;
 
@@ -22,8 +23,13 @@ impl<D: Decider> Run<'_, D> {
         if let Some(upkeep) = &self.upkeep {
             upkeep.prepare(calendar);
         }
-        if let Some(failures) = &self.failures {
-            failures.prepare(from, calendar);
+        if let Some(guests) = &self.guests {
+            guests.prepare_links(calendar);
+        }
+        if let Some(failures) = &mut self.failures {
+            let floor = (&mut self.ground, &mut self.meter, &mut self.diary);
+            let done = failures.prepare(from, floor, calendar);
+            self.conflict = done.err().or(self.conflict.take());
         }
         for (at, outage) in self.outages.rows().iter().enumerate() {
             calendar.set(Timer::OutageBegins(at as u32), outage.from, Phase::Release);
@@ -41,11 +47,12 @@ impl<D: Decider> Run<'_, D> {
                 self.outages.begin(at);
                 self.strike(at, now, calendar);
                 self.dirty = true;
-                Ok(())
+                self.stand_in((at, true), now, calendar)
             }
             Timer::OutageEnds(at) => {
                 self.dirty = true;
-                self.outages.end(at, &mut self.ground, &mut self.meter)
+                let done = self.outages.end(at, &mut self.ground, &mut self.meter);
+                done.and_then(|()| self.stand_in((at, false), now, calendar))
             }
             // Of an order the next settling decides.
             _ => Ok(()),
@@ -89,12 +96,39 @@ impl<D: Decider> Run<'_, D> {
         upkeep.fire(at, now, guests, (&mut self.ground, &mut self.meter, &mut self.diary), calendar)
     }
 
-    /// A host fails with all jobs on it, or is repaired.
+    /// An outage that the design names begins or ends: a host that is kept back may stand in.
+    fn stand_in(
+        &mut self,
+        (at, begins): (u32, bool),
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        let row = self.outages.rows()[at as usize];
+        let Some(failures) = self.failures.as_mut().filter(|_| row.kind != OutageKind::Reserved) else {
+            return Ok(());
+        };
+        let floor = (&mut self.ground, &mut self.meter, &mut self.diary);
+        failures.note_outage((row.node, begins), now, floor, calendar)
+    }
+
+    /// Hosts fail with all jobs on them, or are repaired.
     fn fire_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Result<(), Conflict> {
-        let (Some(failures), Some(guests)) = (&mut self.failures, &mut self.guests) else { return Ok(()) };
+        let Some(failures) = &mut self.failures else { return Ok(()) };
         self.dirty = true;
         let floor = (&mut self.ground, &mut self.meter, &mut self.diary);
-        let turn = failures.fire(at, now, floor, calendar)?;
+        for turn in failures.fire(at, now, floor, calendar)? {
+            self.turn_of_host(turn, now, calendar)?;
+        }
+        Ok(())
+    }
+
+    fn turn_of_host(
+        &mut self,
+        turn: HostTurn,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Result<(), Conflict> {
+        let Some(guests) = &mut self.guests else { return Ok(()) };
         if !turn.fails {
             return if turn.is_elastic { self.restore_vms(turn.nodes, now, calendar) } else { Ok(()) };
         }
@@ -179,6 +213,9 @@ impl<D: Decider> Run<'_, D> {
             for at in 0..self.outages.rows().len() as u32 {
                 calendar.cancel(Timer::OutageBegins(at));
                 calendar.cancel(Timer::OutageEnds(at));
+            }
+            if let Some(guests) = &self.guests {
+                guests.stop_links(calendar);
             }
         }
         if self.failures.is_none() && self.upkeep.is_none() {

@@ -1,6 +1,7 @@
 //! What the core waits for.
 
 use crate::ids::{JobId, NodeId};
+use crate::simulation::fleet::HostTimer;
 use crate::simulation::guests::GuestTimer;
 
 /// Keys of the calendar.
@@ -24,7 +25,7 @@ pub(in crate::simulation) enum Timer {
     Order(u32),
     /// This host is due for maintenance, or back from it.
     Upkeep(u32),
-    /// This host fails, or is repaired.
+    /// This host or switch fails, or is repaired; or a host that was lent is back.
     Host(u32),
     /// This job has waited as long as it should for the pools of its route.
     Spill(JobId),
@@ -38,6 +39,8 @@ pub(in crate::simulation) enum Timer {
     Replan(u32),
     /// Something is through to the store of this number.
     Store(u32),
+    /// Links of a network fail, or are back.
+    Link(u32),
 }
 
 impl GuestTimer for Timer {
@@ -51,6 +54,16 @@ impl GuestTimer for Timer {
 
     fn store(number: u32) -> Self {
         Self::Store(number)
+    }
+
+    fn link(number: u32) -> Self {
+        Self::Link(number)
+    }
+}
+
+impl HostTimer for Timer {
+    fn host(at: u32) -> Self {
+        Self::Host(at)
     }
 }
 
@@ -74,6 +87,7 @@ impl std::hash::Hash for Timer {
             Self::Unkeep(node, card, start) => (13 | u64::from(card) << 8 | u64::from(start) << 16, node.0),
             Self::Replan(pool) => (14, pool),
             Self::Store(number) => (15, number),
+            Self::Link(number) => (16, number),
         };
         state.write_u64(tag << 32 | u64::from(number));
     }

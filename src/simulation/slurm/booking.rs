@@ -17,6 +17,7 @@ use crate::scheduler::slurm::job::JobSpec;
 use crate::simulation::meter::{Gauge, Held, IdleCause, Load, Meter};
 use crate::simulation::run::cards::CardSide;
 use crate::simulation::run::ground::{Grants, Ground, Side};
+use crate::simulation::withheld::Why;
 use crate::simulation::{Hours, JobState, Outcome, RunError};
 use crate::time::SimTime;
 use crate::workload::Workload;
@@ -79,11 +80,11 @@ impl Book for Ledger {
     }
 
     fn start(&mut self, _: usize, attempt: &Attempt) -> Result<(), Conflict> {
-        self.take(&attempt.grants)
+        self.take(&attempt.grants.all())
     }
 
     fn end(&mut self, _: usize, attempt: &Attempt) -> Result<(), Conflict> {
-        Self::give_back(self, &attempt.grants)
+        Self::give_back(self, &attempt.grants.all())
     }
 
     fn take_rest(&mut self, node: NodeId) -> Result<Option<(Grant, Load)>, Conflict> {
@@ -131,7 +132,7 @@ impl Book for CardBook {
     }
 
     fn start(&mut self, which: usize, attempt: &Attempt) -> Result<(), Conflict> {
-        let grants = card_grants(&attempt.grants, &attempt.cards);
+        let grants = card_grants(&attempt.grants.all(), &attempt.cards);
         let load = self.floor.load(&grants);
         self.floor.cut(&attempt.reshapes)?;
         self.floor.start(slot_of(which), &grants, attempt.end)?;
@@ -140,7 +141,7 @@ impl Book for CardBook {
     }
 
     fn end(&mut self, which: usize, attempt: &Attempt) -> Result<(), Conflict> {
-        let grants = card_grants(&attempt.grants, &attempt.cards);
+        let grants = card_grants(&attempt.grants.all(), &attempt.cards);
         Ground::give_back(&mut self.floor, slot_of(which), &grants, attempt.end)
     }
 
@@ -185,16 +186,16 @@ fn slot_of(which: usize) -> u32 {
 }
 
 /// What is held of a node, piece by piece.
-type Taken<B> = Vec<(<B as Book>::Rest, Load)>;
+type Taken<B> = Vec<(<B as Book>::Rest, Load, Why)>;
 
-/// Nodes that are out of order, with what is taken of them so that it counts as down.
+/// Nodes that are withheld from jobs, with what is taken of them so that it counts as such.
 struct Off<B: Book> {
-    /// For how many reasons, and what is taken.
-    nodes: BTreeMap<NodeId, (u32, Taken<B>)>,
+    /// For which reasons, and what is taken for the first of them.
+    nodes: BTreeMap<NodeId, (Vec<Why>, Taken<B>)>,
 }
 
 impl<B: Book> Off<B> {
-    /// Takes what is free on those of `nodes` that are out of order.
+    /// Takes what is free on those of `nodes` that are withheld.
     fn absorb(
         &mut self,
         nodes: impl Iterator<Item = NodeId>,
@@ -202,36 +203,38 @@ impl<B: Book> Off<B> {
         meter: &mut Meter,
     ) -> Result<(), Conflict> {
         for node in nodes {
-            let Some((_, taken)) = self.nodes.get_mut(&node) else { continue };
+            let Some((reasons, taken)) = self.nodes.get_mut(&node) else { continue };
+            let Some(why) = reasons.iter().min() else { continue };
+            let pool = book.pool_of(node);
+            for (_, load, was) in taken.iter_mut().filter(|(_, _, was)| was != why) {
+                meter.give_back(pool, load, *was);
+                meter.withhold(pool, load, *why);
+                *was = *why;
+            }
             let Some((rest, load)) = book.take_rest(node)? else { continue };
-            meter.add_down(book.pool_of(node), &load);
-            taken.push((rest, load));
+            meter.withhold(pool, &load, *why);
+            taken.push((rest, load, *why));
         }
         Ok(())
     }
 
     fn turn(&mut self, spell: &Spell, book: &mut B, meter: &mut Meter) -> Result<(), Conflict> {
-        let nodes = spell.nodes.clone().map(NodeId);
-        if spell.begins {
-            for node in nodes.clone() {
-                self.nodes.entry(node).or_insert_with(|| (0, Vec::new())).0 += 1;
+        for node in spell.nodes.clone().map(NodeId) {
+            let (reasons, _) = self.nodes.entry(node).or_insert_with(|| (Vec::new(), Vec::new()));
+            if spell.begins {
+                reasons.push(spell.why);
+            } else if let Some(at) = reasons.iter().position(|why| *why == spell.why) {
+                reasons.remove(at);
             }
-            return self.absorb(nodes, book, meter);
-        }
-        for node in nodes {
-            let reasons = self.nodes.get_mut(&node).map_or(0, |row| {
-                row.0 -= 1;
-                row.0
-            });
-            if reasons > 0 {
+            if !reasons.is_empty() {
                 continue;
             }
-            for (rest, load) in self.nodes.remove(&node).into_iter().flat_map(|row| row.1) {
-                meter.drop_down(book.pool_of(node), &load);
+            for (rest, load, why) in self.nodes.remove(&node).into_iter().flat_map(|row| row.1) {
+                meter.give_back(book.pool_of(node), &load, why);
                 book.give_back(&rest)?;
             }
         }
-        Ok(())
+        self.absorb(spell.nodes.clone().map(NodeId), book, meter)
     }
 }
 
@@ -316,11 +319,12 @@ impl Booking<'_> {
     /// What an attempt held, node by node.
     fn rows(&self, attempt: &Attempt) -> smallvec::SmallVec<[OnNode; 1]> {
         let spec = &self.specs[attempt.spec];
+        let grants = attempt.grants.all();
         let holding = Holding {
             job: JobId::new(attempt.spec),
             is_wider: attempt.is_wider,
             ask: spec.wider.as_deref().filter(|_| attempt.is_wider).unwrap_or(&spec.ask),
-            grants: &attempt.grants,
+            grants: &grants,
             cards: &attempt.cards,
         };
         holding.rows(self.pools, self.site)

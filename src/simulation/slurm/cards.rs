@@ -301,8 +301,9 @@ impl<'a> LayoutTool<'a> {
             let queue = controller.eligible_in_order(now.micros().div_euclid(1_000_000));
             let wanting = Wanting::new(site.shapes, queue.iter().map(shape));
             let nobody_runs = controller.running().is_empty() && self.making.iter().all(Option::is_none);
-            let mut changes = self.layouts.planned(pool, ledger, &wanting, nobody_runs);
             // The tool reaches no node that is out of order.
+            let is_in_order = |node: NodeId| controller.is_usable(node.index());
+            let mut changes = self.layouts.planned(pool, (ledger, &is_in_order), &wanting, nobody_runs);
             changes.retain(|(node, _)| controller.is_usable(node.index()));
             if changes.is_empty() {
                 continue;

@@ -12,12 +12,12 @@ use super::threads::Timer;
 use super::timer_of;
 use super::vms::{CloudNodes, VmTurn};
 use crate::cluster::{Amounts, CardLedger, ClusterSpec, Grant};
-use crate::ids::{Id, JobId, PoolId};
+use crate::ids::{Id, JobId, NodeId, PoolId};
 use crate::kernel::Calendar;
 use crate::scheduler::shared::Speeds;
 use crate::scheduler::shared::floor::NodeReshape;
-use crate::scheduler::slurm::Controller;
 use crate::scheduler::slurm::job::{Ask, JobIx, State};
+use crate::scheduler::slurm::{Controller, NodeSet};
 use crate::simulation::guests::{Arrival, ByPool, GuestTimer, Guests, OnNode, TenancyFacts};
 use crate::simulation::meter::{Held, Meter};
 use crate::simulation::run::ground::OnDevices;
@@ -25,7 +25,7 @@ use crate::simulation::run::life::{MOST_ATTEMPTS, MOST_IN_VAIN, used_of_held};
 use crate::simulation::standing::Diary;
 use crate::simulation::{self, RunOptions, SharedFacts, Speed, Spills};
 use crate::tenancy::RunTenancy;
-use crate::time::{SimDuration, SimTime};
+use crate::time::{MICROS_PER_S, SimDuration, SimTime};
 use crate::workload::{JobFlags, Workload};
 
 /// Where the attempts of a run run, if not all of it is bare metal, alone.
@@ -92,6 +92,10 @@ impl GuestTimer for Timer {
     fn store(number: u32) -> Self {
         Self::Store(number)
     }
+
+    fn link(number: u32) -> Self {
+        Self::Link(number)
+    }
 }
 
 /// An attempt that starts.
@@ -136,8 +140,12 @@ impl<'a> Hosts<'a> {
             guests = guests.with_laws(Speeds::new(site.setup.speeds.clone(), site.workload));
         }
         let tool = run.cards.zip(ledger).map(|(site, ledger)| LayoutTool::new(site, ledger));
-        let life = HostLife::new(&guests, from, run.seed);
-        life.prepare(from, calendar);
+        let mut life = HostLife::new(&guests, from, run.seed);
+        for turn in life.prepare(from, calendar) {
+            let nodes = nodes_of(run.pools.len(), &turn);
+            controller.change_nodes(&nodes, turn.change, from.micros().div_euclid(MICROS_PER_S));
+        }
+        guests.prepare_links(calendar);
         let meter = Meter::new(run.cluster.pools.len());
         if let Some(vms) = &mut vms {
             vms.prepare(from, controller, &mut guests.facts);
@@ -192,11 +200,23 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Something is due on a host; tells what becomes of its nodes.
-    pub(super) fn turn(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Option<Turn> {
-        let turn = self.life.turn(at, now, &mut self.guests, calendar);
+    /// Something is due on a host; tells what becomes of nodes.
+    pub(super) fn turn(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) -> Vec<Turn> {
+        let turns = self.life.turn(at, now, &mut self.guests, calendar);
         self.life.work(now, &self.guests, calendar);
-        turn
+        turns
+    }
+
+    /// A recorded outage of nodes begins or ends; tells what becomes of those that stand in.
+    pub(super) fn note_outage(
+        &mut self,
+        nodes: &NodeSet,
+        begins: bool,
+        now: SimTime,
+        calendar: &mut Calendar<Timer>,
+    ) -> Vec<Turn> {
+        let nodes = nodes.ones().map(NodeId::new);
+        nodes.flat_map(|node| self.life.note_outage(node, begins, now, calendar)).collect()
     }
 
     /// Whether jobs may wait for a host, where nothing else happens.
@@ -303,6 +323,11 @@ impl<'a> Hosts<'a> {
         self.guests.fire_store(number, now, calendar);
     }
 
+    /// Links fail, or are back.
+    pub(super) fn fire_link(&mut self, number: u32) {
+        self.guests.fire_link(number);
+    }
+
     /// All that starts or ends at this instant has done so.
     pub(super) fn settle_links(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
         self.guests.settle_links(now, calendar);
@@ -324,6 +349,13 @@ impl<'a> Hosts<'a> {
         let (spells, diary) = (self.life.spells, self.life.diary);
         Losses { meter: self.meter, facts, spells, diary, turns, layouts, vms }
     }
+}
+
+/// The nodes of a host, as the controller has them.
+pub(super) fn nodes_of(count: usize, turn: &Turn) -> NodeSet {
+    let mut nodes = NodeSet::with_capacity(count);
+    nodes.insert_range(turn.nodes.start as usize..turn.nodes.end as usize);
+    nodes
 }
 
 /// Whether the work of an attempt that ended so is done again, or never.

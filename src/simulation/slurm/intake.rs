@@ -14,13 +14,15 @@ use super::SlurmJob;
 use crate::ids::{Id, JobId, RequestId, TenantId, TextId};
 use crate::scheduler::shared::demand::{CardPoolShape, CardShapes};
 use crate::scheduler::shared::fit::DeviceAsk;
-use crate::scheduler::slurm::config::{GresCount, SlurmConfig};
+use crate::scheduler::slurm::LicenceAsk;
+use crate::scheduler::slurm::config::{GresCount, Sizes, SlurmConfig};
 use crate::scheduler::slurm::devices::Parts;
-use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, TaskOf};
+use crate::scheduler::slurm::job::{Ask, Dependency, DependencyKind, JobSpec, Switches, TaskOf};
 use crate::simulation::run::recorded_end;
 use crate::simulation::{JobState, Spill, Spills};
 use crate::time::{SimDuration, SimTime};
-use crate::workload::{self, Common, JobFlags, Request, Workload};
+use crate::workload::wishes::{Licences, read_switches_wish};
+use crate::workload::{self, Common, Extras, JobFlags, Request, Workload};
 
 /// What pools know beside Slurm's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,7 @@ impl Intake {
             parts: pools.cards.map(|(shapes, pools)| PartsOf { shapes, pools, known: FxHashMap::default() }),
             are_dedicated: pools.are_dedicated,
             known: FxHashMap::default(),
+            with_switches: FxHashMap::default(),
         };
         let mut intake = Self {
             specs: Vec::with_capacity(trace.jobs.len()),
@@ -92,7 +95,8 @@ impl Intake {
     ) -> JobSpec {
         let labels = trace.labels.get(job.labels);
         let text = |t: Option<TextId>| t.map(|t| trace.texts.share(t));
-        let is_known = |name: &TextId| config.partition(trace.texts.get(*name)).is_some();
+        let is_known =
+            |name: &TextId| trace.texts.get(*name).split(',').all(|name| config.partition(name).is_some());
         let partition = labels.partition.filter(is_known);
         if labels.partition.is_some() && partition.is_none() {
             self.note("partition unknown to the site: its default");
@@ -107,7 +111,10 @@ impl Intake {
             let array = u32::try_from(array.index()).expect("fewer than 2^32 texts");
             Some(TaskOf { array, limit: e.array_limit })
         });
-        let ask = self.bound((trace, config), job.request, partition, asks);
+        let mut ask = self.bound((trace, config), job.request, partition, asks);
+        if let Some(wish) = switches_of((trace, config), extras) {
+            ask = asks.with_switches(ask, (job.request, partition), wish);
+        }
         let wider = spill.map(|spill| self.bound((trace, config), spill.request, partition, asks));
         let limit_known = !job.flags.has(JobFlags::LIMIT_UNKNOWN);
         JobSpec {
@@ -123,11 +130,27 @@ impl Intake {
             array: None,
             task_of,
             reservation: None,
+            licences: self.licences((trace, config), extras),
             requeue: job.flags.has(JobFlags::NO_REQUEUE).then_some(false),
             begin_s: extras.and_then(|e| e.begin).map(whole_seconds),
             hold: false,
             wider,
         }
+    }
+
+    /// `licenses`: those that the site knows.
+    fn licences(
+        &mut self,
+        (trace, config): (&Workload, &SlurmConfig),
+        extras: Option<&Extras>,
+    ) -> Option<Box<LicenceAsk>> {
+        let text = kept(trace, extras, "licenses").filter(|_| !config.licences.is_empty())?;
+        let mut ask = LicenceAsk::on(config, &Licences::read(text).ok()?);
+        if ask.unknown {
+            self.note("licence unknown to the site: not asked for");
+            ask.unknown = false;
+        }
+        Some(ask).filter(|ask| !ask.wanted.is_empty()).map(Box::new)
     }
 
     /// A request as its partition makes it, with its parts of GPUs where these are given out so.
@@ -147,7 +170,8 @@ impl Intake {
         let fit = asks.parts.as_ref().and_then(|parts| parts.first(request));
         let mut notes = Notes::new();
         let row = trace.requests.get(request);
-        let mut ask = ask((trace, config), row, fit, asks.parts.is_some(), &mut notes);
+        let sizes = config.sizes_in(partition.map(|name| trace.texts.get(name)));
+        let mut ask = ask((trace, config), (row, sizes), fit, asks.parts.is_some(), &mut notes);
         if let Some(parts) = &mut asks.parts {
             ask.parts = parts.of(request, &ask);
         }
@@ -169,11 +193,38 @@ struct Asks<'a> {
     parts: Option<PartsOf<'a>>,
     are_dedicated: bool,
     known: FxHashMap<(RequestId, Option<TextId>), (Common<Ask>, Notes)>,
+    with_switches: FxHashMap<(RequestId, Option<TextId>, Switches), Common<Ask>>,
+}
+
+impl Asks<'_> {
+    /// The same with `--switches`, once for all jobs with that wish.
+    fn with_switches(
+        &mut self,
+        ask: Common<Ask>,
+        (request, partition): (RequestId, Option<TextId>),
+        wish: Switches,
+    ) -> Common<Ask> {
+        let make = || Common::from(Ask { switches: Some(wish), ..Ask::clone(&ask) });
+        self.with_switches.entry((request, partition, wish)).or_insert_with(make).clone()
+    }
+}
+
+/// The text of a column that the trace keeps for those who know it.
+fn kept<'t>(trace: &'t Workload, extras: Option<&Extras>, column: &str) -> Option<&'t str> {
+    let mut others = extras.into_iter().flat_map(|extras| &extras.other);
+    others.find(|(name, _)| trace.texts.get(*name) == column).map(|(_, text)| trace.texts.get(*text))
+}
+
+/// `switches`, where nodes are chosen by a tree of them.
+fn switches_of((trace, config): (&Workload, &SlurmConfig), extras: Option<&Extras>) -> Option<Switches> {
+    let text = kept(trace, extras, "switches").filter(|_| config.topology.is_some())?;
+    let (leaves, wait_s) = read_switches_wish(text)?;
+    Some(Switches { leaves, wait_s })
 }
 
 fn ask(
     (trace, config): (&Workload, &SlurmConfig),
-    request: &Request,
+    (request, sizes): (&Request, Sizes),
     fit: Option<&CardPoolShape>,
     has_cards: bool,
     notes: &mut Notes,
@@ -181,12 +232,16 @@ fn ask(
     let node_cpus = config.nodes.iter().map(|n| n.cpus).max().unwrap_or(1).max(1);
     let node_gpus: u32 = config.nodes.iter().map(|n| n.gres.iter().map(|g| g.count).sum()).max().unwrap_or(0);
     let tasks = request.tasks.unwrap_or(1).max(1);
+    let says_cpus = request.cpus.or(request.tasks).or(request.cpus_per_task).is_some();
     let cpus = request.cpus.unwrap_or_else(|| tasks * request.cpus_per_task.unwrap_or(1)).max(1);
     let gpus = request
         .gpus
         .or_else(|| request.gpus_per_task.map(|g| g * tasks))
         .or_else(|| request.gpus_per_node.map(|g| g * request.nodes.unwrap_or(1)))
         .unwrap_or(0);
+    let usual_cpus =
+        sizes.def_cpu_per_gpu.filter(|_| gpus > 0 && !says_cpus).map(|each| each.saturating_mul(gpus));
+    let cpus = usual_cpus.unwrap_or(cpus).max(1);
     let by_gpus = if let Some(fit) = fit.filter(|_| gpus > 0) {
         fit.nodes
     } else if node_gpus > 0 {
@@ -195,6 +250,9 @@ fn ask(
         u32::from(gpus > 0)
     };
     let nodes = request.nodes.unwrap_or_else(|| cpus.div_ceil(node_cpus).max(by_gpus)).max(1);
+    let on_each = gpus.div_ceil(nodes);
+    let mem_mb = request.mem_mb_per_node.unwrap_or_else(|| sizes.usual_mem_mb(cpus.div_ceil(nodes), on_each));
+    let cpus = cpus.max(sizes.cpus_for(mem_mb).saturating_mul(nodes));
     let even = cpus.is_multiple_of(nodes)
         && (request.nodes.is_some() || cpus.is_multiple_of(node_cpus) || nodes == 1);
     if !has_cards && (request.gpu_milli.is_some_and(|m| m < 1_000) || request.mig_profile.is_some()) {
@@ -208,7 +266,7 @@ fn ask(
     if !wanted.is_empty() && device_type.is_none() && !has_cards {
         notes.push("GPU type unknown to the site, or alternatives: any type");
     }
-    let gres = match gpus.div_ceil(nodes) {
+    let gres = match on_each {
         0 => smallvec![],
         count => smallvec![GresCount { device_type, count }],
     };
@@ -217,7 +275,7 @@ fn ask(
         max_nodes: even.then_some(nodes),
         cpus,
         cpus_per_node: if even { cpus / nodes } else { 1 },
-        mem_mb_per_node: request.mem_mb_per_node.unwrap_or(0),
+        mem_mb_per_node: mem_mb,
         gres,
         fixed_per_node: even,
         exclusive: request.exclusive,

@@ -38,7 +38,7 @@ pub(super) fn run_hosted(
     observer: &mut dyn Observer,
     interrupted: &dyn Fn() -> bool,
 ) -> SlurmOutcome {
-    let mut calendar = Calendar::new();
+    let mut calendar = super::threads::calendar();
     let mut daemon = Daemon::new(run, &mut calendar);
     if let Some(hosted) = hosted {
         daemon.put_on(hosted, &mut calendar);

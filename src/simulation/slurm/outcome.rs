@@ -29,6 +29,7 @@ use crate::scheduler::slurm::job::{StartedBy, State};
 use crate::scheduler::slurm::{Controller, hardware_of, hardware_on};
 use crate::simulation::run::cards::CardSide;
 use crate::simulation::run::ground::Side;
+use crate::simulation::withheld::Why;
 use crate::simulation::{
     Ending, Hours, JobRecord, JobState, NodeSpell, Outcome, RunError, RunOptions, SlurmFacts, Stretch,
     TenancyFacts,
@@ -187,7 +188,7 @@ fn book_cards(
     if options.keep_allocations {
         for attempt in &booking.told.attempts {
             let held = (JobId::new(attempt.spec), attempt.start, attempt.end);
-            Side::<CardFloor>::note(&mut side, held, card_grants(&attempt.grants, &attempt.cards));
+            Side::<CardFloor>::note(&mut side, held, card_grants(&attempt.grants.all(), &attempt.cards));
         }
     }
     if let Some(losses) = &booking.told.losses {
@@ -412,7 +413,7 @@ fn allocations(told: &SlurmOutcome) -> Vec<(JobId, Allocation)> {
         last.insert(attempt.spec, at);
     }
     let rows = told.attempts.iter().enumerate().filter(|(at, a)| last[&a.spec] == *at);
-    rows.map(|(_, a)| (JobId::new(a.spec), a.grants.clone())).collect()
+    rows.map(|(_, a)| (JobId::new(a.spec), a.grants.all())).collect()
 }
 
 /// Jobs with more than one attempt.
@@ -422,7 +423,7 @@ fn requeued(told: &SlurmOutcome, keep: bool) -> Vec<(JobId, Vec<Stretch>)> {
     by_job.extend(again);
     for attempt in &told.attempts {
         if let Some(rows) = by_job.get_mut(&attempt.spec) {
-            let allocation = if keep { attempt.grants.clone() } else { Allocation::new() };
+            let allocation = if keep { attempt.grants.all() } else { Allocation::new() };
             let ending = match attempt.state {
                 State::NodeFail => Ending::NodeLost,
                 State::Preempted => Ending::Preempted,
@@ -443,8 +444,8 @@ fn spells(told: &SlurmOutcome, options: &RunOptions<'_>) -> Vec<Spell> {
         options.reservations.iter().filter(|row| row.users.is_empty() && row.accounts.is_empty());
     let reserved = for_nobody.flat_map(|row| row.nodes.iter().map(|node| (*node, row.from, row.until)));
     for (NodeId(node), from, until) in outages.chain(reserved) {
-        spells.push(Spell { at: from, nodes: node..node + 1, begins: true });
-        spells.push(Spell { at: until, nodes: node..node + 1, begins: false });
+        spells.push(Spell { at: from, nodes: node..node + 1, begins: true, why: Why::IsDown });
+        spells.push(Spell { at: until, nodes: node..node + 1, begins: false, why: Why::IsDown });
     }
     spells
 }

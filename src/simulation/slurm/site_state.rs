@@ -4,7 +4,7 @@
 use super::Command;
 use crate::ids::Id;
 use crate::scheduler::slurm::config::SlurmConfig;
-use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest};
+use crate::scheduler::slurm::{LicenceCounts, NodeChange, NodeSet, Reservation, ReservationRequest};
 use crate::simulation::{OutageKind, RunOptions};
 use crate::time::{MICROS_PER_S, SimDuration, SimTime};
 
@@ -28,6 +28,7 @@ pub(super) fn site_commands(config: &SlurmConfig, options: &RunOptions<'_>) -> V
                 nodes: only(at),
                 users: vec![String::from("-")],
                 accounts: Vec::new(),
+                licences: LicenceCounts::new(),
                 maint: false,
                 overlap: true,
                 gone: false,
@@ -54,6 +55,7 @@ pub(super) fn site_commands(config: &SlurmConfig, options: &RunOptions<'_>) -> V
             nodes,
             users: if is_for_nobody { vec![String::from("-")] } else { reservation.users.clone() },
             accounts: reservation.accounts.clone(),
+            licences: licences_of(&reservation.licences, config),
             maint: false,
             overlap: true,
             gone: false,
@@ -71,4 +73,10 @@ pub(super) fn site_commands(config: &SlurmConfig, options: &RunOptions<'_>) -> V
     }
     commands.sort_by_key(|(at, _)| *at);
     commands
+}
+
+/// Licences by their numbers on the site; what it does not have was refused before.
+fn licences_of(named: &[(String, u32)], config: &SlurmConfig) -> LicenceCounts {
+    let number = |name: &str| config.licences.iter().position(|licence| licence.name == name);
+    named.iter().filter_map(|(name, count)| number(name).map(|at| (at, *count))).collect()
 }

@@ -1,8 +1,13 @@
 //! `slurmctld`'s threads over the kernel's calendar.
 
 mod attempts;
+mod nodes;
+mod turns;
 
 use std::ops::ControlFlow;
+
+pub(super) use self::turns::calendar;
+use self::turns::{BACKFILL, Doze, LOOP, Rhythm};
 
 use rustc_hash::FxHashMap;
 
@@ -13,6 +18,7 @@ use crate::kernel::{Calendar, Model, Phase, RunReport};
 use crate::scheduler::slurm::config::{PreemptType, Rule, SchedulerKind};
 use crate::scheduler::slurm::job::JobIx;
 use crate::scheduler::slurm::{Controller, Decision, NodeChange, Refusal};
+use crate::simulation::fleet::HostTimer;
 use crate::time::{SimDuration, SimTime};
 
 /// What wakes up.
@@ -43,6 +49,8 @@ pub(super) enum Timer {
     Order(u32),
     /// Something is through to the store of this number.
     Store(u32),
+    /// Links of a network fail, or are back.
+    Link(u32),
 }
 
 /// The controller has nothing to do for so long: the run ends. Longer than every delay of its own.
@@ -77,9 +85,10 @@ pub(super) struct Daemon<'a> {
     last_pass_s: i64,
     last_full_pass_s: i64,
     last_limits_s: i64,
-    loop_turn: SimDuration,
-    /// The loop sleeps until a whole second, and wakes so much later; `None` = it sleeps a second from its last turn.
-    wakes_late: Option<SimDuration>,
+    /// When the loop turns.
+    rhythm: Rhythm,
+    /// The loop sleeps through turns that could do nothing.
+    doze: Option<Doze>,
     last_backfill_s: i64,
     oversleep: SimDuration,
     backfill_test: SimDuration,
@@ -94,8 +103,8 @@ pub(super) struct Daemon<'a> {
     decisions: Vec<Decision>,
     last_event: SimTime,
     finished: bool,
-    /// Last turn of the loop, while nothing is pending and the loop need not turn.
-    parked: Option<SimTime>,
+    /// When the backfill thread last found that nothing had changed; its naps are not events until something does.
+    resting: Option<SimTime>,
     /// Where attempts run, if not all is bare metal, alone.
     hosts: Option<Box<Hosts<'a>>>,
 }
@@ -104,11 +113,9 @@ fn whole_s(at: SimTime) -> i64 {
     at.micros().div_euclid(1_000_000)
 }
 
-/// The turn of the loop after `last`.
-fn after_turn(last: SimTime, turn: SimDuration, wakes_late: Option<SimDuration>) -> SimTime {
-    match wakes_late {
-        Some(late) => SimTime::from_s(whole_s(last) + 1) + late,
-        None => last + turn,
+impl HostTimer for Timer {
+    fn host(at: u32) -> Self {
+        Self::Host(at)
     }
 }
 
@@ -117,14 +124,12 @@ impl<'a> Daemon<'a> {
         let started = run.chance.started();
         let started_s = whole_s(started);
         let loop_start = started + run.chance.loop_offset();
-        let loop_turn = SECOND + run.chance.loop_drift();
-        // what a turn was too long in the drifting loop is how late a sleep ends
-        let wakes_late = run.config.has(Rule::WholeSecondLoop).then(|| run.chance.loop_drift());
-        calendar.set(Timer::Loop, after_turn(loop_start, loop_turn, wakes_late), Phase::Pass);
+        let rhythm = Rhythm::new(run.chance.loop_drift(), run.config.has(Rule::WholeSecondLoop));
+        calendar.set_lane(LOOP, rhythm.after(loop_start), Phase::Pass);
         let backfill_start = started + run.chance.backfill_offset();
         if run.config.scheduler == SchedulerKind::Backfill && !run.config.backfill.rule.is_ideal() {
             let first = backfill_start + SimDuration::from_s(run.config.backfill.interval_s);
-            calendar.set(Timer::Backfill, first + run.chance.backfill_oversleep(), Phase::Pass);
+            calendar.set_lane(BACKFILL, first + run.chance.backfill_oversleep(), Phase::Pass);
         }
         if run.config.priority.multifactor {
             calendar.set(
@@ -139,7 +144,9 @@ impl<'a> Daemon<'a> {
             calendar.set(Timer::Command(u32::try_from(at).expect("few commands")), *when, Phase::Release);
         }
         let loop_start_s = whole_s(loop_start);
-        let backfill_test = run.chance.backfill_test(run.config.preempt.kind != PreemptType::None);
+        let drawn = || run.chance.backfill_test(run.config.preempt.kind != PreemptType::None);
+        let fitted = run.config.backfill.test_us.map(|us| SimDuration::from_micros(i64::from(us)));
+        let backfill_test = fitted.unwrap_or_else(drawn);
         Self {
             controller: Controller::new(run.config, run.hardware, run.specs, started_s + REGISTRATION_S)
                 .with_epoch(run.chance.epoch_s())
@@ -152,8 +159,8 @@ impl<'a> Daemon<'a> {
             last_pass_s: loop_start_s,
             last_full_pass_s: loop_start_s,
             last_limits_s: loop_start_s,
-            loop_turn,
-            wakes_late,
+            rhythm,
+            doze: None,
             last_backfill_s: whole_s(backfill_start),
             oversleep: run.chance.backfill_oversleep(),
             backfill_test,
@@ -168,7 +175,7 @@ impl<'a> Daemon<'a> {
             decisions: Vec::new(),
             last_event: started,
             finished: false,
-            parked: None,
+            resting: None,
             hosts: None,
             run,
         }
@@ -196,7 +203,8 @@ impl<'a> Daemon<'a> {
         let last = last_instant(self.run.jobs, &self.attempts, &self.withdrawn_at);
         let (hosts, open) = (self.hosts.take(), std::mem::take(&mut self.open));
         let losses = hosts.map(|hosts| Box::new(hosts.close(open.into_keys(), last)));
-        let pending = self.controller.pending().iter().map(|job| {
+        let jobs = self.controller.pending().iter().filter(|job| !self.controller.is_stand_in(**job));
+        let pending = jobs.map(|job| {
             let record = self.controller.job(*job);
             (record.spec, record.pending_tasks.len().max(1), record.reason.name())
         });
@@ -215,51 +223,6 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// One turn of the 1-second loop.
-    fn turn(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let now_s = whole_s(now);
-        self.ping(now, calendar);
-        if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
-            self.last_limits_s = now_s;
-            self.controller.enforce_limits(now_s);
-            self.carry_out(now, calendar);
-        }
-        let main = &self.run.config.main;
-        let full = main.sched_interval_s.is_some_and(|every| now_s - self.last_full_pass_s >= every);
-        let wanted = self.pass_wanted && now_s - self.last_pass_s >= main.batch_sched_delay_s;
-        if full {
-            self.last_full_pass_s = now_s;
-        }
-        if self.is_ideal() {
-            if self.controller.has_begun(now_s) || self.controller.has_reservations() {
-                calendar.set(Timer::Pass, now, Phase::Pass);
-            }
-            self.last_pass_s = now_s;
-        } else if full || wanted {
-            self.pass_wanted = false;
-            self.last_pass_s = now_s;
-            self.controller.main_pass(now, full);
-            self.has_passed = true;
-            self.carry_out(now, calendar);
-        }
-        self.finished = self.nothing_left(now);
-        if !self.finished && !self.park(now, calendar) {
-            calendar.set(Timer::Loop, self.next_turn(now), Phase::Pass);
-        }
-    }
-
-    /// When the loop turns after a turn at `last`.
-    fn next_turn(&self, last: SimTime) -> SimTime {
-        after_turn(last, self.loop_turn, self.wakes_late)
-    }
-
-    /// Asks resumed nodes to register; they can be used when they have.
-    fn ping(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
-        for at in std::mem::take(&mut self.to_ping) {
-            calendar.set(Timer::Registered(at), now + self.run.chance.registration(at), Phase::Release);
-        }
-    }
-
     /// The nodes of a command have registered.
     fn registered(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
         if let Command::ChangeNodes(nodes, _) = &self.run.commands[at as usize].1
@@ -267,44 +230,6 @@ impl<'a> Daemon<'a> {
         {
             self.want_pass(now, calendar);
         }
-    }
-
-    /// Lets the loop rest while its turns could do nothing: nothing pending, no pass wanted, no limit
-    /// reached before the earliest planned end.
-    fn park(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> bool {
-        let asleep = self.controller.pending().is_empty() && !self.controller.has_reservations();
-        if self.pass_wanted || !asleep || self.open.is_empty() || !self.to_ping.is_empty() {
-            return false;
-        }
-        let ends = self.controller.running().iter().map(|job| self.controller.job(*job).end_planned_s);
-        let Some(first) = ends.min().filter(|end| *end > whole_s(now) + 1) else { return false };
-        calendar.set(Timer::Overdue, SimTime::from_s(first), Phase::Epoch);
-        self.parked = Some(now);
-        true
-    }
-
-    /// Sets the loop going again in its old rhythm, with its clocks as if it had turned all along.
-    fn unpark(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let Some(mut last) = self.parked.take() else { return };
-        calendar.cancel(Timer::Overdue);
-        while self.next_turn(last) < now {
-            last = self.next_turn(last);
-            let now_s = whole_s(last);
-            if now_s - self.last_limits_s >= self.run.config.controller.time_limit_timer_s {
-                self.last_limits_s = now_s;
-            }
-            if self
-                .run
-                .config
-                .main
-                .sched_interval_s
-                .is_some_and(|every| now_s - self.last_full_pass_s >= every)
-            {
-                self.last_full_pass_s = now_s;
-                self.last_pass_s = now_s;
-            }
-        }
-        calendar.set(Timer::Loop, self.next_turn(last), Phase::Pass);
     }
 
     /// Asks for a pass after a submission, a command, or an end reported through the agent: in a turn of the loop,
@@ -335,39 +260,6 @@ impl<'a> Daemon<'a> {
         pending.is_empty() || (whole_s(now) > quiet_since_s + QUIET_S && !is_awaited)
     }
 
-    /// A host fails, drains, or is back.
-    fn turn_of_host(&mut self, at: u32, now: SimTime, calendar: &mut Calendar<Timer>) {
-        let hosts = self.hosts.as_mut().expect("only hosts have turns");
-        let Some(turn) = hosts.turn(at, now, calendar) else { return };
-        let mut nodes = self.run.config.no_nodes();
-        nodes.insert_range(turn.nodes.start as usize..turn.nodes.end as usize);
-        let fails = turn.change == NodeChange::Down;
-        if fails || !turn.is_elastic {
-            self.controller.change_nodes(&nodes, turn.change, whole_s(now));
-            self.carry_out(now, calendar);
-        }
-        if let Some(hosts) = self.hosts.as_mut().filter(|_| turn.is_elastic) {
-            hosts.host_of_vms((turn.nodes, fails), now, &mut self.controller, calendar);
-        }
-        self.want_pass(now, calendar);
-    }
-
-    /// A VM is up, was ordered in vain, or has been idle for long; or others may be ordered.
-    fn turn_of_vm(&mut self, timer: Timer, now: SimTime, calendar: &mut Calendar<Timer>) {
-        if self.finished {
-            return;
-        }
-        let hosts = self.hosts.as_mut().expect("only hosts have VMs");
-        if let Timer::Vm(node) = timer {
-            if !hosts.turn_of_vm(node, now, &mut self.controller, calendar) {
-                return;
-            }
-            self.last_event = now;
-        }
-        // VMs are ordered for those whom a pass leaves waiting.
-        self.want_pass(now, calendar);
-    }
-
     /// Instances are there, or need not be kept any longer.
     fn layouts_changed(&mut self, timer: Timer, now: SimTime, calendar: &mut Calendar<Timer>) {
         if self.finished {
@@ -390,33 +282,11 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// The backfill thread wakes.
-    fn wake_backfill(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
-        if self.finished {
-            return;
-        }
-        let now_s = whole_s(now);
-        let interval_s = self.run.config.backfill.interval_s;
-        let due = now_s - self.last_backfill_s >= interval_s;
-        let nap = if due && self.controller.changed_since(self.last_backfill_s) {
-            let before = self.controller.cycles().backfill_depth;
-            self.controller.backfill_cycle(now);
-            self.has_passed = true;
-            self.carry_out(now, calendar);
-            self.last_backfill_s = now_s;
-            let depth = i64::try_from(self.controller.cycles().backfill_depth - before).expect("a queue");
-            let took = SimDuration::from_micros(self.backfill_test.micros().saturating_mul(depth));
-            SimDuration::from_s(interval_s) + took
-        } else {
-            SECOND
-        };
-        calendar.set(Timer::Backfill, now + nap + self.oversleep, Phase::Pass);
-    }
-
-    /// Carries out what the controller has decided.
-    fn carry_out(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
+    /// Carries out what the controller has decided; tells whether it has.
+    fn carry_out(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> bool {
         let mut decisions = std::mem::take(&mut self.decisions);
         self.controller.take_decisions(&mut decisions);
+        let any = !decisions.is_empty();
         for decision in decisions.drain(..) {
             self.last_event = now;
             match decision {
@@ -429,6 +299,7 @@ impl<'a> Daemon<'a> {
             }
         }
         self.decisions = decisions;
+        any
     }
 
     fn cancel(&mut self, spec: usize, now: SimTime, calendar: &mut Calendar<Timer>) {
@@ -474,6 +345,10 @@ impl<'a> Daemon<'a> {
                         self.to_ping.push(at);
                     }
                 }
+                let begins = *change != NodeChange::Resume;
+                let stand_in =
+                    self.hosts.as_mut().map(|hosts| hosts.note_outage(nodes, begins, now, calendar));
+                self.turn_hosts(stand_in.unwrap_or_default(), now, calendar);
                 Ok(())
             }
             Command::SetUsage(known) => {
@@ -500,7 +375,7 @@ impl Model for Daemon<'_> {
     }
 
     fn arrive(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) {
-        self.unpark(now, calendar);
+        self.wake_loop(now, calendar);
         while self.next_arrival() == Some(now) {
             let spec = self.next_job;
             self.next_job += 1;
@@ -520,14 +395,20 @@ impl Model for Daemon<'_> {
                 Err(refusal) => self.refused.push((spec, refusal)),
             }
         }
+        self.rouse_backfill(now, calendar);
     }
 
     fn fire(&mut self, now: SimTime, timer: Timer, calendar: &mut Calendar<Timer>) {
         if !matches!(
             timer,
-            Timer::Backfill | Timer::Loop | Timer::Priorities | Timer::Look(_) | Timer::Store(_)
+            Timer::Backfill
+                | Timer::Loop
+                | Timer::Priorities
+                | Timer::Look(_)
+                | Timer::Store(_)
+                | Timer::Link(_)
         ) {
-            self.unpark(now, calendar);
+            self.wake_loop(now, calendar);
         }
         match timer {
             Timer::Overdue => {}
@@ -536,6 +417,9 @@ impl Model for Daemon<'_> {
             }
             Timer::Store(number) => {
                 self.hosts.as_mut().expect("only guests write").fire_store(number, now, calendar);
+            }
+            Timer::Link(number) => {
+                self.hosts.as_mut().expect("only guests are on links").fire_link(number);
             }
             Timer::Command(at) => self.command(at as usize, now, calendar),
             Timer::Host(at) => self.turn_of_host(at, now, calendar),
@@ -568,6 +452,10 @@ impl Model for Daemon<'_> {
             }
             Timer::Priorities => {}
         }
+        // a nap that ends at this instant began before the pass or the turn was set, so it ended before it
+        let is_past = matches!(timer, Timer::Loop | Timer::Pass);
+        let from = if is_past { now + SimDuration::from_micros(1) } else { now };
+        self.rouse_backfill(from, calendar);
     }
 
     fn settle(&mut self, now: SimTime, calendar: &mut Calendar<Timer>) -> ControlFlow<()> {
@@ -580,6 +468,7 @@ impl Model for Daemon<'_> {
         if let Some(hosts) = &mut self.hosts {
             hosts.settle_links(now, calendar);
         }
+        self.rouse_backfill(now + SimDuration::from_micros(1), calendar);
         if self.finished { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

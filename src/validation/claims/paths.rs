@@ -1,9 +1,10 @@
 //! Claims on links and stores: what data moves over, and what waits for it.
 
-use super::stage::{Jobs, design, play, push, run_times};
+use super::stage::{Jobs, design, play, push, refusal, run_times};
 use super::{Claim, Verdict, claim, named};
 use crate::fabric::collectives::{Collective, Inside, Members, Wires};
 use crate::scenario::catalogue::fabrics::{FabricRow, fabric};
+use crate::scenario::catalogue::virtualization::reliability;
 use crate::simulation::Outcome;
 use crate::workload::{Request, Workload};
 
@@ -67,7 +68,50 @@ pub(super) fn claims() -> Vec<Claim> {
     claims.extend(networks());
     claims.extend(checkpoints());
     claims.extend(stores());
+    claims.push(direct_reading());
     claims
+}
+
+/// How many times longer a job takes in a VM without GPUDirect Storage than with it, if each of its 8 GPUs reads so fast.
+fn without_direct(class: &'static str, gpu_gb_s: f64) -> f64 {
+    let run = |direct: bool| {
+        let text = format!(
+            "data = {{ store = \"s\", gpu-gb-s = {gpu_gb_s} }}\n[design.d.store.s]\nwrite-gb-s = 1000\n[POOL.tenancy.vm]\n\
+             contention = \"off\"\ngpudirect-storage = {direct}\n"
+        );
+        run_times(&play(&design(1, &text), &[Jobs::one(class, 8, 1)], 1))[0]
+    };
+    run(false) / run(true)
+}
+
+/// What reading past the memory of the host is worth.
+fn direct_reading() -> Claim {
+    // As much as a node fetches, for each of its 8 GPUs.
+    let full = reliability("store-node-gb-s").value / 8.0;
+    let [training, debug, slow] = [("training", full), ("debug", full), ("training", full / 2.0)]
+        .map(|(class, rate)| without_direct(class, rate));
+    let sliced = "[POOL.tenancy.vm]\naccess = \"vgpu-time-sliced\"\ngpudirect-storage = true\n";
+    let is_refused = refusal(sliced).is_some();
+    claim(
+        "100",
+        "S4",
+        "virtualization breaks or weakens GPUDirect Storage",
+        "8 GPUs that read all that a node fetches, from a store without end: a VM without it over one with it",
+        vec![
+            named("training", training),
+            named("debug", debug),
+            named("training at half the rate", slow),
+            named("time-sliced vGPUs that cannot have it", f64::from(u8::from(is_refused))),
+        ],
+        match (is_refused && training > 1.0, slow > 1.0) {
+            (true, true) => Verdict::Reproduced,
+            (true, false) => Verdict::OnlyIf(format!(
+                "jobs read nearly as fast as a node fetches: then training takes {:.1} % longer, at half the rate nothing is lost",
+                100.0 * (training - 1.0)
+            )),
+            (false, _) => Verdict::Refuted("nothing is lost".into()),
+        },
+    )
 }
 
 /// What is in a node.

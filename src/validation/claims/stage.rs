@@ -84,6 +84,14 @@ pub(super) fn slowdown(tenancy: &str, job: Jobs) -> f64 {
     run(tenancy) / run("")
 }
 
+/// How many times longer one job takes than on bare metal, where both are on rails of NDR.
+pub(super) fn slowdown_on_rails(tenancy: &str, job: Jobs) -> f64 {
+    let rails = "fabric = \"n\"\n[design.d.fabric.n]\ntopology = \"rail\"\nnodes-per-leaf = 8\n";
+    let run =
+        |tenancy: &str| run_times(&play(&design(job.nodes, &format!("{rails}{tenancy}")), &[job], 1))[0];
+    run(tenancy) / run("")
+}
+
 /// A VM pool without noise and contention, at a level of the catalogue.
 pub(super) fn vm(options: &str, level: &str) -> String {
     format!(

@@ -5,7 +5,7 @@ use super::{Claim, Verdict};
 /// Numbers, article, what it says, what is missing or why it cannot be told.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-const PENDING: [Row; 8] = [
+const PENDING: [Row; 6] = [
     ("5", "S0", "CPU-to-GPU latency rises under virtualization", "services: latencies of requests"),
     (
         "16",
@@ -26,14 +26,7 @@ const PENDING: [Row; 8] = [
         "a measurement of irregular access in VMs",
     ),
     ("68", "S2", "shared infrastructure creates tail latency for LLM serving", "services"),
-    ("73", "S2", "mixture-of-experts models need more bandwidth", "jobs whose nodes exchange all-to-all"),
     ("99", "S4", "scheduling jitter pushes p99 and p99.9 over the SLA", "services"),
-    (
-        "100",
-        "S4",
-        "virtualization breaks or weakens GPUDirect Storage",
-        "storage: loading of data over a shared store",
-    ),
 ];
 
 const UNTESTABLE: [Row; 4] = [

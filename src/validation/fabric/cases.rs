@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::fabric::contention::{Demand, steps};
 use crate::fabric::flows::{Transfer, ends};
 use crate::fabric::rates::Filling;
-use crate::fabric::steps::{OVERLAP, Split, Training, growth};
+use crate::fabric::steps::{OVERLAP, Precision, Split, Training, growth};
 use crate::time::{MICROS_PER_S, SimTime};
 
 type Told<T> = Result<T, Box<Diagnostic>>;
@@ -282,7 +282,12 @@ fn scaling(case: &Scaling, file: &Arc<str>, errors: &mut Errors) -> Told<Value> 
         },
         other => return Err(about.wrong(format!("kind `{other}` is neither three-d nor fully-sharded"))),
     };
-    let training = Training { parameters: about.number("parameters", case.parameters)?, split };
+    let precision = match case.precision.as_str() {
+        "" => Precision::Bf16,
+        written => Precision::named(written)
+            .ok_or_else(|| about.wrong(format!("precision `{written}` is none of bf16, fp8, fp32")))?,
+    };
+    let training = Training { parameters: about.number("parameters", case.parameters)?, precision, split };
     let gpus = [need("gpus_from", Some(case.gpus_from))?, need("gpus_to", Some(case.gpus_to))?];
     let recorded_s = about.number("step_s_from", case.step_s_from)?;
     if recorded_s == 0.0 {

@@ -1,8 +1,9 @@
 //! One large job with warm standbys, a working pool and spares: AIReSim's rules, in a small model of their own.
 //!
-//! This is not the simulation core. There a job that loses a host gives all of them back and waits in the queue of its
-//! policy; here it keeps them, and a standby takes the place of the one that failed. So the figures judge this
-//! model's rules, not the core's (LIMITATIONS.md says so), and no scenario can ask for them.
+//! This is not the simulation core, which has spares of its own (`simulation::fleet`) but other rules: there hosts fail whether
+//! a job runs on them or not, standbys too, also while a job recovers; a job goes on from a snapshot, and a lent host
+//! goes back when it is no longer needed. At the rates of these cases a job recovers for half of the time, so that
+//! decides the figures. They judge this model's rules, not the core's (LIMITATIONS.md says so).
 //!
 //! The job is stopped by each failure for `recovery`, and loses no work. Then a standby takes over; where none is left, a
 //! new selection takes `size + standby` nodes at random from the working pool, after fetching spares (`preempt`

@@ -12,9 +12,12 @@ use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::scenario::slurm_conf::{Coverage, SiteFiles, Treatment, expand_hosts, read_site, read_topology};
 use crate::scheduler::slurm::config::{GresCount, SlurmConfig, UnknownVersion, Version};
 use crate::scheduler::slurm::job::{ArraySpec, Ask, Dependency, DependencyKind, JobSpec, Switches};
-use crate::scheduler::slurm::{NodeChange, NodeSet, Reservation, ReservationRequest, dependency_cycle};
+use crate::scheduler::slurm::{
+    LicenceAsk, NodeChange, NodeSet, Reservation, ReservationRequest, dependency_cycle,
+};
 use crate::simulation::slurm::{Command, Phases, SlurmJob};
 use crate::time::{SimDuration, SimTime, parse_seconds_micros};
+use crate::workload::wishes::{Licences, read_switches_wish};
 
 /// A recorded experiment.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ pub struct Experiment {
     /// Whole GPUs of the cluster.
     pub gpu_capacity: u64,
     /// What of it this version does not model, so that a comparison would say nothing.
-    pub not_modelled: Option<&'static str>,
+    pub not_modelled: Option<String>,
 }
 
 /// A row of `jobs.csv`.
@@ -189,44 +192,46 @@ fn version_of(dir: &Path) -> Result<Option<Version>, Problems> {
 }
 
 /// What decides in the recording and is not modelled.
-fn not_modelled(rows: &[JobRow], coverage: &Coverage) -> Option<&'static str> {
+fn not_modelled(rows: &[JobRow], coverage: &Coverage) -> Option<String> {
     let said = |option: &str, word: &str| {
         let mut rows = coverage.rows.iter().filter(|row| row.option.eq_ignore_ascii_case(option));
         rows.any(|row| row.value.to_ascii_uppercase().contains(word))
     };
-    if said("PreemptMode", "SUSPEND") || said("PreemptMode", "GANG") {
-        return Some("PreemptMode: jobs are not suspended");
-    }
-    if said("OverSubscribe", "FORCE") {
-        return Some("OverSubscribe: jobs do not share cores");
-    }
-    if rows.iter().any(|row| !row.het.is_empty()) {
-        return Some("heterogeneous jobs are not modelled");
-    }
-    if rows.iter().any(|row| !row.licenses.is_empty()) {
-        return Some("jobs ask for licences, which are not counted");
-    }
+    let known = if said("PreemptMode", "SUSPEND") || said("PreemptMode", "GANG") {
+        Some("PreemptMode: jobs are not suspended")
+    } else if said("OverSubscribe", "FORCE") {
+        Some("OverSubscribe: jobs do not share cores")
+    } else if rows.iter().any(|row| !row.het.is_empty()) {
+        Some("heterogeneous jobs are not modelled")
+    } else {
+        None
+    };
     let plugin = coverage.rows.iter().find(|row| row.option.eq_ignore_ascii_case("TopologyPlugin"));
     let is_tree = plugin.is_some_and(|row| row.treatment == Treatment::Honoured);
     let none = ["topology/none", "topology/default", "topology/flat"];
-    if plugin.is_some_and(|row| !is_tree && !none.contains(&row.value.as_str())) {
-        return Some("TopologyPlugin: only topology/tree is modelled");
-    }
-    None
+    let other_topology = plugin.is_some_and(|row| !is_tree && !none.contains(&row.value.as_str()));
+    let known = known.or(other_topology.then_some("TopologyPlugin: only topology/tree is modelled"));
+    let any = || coverage.of("not yet").next().map(|row| format!("{}: {}", row.option, row.treatment.note()));
+    known.map(str::to_owned).or_else(any)
 }
 
-/// `1@00:01:00`, `2`: leaves, and how long the job waits for them. Without a plugin for switches it changes nothing.
+/// Leaves, and how long the job waits for them. Without a plugin for switches it changes nothing.
 fn switches_of(text: &str) -> Result<Option<Switches>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let bad = || format!("`{text}` is no count of switches");
-    let (leaves, wait) = text.split_once('@').map_or((text, None), |(leaves, wait)| (leaves, Some(wait)));
-    let wait_s = wait.map(|wait| {
-        let mut parts = wait.split(':').map(|part| part.parse::<i64>().map_err(|_| bad()));
-        parts.try_fold(0, |sum, part| Ok::<i64, String>(60 * sum + part?))
-    });
-    Ok(Some(Switches { leaves: leaves.parse().map_err(|_| bad())?, wait_s: wait_s.transpose()? }))
+    let (leaves, wait_s) =
+        read_switches_wish(text).ok_or_else(|| format!("`{text}` is no count of switches"))?;
+    Ok(Some(Switches { leaves, wait_s }))
+}
+
+/// `solver:2,viz:1`.
+fn licences_of(text: &str, config: &SlurmConfig) -> Result<Option<LicenceAsk>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let list = Licences::read(text).map_err(|part| format!("`{part}` is no licence"))?;
+    Ok(Some(LicenceAsk::on(config, &list)))
 }
 
 /// Submit order: by time, then by job id as a number.
@@ -281,6 +286,7 @@ fn job_of(
         array: array_of(&row.array)?,
         task_of: None,
         reservation: some(&row.reservation),
+        licences: licences_of(&row.licenses, config)?.map(Box::new),
         requeue: if row.requeue == "no" { Some(false) } else { None },
         begin_s: None,
         hold: false,
@@ -425,11 +431,21 @@ fn create_reservation<'a>(
     };
     let flags = get("Flags").unwrap_or("").to_ascii_uppercase();
     let has = |flag: &str| flags.split(',').any(|f| f == flag);
+    let nodes = match (get("Nodes"), get("Licenses")) {
+        (Some(nodes), _) => node_set(nodes, config)?,
+        (None, Some(_)) => config.no_nodes(),
+        (None, None) => return Err("only reservations with Nodes or Licenses are known".to_owned()),
+    };
+    let licences = licences_of(get("Licenses").unwrap_or(""), config)?;
+    if licences.as_ref().is_some_and(|ask| ask.unknown || ask.one_of) {
+        return Err("the reservation names licences that the site does not have".to_owned());
+    }
     let reservation = Reservation {
         name: name.to_owned(),
         start_s,
         end_s,
-        nodes: node_set(get("Nodes").ok_or("only reservations with Nodes are known")?, config)?,
+        nodes,
+        licences: licences.map(|ask| ask.wanted).unwrap_or_default(),
         users: list("Users"),
         accounts: list("Accounts"),
         maint: has("MAINT"),

@@ -25,7 +25,7 @@ pub struct Skipped {
     /// Folder name.
     pub name: String,
     /// Why.
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 /// One experiment.
@@ -200,9 +200,8 @@ fn agreement(experiment: &Experiment, runs: &[SlurmOutcome]) -> (f64, f64) {
     let seed = (0..runs.len())
         .min_by(|a, b| distance(nearest, &per_run[*a]).total_cmp(&distance(nearest, &per_run[*b])));
     let Some(seed) = seed else { return (same_start, 0.0) };
-    let nodes: FxHashMap<Key, &[usize]> =
-        runs[seed].attempts.iter().map(|a| ((a.spec, a.task, a.number), a.nodes.as_slice())).collect();
-    let alike =
-        nearest.iter().filter(|(key, _, on)| nodes.get(key).is_some_and(|n| *n == on.as_slice())).count();
+    let nodes: FxHashMap<Key, Vec<usize>> =
+        runs[seed].attempts.iter().map(|a| ((a.spec, a.task, a.number), a.grants.nodes())).collect();
+    let alike = nearest.iter().filter(|(key, _, on)| nodes.get(key).is_some_and(|n| n == on)).count();
     (same_start, alike as f64 / count)
 }

@@ -44,6 +44,7 @@ pub(in crate::workload) enum Column {
     Cancel,
     Deadline,
     Switches,
+    Licenses,
     Reservation,
     CheckpointGb,
     CheckpointInterval,
@@ -76,7 +77,7 @@ pub(super) enum Part {
 use Column as C;
 
 /// All columns with their names (DESIGN 5.3), in the order in which they are written.
-pub(in crate::workload) const COLUMNS: [(&str, Column); 51] = [
+pub(in crate::workload) const COLUMNS: [(&str, Column); 52] = [
     ("job_id", C::JobId),
     ("submit_s", C::Submit),
     ("run_s", C::Run),
@@ -109,6 +110,7 @@ pub(in crate::workload) const COLUMNS: [(&str, Column); 51] = [
     ("deadline_s", C::Deadline),
     ("features", C::Features),
     ("switches", C::Switches),
+    ("licenses", C::Licenses),
     ("reservation", C::Reservation),
     ("checkpoint_gb", C::CheckpointGb),
     ("checkpoint_interval_s", C::CheckpointInterval),
@@ -132,11 +134,12 @@ pub(in crate::workload) const COLUMNS: [(&str, Column); 51] = [
 
 const REQUIRED: [(&str, Column); 3] = [("job_id", C::JobId), ("submit_s", C::Submit), ("run_s", C::Run)];
 
-/// Columns that are checked and kept, but change no result yet. A column leaves this list when
-/// something uses it; until then the report says that it has no effect.
-const WITHOUT_EFFECT: [Column; 11] = [
+/// Columns that are checked and kept, but change no result, or only that of some designs: the report says where they
+/// have no effect.
+const WITHOUT_EFFECT: [Column; 12] = [
     C::Deadline,
     C::Switches,
+    C::Licenses,
     C::Reservation,
     C::CheckpointGb,
     C::CheckpointInterval,
@@ -183,7 +186,13 @@ impl Column {
             C::Begin => "not to start before: seconds or timestamp as submit_s",
             C::Deadline => "to end before: seconds or timestamp",
             C::Features => "features that every node must have, joined by &",
-            C::Switches => "most leaf switches",
+            C::Switches => {
+                "most leaf switches, with @ how long it waits for that, as sbatch --switches: 1@10:00 (Slurm's policy with \
+                 a topology)"
+            }
+            C::Licenses => {
+                "licences as in sbatch --licenses: solver:2,viz or a:1|b:1 (Slurm's policy with Licenses=)"
+            }
             C::Reservation => "name of a reservation",
             C::CheckpointGb => "size of a checkpoint in GB",
             C::CheckpointInterval => "seconds between checkpoints",
@@ -246,6 +255,7 @@ impl Column {
             | C::Cancel
             | C::Deadline
             | C::Switches
+            | C::Licenses
             | C::Reservation
             | C::CheckpointGb
             | C::CheckpointInterval

@@ -15,6 +15,7 @@ use super::{extras, request};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::ids::{LabelId, RequestId};
 use crate::time::{SecondsError, SimDuration, SimTime, parse_seconds_micros};
+use crate::workload::wishes::{Licences, read_switches_wish};
 use crate::workload::{Extras, Job, JobFlags, JobName, Labels, Recorded, Request};
 
 /// Combinations of cells that are remembered; beyond that the table starts anew.
@@ -419,6 +420,14 @@ fn checked_text(column: C, cell: Cell<'_>, clock: &mut Clock) -> Result<String, 
             _ => return Err(cell.wrong_type("an amount of at least 0")),
         },
         C::CheckpointInterval => _ = cell.positive_span()?,
+        C::Switches => {
+            let bad = || cell.wrong_type("a count of switches").help("write 1, or 1@10:00 as sbatch does");
+            read_switches_wish(cell.str()).ok_or_else(bad)?;
+        }
+        C::Licenses => {
+            let bad = |_| cell.wrong_type("a list of licences").help("write name:count, several with , or |");
+            Licences::read(cell.str()).map_err(bad)?;
+        }
         _ => {}
     }
     Ok(cell.str().to_owned())

@@ -63,7 +63,7 @@ impl Intake {
             labels: assembly.workload.labels.intern(&job.labels),
             flags,
         };
-        self.note_unused(&job);
+        self.note_unused(&job, &assembly.workload.texts);
         if job.extras == Extras::default() {
             assembly.admit(row_job, &job.recorded, row)?;
         } else {
@@ -76,8 +76,9 @@ impl Intake {
         Ok(())
     }
 
-    fn note_unused(&mut self, job: &ForeignJob) {
+    fn note_unused(&mut self, job: &ForeignJob, texts: &Texts) {
         let recorded = &job.recorded;
+        let keeps = |column: &str| job.extras.other.iter().any(|(name, _)| texts.get(*name) == column);
         let filled = [
             (C::ExitCode, recorded.exit_code.is_some()),
             (C::RanGpuType, recorded.ran_gpu_type.is_some()),
@@ -87,7 +88,8 @@ impl Intake {
             (C::AllocCpus, recorded.alloc_cpus.is_some()),
             (C::AllocGpus, recorded.alloc_gpus.is_some()),
             (C::Tenant, job.labels.tenant.is_some()),
-            (C::Reservation, !job.extras.other.is_empty()),
+            (C::Reservation, keeps("reservation")),
+            (C::Licenses, keeps("licenses")),
         ];
         for (column, _) in filled.iter().filter(|(column, filled)| *filled && column.is_without_effect()) {
             let name = name_of(*column);

@@ -44,8 +44,7 @@ pub(super) fn kind_of(column: C) -> Kind {
         | C::GpuUtil
         | C::AllocNodes
         | C::AllocCpus
-        | C::AllocGpus
-        | C::Switches => Kind::Number,
+        | C::AllocGpus => Kind::Number,
         _ => Kind::Text,
     }
 }

@@ -100,6 +100,14 @@ pub struct Limits {
     pub grp_submit: Option<u32>,
     /// `MaxTRESPerJob` (association: `MaxTRES`).
     pub max_tres_per_job: Vec<(usize, u64)>,
+    /// `MaxTRESPerNode`.
+    pub max_tres_per_node: Vec<(usize, u64)>,
+    /// `GrpTRESMins`: minutes of each TRES.
+    pub grp_tres_mins: Vec<(usize, u64)>,
+    /// `GrpTRESRunMins`.
+    pub grp_tres_run_mins: Vec<(usize, u64)>,
+    /// `MaxTRESMinsPerJob` (association: `MaxTRESMins`).
+    pub max_tres_mins_per_job: Vec<(usize, u64)>,
     /// `MinTRESPerJob` (QOS).
     pub min_tres_per_job: Vec<(usize, u64)>,
     /// `MaxTRESPerUser` (QOS).
@@ -131,6 +139,8 @@ pub struct QosFlags {
     pub partition_min_nodes: bool,
     /// `PartitionTimeLimit`: the partition's `MaxTime` does not count.
     pub partition_time_limit: bool,
+    /// `NoDecay`: the TRES minutes that it has used do not decay.
+    pub no_decay: bool,
     /// `OverPartQOS`: its limits count before those of the partition's QOS.
     pub over_part_qos: bool,
 }
@@ -195,6 +205,8 @@ pub struct Enforce {
     pub associations: bool,
     /// `limits`.
     pub limits: bool,
+    /// `safe`: a job starts only if the TRES minutes that it may use until its limit are there.
+    pub safe: bool,
     /// `qos`: the job's QOS must be allowed to it.
     pub qos: bool,
 }

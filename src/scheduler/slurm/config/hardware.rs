@@ -93,6 +93,8 @@ pub struct PartitionConf {
     pub billing: Vec<(usize, f64)>,
     /// `State`.
     pub state: PartitionState,
+    /// `DefMemPer*`, `MaxMemPer*`, `DefCpuPerGPU`; what is not set here is the cluster's.
+    pub sizes: Sizes,
 }
 
 impl PartitionConf {
@@ -123,6 +125,79 @@ impl PartitionConf {
             allow_groups: None,
             billing: Vec::new(),
             state: PartitionState { submit: true, schedule: true },
+            sizes: Sizes::default(),
         }
+    }
+}
+
+/// A licence of `Licenses`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Licence {
+    /// Name.
+    pub name: String,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// An amount of memory in MiB, of each node or of each CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemPer {
+    /// `*MemPerNode`.
+    Node(u64),
+    /// `*MemPerCPU`.
+    Cpu(u64),
+}
+
+/// What jobs get of memory and CPUs where they do not say, and what they may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// `DefMemPerNode` or `DefMemPerCPU` (man: all memory of a node; here none where it is not set).
+    pub def_mem: Option<MemPer>,
+    /// `DefMemPerGPU` in MiB.
+    pub def_mem_per_gpu: Option<u64>,
+    /// `DefCpuPerGPU`.
+    pub def_cpu_per_gpu: Option<u32>,
+    /// `MaxMemPerNode` or `MaxMemPerCPU` (man: no limit).
+    pub max_mem: Option<MemPer>,
+}
+
+impl Sizes {
+    /// These, and those of the cluster where they are silent.
+    #[must_use]
+    pub fn or(self, cluster: Self) -> Self {
+        Self {
+            def_mem: self.def_mem.or(cluster.def_mem),
+            def_mem_per_gpu: self.def_mem_per_gpu.or(cluster.def_mem_per_gpu),
+            def_cpu_per_gpu: self.def_cpu_per_gpu.or(cluster.def_cpu_per_gpu),
+            max_mem: self.max_mem.or(cluster.max_mem),
+        }
+    }
+
+    /// The memory of each node of a job that names none, which has so many CPUs and GPUs there.
+    #[must_use]
+    pub fn usual_mem_mb(&self, cpus: u32, gpus: u32) -> u64 {
+        if let Some(each) = self.def_mem_per_gpu.filter(|_| gpus > 0) {
+            return each.saturating_mul(u64::from(gpus));
+        }
+        match self.def_mem {
+            Some(MemPer::Node(mem_mb)) => mem_mb,
+            Some(MemPer::Cpu(each)) => each.saturating_mul(u64::from(cpus)),
+            None => 0,
+        }
+    }
+
+    /// The CPUs of a node that go with so much memory there: under `MaxMemPerCPU` more than were asked for.
+    #[must_use]
+    pub fn cpus_for(&self, mem_mb: u64) -> u32 {
+        match self.max_mem {
+            Some(MemPer::Cpu(most)) if most > 0 => u32::try_from(mem_mb.div_ceil(most)).unwrap_or(u32::MAX),
+            _ => 0,
+        }
+    }
+
+    /// Whether a job may have so much memory of a node.
+    #[must_use]
+    pub fn allow_mem(&self, mem_mb: u64) -> bool {
+        !matches!(self.max_mem, Some(MemPer::Node(most)) if mem_mb > most)
     }
 }

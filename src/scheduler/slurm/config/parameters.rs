@@ -110,6 +110,8 @@ pub struct BackfillParameters {
     pub one_resv_per_job: bool,
     /// `bf_window_linear` in seconds (man: 0 = windows double).
     pub window_linear_s: i64,
+    /// No option of Slurm: what a job of the queue takes in a cycle, in microseconds; `None` = as recorded elsewhere.
+    pub test_us: Option<u32>,
 }
 
 impl Default for BackfillParameters {
@@ -133,6 +135,7 @@ impl Default for BackfillParameters {
             node_space_size: None,
             one_resv_per_job: false,
             window_linear_s: 0,
+            test_us: None,
         }
     }
 }
@@ -290,4 +293,6 @@ pub struct SelectParameters {
     pub least_loaded: bool,
     /// `select/linear`: every job gets whole nodes (the default before 23.11; `select/cons_tres` since).
     pub whole_nodes: bool,
+    /// `select/cons_res`, before 23.11.
+    pub cons_res: bool,
 }

@@ -52,6 +52,17 @@ impl Version {
     /// Versions whose decisions are recorded; others follow from the rows of [`RULES`].
     pub const RECORDED: [Self; 3] = [Self::series(22, 5), Self::series(24, 11), Self::series(26, 5)];
 
+    /// The recorded versions on either side of one that is not recorded itself; `None` where there are none.
+    #[must_use]
+    pub fn recorded_beside(self) -> Option<[Self; 2]> {
+        if Self::RECORDED.iter().any(|recorded| recorded.is_of(self)) {
+            return None;
+        }
+        let below = Self::RECORDED.iter().rfind(|recorded| **recorded < self)?;
+        let above = Self::RECORDED.iter().find(|recorded| **recorded > self)?;
+        Some([*below, *above])
+    }
+
     const fn series(year: u8, month: u8) -> Self {
         Self { year, month, release: LAST }
     }
@@ -180,15 +191,19 @@ macro_rules! rules {
 }
 
 rules! {
+    AlignedWindows: (20, 11, 0), Source, true,
+        "the windows of a predicted start go on from the first one, which begins at a multiple of 30 s; in 20.02 each began at the first end in it (the version of the change is not known to the month)";
     FiveHundredTests: (21, 8, 0), Source, true, "bf_max_job_test is 500 where it is not set; 100 before";
     PreemptParameters: (23, 2, 0), Source, true,
         "PreemptParameters has youngest_first, strict_order and reorder_count; SchedulerParameters keeps its preempt_ words";
     MaxBatchRequeue: (23, 2, 0), Source, false,
-        "MaxBatchRequeue (5): a job whose launch fails more often is held; launches do not fail here";
+        "MaxBatchRequeue (5): a job whose launch fails more often is held; not modelled: launches do not fail here";
     MultifactorByDefault: (23, 11, 0), Recorded, true,
         "PriorityType is priority/multifactor where it is not set; priority/basic before";
     ConsTresByDefault: (23, 11, 0), Recorded, true,
         "SelectType is select/cons_tres where it is not set; select/linear, whole nodes for every job, before";
+    NoConsRes: (23, 11, 0), Source, true,
+        "select/cons_res is gone, and select/cons_tres stands for it; before, it had a rule of its own under topology/tree";
     WholeSecondLoop: (23, 11, 0), Recorded, true,
         "the 1-second loop wakes at whole seconds; before, a second after its last turn, so that it drifts";
     LeafHoldsRest: (24, 5, 3), Source, true,
@@ -205,7 +220,8 @@ rules! {
         "a running job whose limit ends exactly at the tried start counts as gone";
     RelevantEnd: (25, 5, 1), Recorded, true,
         "a planned start is the end of the last removed job on the chosen nodes; before, of the last removed job";
-    PreemptByPriority: (25, 5, 0), Changelog, false, "PreemptMode has PRIORITY";
+    PreemptByPriority: (25, 5, 0), Changelog, false,
+        "PreemptMode has PRIORITY: victims need a lower priority too; not modelled, and import says so";
     OneNodeFirstFit: (26, 5, 0), Recorded, true,
         "a job of one node takes the first node that holds it, by weight and index; before, by the rule of shortest runs";
 }
@@ -250,6 +266,20 @@ mod tests {
         assert_eq!(version("23.02").default_of("prioritytype"), Some("priority/basic"));
         assert_eq!(version("23.11").default_of("prioritytype"), Some("priority/multifactor"));
         assert_eq!(version("20.11").default_of("bf_max_job_test"), Some("100"));
+    }
+
+    #[test]
+    fn versions_between_recorded_ones_have_neighbours() {
+        let beside = |text: &str| {
+            let version: Version = text.parse().unwrap();
+            version.recorded_beside().map(|pair| pair.map(|version| version.to_string()).join(" "))
+        };
+        assert_eq!(beside("25.05.1").as_deref(), Some("24.11 26.05"));
+        assert_eq!(beside("25.11").as_deref(), Some("24.11 26.05"));
+        assert_eq!(beside("23.02").as_deref(), Some("22.05 24.11"));
+        for recorded_or_beyond in ["24.11.5", "22.05", "26.05", "21.08"] {
+            assert_eq!(beside(recorded_or_beyond), None, "{recorded_or_beyond}");
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn by_leaves(ask: &Ask, busy: &[usize], rest: bool, most: Option<u32>) -> Option
     }
     let mut allowed = NodeSet::with_capacity(16);
     allowed.insert_range(..);
-    let leaves = Some(Leaves { tree: &tree, holds_rest: rest, most });
+    let leaves = Some(Leaves { tree: &tree, holds_rest: rest, is_tightest: false, most });
     Placement { leaves, ..old(&hardware) }.choose(ask, &allowed, &free)
 }
 
@@ -173,4 +173,54 @@ fn an_untyped_request_takes_the_lowest_free_indices_of_any_type() {
     };
     assert_eq!(hardware.pick_devices(&slices, &hardware.empty), Some(0b11_0000));
     assert_eq!(hardware.pick_devices(&any(33), &hardware.empty), None);
+}
+
+/// The recorded micro cluster: leaves n1-n4, m1-m4 and b1, g1, nodes in the order of their names, 12 CPUs each.
+fn tightest(ask: &Ask, cpus: [u32; 10]) -> Option<Vec<usize>> {
+    let mut hardware = nodes(10);
+    for node in &mut hardware {
+        node.empty.cpus = 12;
+    }
+    let leaf = |from: usize, to: usize| {
+        let mut set = NodeSet::with_capacity(10);
+        set.insert_range(from..to);
+        set
+    };
+    let rows = vec![
+        ("IBN".to_owned(), leaf(6, 10), vec![]),
+        ("IBM".to_owned(), leaf(2, 6), vec![]),
+        ("IBG".to_owned(), leaf(0, 2), vec![]),
+        ("TOP".to_owned(), NodeSet::with_capacity(10), vec![0, 1, 2]),
+    ];
+    let tree = Tree::new(rows).expect("a tree");
+    let mut free: Vec<Free> = hardware.iter().map(|h| h.empty.clone()).collect();
+    for (node, cpus) in free.iter_mut().zip(cpus) {
+        node.cpus = cpus;
+    }
+    let leaves = Some(Leaves { tree: &tree, holds_rest: false, is_tightest: true, most: None });
+    Placement { leaves, ..old(&hardware) }.choose(ask, &leaf(0, 10), &free)
+}
+
+#[test]
+fn under_cons_res_the_tightest_leaf_is_taken_as_recorded() {
+    let ask = |nodes: u32, each: u32| Ask {
+        min_nodes: nodes,
+        max_nodes: Some(nodes),
+        cpus: nodes * each,
+        cpus_per_node: each,
+        fixed_per_node: true,
+        ..Ask::default()
+    };
+    // recorded: alone on the cluster a job of one node goes to the leaf of two nodes, and there to b1
+    assert_eq!(tightest(&ask(1, 12), [12; 10]), Some(vec![0]));
+    assert_eq!(tightest(&ask(2, 12), [12; 10]), Some(vec![0, 1]));
+    // three nodes: IBM and IBN hold them, and as many are feasible; the first in topology.conf
+    assert_eq!(tightest(&ask(3, 12), [12; 10]), Some(vec![6, 7, 8]));
+    assert_eq!(tightest(&ask(3, 12), [12, 12, 0, 12, 12, 12, 12, 12, 12, 12]), Some(vec![3, 4, 5]));
+    // what counts of a node is what the job could use of it: one feasible node is tighter than four nearly busy ones
+    assert_eq!(tightest(&ask(1, 1), [0, 0, 0, 0, 0, 12, 1, 1, 1, 1]), Some(vec![5]));
+    // six over two leaves: the largest first, then the one that holds the rest with the fewest CPUs
+    assert_eq!(tightest(&ask(6, 12), [12, 12, 0, 12, 12, 12, 12, 12, 12, 12]), Some(vec![6, 7, 8, 9, 0, 1]));
+    assert_eq!(tightest(&ask(10, 12), [12; 10]).map(|nodes| nodes.len()), Some(10));
+    assert_eq!(tightest(&ask(10, 12), [0, 12, 12, 12, 12, 12, 12, 12, 12, 12]), None);
 }

@@ -23,6 +23,8 @@ pub struct Leaves<'c> {
     pub tree: &'c Tree,
     /// A nearer leaf must hold the rest, and switches count what is taken below them (since 24.05.3).
     pub holds_rest: bool,
+    /// `select/cons_res`: the tightest switch by CPUs, instead of this file's rule.
+    pub is_tightest: bool,
     /// The job's nodes may be on so many leaves at most (`--switches`, until it has waited long enough).
     pub most: Option<u32>,
 }

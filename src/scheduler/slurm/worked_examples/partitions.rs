@@ -146,3 +146,73 @@ fn a_higher_tier_comes_first_whatever_the_priority() {
     submit_all(&mut controller, 0);
     assert_eq!(pass(&mut controller, 3), [1]);
 }
+
+/// Two nodes, each a partition of its own: `slow` of tier 1 and `fast` of tier 2.
+fn two_partitions() -> SlurmConfig {
+    let mut config = site(2);
+    config.partitions.clear();
+    for (at, (name, tier)) in [("slow", 1), ("fast", 2)].into_iter().enumerate() {
+        let mut nodes = config.no_nodes();
+        nodes.insert(at);
+        config.partitions.push(PartitionConf { priority_tier: tier, ..PartitionConf::new(name, nodes) });
+    }
+    config.partitions[0].default = true;
+    config
+}
+
+fn within(names: &str, gpus: u32) -> JobSpec {
+    JobSpec { partition: Some(names.into()), ..job(1, gpus, 10) }
+}
+
+#[test]
+fn a_job_of_two_partitions_starts_once_in_the_one_of_the_higher_tier() {
+    let config = two_partitions();
+    let hardware = hardware_of(&config);
+    let specs = [within("slow,fast", 8), within("slow,fast", 8), within("slow,fast", 8)];
+    let mut controller = Controller::new(&config, &hardware, &specs, 0);
+    submit_all(&mut controller, 0);
+    assert_eq!(pass(&mut controller, 3), [0, 1]);
+    let node = |job: u32| controller.job(JobIx(job)).nodes.ones().collect::<Vec<_>>();
+    let starts = |spec: usize| controller.records_of(spec).to_vec();
+    // the first in `fast`, whose tier is higher; the second in what is left
+    assert_eq!((node(starts(0)[0].0), node(starts(1)[0].0)), (vec![1], vec![0]));
+    assert_eq!((controller.running().len(), starts(0).len()), (2, 1));
+    // the third follows in whichever partition is free first
+    let (first, third) = (starts(0)[0], starts(2)[0]);
+    end(&mut controller, first.0, true, 60);
+    assert_eq!(cycle(&mut controller, 61), [2]);
+    assert_eq!(controller.job(third).partition, 1);
+    assert!(controller.pending().is_empty());
+}
+
+#[test]
+fn a_requeued_job_waits_for_all_of_its_partitions_again() {
+    let config = two_partitions();
+    let hardware = hardware_of(&config);
+    let specs = [within("slow,fast", 8), within("fast", 8)];
+    let mut controller = Controller::new(&config, &hardware, &specs, 0);
+    controller.submit(0, 0).unwrap();
+    assert_eq!(pass(&mut controller, 3), [0]);
+    let mut node = config.no_nodes();
+    node.insert(1);
+    controller.change_nodes(&node, super::super::NodeChange::Down, 10);
+    started(&mut controller);
+    controller.cleaned(JobIx(0), 11);
+    // eligible 121 s later, and the node of `fast` is still down
+    assert_eq!(pass(&mut controller, 60), Vec::<usize>::new());
+    assert_eq!(pass(&mut controller, 132), [0]);
+    assert_eq!(controller.job(JobIx(0)).partition, 0);
+}
+
+#[test]
+fn partitions_that_cannot_hold_a_job_are_passed_over() {
+    let mut config = two_partitions();
+    config.nodes[0].gres[0].count = 2;
+    let hardware = hardware_of(&config);
+    let specs = [within("slow,fast", 8), within("slow", 8), within("slow,gone", 1), within("gone", 1)];
+    let mut controller = Controller::new(&config, &hardware, &specs, 0);
+    let answers: Vec<bool> = (0..4).map(|spec| controller.submit(spec, 0).is_ok()).collect();
+    assert_eq!(answers, [true, false, false, false]);
+    assert_eq!(pass(&mut controller, 3), [0]);
+    assert_eq!(controller.job(JobIx(0)).partition, 1);
+}

@@ -42,10 +42,16 @@ fn tenancy(jobs: usize) -> RunTenancy {
     };
     RunTenancy {
         pools: [restless()].into_iter().collect(),
-        profiles: vec![ClassProfile { shares, uses: Resource::ALL.map(|_| 0.5), overlap: 0.0 }],
+        profiles: vec![ClassProfile {
+            shares,
+            uses: Resource::ALL.map(|_| 0.5),
+            overlap: 0.0,
+            all_to_all: false,
+            trained: None,
+        }],
         profile_of: IdVec::filled(jobs, 0),
         recorded_bytes_s: 1.0,
-        stores_bytes_s: Vec::new(),
+        stores: Vec::new(),
         own_snapshots: rustc_hash::FxHashMap::default(),
     }
 }
@@ -94,7 +100,7 @@ impl Site {
             spills: None,
             seed,
         };
-        let mut calendar = Calendar::new();
+        let mut calendar = threads::calendar();
         let mut daemon = Daemon::new(self.inputs(&hardware, seed), &mut calendar);
         daemon.put_on(hosted, &mut calendar);
         if uncached {

@@ -6,7 +6,7 @@ use crate::kernel::{Calendar, Phase};
 use crate::scheduler::slurm::job::{JobIx, State};
 use crate::simulation::slurm::cards::Holding;
 use crate::simulation::slurm::hosted::Starting;
-use crate::simulation::slurm::{Attempt, Translated, timer_of};
+use crate::simulation::slurm::{Attempt, Granted, Translated, timer_of};
 use crate::time::{SimDuration, SimTime};
 
 impl Daemon<'_> {
@@ -23,8 +23,7 @@ impl Daemon<'_> {
             start: now,
             end: SimTime::NEVER,
             state: State::Running,
-            nodes: record.nodes.ones().collect(),
-            grants: record.grants.clone(),
+            grants: Granted::of(&record.grants),
             cards: record.held.clone(),
             reshapes: record.reshapes.clone(),
             is_wider: record.is_wider,
@@ -76,7 +75,7 @@ impl Daemon<'_> {
         attempt.end = now;
         attempt.state = state;
         if let Some(tool) = self.hosts.as_ref().and_then(|hosts| hosts.tool.as_ref()) {
-            tool.keep((&attempt.grants, &attempt.cards), now, &mut self.controller, calendar);
+            tool.keep((&attempt.grants.all(), &attempt.cards), now, &mut self.controller, calendar);
         }
         let record = self.controller.job(job);
         (u64::from(record.id) << 16 | u64::from(record.task.unwrap_or(0)), attempt.number)

@@ -44,6 +44,7 @@ pub(super) enum Field {
     Priority,
     Reservation,
     Constraints,
+    Licenses,
 }
 
 use Field as F;
@@ -52,7 +53,7 @@ use crate::diagnostic::nearest;
 
 /// sacct's names (lower case) with what they mean here; NNodes and NCPUS are the allocated ones of a
 /// job that started. The last ones are those of `squeue -o %all`.
-const NAMES: [(&str, Field); 54] = [
+const NAMES: [(&str, Field); 55] = [
     ("jobid", F::JobId),
     ("jobidraw", F::JobIdRaw),
     ("jobname", F::JobName),
@@ -90,6 +91,7 @@ const NAMES: [(&str, Field); 54] = [
     ("priority", F::Priority),
     ("reservation", F::Reservation),
     ("constraints", F::Constraints),
+    ("licenses", F::Licenses),
     ("reqgpus", F::ReqGpus),
     ("allocgpus", F::AllocGpus),
     ("name", F::JobName),
@@ -112,7 +114,7 @@ const NAMES: [(&str, Field); 54] = [
 /// Other fields of `sacct --helpformat` (20.02 to 26.05) and `squeue -o %all`: known, and not used here.
 const OTHERS: &str = "admincomment associd avecpu avecpufreq avediskread avediskwrite avepages averss avevmsize \
     blockid cluster comment container consumedenergy consumedenergyraw cputime cputimeraw dbindex derivedexitcode \
-    extra failednode flags gid group layout licenses maxdiskread maxdiskreadnode maxdiskreadtask maxdiskwrite \
+    extra failednode flags gid group layout maxdiskread maxdiskreadnode maxdiskreadtask maxdiskwrite \
     maxdiskwritenode maxdiskwritetask maxpages maxpagesnode maxpagestask maxrss maxrssnode maxrsstask maxvmsize \
     maxvmsizenode maxvmsizetask mcslabel mincpu mincpunode mincputask planned plannedcpu plannedcpuraw qosraw qosreq \
     reason reqcpufreq reqcpufreqgov reqcpufreqmax reqcpufreqmin reqreservation reservationid reserved restarts resvcpu \

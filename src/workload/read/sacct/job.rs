@@ -9,6 +9,7 @@ use crate::workload::read::cells::parse_integer;
 use crate::workload::read::foreign::{ForeignJob, label};
 use crate::workload::read::node_list::{NodeList, hosts};
 use crate::workload::read::problem::{Problem, code};
+use crate::workload::wishes::Licences;
 use crate::workload::{Labels, Recorded, Request, Texts};
 
 /// The cells of one row, by field.
@@ -169,6 +170,11 @@ pub(super) fn read(
     if !reservation.is_empty() && !reservation.eq_ignore_ascii_case("none") {
         job.extras.other.push((texts.intern("reservation"), texts.intern(reservation)));
     }
+    let licences = [cells.text(F::Licenses), &asked.licences, &given.licences];
+    let licences = licences.into_iter().find(|text| !text.is_empty() && !text.eq_ignore_ascii_case("(null)"));
+    if let Some(text) = licences {
+        job.extras.other.push((texts.intern("licenses"), texts.intern(text)));
+    }
     Ok(SacctJob { job, oddities, gpus })
 }
 
@@ -273,6 +279,9 @@ fn check_cells(cells: &Cells<'_>, oddities: &mut Vec<Oddity>) -> Result<(), Prob
                 return refuse("a number of minutes");
             }
             F::ReqMem if ReqMem::read(text).is_none() => return refuse("an amount of memory"),
+            F::Licenses if text != "(null)" && Licences::read(text).is_err() => {
+                return refuse("a list of licences");
+            }
             F::Priority if priority(text).is_none() => return refuse("a whole number"),
             F::ReqTres | F::AllocTres | F::ReqGres | F::AllocGres | F::GresPerNode => {
                 let is_tres = matches!(field, F::ReqTres | F::AllocTres);

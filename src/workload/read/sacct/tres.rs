@@ -23,6 +23,8 @@ pub(in crate::workload::read) struct Tres {
     pub has_others: bool,
     /// GPUs of more than one type.
     pub has_several_types: bool,
+    /// Licences as `--licenses` names them.
+    pub licences: String,
 }
 
 /// TRES that say nothing about what a job needs here.
@@ -56,12 +58,11 @@ impl Tres {
                     number.map(|n| tres.has_shares |= n.is_some())
                 }
                 _ if WITHOUT_NEED.contains(&name.as_str()) => Some(()),
-                _ if ["fs/", "bb/", "ic/", "license/", "interconnect/"]
-                    .iter()
-                    .any(|k| name.starts_with(k)) =>
-                {
-                    Some(())
-                }
+                _ if name.starts_with("license/") => number.map(|n| {
+                    let name = &pair["license/".len()..pair.len() - value.len() - 1];
+                    tres.add_licence(name, n.unwrap_or(0));
+                }),
+                _ if ["fs/", "bb/", "ic/", "interconnect/"].iter().any(|k| name.starts_with(k)) => Some(()),
                 _ => {
                     tres.has_others = true;
                     Some(())
@@ -73,6 +74,13 @@ impl Tres {
         }
         tres.gpus = tres.gpus.or((typed > 0).then_some(typed));
         tres
+    }
+
+    fn add_licence(&mut self, name: &str, count: u32) {
+        if count > 0 {
+            let before = if self.licences.is_empty() { "" } else { "," };
+            self.licences += &format!("{before}{name}:{count}");
+        }
     }
 
     /// Reads ReqGRES or AllocGRES of versions before 20.11: `gpu:2`, `gpu:a100:2`, `gres:gpu:a100:2`.
